@@ -1,0 +1,149 @@
+// The words that the rooms of the house share: what the core asks, what it is answered, what it says.
+//
+// Nothing here runs. smtp/ imports nothing from outside itself; policy/, proxy/ and observe/ import these types and so
+// agree without knowing each other.
+
+/** Why a recipient or sender was decided as it was. A closed set: these are metric labels and never hold peer bytes. */
+export type Reason =
+  | 'accepted_domain' // the server behind us is responsible for it
+  | 'relay_domain' // always relayed, for everyone
+  | 'rule' // a rule of the connector decided
+  | 'no_rule' // no rule matched: to relay is forbidden
+  | 'blocked_domain' // never, for anyone
+  | 'unknown_recipient' // accepted domain, but not in valid_recipients
+  | 'submit' // may not submit at all
+  | 'sender' // may not use this reverse-path
+  | 'tls_required' // needs TLS first
+  | 'cannot_tell' // a condition could not be evaluated and it matters
+  | 'syntax' // our grammar cannot parse it
+  | 'relay_trick' // source route, hidden second address, foreign literal …
+  | 'unqualified' // no domain
+  | 'limit'; // a limit answered
+
+/** A reply of ours: never a multi-line one. `enhanced` is left out where the session did not offer it. `text` may hold
+ * {recipient} {sender} {client_address}, which are filled in escaped. */
+export interface OwnReply {
+  readonly code: number;
+  readonly enhanced: string | null;
+  readonly text: string;
+}
+
+/** One address that a path names. Strings are latin-1: a code point is an octet. */
+export interface Address {
+  /** Quotes and quoted-pairs undone. */
+  readonly local: string;
+  /** ASCII-folded, one trailing dot dropped; null for a bare name or a literal. */
+  readonly domain: string | null;
+  /** The text between the brackets of an address literal, else null. */
+  readonly literal: string | null;
+}
+
+/** The user that the upstream accepted with 235. `name` is null where the mechanism does not show it (GSSAPI). */
+export interface Login {
+  readonly mechanism: string;
+  readonly name: string | null;
+}
+
+/** What the judge is asked, at MAIL and at every RCPT. Strings are latin-1 as received. */
+export interface Question {
+  readonly protocolState: 'MAIL' | 'RCPT';
+  readonly helo: string;
+  readonly login: Login | null;
+  readonly tls: boolean;
+  /** The reverse-path as written, without brackets; '' is the null path. */
+  readonly sender: string;
+  /** The same, parsed; null when it is '' or has no plain address. */
+  readonly senderAddress: Address | null;
+  /** The forward-path as written, without brackets; '' at MAIL. */
+  readonly recipient: string;
+  /** At RCPT: the address as written, then every address hidden in its local part. All of them must be allowed. */
+  readonly addresses: readonly Address[];
+}
+
+/** The answer. `rule` names the rule, for the log only. A `reject` carries its reply (4yz = cannot tell);
+ * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. */
+export type Decision =
+  | { readonly action: 'proceed'; readonly reason: Reason; readonly rule: string | null; readonly observed: boolean }
+  | {
+      readonly action: 'reject' | 'disconnect';
+      readonly reason: Reason;
+      readonly rule: string | null;
+      readonly reply: OwnReply;
+    };
+
+/** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Must not throw. */
+export type Judge = (question: Question) => Decision | Promise<Decision>;
+
+/** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
+export interface Profile {
+  readonly connector: string;
+  /** First rule an unconditional allow and nothing blocked: the only profile on which opaque streams may pass. */
+  readonly relaysAnywhere: boolean;
+  readonly auth: 'offer' | 'hide' | 'require_tls';
+  readonly starttls: 'hide';
+  readonly exchangeVerbs: 'hide' | 'forward';
+  readonly chunking: 'offer' | 'hide';
+  /** Upper case. */
+  readonly hideKeywords: ReadonlySet<string>;
+  readonly vrfy: 'forward' | 'refuse';
+  readonly bareLf: 'reject' | 'normalize' | 'pass';
+  readonly dotLines: 'pass' | 'strict';
+  readonly earlyTalker: 'hold' | 'reject';
+  readonly unqualifiedRecipients: 'reject' | 'allow';
+  readonly relayReply: OwnReply;
+  readonly limits: SessionLimits;
+}
+
+/** Counts of one session; Infinity = unlimited. */
+export interface SessionLimits {
+  readonly errors: number;
+  readonly junkCommands: number;
+  readonly recipientsPerMessage: number;
+  readonly messages: number;
+  readonly authFailures: number;
+  /** Octets of a command line with its CRLF (RFC 5321 §4.5.3.1.4 asks for at least 512). */
+  readonly commandLine: number;
+}
+
+/** Who ended a session and why; one of these becomes the last reply, the log line and the metric label. */
+export interface CloseReason {
+  readonly origin: 'client' | 'upstream' | 'policy' | 'operator' | 'defect';
+  /** A fixed sentence of ours, fit for a log: never peer bytes. */
+  readonly what: string;
+  readonly cause?: unknown;
+}
+
+/** Something worth a log line or a metric; handed to Wire.event as it happens. */
+export type SessionEvent =
+  | {
+      readonly name: 'recipient';
+      readonly decision: 'proceed' | 'reject' | 'would_reject';
+      readonly reason: Reason;
+      readonly rule: string | null;
+      readonly sender: string;
+      readonly recipient: string;
+      readonly reply: string;
+    }
+  | {
+      readonly name: 'sender';
+      readonly decision: 'reject' | 'would_reject';
+      readonly reason: Reason;
+      readonly sender: string;
+      readonly reply: string;
+    }
+  | { readonly name: 'login'; readonly login: Login }
+  | { readonly name: 'login_failed'; readonly mechanism: string }
+  | { readonly name: 'message' }
+  | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string };
+
+/** What the core may do to the world. Synchronous; no method may call back into the session. */
+export interface Wire {
+  toClient(bytes: Uint8Array): void;
+  toUpstream(bytes: Uint8Array): void;
+  /** While held, no more client octets are wanted: the driver pauses the client's socket. */
+  hold(on: boolean): void;
+  judge(question: Question): Decision | Promise<Decision>;
+  event(event: SessionEvent): void;
+  /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
+  close(reason: CloseReason): void;
+}
