@@ -71,8 +71,30 @@ export type Decision =
       readonly reply: OwnReply;
     };
 
-/** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Must not throw. */
+/** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Never throws or
+ * rejects: what cannot be told is a `reject` with a 4yz reply. */
 export type Judge = (question: Question) => Decision | Promise<Decision>;
+
+/** One client connection as it stands at the door. Addresses are normalised: IPv4-mapped IPv6 is IPv4, no zone. */
+export interface Door {
+  readonly clientAddress: string;
+  readonly clientPort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+/** What the door decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
+ * called exactly once when an admitted connection is gone. */
+export type Admission =
+  | { readonly admitted: true; readonly profile: Profile; readonly judge: Judge; release(): void }
+  | {
+      readonly admitted: false;
+      readonly connector: string | null;
+      readonly reply: OwnReply;
+      readonly reason: 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
+    };
+
+export type Admit = (door: Door) => Admission;
 
 /** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
 export interface Profile {
@@ -142,7 +164,8 @@ export interface Wire {
   toUpstream(bytes: Uint8Array): void;
   /** While held, no more client octets are wanted: the driver pauses the client's socket. */
   hold(on: boolean): void;
-  judge(question: Question): Decision | Promise<Decision>;
+  /** The decision, or null when it will come later through Session.judged. */
+  judge(question: Question): Decision | null;
   event(event: SessionEvent): void;
   /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
   close(reason: CloseReason): void;
