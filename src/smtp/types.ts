@@ -99,6 +99,8 @@ export type Admit = (door: Door) => Admission;
 /** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
 export interface Profile {
   readonly connector: string;
+  /** In observe, session limits are counted and named but not enforced; grammar and framing always are. */
+  readonly mode: 'enforce' | 'observe';
   /** First rule an unconditional allow and nothing blocked: the only profile on which opaque streams may pass. */
   readonly relaysAnywhere: boolean;
   readonly auth: 'offer' | 'hide' | 'require_tls';
