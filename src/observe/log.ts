@@ -1,0 +1,153 @@
+// The log: pino, one JSON object a line on standard output, and the one place where peer strings are made harmless.
+//
+// Invariant: whatever a peer calls itself, a log line is one line of JSON without control characters, and no field of
+// it is longer than 256 characters. Writing never blocks the relay and never ends it: lines wait in memory while the
+// reader is slow, and when 16 MiB wait, later ones are dropped and counted.
+// Not here: which events there are (events.ts). Not pino's own destination: its synchronous form stops the event loop
+// behind a slow pipe, and its flush at exit tries for ever on a pipe without a reader.
+
+import { isUtf8 } from 'node:buffer';
+import { write, writeSync } from 'node:fs';
+import { type Logger, pino, stdTimeFunctions } from 'pino';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** Where finished lines go. A test hands in its own. */
+export interface LogSink {
+  write(line: string): void;
+  /** Resolves when all that was written before is out, or was given up after a second. */
+  flush(): Promise<void>;
+  /** Lines given up since the start. */
+  readonly lost: number;
+}
+
+const FIELD_CHARACTERS = 256;
+const PLAIN = /^[ -~]*$/;
+// Controls, format characters (bidi, zero width, soft hyphen), lone surrogates, unassigned, and every blank but the space.
+const HARMFUL = /(?! )[\p{C}\p{Z}]/gu;
+
+/** A string that a peer chose, fit for a log field: latin-1 octets (shown as UTF-8 where they are UTF-8) or text, with
+ * what could move a cursor, break a line or turn the reading direction written as `\x1b` or `\u{202e}`. A backslash
+ * stays as it is: CORP\alice must be found by grep. */
+export function harmless(peer: string): string {
+  if (peer.length <= FIELD_CHARACTERS && PLAIN.test(peer)) return peer;
+  const escaped = asText(peer).replace(HARMFUL, escapeCharacter);
+  if (escaped.length <= FIELD_CHARACTERS) return escaped;
+  return `${escaped.slice(0, FIELD_CHARACTERS - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+function asText(peer: string): string {
+  const octets = Buffer.from(peer, 'latin1');
+  return octets.toString('latin1') === peer && isUtf8(octets) ? octets.toString('utf8') : peer;
+}
+
+function escapeCharacter(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+}
+
+/** `pretty`: readable lines for a terminal instead of JSON. */
+export function createLogger(level: LogLevel, pretty: boolean, sink: LogSink): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pretty ? { write: (line) => sink.write(formatPretty(line)) } : sink,
+  );
+}
+
+function formatPretty(line: string): string {
+  const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  let text = `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${msg}`;
+  for (const [name, value] of Object.entries(fields)) {
+    const plain = typeof value === 'string' && /^[^\s"]+$/.test(value);
+    text += ` ${name}=${plain ? value : JSON.stringify(value)}`;
+  }
+  return `${text}\n`;
+}
+
+const WRITE_AT_CHARACTERS = 8192;
+const WRITE_AFTER_MS = 100;
+const WAITING_CHARACTERS = 16 * 1024 * 1024;
+const RETRY_MS = 50;
+const FLUSH_MS = 1000;
+
+/** A sink over an open file descriptor. Lines leave in their order, many to a write: when 8 KiB wait, or after 100 ms. */
+export class DescriptorSink implements LogSink {
+  lost = 0;
+  readonly #descriptor: number;
+  #waiting: string[] = [];
+  #waitingCharacters = 0;
+  #writing = false;
+  #timer: NodeJS.Timeout | null = null;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+    process.once('exit', () => this.#writeAtExit());
+  }
+
+  write(line: string): void {
+    if (this.#waitingCharacters + line.length > WAITING_CHARACTERS) {
+      this.lost += 1;
+      return;
+    }
+    this.#waiting.push(line);
+    this.#waitingCharacters += line.length;
+    if (this.#waitingCharacters >= WRITE_AT_CHARACTERS) this.#writeOut();
+    else this.#timer ??= setTimeout(() => this.#writeOut(), WRITE_AFTER_MS).unref();
+  }
+
+  flush(): Promise<void> {
+    this.#writeOut();
+    if (!this.#writing) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve);
+      setTimeout(resolve, FLUSH_MS).unref();
+    });
+  }
+
+  #writeOut(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#writing) return;
+    if (this.#waiting.length === 0) {
+      for (const resolve of this.#whenIdle.splice(0)) resolve();
+      return;
+    }
+    this.#writing = true;
+    const lines = this.#waiting.length;
+    const octets = Buffer.from(this.#waiting.join(''));
+    this.#waiting = [];
+    this.#waitingCharacters = 0;
+    this.#writeRest(octets, lines);
+  }
+
+  #writeRest(octets: Buffer, lines: number): void {
+    write(this.#descriptor, octets, (error, written) => {
+      if (error?.code === 'EAGAIN') {
+        setTimeout(() => this.#writeRest(octets, lines), RETRY_MS).unref();
+        return;
+      }
+      if (error === null && written < octets.length) {
+        this.#writeRest(octets.subarray(written), lines);
+        return;
+      }
+      if (error !== null) this.lost += lines;
+      this.#writing = false;
+      this.#writeOut();
+    });
+  }
+
+  // The way of a crash: the event loop is gone, so one synchronous try for what never left.
+  #writeAtExit(): void {
+    try {
+      writeSync(this.#descriptor, this.#waiting.join(''));
+    } catch {
+      this.lost += this.#waiting.length;
+    }
+  }
+}
