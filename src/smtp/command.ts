@@ -4,7 +4,7 @@
 // Deliberately not tolerated: blanks before the verb, tabs, two blanks behind it. Every one of these is read as a RCPT
 // by some server and as something else by another.
 
-import { isUtf8Text, parseForwardPath, parseReversePath, type BadPath, type ForwardPath, type Path } from './path.ts';
+import { type BadPath, type ForwardPath, isUtf8Text, type Path, parseForwardPath, parseReversePath } from './path.ts';
 
 /** ESMTP parameters by upper-case keyword; null where there is no value (RFC 5321 §4.1.2 esmtp-param). */
 export type Parameters = ReadonlyMap<string, string | null>;
@@ -92,11 +92,13 @@ export function parseCommand(line: string, utf8: boolean): Command {
 
 function parseMail(argument: string): Command {
   if (upper(argument.slice(0, 5)) !== 'FROM:') return bad('bad sender');
-  const utf8 = / SMTPUTF8(?: |$)/i.test(argument) && isUtf8Text(argument);
-  const path = parseReversePath(argument, afterColon(argument, 5), utf8);
+  const eightBit = /[\x80-\xff]/.test(argument);
+  const path = parseReversePath(argument, afterColon(argument, 5), eightBit && isUtf8Text(argument));
   if (path === null) return bad('bad sender');
-  const parameters = parseParameters(argument, path.end, utf8);
-  return parameters === null ? bad('bad parameter') : { verb: 'MAIL', path, parameters, utf8 };
+  const parameters = parseParameters(argument, path.end, eightBit);
+  if (parameters === null) return bad('bad parameter');
+  const utf8 = parameters.has('SMTPUTF8');
+  return eightBit && !utf8 ? bad('bad sender') : { verb: 'MAIL', path, parameters, utf8 };
 }
 
 function parseRcpt(argument: string, utf8: boolean): Command {

@@ -38,7 +38,9 @@ const ATOM = 1; // RFC 5321 atext, with dots anywhere: real mailboxes have them
 const DOMAIN = 2; // letters, digits, dot, dash, and underscore: Windows host names have it
 const CLASSES = new Uint8Array(128).map((_, octet) => {
   const character = String.fromCharCode(octet);
-  return (/[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]/.test(character) ? ATOM : 0) | (/[A-Za-z0-9_.-]/.test(character) ? DOMAIN : 0);
+  return (
+    (/[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]/.test(character) ? ATOM : 0) | (/[A-Za-z0-9_.-]/.test(character) ? DOMAIN : 0)
+  );
 });
 const LITERAL = /^[0-9A-Za-z.:-]+$/;
 const DOMAIN_LIMIT = 255; // RFC 5321 §4.5.3.1.2

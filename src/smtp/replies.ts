@@ -61,7 +61,11 @@ export const TOO_MANY_LOGINS = reply(421, '4.7.0', 'Too many failed logins, clos
 export const CLIENT_TIMEOUT = reply(421, '4.4.2', 'Timeout, closing transmission channel');
 export const UPSTREAM_UNAVAILABLE = reply(421, '4.3.2', 'Service not available, try again later');
 export const UPSTREAM_LOST = reply(421, '4.4.2', 'Connection to the mail server lost, try again later');
-export const MESSAGE_NOT_CONFIRMED = reply(451, '4.4.2', 'Connection to the mail server lost before it confirmed the message');
+export const MESSAGE_NOT_CONFIRMED = reply(
+  451,
+  '4.4.2',
+  'Connection to the mail server lost before it confirmed the message',
+);
 export const UPSTREAM_PROTOCOL = reply(421, '4.3.0', 'Mail server protocol error, closing transmission channel');
 export const SHUTTING_DOWN = reply(421, '4.3.2', 'Service shutting down, closing transmission channel');
 export const INTERNAL_ERROR = reply(421, '4.3.0', 'Internal error, closing transmission channel');

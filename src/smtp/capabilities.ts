@@ -1,0 +1,138 @@
+// The EHLO keywords that may pass, and what each one brings: verbs, and parameters of MAIL and RCPT (RFC 5321 §2.2).
+//
+// An allow-list, applied to every EHLO reply. A keyword that is not in the table, or whose verb we would refuse, is
+// taken out; what it would have brought is then refused when it is sent anyway. Kept lines pass octet for octet; only
+// the separator behind the code changes where the last line was taken out.
+
+import type { Profile } from './types.ts';
+
+interface Keyword {
+  /** Whether this profile lets it pass; left out = always. */
+  readonly allowed?: (profile: Profile) => boolean;
+  readonly mail?: readonly string[];
+  readonly rcpt?: readonly string[];
+}
+
+const chunking = (profile: Profile): boolean => profile.chunking === 'offer';
+const vrfy = (profile: Profile): boolean => profile.vrfy === 'forward';
+const exchange = (profile: Profile): boolean => profile.exchangeVerbs === 'forward' && profile.relaysAnywhere;
+
+const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
+  ['PIPELINING', {}], // RFC 2920
+  ['SIZE', { mail: ['SIZE'] }], // RFC 1870
+  ['8BITMIME', { mail: ['BODY'] }], // RFC 6152
+  ['BINARYMIME', { allowed: chunking, mail: ['BODY'] }], // RFC 3030
+  ['CHUNKING', { allowed: chunking }], // RFC 3030: BDAT
+  ['SMTPUTF8', { mail: ['SMTPUTF8'] }], // RFC 6531
+  ['DSN', { mail: ['RET', 'ENVID'], rcpt: ['NOTIFY', 'ORCPT'] }], // RFC 3461
+  ['ENHANCEDSTATUSCODES', {}], // RFC 2034
+  ['AUTH', { mail: ['AUTH'] }], // RFC 4954
+  ['HELP', {}],
+  ['VRFY', { allowed: vrfy }],
+  ['EXPN', { allowed: vrfy }],
+  ['DELIVERBY', { mail: ['BY'] }], // RFC 2852
+  ['MT-PRIORITY', { mail: ['MT-PRIORITY'] }], // RFC 6710
+  ['FUTURERELEASE', { mail: ['HOLDFOR', 'HOLDUNTIL'] }], // RFC 4865
+  ['REQUIRETLS', { mail: ['REQUIRETLS'] }], // RFC 8689
+  ['LIMITS', {}], // RFC 9422
+  ['NO-SOLICITING', { mail: ['SOLICIT'] }], // RFC 3865
+  ['OK', {}], // Exchange 2000 and 2003 end their list with it
+  ['TIME', {}],
+  ['X-EXPS', { allowed: exchange }],
+  ['XEXCH50', { allowed: exchange }],
+  ['X-LINK2STATE', { allowed: exchange }],
+  ['XRDST', { allowed: exchange }],
+  ['XSHADOW', { allowed: exchange }],
+  ['XOORG', { allowed: exchange, mail: ['XOORG'] }],
+]);
+
+// SASL mechanisms whose dialogue we can follow. ANONYMOUS and EXTERNAL are never offered: nobody would be named.
+const MECHANISMS = new Set(
+  'PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER NTLM GSSAPI GSS-SPNEGO'.split(' '),
+);
+
+/** What one EHLO reply offered, after the filter. */
+export class Capabilities {
+  readonly #keywords = new Set<string>();
+  readonly #mechanisms = new Set<string>();
+  readonly #mail = new Set<string>();
+  readonly #rcpt = new Set<string>();
+  /** RFC 1870: the offered SIZE; Infinity where none was given. */
+  size = Number.POSITIVE_INFINITY;
+
+  add(keyword: string, row: Keyword): void {
+    this.#keywords.add(keyword);
+    for (const parameter of row.mail ?? []) this.#mail.add(parameter);
+    for (const parameter of row.rcpt ?? []) this.#rcpt.add(parameter);
+  }
+
+  addMechanism(verb: string, mechanism: string): void {
+    this.#mechanisms.add(`${verb} ${mechanism}`);
+  }
+
+  has(keyword: string): boolean {
+    return this.#keywords.has(keyword);
+  }
+
+  offersMechanism(verb: string, mechanism: string): boolean {
+    return this.#mechanisms.has(`${verb} ${mechanism}`);
+  }
+
+  /** Whether every parameter of a MAIL belongs to a keyword that was offered. */
+  allowsMail(parameters: ReadonlyMap<string, string | null>): boolean {
+    for (const parameter of parameters.keys()) if (!this.#mail.has(parameter)) return false;
+    const body = parameters.get('BODY');
+    return typeof body !== 'string' || body.toUpperCase() !== 'BINARYMIME' || this.has('BINARYMIME');
+  }
+
+  allowsRcpt(parameters: ReadonlyMap<string, string | null>): boolean {
+    for (const parameter of parameters.keys()) if (!this.#rcpt.has(parameter)) return false;
+    return true;
+  }
+}
+
+/** Before the first EHLO, and after HELO. */
+export const NO_CAPABILITIES = new Capabilities();
+
+/** Filters a whole 2yz EHLO reply. `bytes` is the reply itself when nothing was taken out. */
+export function filterEhlo(reply: Buffer, profile: Profile, tls: boolean): { bytes: Buffer; offered: Capabilities } {
+  const offered = new Capabilities();
+  const lines = reply.toString('latin1').split(/(?<=\n)/);
+  const kept = [lines[0] as string]; // the greeting name is left alone: Kerberos compares it
+  for (const line of lines.slice(1)) {
+    const filtered = filterLine(line, profile, tls, offered);
+    if (filtered !== null) kept.push(filtered);
+  }
+  const text = kept.map((line, index) => withSeparator(line, index === kept.length - 1)).join('');
+  const bytes = text.length === reply.length ? reply : Buffer.from(text, 'latin1');
+  return { bytes, offered };
+}
+
+/** One line of the reply as it may pass, or null; notes in `offered` what it brings. */
+function filterLine(line: string, profile: Profile, tls: boolean, offered: Capabilities): string | null {
+  const match = /^(\d\d\d[ -])([^ =\r\n]+)(=?)([^\r\n]*)(\r?\n)$/.exec(line);
+  if (match === null) return null;
+  const [, code, word, equals, rest, end] = match as unknown as [string, string, string, string, string, string];
+  const keyword = word.toUpperCase();
+  const row = KEYWORDS.get(keyword);
+  if (row === undefined || row.allowed?.(profile) === false || profile.hideKeywords.has(keyword)) return null;
+  if (keyword !== 'AUTH' && keyword !== 'X-EXPS') {
+    offered.add(keyword, row);
+    if (keyword === 'SIZE' && /^ [1-9][0-9]{0,15}$/.test(rest)) offered.size = Number(rest);
+    return line;
+  }
+  if (profile.auth === 'hide' || (profile.auth === 'require_tls' && !tls)) return null;
+  const mechanisms = rest.split(' ').filter((name) => name !== '');
+  const known = mechanisms.filter((name) => MECHANISMS.has(name.toUpperCase()));
+  if (known.length === 0) return null;
+  offered.add(keyword, row);
+  for (const name of known) offered.addMechanism(keyword, name.toUpperCase());
+  if (known.length === mechanisms.length) return line;
+  return `${code}${word}${equals === '' ? ' ' : equals}${known.join(' ')}${end}`;
+}
+
+function withSeparator(line: string, last: boolean): string {
+  const separator = line[3];
+  if (last) return separator === '-' ? `${line.slice(0, 3)} ${line.slice(4)}` : line;
+  return separator === ' ' ? `${line.slice(0, 3)}-${line.slice(4)}` : line;
+}

@@ -1,0 +1,139 @@
+// Mail data and its end: the byte automaton of protocol.md 3 (RFC 5321 §4.1.1.4).
+//
+// Servers disagree about what ends mail data: beside CRLF.CRLF some end on LF.LF, LF.CRLF, CRLF.LF, runs of CR, dot-NUL
+// or dot-blank. A dot that begins a line is therefore held back until what follows it shows that it is text (let go), the
+// one true end (let go, end), or something that two servers read in two ways (never let go). At most 64 octets are held.
+// A bare LF or CR away from a dot is nobody's terminator and passes untouched.
+//
+// Inside text the next octet that matters is found by indexOf; the table is only for the octets behind a CR or LF.
+// Not chosen: rewriting line ends, or following every candidate as if it were the end.
+
+import { CR, DOT, HT, LF, NUL, SP } from './bytes.ts';
+
+const L0 = 0; //  clean line start: behind CRLF, or right behind the 354
+const T = 1; //   text
+const C = 2; //   behind CR
+const LB = 3; //  behind a bare LF
+const N = 4; //   NULs at a line start
+const D0 = 5; //  a dot at a clean line start           from here on octets are held
+const D0C = 6; // dot CR
+const DB = 7; //  a dot behind a bare LF, a bare CR or NUL
+const DW = 8; //  a dot, then NULs or blanks
+const END = 9; // dot CR LF: the end of mail data
+const AMBIGUOUS = 10;
+
+// Columns: the classes of octets. Rows: the states.
+const OTHER = 5;
+const CLASS_OF = new Uint8Array(256).fill(OTHER);
+CLASS_OF[DOT] = 0;
+CLASS_OF[CR] = 1;
+CLASS_OF[LF] = 2;
+CLASS_OF[NUL] = 3;
+CLASS_OF[SP] = CLASS_OF[HT] = 4;
+
+// biome-ignore format: a table is read as a table
+const TABLE = Uint8Array.of(
+  //  .         CR         LF         NUL        SP HT      other
+  D0,          C,         LB,        N,         T,         T, //  L0
+  T,           C,         LB,        T,         T,         T, //  T
+  DB,          C,         L0,        N,         T,         T, //  C
+  DB,          C,         LB,        N,         T,         T, //  LB
+  DB,          C,         LB,        N,         T,         T, //  N
+  T,           D0C,       AMBIGUOUS, DW,        DW,        T, //  D0
+  AMBIGUOUS,   AMBIGUOUS, END,       AMBIGUOUS, AMBIGUOUS, AMBIGUOUS, // D0C
+  T,           AMBIGUOUS, AMBIGUOUS, DW,        DW,        T, //  DB
+  T,           AMBIGUOUS, AMBIGUOUS, DW,        DW,        T, //  DW
+);
+const CLASSES = 6;
+const HELD_LIMIT = 64;
+
+/** How the scan of a chunk ended: it ran out, mail data ended at `end`, or nothing more may be forwarded. */
+export const MORE = 0;
+export const ENDED = 1;
+export const REFUSED = 2;
+
+export interface MailDataOptions {
+  /** What to do with a lone dot beside a bare line end: refuse the message, stuff the dot, or let it pass. */
+  readonly bareLf: 'reject' | 'normalize' | 'pass';
+  /** `strict` refuses every line that starts with one dot (Exchange 4.0 ended on any; KB Q140935). */
+  readonly dotLines: 'pass' | 'strict';
+}
+
+export class MailData {
+  readonly #options: MailDataOptions;
+  readonly #emit: (bytes: Buffer) => void;
+  #state = L0;
+  #held = ''; // latin-1; octets of earlier chunks that are not let go yet
+  /** Behind scan(): the index behind the last octet of mail data. */
+  end = 0;
+
+  constructor(options: MailDataOptions, emit: (bytes: Buffer) => void) {
+    this.#options = options;
+    this.#emit = emit;
+  }
+
+  /** Reads chunk[start…], emits what may go upstream, and says MORE, ENDED or REFUSED. */
+  scan(chunk: Buffer, start: number): number {
+    const strict = this.#options.dotLines === 'strict';
+    let state = this.#state;
+    let from = start; // the first octet of this chunk that has not been emitted
+    let dot = start; // where the held octets begin, while state >= D0
+    let held = this.#held; // held octets of earlier chunks
+    let at = start;
+    let nextLf = -1;
+    let nextCr = -1;
+    while (at < chunk.length) {
+      if (state === T) {
+        // Nothing before the next CR or LF matters. Both positions are kept, so that each octet is searched once.
+        if (nextLf < at) nextLf = indexOrEnd(chunk, LF, at);
+        if (nextCr < at) nextCr = indexOrEnd(chunk, CR, at);
+        at = Math.min(nextLf, nextCr);
+        if (at === chunk.length) break;
+      }
+      const before = state;
+      state = TABLE[state * CLASSES + (CLASS_OF[chunk[at] as number] as number)] as number;
+      if (state >= D0 && before < D0) dot = at;
+      else if (strict && before >= D0 && state === T && chunk[at] !== DOT) state = AMBIGUOUS;
+      else if (state === DW && held.length + at - dot >= HELD_LIMIT) state = AMBIGUOUS;
+      at++;
+      if (state < D0) {
+        if (held !== '') {
+          this.#emit(Buffer.from(held, 'latin1'));
+          held = '';
+        }
+      } else if (state === END) {
+        if (held !== '') this.#emit(Buffer.from(held, 'latin1'));
+        this.#emit(chunk.subarray(from, at));
+        this.end = at;
+        return ENDED;
+      } else if (state === AMBIGUOUS) {
+        this.#emit(chunk.subarray(from, dot));
+        from = dot;
+        if (strict || this.#options.bareLf === 'reject') return REFUSED;
+        if (this.#options.bareLf === 'normalize') this.#emit(STUFFING);
+        if (held !== '') this.#emit(Buffer.from(held, 'latin1'));
+        held = '';
+        // What was held is text now; this octet is read again behind it, and may itself be a dot to hold.
+        dot = at - 1;
+        const behind = before === D0C ? C : T;
+        state = TABLE[behind * CLASSES + (CLASS_OF[chunk[dot] as number] as number)] as number;
+      }
+    }
+    if (state >= D0) {
+      this.#emit(chunk.subarray(from, held === '' ? dot : start));
+      this.#held = held + chunk.toString('latin1', held === '' ? dot : start, at);
+    } else {
+      this.#emit(chunk.subarray(from, at));
+      this.#held = '';
+    }
+    this.#state = state;
+    return MORE;
+  }
+}
+
+const STUFFING = Buffer.from('.');
+
+function indexOrEnd(chunk: Buffer, octet: number, from: number): number {
+  const found = chunk.indexOf(octet, from);
+  return found === -1 ? chunk.length : found;
+}
