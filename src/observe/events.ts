@@ -35,7 +35,8 @@ export interface SessionObserver {
   closed(reason: CloseReason): void;
 }
 
-/** What /readyz tells. `upstream` is null while no server was tried yet. */
+/** What /readyz tells. `upstream`: true = a server answered within the last 30 s, false = none of those tried did, null =
+ * nobody knows. */
 export interface Readiness {
   readonly listening: boolean;
   readonly upstream: boolean | null;
@@ -53,6 +54,8 @@ export interface ObserverOptions {
   readonly servers: readonly string[];
   /** Standard output when left out. */
   readonly sink?: LogSink;
+  /** Milliseconds that only grow; performance.now when left out. */
+  readonly now?: () => number;
 }
 
 /** What the other rooms hold: the methods below. A type of its own, so that a test can hand in its own object. */
@@ -66,15 +69,18 @@ class LoggingObserver {
   readonly #log: Logger;
   readonly #sink: LogSink;
   readonly #metrics: Metrics;
+  readonly #now: () => number;
   readonly #servers = new Map<string, boolean>();
+  #answeredAt = Number.NEGATIVE_INFINITY;
   #opened = 0;
   #listening = false;
   #draining = false;
   #mode: Mode;
 
   constructor(options: ObserverOptions) {
-    const sink = options.sink ?? new DescriptorSink(process.stdout.fd);
+    const sink = options.sink ?? new DescriptorSink(STANDARD_OUTPUT);
     this.#sink = sink;
+    this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
     this.#log = createLogger(options.level, options.pretty, sink);
     this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
@@ -82,7 +88,7 @@ class LoggingObserver {
 
   sessionOpened(door: Door, connector: string): SessionObserver {
     this.#opened += 1;
-    return new LoggedSession(this.#log, this.#metrics, door, connector, this.#opened);
+    return new LoggedSession(this.#log, this.#metrics, this.#now, door, connector, this.#opened);
   }
 
   refusedAtDoor(door: Door, connector: string | null, reason: RefusedAtDoor, reply: OwnReply): void {
@@ -104,10 +110,11 @@ class LoggingObserver {
 
   /** A server of the config answered, or did not. Logs only the change. */
   upstreamUp(server: string, up: boolean, why = 'no answer'): void {
-    this.#metrics.upstreamUp(server, up);
+    if (up) this.#answeredAt = this.#now();
     const before = this.#servers.get(server);
     if (before === up) return;
     this.#servers.set(server, up);
+    this.#metrics.upstreamUp(server, up);
     if (!up) this.#log.warn({ server, why: harmless(why) }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
@@ -166,10 +173,9 @@ class LoggingObserver {
   }
 
   readiness(): Readiness {
-    const answers = [...this.#servers.values()];
     return {
       listening: this.#listening,
-      upstream: answers.length === 0 ? null : answers.includes(true),
+      upstream: this.#upstreamAnswers(),
       draining: this.#draining,
       mode: this.#mode,
     };
@@ -185,6 +191,12 @@ class LoggingObserver {
     return this.#sink.flush();
   }
 
+  #upstreamAnswers(): boolean | null {
+    const states = [...this.#servers.values()];
+    if (!states.includes(true)) return states.length > 0 ? false : null;
+    return this.#now() - this.#answeredAt < ANSWER_HOLDS_MS ? true : null;
+  }
+
   #warnWhenObserving(): void {
     if (this.#mode === 'observe') this.#log.warn({ mode: this.#mode }, NOT_PROTECTED);
   }
@@ -194,7 +206,9 @@ class LoggingObserver {
 export const NOT_PROTECTED =
   'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
 
+const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;
+const ANSWER_HOLDS_MS = 30_000;
 
 class LoggedSession implements SessionObserver {
   octetsFromClient = 0;
@@ -205,7 +219,8 @@ class LoggedSession implements SessionObserver {
   readonly #counts: ConnectorCounts;
   readonly #door: Door;
   readonly #number: number;
-  readonly #openedAt = performance.now();
+  readonly #now: () => number;
+  readonly #openedAt: number;
   #login: Login | null = null;
   #loginFailures = 0;
   #messages = 0;
@@ -214,9 +229,11 @@ class LoggedSession implements SessionObserver {
   #wouldRefuse = 0;
   #open = true;
 
-  constructor(log: Logger, metrics: Metrics, door: Door, connector: string, number: number) {
+  constructor(log: Logger, metrics: Metrics, now: () => number, door: Door, connector: string, number: number) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#now = now;
+    this.#openedAt = now();
     this.#counts = metrics.connector(connector);
     this.#door = door;
     this.#number = number;
@@ -266,7 +283,7 @@ class LoggedSession implements SessionObserver {
         login_failures: this.#loginFailures || undefined,
         octets_from_client: this.octetsFromClient,
         octets_from_upstream: this.octetsFromUpstream,
-        seconds: Math.round(performance.now() - this.#openedAt) / 1000,
+        seconds: Math.round(this.#now() - this.#openedAt) / 1000,
         origin: reason.origin,
         what: reason.what,
         cause: formatCause(reason.cause),

@@ -1,0 +1,186 @@
+// The admin listener: /metrics, /healthz and /readyz over HTTP, for Prometheus and for whoever restarts containers.
+//
+// Invariant: health and metrics need no token and change nothing; everything else needs one, and where the listener
+// stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
+// web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
+// Not here: TLS, keep-alive pools, request bodies (an answer closes the door on them), and any way to change the mode.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, isIP } from 'node:net';
+import { NOT_PROTECTED, type Observer, type Readiness } from './events.ts';
+
+export interface AdminOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The content of the token file, without its line end; null = no token file. */
+  readonly token: string | null;
+  /** Names beside localhost and addresses by which this listener may be asked for; lower case. */
+  readonly hostNames: readonly string[];
+  readonly observer: Pick<Observer, 'readiness' | 'metrics'>;
+  /** Asks an upstream server for its greeting; true = one answered. Called at most every 5 s, and only while no session
+   * has shown that one does. */
+  readonly askUpstream: () => Promise<boolean>;
+  /** Milliseconds that only grow; performance.now when left out. */
+  readonly now?: () => number;
+}
+
+export interface Admin {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: 'application/json' | 'text/plain; version=0.0.4; charset=utf-8';
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const HEADERS_MS = 5_000;
+const REQUEST_MS = 10_000;
+const HEADER_OCTETS = 8 * 1024;
+const CONNECTIONS = 32;
+const ASK_AGAIN_MS = 5_000;
+
+/** Listens, or rejects with the error of listen(). */
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const upstream = rememberFor(ASK_AGAIN_MS, options.now ?? (() => performance.now()), options.askUpstream);
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: 1_000,
+      keepAliveTimeout: REQUEST_MS,
+      maxHeaderSize: HEADER_OCTETS,
+    },
+    (request, response) => {
+      answer(request, options, upstream).then(
+        (found) => send(request, response, found),
+        () => send(request, response, failure(500, 'The answer could not be made.')),
+      );
+    },
+  );
+  server.maxConnections = CONNECTIONS;
+  server.on('clientError', (_error, socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: options.host, port: options.port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    host: address,
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  options: AdminOptions,
+  upstream: () => Promise<boolean>,
+): Promise<Answer> {
+  if (!isOurs(request.headers.host, options)) return failure(421, 'This Host is not ours.');
+  const path = request.url?.split('?', 1)[0];
+  const open = path === '/metrics' || path === '/healthz' || path === '/readyz';
+  if (!open) return refusal(request, options) ?? failure(404, 'There is nothing here.');
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return { ...failure(405, 'Only GET and HEAD.'), headers: { allow: 'GET, HEAD' } };
+  }
+  if (path === '/healthz') return json(200, { alive: true });
+  if (path === '/readyz') return ready(options.observer.readiness(), upstream);
+  return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.observer.metrics() };
+}
+
+async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<Answer> {
+  const answers = now.upstream === true || (await upstream());
+  const isReady = now.listening && answers && !now.draining;
+  return json(isReady ? 200 : 503, {
+    ready: isReady,
+    listening: now.listening,
+    upstream: answers,
+    draining: now.draining,
+    mode: now.mode,
+    protected: now.mode === 'enforce',
+    ...(now.mode === 'observe' ? { warning: NOT_PROTECTED } : {}),
+  });
+}
+
+/** For what needs the token: null = it was shown. */
+function refusal(request: IncomingMessage, options: AdminOptions): Answer | null {
+  if (options.token === null) {
+    if (isLoopback(options.host)) return null;
+    return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
+  }
+  const shown = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (shown !== undefined && isSame(shown, options.token)) return null;
+  return { ...failure(401, 'The token is missing or wrong.'), headers: { 'www-authenticate': 'Bearer' } };
+}
+
+// Digests have one length, so the comparison says nothing about the token's.
+function isSame(shown: string, token: string): boolean {
+  return timingSafeEqual(digest(shown), digest(token));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** An address literal cannot be rebound, so any will do; a name must be localhost or configured. */
+function isOurs(host: string | undefined, options: AdminOptions): boolean {
+  const name = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(host ?? '')?.[1]?.toLowerCase();
+  if (name === undefined) return false;
+  if (name.startsWith('[')) return isIP(name.slice(1, -1)) === 6;
+  return isIP(name) === 4 || name === 'localhost' || name === options.host || options.hostNames.includes(name);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** One question at a time, and its answer for so long: /readyz is open to all and must not become a dialler. */
+function rememberFor(ms: number, now: () => number, ask: () => Promise<boolean>): () => Promise<boolean> {
+  let last: Promise<boolean> | null = null;
+  let until = 0;
+  return () => {
+    if (last === null || now() >= until) {
+      until = Number.POSITIVE_INFINITY;
+      last = ask()
+        .catch(() => false)
+        .finally(() => {
+          until = now() + ms;
+        });
+    }
+    return last;
+  };
+}
+
+function json(status: number, body: object): Answer {
+  return { status, type: 'application/json', body: `${JSON.stringify(body)}\n` };
+}
+
+function failure(status: number, error: string): Answer {
+  return json(status, { error });
+}
+
+function send(request: IncomingMessage, response: ServerResponse, found: Answer): void {
+  // What follows the head of a request is never read, so the connection cannot be used again.
+  const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
+  response.writeHead(found.status, {
+    'content-type': found.type,
+    'content-length': Buffer.byteLength(found.body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(hasBody ? { connection: 'close' } : {}),
+    ...found.headers,
+  });
+  response.end(request.method === 'HEAD' ? undefined : found.body);
+}

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { type Admin, type AdminOptions, startAdmin } from '../../src/observe/admin.ts';
+import { parseSamples, type Watched, watch } from './watched.ts';
+
+interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+interface Asked {
+  readonly admin: Admin;
+  readonly watched: Watched;
+  ask(path: string, headers?: Record<string, string>, method?: string): Promise<Reply>;
+}
+
+async function start(t: TestContext, options: Partial<AdminOptions> = {}, mode: 'enforce' | 'observe' = 'enforce') {
+  const watched = watch({ mode });
+  const admin = await startAdmin({
+    host: '127.0.0.1',
+    port: 0,
+    token: null,
+    hostNames: [],
+    observer: watched.observer,
+    askUpstream: async () => false,
+    now: () => watched.clock.ms,
+    ...options,
+  });
+  t.after(() => admin.close());
+  const ask: Asked['ask'] = (path, headers = {}, method = 'GET') =>
+    new Promise((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port: admin.port, path, method, headers, agent: false }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (part) => {
+          text += part;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+      });
+      sent.on('error', reject);
+      sent.end();
+    });
+  return { admin, watched, ask };
+}
+
+describe('the admin listener', () => {
+  it('is alive as long as it answers', async (t) => {
+    const { ask } = await start(t);
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  it('gives the metrics to whoever asks with GET', async (t) => {
+    const { ask } = await start(t);
+    const reply = await ask('/metrics');
+    assert.equal(reply.status, 200);
+    assert.match(reply.headers['content-type'] ?? '', /^text\/plain; version=0\.0\.4/);
+    assert.equal(parseSamples(reply.text).get('postern_sessions'), 0);
+    assert.equal((await ask('/metrics', {}, 'HEAD')).text, '');
+  });
+
+  it('changes nothing: other methods are 405, other paths 404', async (t) => {
+    const { ask } = await start(t);
+    const posted = await ask('/metrics', {}, 'POST');
+    assert.equal(posted.status, 405);
+    assert.equal(posted.headers.allow, 'GET, HEAD');
+    assert.equal((await ask('/')).status, 404);
+    assert.equal((await ask('/metrics/../healthz')).status, 404);
+  });
+
+  it('refuses a Host that a rebound name would send', async (t) => {
+    const { ask, admin } = await start(t, { hostNames: ['postern.example'] });
+    for (const host of ['evil.example', 'evil.example:9125', '127.0.0.1.evil.example', 'localhost.evil.example']) {
+      assert.equal((await ask('/metrics', { host })).status, 421, host);
+    }
+    for (const host of ['localhost', `localhost:${admin.port}`, '127.0.0.1', '[::1]:9125', 'POSTERN.example:80']) {
+      assert.equal((await ask('/metrics', { host })).status, 200, host);
+    }
+  });
+});
+
+describe('readiness', () => {
+  it('needs listeners, an upstream that answers, and no drain', async (t) => {
+    const { ask, watched } = await start(t);
+    assert.equal((await ask('/readyz')).status, 503);
+    watched.observer.listening(['127.0.0.1:25']);
+    assert.equal((await ask('/readyz')).status, 503);
+    watched.observer.upstreamUp('10.0.0.10:25', true);
+    const ready = await ask('/readyz');
+    assert.equal(ready.status, 200);
+    assert.deepEqual(JSON.parse(ready.text), {
+      ready: true,
+      listening: true,
+      upstream: true,
+      draining: false,
+      mode: 'enforce',
+      protected: true,
+    });
+    watched.observer.draining(3);
+    assert.equal((await ask('/readyz')).status, 503);
+  });
+
+  it('says that observe does not protect, and stays ready', async (t) => {
+    const { ask, watched } = await start(t, {}, 'observe');
+    watched.observer.listening(['127.0.0.1:25']);
+    watched.observer.upstreamUp('10.0.0.10:25', true);
+    const reply = await ask('/readyz');
+    assert.equal(reply.status, 200);
+    assert.equal(JSON.parse(reply.text).protected, false);
+    assert.match(JSON.parse(reply.text).warning, /not protected/);
+  });
+
+  it('asks the upstream itself when no session has, and not again for five seconds', async (t) => {
+    let asked = 0;
+    const { ask, watched } = await start(t, { askUpstream: async () => ++asked > 0 });
+    watched.observer.listening(['127.0.0.1:25']);
+    const replies = await Promise.all([ask('/readyz'), ask('/readyz'), ask('/readyz')]);
+    assert.deepEqual(
+      replies.map((reply) => reply.status),
+      [200, 200, 200],
+    );
+    watched.clock.ms = 4_999;
+    await ask('/readyz');
+    assert.equal(asked, 1);
+    watched.clock.ms = 5_000;
+    await ask('/readyz');
+    assert.equal(asked, 2);
+  });
+
+  it('is not ready when asking the upstream fails', async (t) => {
+    const { ask, watched } = await start(t, { askUpstream: () => Promise.reject(new Error('refused')) });
+    watched.observer.listening(['127.0.0.1:25']);
+    assert.equal((await ask('/readyz')).status, 503);
+  });
+});
+
+describe('the token', () => {
+  it('is not asked for health and metrics', async (t) => {
+    const { ask } = await start(t, { host: '0.0.0.0', token: 'secret' });
+    for (const path of ['/metrics', '/healthz']) assert.equal((await ask(path)).status, 200);
+    assert.equal((await ask('/readyz')).status, 503);
+  });
+
+  it('is asked for everything else', async (t) => {
+    const { ask } = await start(t, { token: 'secret' });
+    const without = await ask('/anything');
+    assert.equal(without.status, 401);
+    assert.equal(without.headers['www-authenticate'], 'Bearer');
+    for (const authorization of ['Bearer wrong', 'Bearer secret2', 'Basic secret', 'secret', 'Bearer']) {
+      assert.equal((await ask('/anything', { authorization })).status, 401, authorization);
+    }
+    assert.equal((await ask('/anything', { authorization: 'Bearer secret' })).status, 404);
+  });
+
+  it('must exist where the listener stands beyond loopback', async (t) => {
+    const { ask } = await start(t, { host: '0.0.0.0' });
+    const reply = await ask('/anything', { authorization: 'Bearer secret' });
+    assert.equal(reply.status, 403);
+    assert.match(JSON.parse(reply.text).error, /token_file/);
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+});
+
+describe('a hostile HTTP client', () => {
+  it('does not get past the header limit', async (t) => {
+    const { ask } = await start(t);
+    await assert.rejects(ask('/healthz', { padding: 'x'.repeat(20_000) }));
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  it('cannot smuggle a second request behind a body', async (t) => {
+    const { admin } = await start(t);
+    const heard = await new Promise<string>((resolve) => {
+      let text = '';
+      const socket = connect(admin.port, '127.0.0.1', () => {
+        socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabcde');
+        socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      });
+      socket.setEncoding('latin1');
+      socket.on('data', (part) => {
+        text += part;
+      });
+      socket.on('close', () => resolve(text));
+    });
+    assert.match(heard, /^HTTP\/1\.1 200 /);
+    assert.doesNotMatch(heard, /postern_sessions/);
+  });
+
+  it('finds no room for more than 32 connections, and leaves room when it goes', async (t) => {
+    const { admin, ask } = await start(t);
+    const sockets = await Promise.all(
+      Array.from(
+        { length: 32 },
+        () =>
+          new Promise<ReturnType<typeof connect>>((resolve) => {
+            const socket = connect(admin.port, '127.0.0.1', () => resolve(socket));
+          }),
+      ),
+    );
+    await assert.rejects(ask('/healthz'));
+    const gone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    for (const socket of sockets) socket.end('x\r\n\r\n').resume();
+    await gone;
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+});

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { CloseReason, Reason } from '../../src/smtp/types.ts';
+import { door, watch } from './watched.ts';
+
+const recipient = { name: 'recipient', rule: null, sender: 'a@b', recipient: 'c@d', reply: '554 no' } as const;
+
+describe('the metrics', () => {
+  it('have the names and labels of the contract', async () => {
+    const { observer, samples } = watch();
+    const session = observer.sessionOpened(door, 'internet');
+    session.event({ ...recipient, decision: 'reject', reason: 'no_rule' });
+    session.event({ name: 'limited', kind: 'session', key: 'errors' });
+    const names = [...(await samples()).keys()].filter((name) => name.startsWith('postern_'));
+    for (const expected of [
+      'postern_sessions',
+      'postern_sessions_total{connector="internet",outcome="client"}',
+      'postern_recipients_total{connector="internet",decision="reject",reason="no_rule"}',
+      'postern_messages_total{connector="internet"}',
+      'postern_bytes_total{direction="from_client"}',
+      'postern_bytes_total{direction="from_upstream"}',
+      'postern_limited_total{kind="session",key="errors"}',
+      'postern_upstream_up{server="10.0.0.10:25"}',
+      'postern_upstream_connect_seconds_count',
+      'postern_command_delay_seconds_count',
+      'postern_event_loop_delay_seconds{quantile="0.99"}',
+      'postern_defects_total',
+      'postern_log_lines_lost_total',
+    ]) {
+      assert.ok(names.includes(expected), `${expected} in\n${names.join('\n')}`);
+    }
+  });
+
+  it('count the octets of sessions that still run', async () => {
+    const { observer, samples } = watch();
+    const ended = observer.sessionOpened(door, 'internet');
+    ended.octetsFromClient = 100;
+    ended.octetsFromUpstream = 10;
+    ended.closed({ origin: 'client', what: 'said QUIT' });
+    const running = observer.sessionOpened(door, 'internet');
+    running.octetsFromClient = 1000;
+    const first = await samples();
+    running.octetsFromClient = 5000;
+    const second = await samples();
+    assert.equal(first.get('postern_bytes_total{direction="from_client"}'), 1100);
+    assert.equal(first.get('postern_bytes_total{direction="from_upstream"}'), 10);
+    assert.equal(second.get('postern_bytes_total{direction="from_client"}'), 5100);
+    assert.equal(second.get('postern_sessions'), 1);
+    assert.equal(second.get('postern_sessions_total{connector="internet",outcome="client"}'), 1);
+  });
+
+  it('count messages and recipients by connector, a new one after a reload too', async () => {
+    const { observer, samples } = watch();
+    for (const connector of ['internet', 'internet', 'scanners']) {
+      const session = observer.sessionOpened(door, connector);
+      session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
+      session.event({ name: 'message' });
+      session.closed({ origin: 'policy', what: 'too many errors' });
+    }
+    const found = await samples();
+    assert.equal(found.get('postern_messages_total{connector="internet"}'), 2);
+    assert.equal(found.get('postern_messages_total{connector="scanners"}'), 1);
+    assert.equal(found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule"}'), 1);
+    assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
+  });
+
+  it('count a connection refused at the door, with and without a connector', async () => {
+    const { observer, samples } = watch();
+    const reply = { code: 554, enhanced: null, text: 'No' };
+    observer.refusedAtDoor(door, null, 'no_connector', reply);
+    observer.refusedAtDoor(door, 'internet', 'connections', reply);
+    const found = await samples();
+    assert.equal(found.get('postern_sessions_total{connector="(none)",outcome="refused"}'), 1);
+    assert.equal(found.get('postern_sessions_total{connector="internet",outcome="refused"}'), 1);
+    assert.equal(found.get('postern_limited_total{kind="door",key="connections"}'), 1);
+  });
+
+  it('never make a label of what a peer sent', async () => {
+    const { observer, samples } = watch();
+    const session = observer.sessionOpened(door, 'internet');
+    const reasons: Reason[] = ['accepted_domain', 'no_rule', 'syntax', 'relay_trick', 'limit', 'cannot_tell'];
+    const origins: CloseReason['origin'][] = ['client', 'upstream', 'policy', 'operator', 'defect'];
+    session.heloName = 'evil-peer';
+    session.event({ name: 'login', login: { mechanism: 'evil-peer', name: 'evil-peer' } });
+    session.event({ name: 'login_failed', mechanism: 'evil-peer' });
+    for (const reason of reasons) {
+      session.event({ ...recipient, decision: 'reject', reason, rule: 'evil-peer', recipient: 'evil-peer' });
+    }
+    session.event({ name: 'limited', kind: 'session', key: 'evil-peer' });
+    session.closed({ origin: 'client', what: 'evil-peer', cause: new Error('evil-peer') });
+    for (const origin of origins) observer.sessionOpened(door, 'internet').closed({ origin, what: 'evil-peer' });
+    observer.defect(new Error('evil-peer'), 'evil-peer');
+    const found = await samples();
+    assert.deepEqual(
+      [...found.keys()].filter((name) => name.includes('evil')),
+      [],
+    );
+    assert.equal(found.get('postern_limited_total{kind="session",key="other"}'), 1);
+    assert.equal(found.get('postern_defects_total'), 1);
+  });
+
+  it('show which servers answer', async () => {
+    const { observer, samples } = watch({ servers: ['10.0.0.10:25', '10.0.0.11:25'] });
+    observer.upstreamUp('10.0.0.10:25', true);
+    observer.upstreamConnected('10.0.0.10:25', 0.002);
+    const found = await samples();
+    assert.equal(found.get('postern_upstream_up{server="10.0.0.10:25"}'), 1);
+    assert.equal(found.get('postern_upstream_up{server="10.0.0.11:25"}'), 0);
+    assert.equal(found.get('postern_upstream_connect_seconds_sum'), 0.002);
+  });
+});
