@@ -1,0 +1,143 @@
+// A client that says exactly the octets it is told to, whole or one by one, and reads whole replies.
+//
+// It knows the frame of a reply (RFC 5321 §4.2.1) and no verb; it never corrects, waits or retries. It has no timeout:
+// who uses it gives up by destroying it, and every promise then answers that the connection is over.
+
+import { connect, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+
+/** `octets`: one octet per write, with a turn of the event loop between, so that each may be read alone. */
+export type Mode = 'whole' | 'octets';
+
+export interface Reply {
+  /** The code of the last line; '' when that is no reply line at all. */
+  readonly code: string;
+  /** As received, latin-1, with its line ends. */
+  readonly text: string;
+}
+
+/** Of a longer write only the two ends go out one octet at a time, what lies between them in odd pieces. */
+const SINGLY = 2048;
+const ODD_PIECE = 1021;
+
+const LF = 0x0a;
+
+export class SmtpClient {
+  /** Every reply so far, in order. */
+  readonly replies: Reply[] = [];
+  /** The other side ended or reset the connection. */
+  ended = false;
+  /** Called whenever octets come in, and at the end. */
+  onActivity: () => void = () => {};
+  readonly #socket: Socket;
+  readonly #wakers: Array<() => void> = [];
+  readonly #received: Buffer[] = [];
+  #unread: Reply[] = [];
+  #lines: string[] = [];
+  #partial: Buffer[] = [];
+
+  constructor(port: number, options: { readonly host?: string; readonly localAddress?: string } = {}) {
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true, ...options });
+    this.#socket.on('data', (chunk) => this.#read(chunk));
+    this.#socket.on('end', () => this.#over());
+    this.#socket.on('error', () => {}); // 'close' follows
+    this.#socket.on('close', () => this.#over());
+  }
+
+  /** All octets received, latin-1. */
+  get received(): string {
+    return Buffer.concat(this.#received).toString('latin1');
+  }
+
+  async write(octets: Buffer, mode: Mode = 'whole'): Promise<void> {
+    if (mode === 'whole') {
+      await this.#put(octets);
+      return;
+    }
+    const tail = Math.max(SINGLY, octets.length - SINGLY);
+    for (let at = 0; at < octets.length && !this.ended; ) {
+      const size = at < SINGLY || at >= tail ? 1 : Math.min(ODD_PIECE, tail - at);
+      await this.#put(octets.subarray(at, at + size));
+      at += size;
+      await turn();
+    }
+  }
+
+  /** The next whole reply; null when the connection is over. */
+  async reply(): Promise<Reply | null> {
+    while (this.#unread.length === 0 && !this.ended) await this.#change();
+    return this.#unread.shift() ?? null;
+  }
+
+  /** Replies that came in and were not asked for yet. */
+  skipReplies(): void {
+    this.#unread = [];
+  }
+
+  async end(): Promise<void> {
+    while (!this.ended) await this.#change();
+  }
+
+  /** No more octets from us. */
+  finish(): void {
+    this.#socket.end();
+  }
+
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#over();
+  }
+
+  async #put(octets: Buffer): Promise<void> {
+    if (!this.#socket.writable || this.#socket.write(octets)) return;
+    await new Promise<void>((resolve) => {
+      this.#socket.once('drain', resolve);
+      this.#socket.once('close', () => resolve());
+      if (this.#socket.destroyed) resolve();
+    });
+  }
+
+  #read(chunk: Buffer): void {
+    this.#received.push(chunk);
+    for (let at = 0; at < chunk.length; ) {
+      const end = chunk.indexOf(LF, at);
+      if (end < 0) {
+        this.#partial.push(chunk.subarray(at));
+        break;
+      }
+      this.#partial.push(chunk.subarray(at, end + 1));
+      this.#line(Buffer.concat(this.#partial.splice(0)));
+      at = end + 1;
+    }
+    this.#wake();
+  }
+
+  #line(line: Buffer): void {
+    const text = line.toString('latin1');
+    this.#lines.push(text);
+    if (/^\d\d\d-/.test(text)) return;
+    const reply = { code: /^\d\d\d(?=[ \r\n])/.exec(text)?.[0] ?? '', text: this.#lines.join('') };
+    this.#lines = [];
+    this.replies.push(reply);
+    this.#unread.push(reply);
+  }
+
+  #over(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.#wake();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#wakers.push(resolve));
+  }
+
+  #wake(): void {
+    this.onActivity();
+    for (const waker of this.#wakers.splice(0)) waker();
+  }
+}
