@@ -1,0 +1,88 @@
+// Starts the processes of a measurement, waits until they listen, reads what they cost, and ends them all at exit.
+
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
+const TICKS_PER_SECOND = 100;
+const LISTENING_WITHIN_MS = 10_000;
+
+/** The child, ended with us. What it says on stderr is shown when it ends by itself. */
+export function start(path: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const child = spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe'], ...options });
+  let said = '';
+  child.stderr?.on('data', (part) => {
+    said = (said + part).slice(-4000);
+  });
+  children.add(child);
+  child.once('exit', (code) => {
+    if (children.delete(child) && code !== 0) console.error(`${path} ${args.join(' ')} ended with ${code}\n${said}`);
+  });
+  return child;
+}
+
+export async function stop(child: ChildProcess): Promise<void> {
+  children.delete(child);
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await gone;
+}
+
+/** Runs to the end; rejects unless it exits with 0. */
+export async function run(path: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const child = start(path, args, { env });
+  const code = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) throw new Error(`${path} ended with ${code}`);
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Resolves when the port accepts; rejects when the child that should listen there ended. */
+export async function listening(port: number, child: ChildProcess): Promise<void> {
+  const until = performance.now() + LISTENING_WITHIN_MS;
+  while (performance.now() < until && child.exitCode === null) {
+    const accepted = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', () => resolve(false));
+    });
+    if (accepted) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/** User + system CPU of all threads of a process so far, in milliseconds; the kernel counts in steps of 10. */
+export function cpuMs(pid: number): number {
+  const fields = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
+
+// proc(5): the second field is the name in brackets and may hold blanks; what follows it begins with field 3.
+function afterName(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+export function residentBytes(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  return Number(line?.[1] ?? Number.NaN) * 1024;
+}

@@ -1,0 +1,128 @@
+// What stands between source and sink: nothing, the bare pipe, HAProxy in `mode tcp`, and Postern with everything on.
+
+import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, listening, start, stop } from './processes.ts';
+import { findTool } from './tools.ts';
+
+export const PROXY_NAMES = ['haproxy', 'pipe', 'postern'] as const;
+export type ProxyName = (typeof PROXY_NAMES)[number];
+
+export interface Running {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const root = join(import.meta.dirname, '../..');
+
+/** smtp-sink with room for `connections`. */
+export async function startSink(connections = 512): Promise<Running> {
+  const tool = findTool('smtp-sink');
+  const port = await freePort();
+  // It insists on giving root away.
+  const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
+  const args = [...user, '-m', String(connections), `127.0.0.1:${port}`, '4096'];
+  const child = start(tool.path, args, { env: tool.env });
+  await listening(port, child);
+  return { name: 'smtp-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
+}
+
+/** `node`: arguments for the Node of pipe and Postern, such as --cpu-prof. `main`: another src/main.ts to run. */
+export interface ProxyOptions {
+  readonly node?: readonly string[];
+  readonly main?: string;
+  readonly connections?: number;
+}
+
+export function startProxy(name: ProxyName, upstream: number, options: ProxyOptions = {}): Promise<Running> {
+  if (name === 'pipe') return startPipe(upstream, options);
+  if (name === 'haproxy') return startHaproxy(upstream, options);
+  return startPostern(upstream, options);
+}
+
+async function startPipe(upstream: number, { node = [] }: ProxyOptions): Promise<Running> {
+  const port = await freePort();
+  const program = join(root, 'bench/pipe.ts');
+  const child = start(process.execPath, [...node, program, String(port), String(upstream)]);
+  await listening(port, child);
+  return { name: 'pipe', port, pid: child.pid ?? 0, stop: () => stop(child) };
+}
+
+async function startHaproxy(upstream: number, { connections = 1024 }: ProxyOptions): Promise<Running> {
+  const tool = findTool('haproxy');
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
+  const config = join(folder, 'haproxy.cfg');
+  writeFileSync(
+    config,
+    `global
+  nbthread 1
+  maxconn ${connections}
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 10m
+  timeout server 10m
+listen smtp
+  bind 127.0.0.1:${port} maxconn ${connections}
+  server sink 127.0.0.1:${upstream}
+`,
+  );
+  const child = start(tool.path, ['-db', '-f', config], { env: tool.env });
+  await listening(port, child);
+  return { name: 'haproxy', port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
+}
+
+/** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
+function posternConfig(port: number, admin: number, upstream: number, connections: number): string {
+  return `listeners:
+  - bind: ["127.0.0.1:${port}"]
+upstream:
+  servers: ["127.0.0.1:${upstream}"]
+  max_connections: ${connections}
+lost_address_guard: warn
+admin: { listen: "127.0.0.1:${admin}" }
+log: { level: info }
+policy:
+  version: 1
+  accepted_domains: [local.example, '*.office.example', other.example]
+  relay_domains: [partner.example]
+  blocked_domains: [bad.example]
+  connectors:
+    - name: internet
+      remote_ip_ranges: [any]
+      rules:
+        - { name: never, deny: { sources: [10.9.0.0/16] } }
+        - { name: printers, allow: { sources: [10.0.0.0/8], recipient_domains: ['*.partner.example'] } }
+        - { name: roaming, allow: { authenticated: true } }
+    - name: line-of-business
+      remote_ip_ranges: [192.168.1.100-192.168.1.101, 10.0.0.0/8, '2001:db8::/32']
+      rules:
+        - { name: scanners, allow: { sources: [10.1.0.0/16], recipient_domains: [scan.example] } }
+    - name: warehouse
+      remote_ip_ranges: ['172.16.0.0/12']
+`;
+}
+
+async function startPostern(upstream: number, options: ProxyOptions): Promise<Running> {
+  const { node = [], main = join(root, 'src/main.ts'), connections = 1024 } = options;
+  const port = await freePort();
+  const admin = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
+  const config = join(folder, 'postern.yaml');
+  writeFileSync(config, posternConfig(port, admin, upstream, connections));
+  const log = openSync(join(folder, 'log'), 'w');
+  const child = start(process.execPath, [...node, main, 'run', '--config', config], {
+    stdio: ['ignore', log, 'pipe'],
+  });
+  await listening(port, child);
+  return { name: 'postern', port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
+}
+
+async function endIn(folder: string, ended: Promise<void>): Promise<void> {
+  await ended;
+  rmSync(folder, { recursive: true, force: true });
+}
