@@ -1,0 +1,250 @@
+// The examination: puts every question to one server and writes down the answers.
+//
+// Each question is MAIL, RCPT, RSET. A connection carries a few of them, because servers count errors per connection
+// (Exchange 2007: 5); a question whose connection broke is put once more on a new one.
+// Invariant: DATA and BDAT are never sent, so that no message comes of it, whatever the server accepts.
+// It deliberately does not speak TLS and does not guess domains: what the server calls itself is what it is asked about.
+
+import { randomBytes } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Destination, Dialogue, PATIENCE, type Patience, type Reply } from './dialogue.ts';
+import { type Form, formsFor, type Names, type SenderKind, senderPath } from './forms.ts';
+import { type Answer, type LoginAnswer, outcomeOf } from './verdict.ts';
+
+export interface ProbeOptions {
+  readonly to: Destination;
+  /** A domain that the server receives mail for; null takes the name that it gives itself. */
+  readonly domain: string | null;
+  /** Milliseconds before each question. */
+  readonly pace: number;
+  readonly patience?: Patience;
+  readonly wait?: (milliseconds: number) => Promise<unknown>;
+  /** Called once before the first question, and after the last one of each form. */
+  readonly onBegin?: (subject: Subject) => void;
+  readonly onForm?: (form: Form, answers: readonly Answer[]) => void;
+}
+
+/** The server, as it presented itself. */
+export interface Subject {
+  readonly greeting: Reply;
+  readonly names: Names;
+  readonly localFrom: '--domain' | 'the greeting' | 'the EHLO reply' | 'its address';
+  readonly forms: readonly Form[];
+}
+
+export interface Examination extends Subject {
+  readonly answers: readonly Answer[];
+  /** null where no login is offered in clear text. */
+  readonly login: LoginAnswer | null;
+}
+
+// Between Exchange's MaxProtocolErrors (5) and one connection a question.
+const QUESTIONS_PER_CONNECTION = 4;
+const RECONNECT_AFTER = [0, 1000, 5000];
+// A server that hangs up is asked on, since that costs nothing; one that falls silent would cost a time-out a question.
+const SILENCES = 3;
+// RFC 2606 §3 keeps both for documentation: nobody's mailbox is named.
+const FOREIGN = 'example.net';
+const OTHER_FOREIGN = 'example.org';
+const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?)+\.?$/i;
+
+/** Examines one server; a string is the reason why it could not be. */
+export async function examine(options: ProbeOptions): Promise<Examination | string> {
+  const caller = new Caller(options);
+  const first = await caller.call();
+  if (typeof first === 'string') return first;
+
+  const subject = subjectOf(first, options.domain);
+  options.onBegin?.(subject);
+  const answers: Answer[] = [];
+  for (const form of subject.forms) {
+    for (const sender of form.senders) answers.push(await caller.ask(form, sender, subject.names));
+    options.onForm?.(form, answers.slice(-form.senders.length));
+  }
+  const login = await caller.tryLogin(subject);
+  await caller.hangUp();
+  return { ...subject, answers, login };
+}
+
+interface Call {
+  readonly dialogue: Dialogue;
+  readonly ehlo: Reply;
+  asked: number;
+}
+
+function subjectOf(call: Call, domain: string | null): Subject {
+  const { greeting, serverAddress } = call.dialogue;
+  const literal = literalOf(serverAddress);
+  const [local, localFrom] = localDomain(domain, greeting, call.ehlo, literal);
+  const foreign = local === FOREIGN || local.endsWith(`.${FOREIGN}`) ? OTHER_FOREIGN : FOREIGN;
+  const names: Names = { local, foreign, literal };
+  return { greeting, names, localFrom, forms: formsFor(names) };
+}
+
+function localDomain(
+  given: string | null,
+  greeting: Reply,
+  ehlo: Reply,
+  literal: string,
+): [string, Subject['localFrom']] {
+  if (given !== null) return [given.toLowerCase(), '--domain'];
+  const greeted = hostName(greeting);
+  if (greeted !== null) return [greeted, 'the greeting'];
+  const named = hostName(ehlo);
+  if (named !== null) return [named, 'the EHLO reply'];
+  return [literal, 'its address'];
+}
+
+/** RFC 5321 §4.2: the first word of both replies is the server's name. */
+function hostName(reply: Reply): string | null {
+  const word = reply.text.split(/[ \n]/, 1)[0] ?? '';
+  return HOST_NAME.test(word) ? word.replace(/\.$/, '').toLowerCase() : null;
+}
+
+/** RFC 5321 §4.1.3. */
+function literalOf(address: string): string {
+  return isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
+}
+
+/** Keeps one connection at a time and replaces it when it is used up or gone. */
+class Caller {
+  readonly #options: ProbeOptions;
+  readonly #wait: (milliseconds: number) => Promise<unknown>;
+  #call: Call | null = null;
+  /** Why no further connection will be tried. */
+  #gone: string | null = null;
+  #before = false;
+  #silences = 0;
+
+  constructor(options: ProbeOptions) {
+    this.#options = options;
+    this.#wait = options.wait ?? sleep;
+  }
+
+  async ask(form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+    await this.#wait(this.#options.pace);
+    const answer = await this.#askOnce(form, sender, names);
+    if (answer.reply.code !== 421 && answer.outcome !== 'lost') return answer;
+    return await this.#askOnce(form, sender, names);
+  }
+
+  async tryLogin(subject: Subject): Promise<LoginAnswer | null> {
+    await this.hangUp();
+    const call = await this.call();
+    if (typeof call === 'string') return null;
+    const mechanism = loginMechanism(call.ehlo);
+    if (mechanism === null) return null;
+
+    const reply = await logIn(call.dialogue, mechanism);
+    const outcome = outcomeOf(reply);
+    const answers: Answer[] = [];
+    const form = subject.forms[0];
+    if (outcome === 'accepted' && form !== undefined) {
+      for (const sender of ['null', 'local', 'foreign'] satisfies SenderKind[]) {
+        answers.push(await this.#askOn(call, form, sender, subject.names));
+      }
+    }
+    return { mechanism, outcome, reply, answers };
+  }
+
+  /** The connection for the next question; a string is the reason why there is none. */
+  async call(): Promise<Call | string> {
+    if (this.#call !== null && this.#call.asked < QUESTIONS_PER_CONNECTION) return this.#call;
+    await this.hangUp();
+    if (this.#gone !== null) return this.#gone;
+    // A server that was never there will not be there in a second; one that was may only want a pause.
+    let why = '';
+    for (const pause of this.#before ? RECONNECT_AFTER : [0]) {
+      if (pause > 0) await this.#wait(pause);
+      const call = await openCall(this.#options.to, this.#options.patience ?? PATIENCE);
+      if (typeof call !== 'string') {
+        this.#before = true;
+        this.#call = call;
+        return call;
+      }
+      why = call;
+    }
+    this.#gone = why;
+    return why;
+  }
+
+  async hangUp(): Promise<void> {
+    const call = this.#call;
+    this.#call = null;
+    if (call === null) return;
+    await call.dialogue.say('QUIT');
+    call.dialogue.close();
+  }
+
+  async #askOnce(form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+    const call = await this.call();
+    if (typeof call === 'string') return { form, sender, outcome: 'lost', at: 'MAIL', reply: { code: 0, text: call } };
+    return await this.#askOn(call, form, sender, names);
+  }
+
+  async #askOn(call: Call, form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+    call.asked += 1;
+    let at: Answer['at'] = 'MAIL';
+    let reply = await call.dialogue.say(`MAIL FROM:${senderPath(sender, names)}`);
+    if (outcomeOf(reply) === 'accepted') {
+      at = 'RCPT';
+      reply = await call.dialogue.say(`RCPT TO:${form.path}`);
+    }
+    // RFC 5321 §3.8: with a 421 the server has ended the connection, whether it hangs up or not.
+    const over = reply.code === 421 || outcomeOf(await call.dialogue.say('RSET')) !== 'accepted';
+    if (call.dialogue.silent) this.#silences += 1;
+    if (this.#silences >= SILENCES) this.#gone = 'the server has stopped answering';
+    if (over) {
+      call.dialogue.close();
+      if (this.#call === call) this.#call = null;
+    }
+    return { form, sender, outcome: outcomeOf(reply), at, reply };
+  }
+}
+
+/** Connects and says hello; a string is the reason why that failed. */
+async function openCall(to: Destination, patience: Patience): Promise<Call | string> {
+  const dialogue = await Dialogue.open(to, patience);
+  if (typeof dialogue === 'string') return dialogue;
+  const why = (what: string, reply: Reply) => {
+    dialogue.close();
+    return reply.code === 0 ? `${what}: ${reply.text}` : `${what}: ${reply.code} ${reply.text.split('\n', 1)[0]}`;
+  };
+
+  if (dialogue.greeting.code === 0) return why('it does not greet as a mail server does', dialogue.greeting);
+  if (outcomeOf(dialogue.greeting) !== 'accepted') return why('it refuses to talk to this address', dialogue.greeting);
+  const name = literalOf(dialogue.ownAddress);
+  let ehlo = await dialogue.say(`EHLO ${name}`);
+  if (outcomeOf(ehlo) === 'refused') ehlo = await dialogue.say(`HELO ${name}`);
+  if (outcomeOf(ehlo) !== 'accepted') return why('it refuses our EHLO', ehlo);
+  return { dialogue, ehlo, asked: 0 };
+}
+
+function loginMechanism(ehlo: Reply): LoginAnswer['mechanism'] | null {
+  const offered = new Set(
+    ehlo.text
+      .toUpperCase()
+      .split('\n')
+      .filter((line) => /^AUTH[ =]/.test(line))
+      .flatMap((line) => line.slice(5).split(/[ =]/)),
+  );
+  return offered.has('LOGIN') ? 'LOGIN' : offered.has('PLAIN') ? 'PLAIN' : null;
+}
+
+/** KB Q251149: with the Guest account on, Exchange 5.5 answers 235 to a name that it never heard of. */
+async function logIn(dialogue: Dialogue, mechanism: LoginAnswer['mechanism']): Promise<Reply> {
+  const user = `postern-probe-${randomBytes(6).toString('hex')}`;
+  const password = randomBytes(12).toString('hex');
+  if (mechanism === 'PLAIN') return await dialogue.say(`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`);
+  let reply = await dialogue.say('AUTH LOGIN');
+  for (const response of [user, password]) {
+    if (reply.code !== 334) return reply;
+    reply = await dialogue.say(base64(response));
+  }
+  return reply;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text, 'latin1').toString('base64');
+}

@@ -1,0 +1,386 @@
+// postern probe, as an administrator meets it: arguments in, words and an exit code out, and a real socket between.
+
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import type { Output } from '../../src/commands/output.ts';
+import { formsFor, senderPath } from '../../src/commands/probe/forms.ts';
+import { probe } from '../../src/commands/probe.ts';
+import { startOldExchange } from '../../src/demo/old-exchange.ts';
+import { type Script, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
+
+const PATIENCE = { connect: 5000, greeting: 5000, reply: 5000 };
+const REFUSED = '554 5.7.1 Relay access denied';
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What it waited for, in milliseconds, without having waited. */
+  readonly waits: readonly number[];
+}
+
+async function run(args: string[], patience = PATIENCE, isTTY = false): Promise<Result> {
+  let stdout = '';
+  let stderr = '';
+  const waits: number[] = [];
+  const out: Output = {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    isTTY,
+  };
+  const wait = async (milliseconds: number) => waits.push(milliseconds);
+  const code = await probe(args, out, { patience, wait });
+  return { code, stdout, stderr, waits };
+}
+
+async function serve(t: TestContext, script: Script): Promise<ScriptedServer> {
+  const server = await startScriptedServer(script);
+  t.after(() => server.close());
+  return server;
+}
+
+const LOCAL = ['--domain', 'local.example'];
+
+test('calls the old Exchange stand-in open and no message reaches it', async (t) => {
+  const messages: unknown[] = [];
+  const server = await startOldExchange({ host: '127.0.0.1', port: 0, onMessage: (message) => messages.push(message) });
+  t.after(() => server.close());
+  const result = await run([`127.0.0.1:${server.port}`, '--domain', 'example.com']);
+  assert.equal(result.code, 1);
+  assert.match(result.stdout, /^OPEN: this server relays for strangers\.$/m);
+  assert.match(result.stdout, /RCPT TO:<relay-test@example\.net>/);
+  assert.match(result.stdout, /made-up name \(AUTH LOGIN\) was not accepted: 535/);
+  assert.deepEqual(messages, []);
+});
+
+test('calls a server closed that refuses every form', async (t) => {
+  const server = await serve(t, { rcpt: () => REFUSED });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 0);
+  assert.match(result.stdout, /^CLOSED: /m);
+  assert.match(result.stdout, /155 × 554 5\.7\.1 Relay access denied/);
+  assert.doesNotMatch(result.stdout, /ACCEPTED/);
+});
+
+test('cannot tell about a server that takes only what hides behind its own domain', async (t) => {
+  const server = await serve(t, {
+    rcpt: (path) => (/^<[^@!"]+%[^@]+@local\.example>$/.test(path) ? '250 2.1.5 Ok' : REFUSED),
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 2);
+  assert.match(result.stdout, /^CANNOT TELL: .*hides behind its own domain/m);
+  assert.match(result.stdout, /RCPT TO:<relay-test%example\.net@local\.example>/);
+});
+
+test('calls a server open that takes nothing but an IMCEA form in its own domain', async (t) => {
+  const server = await serve(t, { rcpt: (path) => (path.startsWith('<IMCEA') ? '250 Ok' : REFUSED) });
+  assert.equal((await run([server.target, ...LOCAL])).code, 1);
+});
+
+test('calls a server open that takes a foreign recipient from a sender in its own domain alone', async (t) => {
+  let local = false;
+  const server = await serve(t, {
+    mail: (path) => {
+      local = path.endsWith('@local.example>');
+      return '250 Ok';
+    },
+    rcpt: (path) => (local && path === '<relay-test@example.net>' ? '250 Ok' : REFUSED),
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 1);
+  assert.match(result.stdout, /MAIL FROM:<relay-test@local\.example>\n {2}RCPT TO:<relay-test@example\.net>/);
+});
+
+test('a forward with 251 is an acceptance, too', async (t) => {
+  const server = await serve(t, { rcpt: () => '251 User not local; will forward' });
+  assert.equal((await run([server.target, ...LOCAL])).code, 1);
+});
+
+test('does not call a server closed that puts every stranger off', async (t) => {
+  const server = await serve(t, { rcpt: () => '450 4.2.0 Greylisted' });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 2);
+  assert.match(result.stdout, /<relay-test@example\.net> +deferred +deferred/);
+  assert.match(result.stdout, /^CANNOT TELL: nothing was accepted, but \d+ forms got no real answer/m);
+});
+
+test('a sender refused at MAIL does not make up for the recipients that were put off', async (t) => {
+  const server = await serve(t, {
+    mail: (path) => (path === '<>' ? '550 5.7.1 No bounces here' : '250 Ok'),
+    rcpt: () => '451 4.7.1 Try again later',
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 2);
+  assert.match(result.stdout, /<relay-test@example\.net> +refused\* +deferred/);
+});
+
+test('a server that lets no stranger send at all is closed', async (t) => {
+  const server = await serve(t, { mail: () => '530 5.7.1 Client was not authenticated', rcpt: () => '250 Ok' });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 0);
+  assert.ok(server.heard.flat().every((command) => !command.startsWith('RCPT')));
+});
+
+test('tells refused, accepted, deferred and lost apart in one table, and goes on after a loss', async (t) => {
+  const server = await serve(t, {
+    rcpt: (path) => {
+      if (path.includes('!')) return null;
+      if (path.includes('%')) return '451 4.3.0 Try again';
+      if (path.startsWith('<"relay-test@')) return '250 Ok';
+      return REFUSED;
+    },
+  });
+  const result = await run([server.target, ...LOCAL, '--json']);
+  const { answers, counts } = JSON.parse(result.stdout);
+  const outcomes = (form: string) =>
+    answers.filter((one: { form: string }) => one.form === form).map((one: { outcome: string }) => one.outcome);
+  assert.deepEqual(outcomes('bang'), ['lost', 'lost', 'lost']);
+  assert.deepEqual(outcomes('percent'), ['deferred', 'deferred', 'deferred']);
+  assert.deepEqual(outcomes('quoted'), ['accepted', 'accepted', 'accepted']);
+  assert.deepEqual(outcomes('list'), ['refused', 'refused', 'refused']);
+  assert.equal(counts.accepted + counts.refused + counts.deferred + counts.lost, answers.length);
+  assert.equal(result.code, 2);
+});
+
+test('puts a question that a broken connection swallowed once more', async (t) => {
+  let broken = false;
+  const server = await serve(t, {
+    rcpt: (path) => {
+      if (broken || path !== '<relay-test@example.net>') return REFUSED;
+      broken = true;
+      return null;
+    },
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 0);
+  assert.doesNotMatch(result.stdout, /lost/);
+});
+
+test('a 421 ends the connection and not the probe', async (t) => {
+  const server = await serve(t, {
+    rcpt: (_path, connection) => (connection === 1 ? '421 4.7.0 Too many errors' : REFUSED),
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 0);
+  assert.doesNotMatch(result.stdout, /deferred/);
+});
+
+test('gives up on a server that falls silent, and does not call it closed', async (t) => {
+  const server = await serve(t, { rcpt: () => '' });
+  const result = await run([server.target, ...LOCAL], { ...PATIENCE, reply: 20 });
+  assert.equal(result.code, 2);
+  assert.ok(server.heard.length < 10);
+  assert.match(result.stdout, /questions lost: no reply within 0\.02 s/);
+});
+
+test('never sends a message, resets after each question, and changes the connection every few', async (t) => {
+  const server = await serve(t, { rcpt: () => '250 2.1.5 Ok' });
+  const { waits } = await run([server.target, ...LOCAL]);
+  const commands = server.heard.flat();
+  assert.ok(commands.every((command) => /^(EHLO|MAIL|RCPT|RSET|QUIT)\b/.test(command)));
+  const questions = commands.filter((command) => command.startsWith('MAIL')).length;
+  assert.equal(questions, waits.filter((wait) => wait === 100).length);
+  for (const connection of server.heard) {
+    assert.ok(connection.filter((command) => command.startsWith('MAIL')).length <= 4);
+    connection.forEach((command, index) => {
+      if (command.startsWith('RCPT')) assert.equal(connection[index + 1], 'RSET');
+    });
+    assert.equal(connection.at(-1), 'QUIT');
+  }
+});
+
+test('every form is asked with at least two senders, the null one among them', async (t) => {
+  const server = await serve(t, { rcpt: () => REFUSED });
+  const result = await run([server.target, ...LOCAL, '--json']);
+  const senders = new Map<string, Set<string>>();
+  for (const { form, sender } of JSON.parse(result.stdout).answers) {
+    senders.set(form, (senders.get(form) ?? new Set()).add(sender));
+  }
+  for (const [form, of] of senders) assert.ok(of.size >= 2 && of.has('<>'), form);
+  assert.deepEqual(
+    [...(senders.get('plain') ?? [])],
+    ['<>', '<relay-test@local.example>', '<relay-test@[127.0.0.1]>', '<relay-test@example.net>', '<relay-test>'],
+  );
+});
+
+const WITH_LOGIN = '250-mx.local.example Hello\r\n250-AUTH=LOGIN\r\n250 AUTH NTLM LOGIN';
+
+test('calls a server open that believes a made-up login and then relays', async (t) => {
+  let guest = false;
+  const server = await serve(t, {
+    ehlo: WITH_LOGIN,
+    rcpt: () => (guest ? '250 Ok' : REFUSED),
+    other: (command) => {
+      if (command === 'AUTH LOGIN') return '334 VXNlcm5hbWU6';
+      if (/^[A-Za-z0-9+/=]+$/.test(command) && command.length === 28) return '334 UGFzc3dvcmQ6';
+      guest = true;
+      return '235 2.7.0 Authentication successful';
+    },
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 1);
+  assert.match(result.stdout, /A MADE-UP NAME WAS ACCEPTED \(AUTH LOGIN\)/);
+  assert.match(result.stdout, /^OPEN: this server believes any login, and then relays/m);
+  assert.match(result.stdout, /Guest account \(KB Q251149\)/);
+});
+
+test('says that a made-up login was believed even where it does not open the relay', async (t) => {
+  const server = await serve(t, {
+    ehlo: '250-mx.local.example\r\n250 AUTH PLAIN',
+    rcpt: () => REFUSED,
+    other: (command) => (command.startsWith('AUTH PLAIN ') ? '235 2.7.0 Ok' : '500 What?'),
+  });
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 0);
+  assert.match(result.stdout, /A MADE-UP NAME WAS ACCEPTED \(AUTH PLAIN\): 235 2\.7\.0 Ok\n.*still does not relay/);
+});
+
+test('takes the local domain from the greeting, else from the EHLO reply, and says so', async (t) => {
+  const greeted = await serve(t, { greeting: '220 MX.Other.Example ESMTP', rcpt: () => REFUSED });
+  assert.match((await run([greeted.target])).stdout, /Local domain: +mx\.other\.example, from the greeting/);
+  const named = await serve(t, { greeting: '220 ready', ehlo: '250 mx.third.example hi', rcpt: () => REFUSED });
+  assert.match((await run([named.target])).stdout, /Local domain: +mx\.third\.example, from the EHLO reply/);
+});
+
+test('asks about another foreign domain where the usual one is the server’s own', async (t) => {
+  const server = await serve(t, { rcpt: (path) => (path === '<relay-test@example.net>' ? '250 Ok' : REFUSED) });
+  const result = await run([server.target, '--domain', 'example.net']);
+  assert.equal(result.code, 0);
+  assert.match(result.stdout, /Foreign domain: +example\.org/);
+});
+
+test('speaks from the address that --source names', async (t) => {
+  const server = await serve(t, { rcpt: () => REFUSED });
+  await run([server.target, ...LOCAL, '--source', '127.0.0.9']);
+  assert.deepEqual([...new Set(server.clientAddresses)], ['127.0.0.9']);
+});
+
+test('speaks HELO to a server that knows no EHLO', async (t) => {
+  const server = await serve(t, {
+    ehlo: '500 Command unrecognized',
+    rcpt: () => REFUSED,
+    other: (command) => (command.startsWith('HELO ') ? '250 mx.local.example' : null),
+  });
+  assert.equal((await run([server.target, ...LOCAL])).code, 0);
+});
+
+test('says in one sentence that nothing listens', async () => {
+  const server = createServer();
+  const port = await new Promise<number>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  const result = await run([`127.0.0.1:${port}`]);
+  assert.equal(result.code, 1);
+  assert.equal(result.stdout, '');
+  assert.equal(
+    result.stderr,
+    `postern probe: 127.0.0.1:${port} could not be probed: nothing listens there (connection refused)\n`,
+  );
+});
+
+test('says in one sentence that a server never greets', async (t) => {
+  const server = await serve(t, { greeting: '', rcpt: () => REFUSED });
+  const result = await run([server.target], { ...PATIENCE, greeting: 20 });
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /does not greet as a mail server does: no reply within 0\.02 s\n$/);
+});
+
+test('says in one sentence that a server turns it away, hangs up, or is no mail server', async (t) => {
+  const turned = await serve(t, { greeting: '554 5.7.1 Access denied', rcpt: () => REFUSED });
+  const away = await run([turned.target, '--json']);
+  assert.equal(away.code, 1);
+  assert.match(away.stderr, /refuses to talk to this address: 554 5\.7\.1 Access denied\n$/);
+  assert.deepEqual(JSON.parse(away.stdout).verdict, null);
+
+  const gone = await serve(t, { greeting: null, rcpt: () => REFUSED });
+  assert.match((await run([gone.target])).stderr, /does not greet as a mail server does: .*connection/);
+  const web = await serve(t, { greeting: 'HTTP/1.1 400 Bad Request', rcpt: () => REFUSED });
+  assert.match((await run([web.target])).stderr, /not an SMTP reply\n$/);
+});
+
+test('says in one sentence that the source address is not ours', async (t) => {
+  const server = await serve(t, { rcpt: () => REFUSED });
+  const result = await run([server.target, '--source', '192.0.2.1']);
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /source address does not belong to this machine\n$/);
+});
+
+for (const [name, args, sentence] of [
+  ['no server', [], /name the server/],
+  ['two servers', ['a:25', 'b:25'], /one server at a time/],
+  ['a server without a port', ['mail.example.com'], /is not HOST:PORT/],
+  ['a port out of range', ['mail.example.com:65536'], /is not HOST:PORT/],
+  ['an IPv6 address without brackets', ['::1:25'], /is not HOST:PORT/],
+  ['a domain with a blank', ['a:25', '--domain', 'a b'], /is not a domain/],
+  ['a domain with a line end', ['a:25', '--domain', 'a\r\nDATA'], /is not a domain/],
+  ['a source that is no address', ['a:25', '--source', 'localhost'], /is not an IP address/],
+  ['an unknown option', ['a:25', '--fast'], /--fast/],
+  ['an option without its value', ['a:25', '--domain'], /--domain/],
+] as const) {
+  test(`refuses ${name} as wrong usage`, async () => {
+    const result = await run([...args]);
+    assert.equal(result.code, 64);
+    assert.equal(result.stdout, '');
+    assert.match(result.stderr, sentence);
+    assert.match(result.stderr, /^postern probe: .*\nTry: postern probe --help\n$/);
+  });
+}
+
+test('--help says what the exit codes mean', async () => {
+  const result = await run(['--help']);
+  assert.equal(result.code, 0);
+  assert.match(result.stdout, /^Usage: postern probe HOST:PORT/);
+  for (const verdict of ['closed (0)', 'open (1)', 'cannot tell (2)']) assert.ok(result.stdout.includes(verdict));
+});
+
+test('shows nothing of what a server said that a terminal would obey', async (t) => {
+  const server = await serve(t, { greeting: '220 mx.local.example \x1b[2J\x07', rcpt: () => '554 \x1b]0;x\x07 no' });
+  const result = await run([server.target, ...LOCAL]);
+  assert.doesNotMatch(result.stdout, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+});
+
+test('uses colours on a terminal alone', async (t) => {
+  const server = await serve(t, { rcpt: () => REFUSED });
+  assert.match((await run([server.target, ...LOCAL], PATIENCE, true)).stdout, /\x1b\[32mCLOSED/);
+});
+
+const NAMES = { local: 'l.example', foreign: 'f.example', literal: '[192.0.2.1]' };
+
+test('holds the sixteen tests of nmap’s smtp-open-relay and the forms of KB Q304897', () => {
+  const paths = new Set(formsFor(NAMES).map((form) => form.path.replace('relay-test', 'u')));
+  for (const path of [
+    '<u@f.example>',
+    '<u%f.example@[192.0.2.1]>',
+    '<u%f.example@l.example>',
+    '<"u@f.example">',
+    '<"u%f.example">',
+    '<u@f.example@[192.0.2.1]>',
+    '<"u@f.example"@[192.0.2.1]>',
+    '<u@f.example@l.example>',
+    '<@[192.0.2.1]:u@f.example>',
+    '<@l.example:u@f.example>',
+    '<f.example!u>',
+    '<f.example!u@[192.0.2.1]>',
+    '<f.example!u@l.example>',
+    '<"u@f.example"@l.example>', // KB Q304897
+    '<IMCEASMTP-u+40f.example@l.example>', // MS99-027
+  ]) {
+    assert.ok(paths.has(path), path);
+  }
+});
+
+test('no form and no sender can be more than one command, and no form stands there twice', () => {
+  const forms = formsFor(NAMES);
+  for (const form of forms) {
+    assert.doesNotMatch(form.path, /[\r\n]/);
+    for (const sender of form.senders) assert.doesNotMatch(senderPath(sender, NAMES), /[\r\n]/);
+  }
+  assert.equal(new Set(forms.map((form) => form.path)).size, forms.length);
+  assert.equal(new Set(forms.map((form) => form.name)).size, forms.length);
+});
