@@ -78,6 +78,10 @@ export class Spans {
     }
   }
 
+  drop(): void {
+    this.#span = null;
+  }
+
   flush(): void {
     if (this.#span === null) return;
     const span = this.#span;

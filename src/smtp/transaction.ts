@@ -1,0 +1,52 @@
+// One mail transaction as both sides see it: from MAIL to the reply that ends it (RFC 5321 §3.3).
+//
+// Each gets a number. A reply that comes late, behind a RSET already sent, is recognised by the number it was expected
+// under and changes nothing: a pipelined MAIL, RSET, MAIL never mixes two senders.
+
+import type { Address } from './types.ts';
+
+export const NONE = 0; //    no transaction
+export const PENDING = 1; // MAIL sent, not answered
+export const OPEN = 2; //    MAIL answered 2yz
+
+const NUMBERS = 0x7fffff; // numbers fit above the kind in one small integer
+
+export class Transaction {
+  state = NONE;
+  number = 0;
+  sender = '';
+  senderAddress: Address | null = null;
+  /** This MAIL gave SMTPUTF8. */
+  utf8 = false;
+  /** RCPT commands seen, refused ones included. */
+  tried = 0;
+  /** RCPTs sent upstream and not refused by it; the unanswered ones count. */
+  recipients = 0;
+  /** RCPTs that the upstream answered 2yz. */
+  accepted = 0;
+  /** BDAT began: only BDAT, RSET, NOOP and QUIT may follow until LAST (RFC 3030 §2). */
+  chunking = false;
+  /** Octets announced by BDAT so far. */
+  octets = 0;
+
+  begin(sender: string, senderAddress: Address | null, utf8: boolean): void {
+    this.reset();
+    this.state = PENDING;
+    this.sender = sender;
+    this.senderAddress = senderAddress;
+    this.utf8 = utf8;
+  }
+
+  reset(): void {
+    this.state = NONE;
+    this.number = (this.number + 1) & NUMBERS;
+    this.sender = '';
+    this.senderAddress = null;
+    this.utf8 = false;
+    this.tried = 0;
+    this.recipients = 0;
+    this.accepted = 0;
+    this.chunking = false;
+    this.octets = 0;
+  }
+}
