@@ -6,7 +6,7 @@
 // source and sink share the machine, so the wall says little. `--quick` is a tenth of the load, for a look.
 // Not here: throughput (smtp-source and smtp-sink are the limit long before a proxy is).
 
-import { cpuMs, run } from './harness/processes.ts';
+import { cpuMs, output } from './harness/processes.ts';
 import { PROXY_NAMES, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { findTool, MissingTool } from './harness/tools.ts';
@@ -39,7 +39,7 @@ async function send(load: Load, messages: number, to: Running): Promise<{ cpu: n
   const source = findTool('smtp-source');
   const cpuBefore = cpuMs(to.pid);
   const begin = performance.now();
-  await run(
+  await output(
     source.path,
     [...load.args, '-m', String(messages), '-f', 'a@sender.example', '-t', 'b@local.example', `127.0.0.1:${to.port}`],
     source.env,

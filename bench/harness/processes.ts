@@ -35,14 +35,19 @@ export async function stop(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-/** Runs to the end; rejects unless it exits with 0. */
-export async function run(path: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const child = start(path, args, { env });
+/** Runs to the end and gives what it printed; rejects unless it exits with 0. */
+export async function output(path: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  const child = start(path, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  child.stdout?.on('data', (part) => {
+    printed += part;
+  });
   const code = await new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', resolve);
+    child.once('close', resolve);
   });
   if (code !== 0) throw new Error(`${path} ended with ${code}`);
+  return printed;
 }
 
 /** A port that was free a moment ago. */
