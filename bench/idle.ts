@@ -1,0 +1,93 @@
+// How much memory does a session hold that says nothing?
+//
+//   node bench/idle.ts [--proxy haproxy,pipe,postern] [--quick]
+//
+// Sessions are opened until there are 1 000, then 10 000 (or as many as half the file descriptors allow), each past its
+// EHLO; then nothing, and the resident memory of the proxy is read. Per session = growth from the first mark to the
+// second, so that what a first thousand warms up does not count. The goals: 10 KB each, 200 MB for 10 000.
+// The kernel's socket buffers are not in these figures, of no proxy.
+
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { residentBytes } from './harness/processes.ts';
+import { PROXY_NAMES, type ProxyName, startProxy, startSink } from './harness/proxies.ts';
+import { printMachine, printTable, readFlags } from './harness/report.ts';
+import { MissingTool } from './harness/tools.ts';
+
+const MARK = 1_000;
+const SESSIONS = 10_000;
+const SPARE_DESCRIPTORS = 600;
+const SPARE_CONNECTIONS = 100;
+const AT_ONCE = 50;
+const SETTLE_MS = 4_000;
+/** One source address has room for about 28 000 ports to one place; more of them also spread over per-source limits. */
+const SESSIONS_PER_SOURCE = 90;
+
+/** Each session of a proxy takes two of its descriptors. */
+function sessionsPossible(): number {
+  const line = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
+  return Math.min(SESSIONS, Math.floor((Number(line?.[1] ?? 1024) - SPARE_DESCRIPTORS) / 2));
+}
+
+function openSession(port: number, number: number): Promise<Socket> {
+  const source = Math.floor(number / SESSIONS_PER_SOURCE) + 1;
+  const localAddress = `127.1.${source >> 8}.${source & 0xff}`;
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    let said = false;
+    socket.on('data', (chunk: Buffer) => {
+      if (said && /^250 /m.test(chunk.toString('latin1'))) resolve(socket);
+      if (!said) socket.write('EHLO client.example\r\n');
+      said = true;
+    });
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error(`session ${number} was closed`)));
+  });
+}
+
+async function settledBytes(pid: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  return residentBytes(pid);
+}
+
+async function measure(name: ProxyName, count: number, main: string | undefined): Promise<string[]> {
+  const connections = count + SPARE_CONNECTIONS;
+  const sink = await startSink(connections);
+  const proxy = await startProxy(name, sink.port, { connections, ...(main === undefined ? {} : { main }) });
+  const sockets: Socket[] = [];
+  const openUpTo = async (sessions: number) => {
+    while (sockets.length < sessions) {
+      const more = Math.min(AT_ONCE, sessions - sockets.length);
+      const begin = sockets.length;
+      sockets.push(...(await Promise.all(Array.from({ length: more }, (_, n) => openSession(proxy.port, begin + n)))));
+    }
+  };
+  try {
+    const none = await settledBytes(proxy.pid);
+    await openUpTo(MARK);
+    const mark = await settledBytes(proxy.pid);
+    await openUpTo(count);
+    const all = await settledBytes(proxy.pid);
+    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
+    const each = (all - mark) / (count - MARK) / 1000;
+    return [name, String(count), megabytes(none), megabytes(mark), megabytes(all), each.toFixed(1)];
+  } finally {
+    for (const socket of sockets) socket.removeAllListeners('close').destroy();
+    await proxy.stop();
+    await sink.stop();
+  }
+}
+
+try {
+  const flags = readFlags();
+  const count = flags.quick ? 2 * MARK : sessionsPossible();
+  const names = PROXY_NAMES.filter((name) => flags.proxy.length === 0 || flags.proxy.includes(name));
+  const rows: string[][] = [];
+  for (const name of names) rows.push(await measure(name, count, flags.main));
+  printMachine();
+  printTable(['proxy', 'sessions', 'MB at 0', `MB at ${MARK}`, 'MB at all', 'KB per session'], rows);
+} catch (error) {
+  if (!(error instanceof MissingTool)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+}
