@@ -1,0 +1,43 @@
+// Plays every golden dialogue whole, octet by octet, cut at every place, cut at random, with a judge that answers late,
+// and with a driver whose pause takes effect late. What each ear hears must be the same every time.
+
+import { test } from 'node:test';
+import { cutAt, cutAtRandom, everyOctet, octetsOf, play, readTranscripts, whole } from '../helpers/transcripts.ts';
+
+const RANDOM_CUTS = 20;
+/** A long dialogue is cut at fewer places, evenly spread. */
+const MOST_OCTETS = 4_000_000;
+
+for (const transcript of readTranscripts(new URL('../transcripts/', import.meta.url))) {
+  test(`${transcript.file}: ${transcript.title}`, async (t) => {
+    await t.test('whole', () => void play(transcript, whole));
+    await t.test('octet by octet', () => void play(transcript, everyOctet));
+    await t.test('cut at every place', () => {
+      const octets = octetsOf(transcript);
+      const step = Math.max(1, Math.ceil(octets ** 2 / MOST_OCTETS));
+      for (let position = 1; position < octets; position += step) {
+        explain(`cut at ${position}`, () => play(transcript, cutAt(position)));
+      }
+    });
+    await t.test('cut at random', () => {
+      for (let count = 0; count < RANDOM_CUTS; count++) {
+        const seed = Math.floor(Math.random() * 2 ** 32);
+        explain(`cut at random, seed ${seed}`, () => play(transcript, cutAtRandom(seed, 2 + (count % 40))));
+      }
+    });
+    await t.test('with a judge that answers late', () => {
+      for (const cut of [whole, everyOctet]) play(transcript, cut, { judgement: 'late' });
+    });
+    await t.test('with a driver whose pause comes late', () => {
+      for (const cut of [everyOctet, cutAtRandom(1, 30)]) play(transcript, cut, { pushy: true });
+    });
+  });
+}
+
+function explain(how: string, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    throw new Error(`${how}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
