@@ -118,6 +118,9 @@ export class Session {
     this.#down = new Spans((bytes) => wire.toClient(bytes));
   }
 
+  /** Grows with every command and every reply: a driver sees by it that a wait is a new one. */
+  progress = 0;
+
   get helo(): string {
     return this.#helo;
   }
@@ -312,6 +315,7 @@ export class Session {
   }
 
   #takeLine(line: Buffer): void {
+    this.progress++;
     const text = line.toString('latin1', 0, line.length - 2);
     // protocol.md 1.7: CRLF and nothing else. Some server ends a line at every one of these.
     if (line.length < 2 || line[line.length - 2] !== CR || /[\0\r]/.test(text)) this.#badLineEnd();
@@ -647,6 +651,7 @@ export class Session {
   // ---------------------------------------------------------------- upstream replies
 
   #reply(code: number, bytes: Buffer): void {
+    this.progress++;
     if (this.#hold === HOLD_GREETING) {
       this.#greeting(code, bytes);
       return;

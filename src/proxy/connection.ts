@@ -1,0 +1,254 @@
+// One admitted client and its upstream twin: sockets, timers and backpressure around a Session.
+//
+// The session decides, this file carries out. Whatever is thrown inside the core ends here: 421, both sides destroyed,
+// counted, and the process lives on (protocol.md 1.11: fail closed, never a plain pipe). The upstream is never sent a
+// byte after the session closed, and never a FIN that could be read as the end of something: it is destroyed.
+
+import type { Socket } from 'node:net';
+import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
+import { AWAITING_COMMAND, AWAITING_MAIL_DATA, DOING, Session } from '../smtp/session.ts';
+import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import { linger } from './linger.ts';
+import { Patience, type Timeouts } from './patience.ts';
+import type { Upstream } from './upstream.ts';
+
+/** What a connection tells about its session; the plain fields are written as it goes. */
+export interface SessionWatcher {
+  octetsFromClient: number;
+  octetsFromUpstream: number;
+  heloName: string;
+  event(event: SessionEvent): void;
+  delay(seconds: number): void;
+  closed(reason: CloseReason): void;
+}
+
+export interface ConnectionOptions {
+  readonly client: Socket;
+  /** Octets that came behind a PROXY header. */
+  readonly early: Buffer | null;
+  readonly profile: Profile;
+  readonly judge: Judge;
+  readonly upstream: Upstream;
+  readonly timeouts: Timeouts;
+  readonly watcher: SessionWatcher;
+  defect(error: unknown, doing: string): void;
+  /** Both sides are gone, or going without us. */
+  ended(): void;
+}
+
+export class Connection implements Wire {
+  readonly #options: ConnectionOptions;
+  readonly #client: Socket;
+  readonly #session: Session;
+  readonly #patience: Patience;
+  readonly #giveUpDialling: () => void;
+  #upstream: Socket | null = null;
+  #held = false; //         by the session
+  #upstreamFull = false; // its socket buffer
+  #clientFull = false;
+  #closed = false;
+  #toClient: Uint8Array[] = [];
+  #toUpstream: Uint8Array[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#patience = new Patience(options.timeouts, performance.now());
+    this.#session = new Session(this, options.profile);
+    this.#wireClient(options.client);
+    this.#giveUpDialling = options.upstream.dial((socket) => this.#dialled(socket));
+    if (options.early !== null && options.early.length > 0) this.#fromClient(options.early);
+    this.#watchTime();
+  }
+
+  /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
+  drain(): void {
+    this.#run(() => this.#session.drain());
+  }
+
+  /** Ends now. */
+  shutDown(): void {
+    this.#run(() => this.#session.shutDown());
+  }
+
+  // ---------------------------------------------------------------- Wire: what the session does to the world
+
+  toClient(bytes: Uint8Array): void {
+    this.#toClient.push(bytes);
+  }
+
+  toUpstream(bytes: Uint8Array): void {
+    this.#toUpstream.push(bytes);
+  }
+
+  hold(on: boolean): void {
+    this.#held = on;
+    this.#steer();
+  }
+
+  judge(question: Question): Decision | null {
+    const decision = this.#options.judge(question);
+    if (!(decision instanceof Promise)) return decision;
+    decision.then(
+      (later) => this.#run(() => this.#session.judged(later)),
+      (error) => this.#failed(error),
+    );
+    return null;
+  }
+
+  event(event: SessionEvent): void {
+    this.#options.watcher.heloName = this.#session.helo;
+    this.#options.watcher.event(event);
+  }
+
+  close(reason: CloseReason): void {
+    this.#closed = true;
+    this.#toUpstream = [];
+    this.#flush();
+    this.#giveUpDialling();
+    this.#upstream?.destroy();
+    this.#upstream = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    linger(this.#client);
+    this.#options.watcher.heloName = this.#session.helo;
+    this.#options.watcher.closed(reason);
+    this.#options.ended();
+  }
+
+  // ---------------------------------------------------------------- sockets
+
+  #wireClient(client: Socket): void {
+    client.on('data', (chunk: Buffer) => this.#fromClient(chunk));
+    client.on('end', () => this.#run(() => this.#session.clientEnded()));
+    client.on('drain', () => {
+      this.#clientFull = false;
+      this.#steer();
+    });
+    client.on('error', () => this.#run(() => this.#session.clientLost()));
+    client.on('close', () => this.#run(() => this.#session.clientLost()));
+  }
+
+  #dialled(socket: Socket | null): void {
+    if (this.#closed) {
+      socket?.destroy();
+      return;
+    }
+    if (socket === null) {
+      this.#run(() => this.#session.upstreamEnded());
+      return;
+    }
+    this.#upstream = socket;
+    socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
+    socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('drain', () => {
+      this.#upstreamFull = false;
+      this.#patience.excuse(performance.now());
+      this.#steer();
+    });
+    socket.on('error', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('close', () => this.#run(() => this.#session.upstreamEnded()));
+  }
+
+  #fromClient(chunk: Buffer): void {
+    if (this.#closed) return;
+    const { watcher } = this.#options;
+    watcher.octetsFromClient += chunk.length;
+    const now = performance.now();
+    this.#patience.heard(chunk.length, now);
+    this.#run(() => this.#session.fromClient(chunk), now);
+    watcher.delay((performance.now() - now) / 1000);
+  }
+
+  #fromUpstream(chunk: Buffer): void {
+    this.#options.watcher.octetsFromUpstream += chunk.length;
+    this.#run(() => this.#session.fromUpstream(chunk));
+  }
+
+  /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
+  #run(step: () => void, now = performance.now()): void {
+    if (this.#closed) return;
+    const before = this.#session.progress;
+    try {
+      step();
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    if (this.#closed) return;
+    this.#flush();
+    this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
+    this.#watchTime();
+  }
+
+  #failed(error: unknown): void {
+    if (this.#closed) return;
+    this.#options.defect(error, DOING[this.#session.doing] ?? '');
+    this.#toClient = [formatReply(INTERNAL_ERROR, true)];
+    this.close({ origin: 'defect', what: 'internal error', cause: error });
+  }
+
+  #flush(): void {
+    const down = this.#toClient;
+    if (down.length > 0) {
+      this.#toClient = [];
+      if (!write(this.#client, down)) {
+        this.#clientFull = true;
+        this.#steer();
+      }
+    }
+    const up = this.#toUpstream;
+    if (up.length > 0 && this.#upstream !== null) {
+      this.#toUpstream = [];
+      if (!write(this.#upstream, up)) {
+        this.#upstreamFull = true;
+        this.#steer();
+      }
+    }
+  }
+
+  /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
+  #steer(): void {
+    if (this.#closed) return;
+    setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull);
+    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull);
+  }
+
+  // ---------------------------------------------------------------- time
+
+  /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
+  #watchTime(): void {
+    if (this.#closed) return;
+    const at = this.#patience.nextCheck;
+    if (at >= this.#timerAt) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#checkTime(), Math.max(1, at - performance.now()));
+  }
+
+  #checkTime(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    const doing = this.#session.doing;
+    const clientsTurn = doing === AWAITING_COMMAND || doing === AWAITING_MAIL_DATA;
+    if (this.#upstreamFull && clientsTurn) this.#patience.excuse(now);
+    if (this.#patience.isExpired(now)) this.#run(() => this.#session.expire());
+    else this.#watchTime();
+  }
+}
+
+function write(socket: Socket, chunks: Uint8Array[]): boolean {
+  if (chunks.length === 1) return socket.write(chunks[0] as Uint8Array);
+  socket.cork();
+  let room = true;
+  for (const chunk of chunks) room = socket.write(chunk);
+  socket.uncork();
+  return room;
+}
+
+function setPaused(socket: Socket, paused: boolean): void {
+  if (paused === socket.isPaused()) return;
+  if (paused) socket.pause();
+  else socket.resume();
+}

@@ -1,0 +1,48 @@
+// The end of a client's connection, so that the last reply arrives.
+//
+// A socket closed with unread octets sends RST, and RST throws away what the peer has not read yet: our 421. So we send
+// FIN behind the reply, read and drop what still comes, and destroy the socket when the client is gone or 5 s are over.
+
+import type { Socket } from 'node:net';
+import { formatReply } from '../smtp/replies.ts';
+import type { OwnReply } from '../smtp/types.ts';
+
+const LINGER = 5000; // ms
+
+/** Ends a socket whose last reply has been written. */
+export function linger(socket: Socket): void {
+  drop(socket);
+  socket.end();
+}
+
+/** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1); a 421 ends at once (§3.8). */
+export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: string): void {
+  socket.write(formatReply(reply, true, { client_address: clientAddress }));
+  if (reply.code === 421) {
+    linger(socket);
+    return;
+  }
+  drop(socket);
+  let line = '';
+  socket.on('data', (chunk: Buffer) => {
+    for (const octet of chunk.toString('latin1')) {
+      line = (line + octet).slice(-16);
+      if (octet !== '\n') continue;
+      if (/^quit\r?\n$/i.test(line)) {
+        socket.end('221 2.0.0 Bye\r\n');
+        return;
+      }
+      socket.write('503 5.5.1 Only QUIT is accepted\r\n');
+      line = '';
+    }
+  });
+  socket.on('end', () => socket.end());
+}
+
+/** Reads and forgets, for a bounded time. */
+function drop(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.on('close', () => clearTimeout(timer));
+  socket.resume();
+}
