@@ -28,8 +28,7 @@ export interface SessionObserver {
   heloName: string;
   /** Straight from Wire.event. */
   event(event: SessionEvent): void;
-  /** What we added to one command: from its octets' arrival to their departure, in seconds. Costs 0.2 µs, so a sample
-   * of the commands will do. */
+  /** What we added to one command: from its octets' arrival to their departure, in seconds. */
   delay(seconds: number): void;
   /** The summary line. Exactly once; later calls are ignored. */
   closed(reason: CloseReason): void;

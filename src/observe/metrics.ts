@@ -94,6 +94,32 @@ export class ConnectorCounts {
   }
 }
 
+/** postern_command_delay_seconds, by hand: it is told of every chunk, and prom-client's observe() takes 0.2 µs a call,
+ * this 0.01. */
+class DelayHistogram {
+  readonly #counts = new Float64Array(DELAY_SECONDS.length + 1);
+  #sum = 0;
+
+  observe(seconds: number): void {
+    let bucket = 0;
+    while (bucket < DELAY_SECONDS.length && seconds > (DELAY_SECONDS[bucket] as number)) bucket++;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    this.#sum += seconds;
+  }
+
+  format(): string {
+    const name = 'postern_command_delay_seconds';
+    let count = 0;
+    let text = `# HELP ${name} What the firewall adds to a command, from its arrival to its departure.\n`;
+    text += `# TYPE ${name} histogram\n`;
+    for (const [bucket, bound] of [...DELAY_SECONDS, '+Inf'].entries()) {
+      count += this.#counts[bucket] as number;
+      text += `${name}_bucket{le="${bound}"} ${count}\n`;
+    }
+    return `${text}${name}_sum ${this.#sum}\n${name}_count ${count}\n`;
+  }
+}
+
 /** The octets of a session that still runs; read when the metrics are asked for. */
 export interface OctetCounts {
   readonly octetsFromClient: number;
@@ -107,7 +133,7 @@ export class Metrics {
   readonly #live = new Set<OctetCounts>();
   readonly #upstreamUp: Gauge<'server'>;
   readonly #connectSeconds: Histogram;
-  readonly #delaySeconds: Histogram;
+  readonly #delaySeconds = new DelayHistogram();
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #defects: Counter;
   #endedFromClient = 0;
@@ -129,12 +155,6 @@ export class Metrics {
       name: 'postern_upstream_connect_seconds',
       help: 'Time from dialling an upstream server to the established connection.',
       buckets: CONNECT_SECONDS,
-      registers,
-    });
-    this.#delaySeconds = new Histogram({
-      name: 'postern_command_delay_seconds',
-      help: 'What the firewall adds to a command, from its arrival to its departure; a sample of all commands.',
-      buckets: DELAY_SECONDS,
       registers,
     });
     this.#limited = new Counter({
@@ -160,8 +180,8 @@ export class Metrics {
     registerProcess(registers);
   }
 
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(): Promise<string> {
+    return `${await this.#registry.metrics()}\n${this.#delaySeconds.format()}`;
   }
 
   /** The counts of a connector; null = no connector took the connection. */

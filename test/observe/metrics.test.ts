@@ -99,6 +99,20 @@ describe('the metrics', () => {
     assert.equal(found.get('postern_defects_total'), 1);
   });
 
+  it('show the delay of commands as a histogram whose buckets add up', async () => {
+    const { observer, samples } = watch();
+    const session = observer.sessionOpened(door, 'internet');
+    for (const seconds of [0.00001, 0.00003, 0.00003, 60]) session.delay(seconds);
+    const found = await samples();
+    const bucket = (le: string) => found.get(`postern_command_delay_seconds_bucket{le="${le}"}`);
+    assert.equal(bucket('0.00001'), 1);
+    assert.equal(bucket('0.00005'), 3);
+    assert.equal(bucket('10'), 3);
+    assert.equal(bucket('+Inf'), 4);
+    assert.equal(found.get('postern_command_delay_seconds_count'), 4);
+    assert.ok(Math.abs((found.get('postern_command_delay_seconds_sum') ?? 0) - 60.00007) < 1e-9);
+  });
+
   it('show which servers answer', async () => {
     const { observer, samples } = watch({ servers: ['10.0.0.10:25', '10.0.0.11:25'] });
     observer.upstreamUp('10.0.0.10:25', true);
