@@ -41,7 +41,7 @@ export class Connection implements Wire {
   readonly #client: Socket;
   readonly #session: Session;
   readonly #patience: Patience;
-  readonly #giveUpDialling: () => void;
+  #giveUpDialling: () => void = () => {};
   #upstream: Socket | null = null;
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
@@ -57,10 +57,15 @@ export class Connection implements Wire {
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
     this.#session = new Session(this, options.profile);
-    this.#wireClient(options.client);
-    this.#giveUpDialling = options.upstream.dial((socket) => this.#dialled(socket));
-    if (options.early !== null && options.early.length > 0) this.#fromClient(options.early);
+  }
+
+  /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
+  start(): void {
+    const { client, early, upstream } = this.#options;
+    this.#wireClient(client);
+    this.#giveUpDialling = upstream.dial((socket) => this.#dialled(socket));
     this.#watchTime();
+    if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */

@@ -64,6 +64,7 @@ export class Firewall {
           },
         });
         this.#connections.add(connection);
+        connection.start();
       },
     });
   }
