@@ -15,6 +15,8 @@ const KINDS: Readonly<Record<string, (line: number) => string>> = {
   'one line without an end': () => 'A'.repeat(1024),
   'base64, 76 octets a line': () => `${'QUJD'.repeat(19)}\r\n`,
   'text, 0 to 76 octets a line': (line) => `${'word '.repeat((line * 7) % 16)}\r\n`,
+  'prose, a dot every 38 octets': () => 'A sentence says what it says, and ends. It is not the last of its kind.\r\n',
+  'dots in the middle of lines': () => `x${'.'.repeat(75)}\r\n`,
   'every line dot-stuffed': () => `..${'a dot '.repeat(6)}\r\n`,
   'LF line ends only': () => `${'QUJD'.repeat(19)}\n`,
   'empty lines only': () => '\r\n',
