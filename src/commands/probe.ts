@@ -6,9 +6,10 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Output } from './output.ts';
+import { paintFor } from './paint.ts';
 import type { Destination } from './probe/dialogue.ts';
 import { examine, type ProbeOptions } from './probe/examine.ts';
-import { formatEnd, formatHead, formatJson, formatJsonError, formatRow, paintFor, pathWidth } from './probe/report.ts';
+import { formatEnd, formatHead, formatJson, formatJsonError, formatRow, pathWidth } from './probe/report.ts';
 import { exitCodeOf, verdictOf } from './probe/verdict.ts';
 
 const HELP = `Usage: postern probe HOST:PORT [--domain LOCAL] [--source IP] [--json]

@@ -79,7 +79,10 @@ test('cannot tell about a server that takes only what hides behind its own domai
 
 test('calls a server open that takes nothing but an IMCEA form in its own domain', async (t) => {
   const server = await serve(t, { rcpt: (path) => (path.startsWith('<IMCEA') ? '250 Ok' : REFUSED) });
-  assert.equal((await run([server.target, ...LOCAL])).code, 1);
+  const result = await run([server.target, ...LOCAL]);
+  assert.equal(result.code, 1);
+  assert.match(result.stdout, /^OPEN: .*wrapped in its own domain \(IMCEA\)/m);
+  assert.match(result.stdout, /RCPT TO:<IMCEASMTP-relay-test\+40example\.net@local\.example>/);
 });
 
 test('calls a server open that takes a foreign recipient from a sender in its own domain alone', async (t) => {

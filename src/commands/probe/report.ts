@@ -11,20 +11,12 @@
 //
 // Invariant: what the server said is shown as printable ASCII only, since a terminal obeys other octets.
 
-import { styleText } from 'node:util';
 import { toPrintable } from '../../smtp/bytes.ts';
+import type { Colour, Paint } from '../paint.ts';
 import type { Reply } from './dialogue.ts';
 import type { Examination, Subject } from './examine.ts';
 import { type Form, SENDERS, type SenderKind, senderPath } from './forms.ts';
 import { type Answer, type LoginAnswer, type Outcome, untoldForms, type Verdict } from './verdict.ts';
-
-export type Colour = 'red' | 'green' | 'yellow' | 'dim' | 'bold';
-export type Paint = (colour: Colour, text: string) => string;
-
-/** Colours on a terminal, else none. */
-export function paintFor(isTTY: boolean): Paint {
-  return (colour, text) => (isTTY ? styleText(colour, text, { validateStream: false }) : text);
-}
 
 const SENDER_HEADS: Record<SenderKind, string> = {
   null: '<>',
@@ -34,7 +26,12 @@ const SENDER_HEADS: Record<SenderKind, string> = {
   bare: 'bare',
 };
 const CELLS: Record<Outcome, string> = { accepted: 'ACCEPTED', refused: 'refused', deferred: 'deferred', lost: 'lost' };
-const COLOURS: Record<Outcome, Colour> = { accepted: 'red', refused: 'green', deferred: 'yellow', lost: 'yellow' };
+export const COLOURS: Record<Outcome, Colour> = {
+  accepted: 'red',
+  refused: 'green',
+  deferred: 'yellow',
+  lost: 'yellow',
+};
 const CELL = 10;
 
 /** What stands above the table: whom we ask, about what, as whom. */
@@ -88,6 +85,16 @@ function verdictLines(examination: Examination, verdict: Verdict, paint: Paint):
         paint('red', 'OPEN: this server relays for strangers.'),
         ...proof,
         '  Anybody can send mail to anybody through it. Forbid it to relay, or put Postern in front, and probe again.',
+      ];
+    case 'IMCEA only':
+      return [
+        paint(
+          'red',
+          'OPEN: this server refuses plain foreign addresses, but took one wrapped in its own domain (IMCEA).',
+        ),
+        ...proof,
+        '  Exchange 5.5 unwraps it and relays (MS99-027): install its service pack 4, or put Postern in front.',
+        '  Any other server takes it for a name in its own domain, and bounces it; let it refuse unknown recipients.',
       ];
     case 'relays after a made-up login':
       return [
@@ -162,6 +169,7 @@ function replyCounts({ answers, names }: Examination): string[] {
       const bare = toPrintable(/<(.*)>/s.exec(written)?.[1] ?? written);
       if (bare !== '') reply = reply.replaceAll(bare, '…');
     }
+    reply = reply.replace(/<[^<>]*@[^<>]*>/g, '<…>');
     counts.set(reply, (counts.get(reply) ?? 0) + 1);
   }
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
@@ -217,12 +225,13 @@ export function formatJsonError(target: string, error: string): string {
 }
 
 /** Code and first line, or our own sentence where there was no reply. */
-function formatReply(reply: Reply): string {
+export function formatReply(reply: Reply): string {
   const text = toPrintable(reply.text.split('\n', 1)[0] ?? '');
   return reply.code === 0 ? text : `${reply.code} ${text}`.trimEnd();
 }
 
-function showPath(path: string): string {
+/** The path as a terminal may show it. */
+export function showPath(path: string): string {
   return path.replaceAll('\0', '\\x00');
 }
 

@@ -33,7 +33,7 @@ export interface LoginAnswer {
 export interface Verdict {
   readonly verdict: 'open' | 'cannot tell' | 'closed';
   /** Why, in one sentence part: the report builds its sentence on it. */
-  readonly because: 'relays' | 'relays after a made-up login' | 'hidden only' | 'no answer' | 'refuses';
+  readonly because: 'relays' | 'IMCEA only' | 'relays after a made-up login' | 'hidden only' | 'no answer' | 'refuses';
   /** What proves it; null when nothing was accepted. */
   readonly proof: Answer | null;
 }
@@ -48,13 +48,17 @@ export function outcomeOf(reply: Reply): Outcome {
 
 export function verdictOf(answers: readonly Answer[], login: LoginAnswer | null): Verdict {
   const accepted = answers.filter((answer) => answer.outcome === 'accepted');
-  const relayed = accepted.find((answer) => answer.form.outer !== 'own');
+  const relayed = accepted.find((answer) => answer.form.outer === 'foreign');
   if (relayed !== undefined) return { verdict: 'open', because: 'relays', proof: relayed };
 
   const afterLogin = login?.answers.find((answer) => answer.outcome === 'accepted');
   if (afterLogin !== undefined) {
     return { verdict: 'open', because: 'relays after a made-up login', proof: afterLogin };
   }
+  // Open until shown otherwise: Exchange 5.5 says the same 250 as a server to which this is a name like any other.
+  const encapsulated = accepted.find((answer) => answer.form.outer === 'imcea');
+  if (encapsulated !== undefined) return { verdict: 'open', because: 'IMCEA only', proof: encapsulated };
+
   const hidden = accepted[0];
   if (hidden !== undefined) return { verdict: 'cannot tell', because: 'hidden only', proof: hidden };
 
@@ -74,6 +78,16 @@ export function untoldForms(answers: readonly Answer[]): Form[] {
     return !settled && own.some((answer) => answer.outcome === 'deferred' || answer.outcome === 'lost');
   });
 }
+
+/** What these answers come to: one that was accepted is a relay, whatever came of the others. */
+export function worstOutcome(answers: readonly Answer[]): Outcome {
+  for (const outcome of WORST_FIRST) {
+    if (answers.some((answer) => answer.outcome === outcome)) return outcome;
+  }
+  return 'lost';
+}
+
+const WORST_FIRST: readonly Outcome[] = ['accepted', 'lost', 'deferred', 'refused'];
 
 /** The exit code of `postern probe`. */
 export function exitCodeOf(verdict: Verdict['verdict']): number {
