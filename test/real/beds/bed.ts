@@ -1,0 +1,60 @@
+// What a bed is: a real mail server on a free loopback port, configured as an OPEN RELAY, that hands everything it
+// accepts to one smart host on the loopback and to nobody else. No DNS, no local delivery, no way out of the machine.
+//
+// All of them call themselves local.example, the domain that Postern accepts: a form such as user%foreign@local.example
+// is then one that the server itself would resolve and relay. Every bed has a folder of its own, removed at the end.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Child } from '../children.ts';
+import { missing, type ServerPackage } from '../tools.ts';
+
+export const HOST_NAME = 'local.example';
+
+export interface Bed {
+  readonly port: number;
+  /** The process at the top; its children serve the sessions. */
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+export interface MailServer {
+  readonly name: string;
+  /** The reason to skip, or false. */
+  readonly missing: string | false;
+  /** Both are ports on 127.0.0.1: `smartHost` gets everything, `port` is where it listens itself. */
+  start(smartHost: number, port: number): Promise<Bed>;
+}
+
+/** A new folder, removed when the bed stops or, after a failure, when the test process ends. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bed-'));
+  chmodSync(folder, 0o755); // the servers' own users must pass
+  process.on('exit', () => removeFolder(folder));
+  return folder;
+}
+
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+export function bed(port: number, child: Child, folder: string): Bed {
+  return {
+    port,
+    pid: child.pid,
+    async stop() {
+      await child.stop();
+      removeFolder(folder);
+    },
+  };
+}
+
+/** As `missing`, and mail servers start as root only; `namespace` is the option of unshare(1) that the server needs. */
+export function missingServer(name: ServerPackage, namespace?: '--mount' | '--uts'): string | false {
+  if (process.getuid?.() !== 0) return `the package ${name} starts as root only`;
+  if (namespace !== undefined && spawnSync('unshare', [namespace, 'true']).status !== 0) {
+    return `the package ${name} needs unshare ${namespace}, which this machine refuses`;
+  }
+  return missing([], [name]);
+}

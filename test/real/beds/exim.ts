@@ -1,0 +1,63 @@
+// Exim from its unpacked package. The binary is copied into the bed's folder: Exim runs itself again as its own user,
+// who may not be allowed to walk down to the place where the repository lies.
+import { chownSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startServer } from '../children.ts';
+import { needUnpacked } from '../tools.ts';
+import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import { groupId, userId } from './users.ts';
+
+export const exim: MailServer = {
+  name: 'Exim',
+  missing: missingServer('exim4-daemon-light'),
+
+  async start(smartHost: number, port: number): Promise<Bed> {
+    const folder = makeFolder();
+    const binary = join(folder, 'exim4');
+    copyFileSync(needUnpacked('exim4-daemon-light', 'usr/sbin/exim4'), binary);
+    const own = join(folder, 'own');
+    mkdirSync(own);
+    chownSync(own, userId('Debian-exim'), groupId('Debian-exim'));
+    const config = join(folder, 'exim.conf');
+    writeFileSync(
+      config,
+      `exim_path = ${binary}
+primary_hostname = ${HOST_NAME}
+spool_directory = ${own}
+log_file_path = ${own}/%slog
+pid_file_path = ${own}/pid
+daemon_smtp_ports = ${port}
+local_interfaces = 127.0.0.1
+host_lookup =
+rfc1413_query_timeout = 0s
+keep_environment =
+allow_domain_literals = true
+chunking_advertise_hosts = *
+tls_advertise_hosts =
+smtp_accept_max = 0
+smtp_max_synprot_errors = 1000
+message_size_limit = 0
+acl_smtp_rcpt = anything
+acl_smtp_data = anything
+begin acl
+anything:
+  accept
+begin routers
+onward:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = onward
+begin transports
+onward:
+  driver = smtp
+  port = ${smartHost}
+  allow_localhost
+  hosts_try_fastopen =
+  message_linelength_limit = 10000000
+`,
+    );
+    const child = await startServer(port, binary, ['-C', config, '-bdf']);
+    return bed(port, child, folder);
+  },
+};

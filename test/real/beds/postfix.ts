@@ -1,0 +1,99 @@
+// Postfix from its unpacked package: every path that its own defaults would place on the system is named here.
+import { chmodSync, chownSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startServer } from '../children.ts';
+import { needUnpacked, postfixEnvironment } from '../tools.ts';
+import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import { groupId, userId } from './users.ts';
+
+const OWN_QUEUES = [
+  'active',
+  'bounce',
+  'corrupt',
+  'defer',
+  'deferred',
+  'flush',
+  'hold',
+  'incoming',
+  'private',
+  'saved',
+];
+
+export const postfix: MailServer = {
+  name: 'Postfix',
+  missing: missingServer('postfix'),
+
+  async start(smartHost: number, port: number): Promise<Bed> {
+    const folder = makeFolder();
+    const config = join(folder, 'etc');
+    const queue = join(folder, 'queue');
+    const data = join(folder, 'data');
+    for (const path of [config, queue, data]) mkdirSync(path);
+    for (const name of [...OWN_QUEUES, 'trace']) makeOwned(join(queue, name), 0o700);
+    makeOwned(join(queue, 'maildrop'), 0o730, groupId('postdrop'));
+    makeOwned(join(queue, 'public'), 0o710, groupId('postdrop'));
+    mkdirSync(join(queue, 'pid'));
+    chownSync(data, userId('postfix'), groupId('postfix'));
+    copyFileSync(needUnpacked('postfix', 'etc/postfix/postfix-files'), join(config, 'postfix-files'));
+
+    const programs = needUnpacked('postfix', 'usr/lib/postfix/sbin');
+    writeFileSync(
+      join(config, 'main.cf'),
+      `compatibility_level = 3.6
+config_directory = ${config}
+meta_directory = ${config}
+queue_directory = ${queue}
+data_directory = ${data}
+daemon_directory = ${programs}
+command_directory = ${needUnpacked('postfix', 'usr/sbin')}
+shlib_directory = ${needUnpacked('postfix', 'usr/lib/postfix')}
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file_prefixes = ${folder}
+maillog_file = ${join(folder, 'log')}
+myhostname = ${HOST_NAME}
+mydestination =
+local_recipient_maps =
+alias_maps =
+inet_protocols = ipv4
+mynetworks = 0.0.0.0/0
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_peername_lookup = no
+allow_percent_hack = yes
+allow_untrusted_routing = yes
+swap_bangpath = yes
+resolve_dequoted_address = yes
+local_header_rewrite_clients =
+relayhost = [127.0.0.1]:${smartHost}
+smtp_dns_support_level = disabled
+smtp_line_length_limit = 0
+message_size_limit = 0
+`,
+    );
+    writeFileSync(
+      join(config, 'master.cf'),
+      `127.0.0.1:${port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+`,
+    );
+    const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], postfixEnvironment());
+    return bed(port, child, folder);
+  },
+};
+
+function makeOwned(path: string, mode: number, group = groupId('postfix')): void {
+  mkdirSync(path);
+  chownSync(path, userId('postfix'), group);
+  chmodSync(path, mode);
+}

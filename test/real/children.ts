@@ -1,0 +1,147 @@
+// Starts programs for a test and makes sure that none outlives it. Everything is ended by process id.
+//
+// A server counts as up when its port accepts a connection; what it printed is kept for the failure message.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const UP_WITHIN_MS = 20_000;
+const STOPPED_WITHIN_MS = 5_000;
+
+export interface Child {
+  readonly pid: number;
+  /** What it printed so far, both streams. */
+  readonly output: () => string;
+  /** Resolves with the exit code when it ends; null when a signal ended it. */
+  readonly ended: Promise<number | null>;
+  /** SIGTERM, then SIGKILL to it and to every process that it started. */
+  stop(): Promise<void>;
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) killAll(child.pid ?? 0);
+});
+
+export function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${command} does not start`);
+  running.add(child);
+  const printed: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => printed.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => printed.push(chunk));
+  const ended = once(child, 'exit').then(([code]) => {
+    running.delete(child);
+    return code as number | null;
+  });
+  return {
+    pid,
+    output: () => Buffer.concat(printed).toString('latin1'),
+    ended,
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const family = descendants(pid);
+      kill(pid, 'SIGTERM');
+      await Promise.race([ended, delay(STOPPED_WITHIN_MS, null, { ref: false })]);
+      for (const member of [pid, ...family]) kill(member, 'SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Starts a server and waits until 127.0.0.1:port accepts. */
+export async function startServer(
+  port: number,
+  command: string,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<Child> {
+  const child = start(command, args, env);
+  const deadline = Date.now() + UP_WITHIN_MS;
+  while (!(await accepts(port))) {
+    const code = await Promise.race([child.ended, delay(25, 'running' as const)]);
+    if (code !== 'running' || Date.now() > deadline) {
+      await child.stop();
+      throw new Error(`${command} does not listen on port ${port}:\n${child.output()}`);
+    }
+  }
+  return child;
+}
+
+/** Runs a client program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; output: string }> {
+  const child = start(command, args, env);
+  const code = await child.ended;
+  return { code, output: child.output() };
+}
+
+/** A TCP port of the loopback that nothing uses now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** SIGKILL to a process and all that it started, at once. */
+export function killAll(pid: number): void {
+  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGKILL');
+}
+
+/** SIGSTOP to a process and all that it started: connections stay open, and nothing is answered. */
+export function freezeAll(pid: number): void {
+  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGSTOP');
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has gone already.
+  }
+}
+
+/** Every process below this one, the parents first. */
+function descendants(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = parentOf(entry);
+    children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+  }
+  const found = [pid];
+  for (const member of found) found.push(...(children.get(member) ?? []));
+  return found.slice(1);
+}
+
+function parentOf(entry: string): number {
+  try {
+    // The name before it is in brackets and may hold blanks.
+    const stat = readFileSync(`/proc/${entry}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return 0;
+  }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,183 @@
+// Legitimate mail is not touched: what a client sends through Postern arrives behind the real server byte for byte,
+// below the trace fields that the server itself puts on top (RFC 5321 §4.4).
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { MAIL_SERVERS } from './beds/all.ts';
+import type { Bed } from './beds/bed.ts';
+import { freePort } from './children.ts';
+import { Client } from './client.ts';
+import { MAILERS } from './mailers.ts';
+import { type Postern, startPostern } from './postern.ts';
+import { type Message, Sink } from './sink.ts';
+
+const SENDER = 'alice@partner.example';
+const RECIPIENT = 'bob@local.example';
+
+let serial = 0;
+
+/** A message that a careless proxy would damage; latin-1, CRLF. `mark` finds it again. */
+function makeMessage(): { mark: string; content: string } {
+  serial += 1;
+  const mark = `<${process.pid}.${serial}@partner.example>`;
+  const lines = [
+    'From: Alice <alice@partner.example>',
+    'To: Bob <bob@local.example>',
+    'Subject: everything that may be touched by mistake',
+    'Date: Mon, 23 Nov 2026 08:00:00 +0000',
+    `Message-Id: ${mark}`,
+    'MIME-Version: 1.0',
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    'RCPT TO:<victim@foreign.example>',
+    'QUIT',
+    '.leading dot',
+    '..two leading dots',
+    '. dot and blank',
+    'trailing blanks   ',
+    '\ttab',
+    '8 bit: \xc3\xa4\xc3\xb6\xc3\xbc \xe4\xf6\xfc \xff',
+    'x'.repeat(998),
+    'From the start of a line',
+    '',
+    '.',
+    '',
+    '',
+  ];
+  return { mark, content: `${lines.join('\r\n')}\r\n` };
+}
+
+/** The end of `message` is `content`, and what stands before it is trace fields and nothing else. */
+function assertArrived(message: Message | undefined, content: string): void {
+  assert.ok(message);
+  assert.equal(message.content.slice(-content.length), content);
+  const added = message.content.slice(0, -content.length);
+  assert.match(added, /^(?:(?:Received|Return-Path|Delivered-To|X-Original-To):.*\r\n(?:[ \t].*\r\n)*)*$/);
+}
+
+for (const server of MAIL_SERVERS) {
+  suite(`through Postern to ${server.name}`, { skip: server.missing }, () => {
+    let sink: Sink;
+    let bed: Bed;
+    let postern: Postern;
+
+    before(async () => {
+      sink = await Sink.start();
+      bed = await server.start(sink.port, await freePort());
+      postern = await startPostern(bed.port);
+    });
+    after(async () => {
+      await postern?.stop();
+      await bed?.stop();
+      await sink?.stop();
+    });
+
+    for (const mailer of MAILERS) {
+      test(`a message from ${mailer.name} arrives byte for byte`, { skip: mailer.missing }, async () => {
+        const { mark, content } = makeMessage();
+        await mailer.send(postern.port, SENDER, RECIPIENT, content);
+        const [message] = await sink.arrival(mark, [RECIPIENT]);
+        assertArrived(message, content);
+        assert.equal(message?.sender, SENDER);
+      });
+    }
+
+    for (const sending of MAIL_SERVERS) {
+      test(`a message relayed by ${sending.name} arrives byte for byte`, { skip: sending.missing }, async () => {
+        const first = await sending.start(postern.port, await freePort());
+        try {
+          const { mark, content } = makeMessage();
+          await hand(first.port, content);
+          const [message] = await sink.arrival(mark, [RECIPIENT]);
+          assertArrived(message, content);
+        } finally {
+          await first.stop();
+        }
+      });
+    }
+
+    test('a batch with one foreign recipient is delivered to the others, command by command', async () => {
+      const { mark, content } = makeMessage();
+      const client = await Client.connect(postern.port);
+      const replies = [await client.reply(), await client.say('EHLO client.example')];
+      for (const line of batch()) replies.push(await client.say(line));
+      client.write(`${stuffed(content)}.\r\n`);
+      replies.push(await client.reply(), await client.say('QUIT'));
+      client.close();
+      await assertOthersDelivered(replies, mark, content);
+    });
+
+    test('a batch with one foreign recipient is delivered to the others, pipelined', async () => {
+      const { mark, content } = makeMessage();
+      const client = await Client.connect(postern.port);
+      const replies = [await client.reply(), await client.say('EHLO client.example')];
+      client.write(`${batch().join('\r\n')}\r\n`);
+      for (const _ of batch()) replies.push(await client.reply());
+      client.write(`${stuffed(content)}.\r\nQUIT\r\n`);
+      replies.push(await client.reply(), await client.reply());
+      client.close();
+      await assertOthersDelivered(replies, mark, content);
+    });
+
+    async function assertOthersDelivered(replies: string[], mark: string, content: string): Promise<void> {
+      const codes = replies.map((reply) => reply.slice(0, 3));
+      assert.deepEqual(codes, ['220', '250', '250', '250', '554', '250', '354', '250', '221']);
+      assert.match(replies[4] ?? '', /^554 (?:5\.7\.1 )?<victim@foreign\.example>: .*Relay access denied\r\n$/);
+      const messages = await sink.arrival(mark, ['bob@local.example', 'carol@local.example']);
+      for (const message of messages) assertArrived(message, content);
+      const reached = sink.messages.flatMap((message) => message.recipients);
+      assert.ok(!reached.includes('victim@foreign.example'));
+    }
+
+    test('a message in three chunks arrives byte for byte where the server offers CHUNKING', async (t) => {
+      const client = await Client.connect(postern.port);
+      try {
+        await client.reply();
+        const capabilities = await client.say('EHLO client.example');
+        if (!/^250[ -]CHUNKING\r$/m.test(capabilities)) {
+          assert.match(await client.say('BDAT 0 LAST'), /^50[0-9]/);
+          t.diagnostic(`${server.name} does not offer CHUNKING: BDAT refused`);
+          return;
+        }
+        const { mark, content } = makeMessage();
+        assert.match(await client.say(`MAIL FROM:<${SENDER}>`), /^250/);
+        assert.match(await client.say('RCPT TO:<victim@foreign.example>'), /^554/);
+        assert.match(await client.say(`RCPT TO:<${RECIPIENT}>`), /^250/);
+        const parts = [content.slice(0, 700), content.slice(700, 701), content.slice(701)];
+        for (const [index, part] of parts.entries()) {
+          client.write(`BDAT ${part.length}${index === 2 ? ' LAST' : ''}\r\n${part}`);
+          assert.match(await client.reply(), /^250/);
+        }
+        const [message] = await sink.arrival(mark, [RECIPIENT]);
+        assertArrived(message, content);
+      } finally {
+        client.close();
+      }
+    });
+  });
+}
+
+function batch(): string[] {
+  return [
+    `MAIL FROM:<${SENDER}>`,
+    'RCPT TO:<bob@local.example>',
+    'RCPT TO:<victim@foreign.example>',
+    'RCPT TO:<carol@local.example>',
+    'DATA',
+  ];
+}
+
+function stuffed(content: string): string {
+  return content.replace(/(^|\r\n)\./g, '$1..');
+}
+
+/** Gives a message to the server that is to send it on through Postern. */
+async function hand(port: number, content: string): Promise<void> {
+  const client = await Client.connect(port);
+  await client.reply();
+  await client.say('EHLO client.example');
+  for (const line of [`MAIL FROM:<${SENDER}>`, `RCPT TO:<${RECIPIENT}>`, 'DATA']) await client.say(line);
+  client.write(`${stuffed(content)}.\r\n`);
+  assert.match(await client.reply(), /^250/);
+  client.close();
+}

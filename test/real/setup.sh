@@ -1,0 +1,102 @@
+#!/bin/sh
+# What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
+#
+#   tools    nmap, swaks, python3 and haproxy (for bench/), through apt
+#   servers  Postfix, Exim, OpenSMTPD, Sendmail. Their packages exclude each other, so none is installed: each is
+#            unpacked into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled
+#            or written outside that folder; the libraries that they need come through apt.
+#   users    the system users that the servers insist on
+#
+# Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
+# missing and succeeds, and the tests that need it skip with that reason. It never removes or upgrades anything.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cache=${POSTERN_CACHE:-$root/.cache}
+servers=$cache/servers
+log=$cache/setup.log
+
+say() { printf 'postern: %s\n' "$*" >&2; }
+
+tools='nmap swaks python3 haproxy'
+packages='postfix exim4-daemon-light opensmtpd sendmail-bin'
+users='postfix Debian-exim opensmtpd opensmtpq'
+
+missing_tools() {
+  for tool in $tools; do command -v "$tool" >/dev/null || printf '%s ' "$tool"; done
+}
+
+missing_packages() {
+  for package in $packages; do [ -e "$servers/$package/.version" ] || printf '%s ' "$package"; done
+}
+
+missing_libraries() {
+  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix ldd \
+    "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers/exim4-daemon-light/usr/sbin/exim4" \
+    "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail 2>/dev/null |
+    awk '/not found/ { printf "%s ", $1 }'
+}
+
+missing_users() {
+  for user in $users; do getent passwd "$user" >/dev/null || printf '%s ' "$user"; done
+  getent group postdrop >/dev/null || printf 'postdrop '
+}
+
+missing() { missing_tools; missing_packages; missing_libraries; missing_users; }
+
+quietly() { "$@" >>"$log" 2>&1; }
+
+apt() { quietly env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+
+# unpack PACKAGE: the newest that apt knows, into $servers/PACKAGE, whole or not at all.
+unpack() {
+  rm -rf "$servers/$1.new"
+  mkdir -p "$servers/$1.new"
+  (cd "$servers/$1.new" && apt -o APT::Sandbox::User=root download "$1")
+  quietly dpkg-deb -x "$servers/$1.new/$1"_*.deb "$servers/$1.new"
+  dpkg-deb -f "$servers/$1.new/$1"_*.deb Version >"$servers/$1.new/.version"
+  # The first choice of every dependency on a library, without its version.
+  dpkg-deb -f "$servers/$1.new/$1"_*.deb Depends | tr ',' '\n' |
+    sed -n 's/^ *\(lib[^ |:]*\).*/\1/p' >"$servers/$1.new/.libraries"
+  rm -f "$servers/$1.new/$1"_*.deb
+  rm -rf "${servers:?}/$1"
+  mv "$servers/$1.new" "$servers/$1"
+}
+
+make_users() {
+  getent group postdrop >/dev/null || quietly groupadd --system postdrop
+  for user in $(missing_users); do
+    quietly useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+  done
+}
+
+install_all() {
+  apt update
+  for package in $(missing_packages); do unpack "$package"; done
+  # shellcheck disable=SC2046 # words are meant
+  apt install --no-install-recommends --no-upgrade $(missing_tools) $(cat "$servers"/*/.libraries)
+  make_users
+}
+
+[ -n "$(missing)" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  say "not Debian or Ubuntu: the tests with real servers will skip. Missing: $(missing)"
+elif [ "$(id -u)" -ne 0 ]; then
+  say "not root: the tests with real servers will skip. Missing: $(missing)"
+  say "to install it: sudo sh test/real/setup.sh"
+else
+  mkdir -p "$servers"
+  exec 9>"$cache/.lock"
+  flock 9
+  say "installing what the real-server tests need (once): $(missing)"
+  : >"$log"
+  # In a shell of its own, so that the first command that fails ends it.
+  set +e
+  (set -e; install_all)
+  set -e
+  if [ -n "$(missing)" ]; then
+    say "could not install everything; the tests that need it will skip. Missing: $(missing)"
+    tail -n 5 "$log" >&2
+  fi
+fi
