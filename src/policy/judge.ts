@@ -1,0 +1,230 @@
+// The decision for one sender or recipient, in the order that is the contract: grammar is the core's; then blocked
+// domain, accepted domain or literal, relay domain, the rules in order, and at last no.
+//
+// Every address that a path names must be allowed. What cannot be told is never a pass. The judge is synchronous unless
+// a rule needs the client's name and nobody has asked for it yet.
+
+import { foldAscii } from '../smtp/bytes.ts';
+import { UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
+import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
+import type { Mode, ReplyName, SendersDocument } from './document.ts';
+import type { DomainTable } from './domains.ts';
+import { type Ip, isIpv4, parseIp } from './ip.ts';
+import type { AddressSet, Client, UserNames } from './lists.ts';
+import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
+import { type Condition, type Facts, firstMatch, type Rule } from './rules.ts';
+import { type Guess, isUnknown, noGuess, settle, type Unknown } from './truth.ts';
+
+/** What holds for all connectors of a policy. */
+export interface Domains {
+  readonly blocked: DomainTable<string>;
+  /** Accepted and relay domains in one table: the most specific entry wins. */
+  readonly known: DomainTable<{ readonly kind: 'accepted' | 'relay'; readonly text: string }>;
+  readonly literals: ReadonlySet<Ip>;
+  /** Null: every recipient of an accepted domain is valid. */
+  readonly validRecipients: AddressSet | null;
+}
+
+/** What one connector asks of a session. */
+export interface Terms {
+  readonly mode: Mode;
+  readonly requireTls: boolean;
+  /** Null: anyone may submit. */
+  readonly submit: Condition['holds'] | null;
+  readonly ownDomains: SendersDocument['own_domains'];
+  /** Compared user name to the senders that are theirs. */
+  readonly loginSenders: ReadonlyMap<string, AddressSet>;
+  readonly otherLogins: 'allow' | 'deny';
+  readonly rules: readonly Rule[];
+  readonly usesPtr: boolean;
+  readonly unqualified: 'reject' | 'allow';
+  readonly replies: Readonly<Record<ReplyName, OwnReply>>;
+}
+
+/** Forward-confirmed names of an address, folded and without a trailing dot; null when DNS did not answer. */
+export type Resolve = (address: string) => Promise<readonly string[] | null>;
+
+export interface Session {
+  readonly client: Client;
+  readonly clientAddress: string;
+  readonly localIp: Ip | null;
+  readonly localPort: number;
+}
+
+const ACCEPTED = proceed('accepted_domain', null);
+const RELAYED = proceed('relay_domain', null);
+const MAY_SEND = proceed('accepted_domain', null);
+
+function proceed(reason: Reason, rule: string | null): Decision {
+  return { action: 'proceed', reason, rule, observed: false };
+}
+
+function reject(reason: Reason, rule: string | null, reply: OwnReply): Decision {
+  return { action: 'reject', reason, rule, reply };
+}
+
+/** Grammar stays enforced whatever the mode. */
+const alwaysEnforced: ReadonlySet<Reason> = new Set(['relay_trick', 'unqualified', 'syntax']);
+
+export class Judgement {
+  readonly #domains: Domains;
+  readonly #terms: Terms;
+  readonly #users: UserNames;
+  readonly #now: () => number;
+  readonly #ruled: ReadonlyMap<Rule, Decision>;
+
+  constructor(domains: Domains, terms: Terms, users: UserNames, now: () => number) {
+    this.#domains = domains;
+    this.#terms = terms;
+    this.#users = users;
+    this.#now = now;
+    this.#ruled = new Map(
+      terms.rules.map((rule) => [
+        rule,
+        rule.action === 'allow' ? proceed('rule', rule.name) : reject('rule', rule.name, terms.replies.relay),
+      ]),
+    );
+  }
+
+  /** The judge of one session. `resolve` is asked at most once for each of its questions, and only when needed. */
+  for(session: Session, resolve: Resolve | null): Judge {
+    return (question) => {
+      const first = this.#decide(session, question, null);
+      if (!isUnknown(first)) return this.#observed(first);
+      if (!this.#terms.usesPtr || resolve === null) return this.#observed(this.#cannotTell(question));
+      return resolve(session.clientAddress).then((names) => {
+        const second = names === null ? first : this.#decide(session, question, names);
+        return this.#observed(isUnknown(second) ? this.#cannotTell(question) : second);
+      });
+    };
+  }
+
+  #observed(decision: Decision): Decision {
+    if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
+    if (alwaysEnforced.has(decision.reason)) return decision;
+    return { action: 'proceed', reason: decision.reason, rule: decision.rule, observed: true };
+  }
+
+  #cannotTell(question: Question): Decision {
+    return reject('cannot_tell', null, question.protocolState === 'MAIL' ? SENDER_CANNOT_TELL : CANNOT_TELL);
+  }
+
+  #decide(session: Session, question: Question, names: readonly string[] | null): Decision | Unknown {
+    if (question.protocolState === 'MAIL') return this.#settled((guess) => this.#sender(session, question, guess));
+    let answer: Decision | null = null;
+    for (const address of question.addresses) {
+      const decision = this.#recipient(session, question, address, names);
+      if (isUnknown(decision) || decision.action !== 'proceed') return decision;
+      answer ??= decision;
+    }
+    return answer ?? reject('syntax', null, this.#terms.replies.relay);
+  }
+
+  #settled(decide: (guess: Guess) => Decision | Unknown): Decision | Unknown {
+    const first = decide(noGuess);
+    return isUnknown(first) ? settle(decide, (a, b) => a.action === b.action) : first;
+  }
+
+  #recipient(
+    session: Session,
+    question: Question,
+    address: Address,
+    names: readonly string[] | null,
+  ): Decision | Unknown {
+    const { replies } = this.#terms;
+    if (address.domain === null) return this.#withoutDomain(address);
+    const blocked = this.#domains.blocked.find(address.domain);
+    if (blocked !== null) return reject('blocked_domain', null, replies.relay);
+    const known = this.#domains.known.find(address.domain);
+    if (known?.kind === 'relay') return RELAYED;
+    if (known?.kind === 'accepted') return this.#validRecipient(address);
+    const facts = this.#facts(session, question, address, names);
+    return this.#settled((guess) => {
+      const rule = firstMatch(this.#terms.rules, facts, guess, this.#now);
+      if (rule === null) return reject('no_rule', null, replies.relay);
+      return isUnknown(rule) ? rule : (this.#ruled.get(rule) as Decision);
+    });
+  }
+
+  #withoutDomain(address: Address): Decision {
+    if (address.literal !== null) {
+      const ip = parseLiteral(address.literal);
+      if (ip !== null && this.#domains.literals.has(ip)) return this.#validRecipient(address);
+      return reject('relay_trick', null, this.#terms.replies.relay);
+    }
+    // RFC 5321 §4.5.1: Postmaster without a domain is always a recipient.
+    if (foldAscii(address.local) === 'postmaster' || this.#terms.unqualified === 'allow') return ACCEPTED;
+    return reject('unqualified', null, UNQUALIFIED_RECIPIENT);
+  }
+
+  #validRecipient(address: Address): Decision {
+    const valid = this.#domains.validRecipients;
+    // RFC 5321 §4.5.1: postmaster of every domain that we take mail for.
+    if (valid === null || valid.has(address) || foldAscii(address.local) === 'postmaster') return ACCEPTED;
+    return reject('unknown_recipient', null, this.#terms.replies.recipient);
+  }
+
+  #facts(session: Session, question: Question, recipient: Address | null, names: readonly string[] | null): Facts {
+    const name = question.login?.name ?? null;
+    return {
+      client: session.client,
+      localIp: session.localIp,
+      localPort: session.localPort,
+      question,
+      recipient,
+      user: name === null ? null : this.#users.key(name),
+      names,
+    };
+  }
+
+  #sender(session: Session, question: Question, guess: Guess): Decision | Unknown {
+    const { replies, requireTls, submit, ownDomains } = this.#terms;
+    if (requireTls && !question.tls) return reject('tls_required', null, TLS_REQUIRED);
+    const facts = this.#facts(session, question, null, null);
+    if (submit !== null) {
+      const may = submit(facts, guess);
+      if (isUnknown(may)) return may;
+      if (!may) return reject('submit', null, replies.submit);
+    }
+    if (question.sender === '') return MAY_SEND;
+    const ownForbidden = ownDomains === 'deny' || (ownDomains === 'authenticated' && question.login === null);
+    if (ownForbidden && this.#mayBeOwn(question.senderAddress)) return reject('sender', null, replies.sender);
+    const theirs = this.#senderIsTheirs(facts, guess);
+    if (isUnknown(theirs)) return theirs;
+    return theirs ? MAY_SEND : reject('sender', null, replies.sender);
+  }
+
+  /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
+  #mayBeOwn(sender: Address | null): boolean {
+    if (sender === null) return true;
+    if (sender.domain !== null) return this.#domains.known.find(sender.domain)?.kind === 'accepted';
+    const ip = sender.literal === null ? null : parseLiteral(sender.literal);
+    return sender.literal === null || (ip !== null && this.#domains.literals.has(ip));
+  }
+
+  /** Whether the login may use this reverse-path; who has not logged in is not asked. */
+  #senderIsTheirs(facts: Facts, guess: Guess): boolean | Unknown {
+    const { loginSenders, otherLogins } = this.#terms;
+    const { login, senderAddress } = facts.question;
+    if (login === null || (loginSenders.size === 0 && otherLogins === 'allow')) return true;
+    const owns = (senders: AddressSet): boolean => senderAddress !== null && senders.has(senderAddress);
+    if (facts.user !== null) {
+      const senders = loginSenders.get(facts.user);
+      return senders === undefined ? otherLogins === 'allow' : owns(senders);
+    }
+    // It may be any of those named, or none of them.
+    const answers = new Set([otherLogins === 'allow', ...[...loginSenders.values()].map(owns)]);
+    const [answer] = answers;
+    return answers.size === 1 ? (answer as boolean) : (guess.get(namelessLogin) ?? namelessLogin);
+  }
+}
+
+const namelessLogin: Unknown = { fact: 'login' };
+
+/** The address in an address literal (RFC 5321 §4.1.3): dotted, or behind the tag `IPv6:`. */
+export function parseLiteral(text: string): Ip | null {
+  const tagged = /^ipv6:(.*)$/i.exec(text);
+  const ip = parseIp(tagged?.[1] ?? text);
+  // A tag before a dotted or mapped address, or none before an IPv6 one, is a spelling that others read differently.
+  return ip === null || isIpv4(ip) === (tagged !== null) ? null : ip;
+}

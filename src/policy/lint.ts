@@ -1,0 +1,283 @@
+// Lint: what a policy says without meaning to. Errors are open relays and what cannot work; warnings are what will
+// surprise; notes are what should be known.
+//
+// An open relay is looked for by sets, not by samples: the addresses that reach an allow rule without having said who
+// they are, less those that an earlier rule denies for their address alone. Senders, helo, tls, local, recipients and
+// `not` identify nobody and are left out of account, so that lint errs towards refusing.
+
+import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import { formatIp, parseIp } from './ip.ts';
+import type { Domains } from './judge.ts';
+import type { Notes, SourceEntry } from './lists.ts';
+import type { Draft, PolicyOptions } from './policy.ts';
+import type { Path } from './problem.ts';
+import { everything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
+import type { Rule } from './rules.ts';
+import { shadows } from './shadow.ts';
+import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
+
+export interface Subject {
+  readonly document: PolicyDocument;
+  readonly domains: Domains;
+  readonly drafts: readonly Draft[];
+  readonly options: PolicyOptions;
+  readonly notes: Notes;
+}
+
+const soon = 30 * 86_400_000;
+
+export function lint(subject: Subject): void {
+  const { document, drafts, notes } = subject;
+  if (document.connectors.length === 0) notes.error(['connectors'], 'no connector: every connection would be refused');
+  if (document.accepted_domains.length === 0)
+    notes.warn(['accepted_domains'], 'no domain is accepted: no mail for the server behind would pass');
+  lintNames(document, notes);
+  lintDomains(subject);
+  for (const draft of drafts) {
+    lintOpenRelay(draft, subject);
+    lintLostAddresses(draft, subject);
+    lintRules(draft, subject);
+    lintDialogue(draft, subject);
+  }
+}
+
+function lintNames(document: PolicyDocument, notes: Notes): void {
+  const names = new Set<string>();
+  for (const [i, { name, rules }] of document.connectors.entries()) {
+    if (names.has(name))
+      notes.error(['connectors', i, 'name'], `another connector is called '${name}': names tell them apart`);
+    names.add(name);
+    const ruleNames = new Set<string>();
+    for (const [j, rule] of rules.entries()) {
+      if (rule.name === undefined) continue;
+      if (ruleNames.has(rule.name))
+        notes.warn(
+          ['connectors', i, 'rules', j, 'name'],
+          `another rule is called '${rule.name}': the log cannot tell them apart`,
+        );
+      ruleNames.add(rule.name);
+    }
+  }
+}
+
+function lintDomains({ document, domains, notes }: Subject): void {
+  for (const key of ['accepted_domains', 'relay_domains'] as const) {
+    for (const [i, text] of document[key].entries()) {
+      const blocked = domains.blocked.find(text.replace(/^\*\./, '').toLowerCase());
+      if (blocked !== null)
+        notes.warn([key, i], `'${text}' never passes: blocked_domains has '${blocked}', and that is looked at first`);
+    }
+  }
+}
+
+/** Conditions that say who the client is, apart from its address. */
+function identifies(conditions: ConditionsDocument): boolean {
+  return (
+    conditions.authenticated === true ||
+    conditions.users !== undefined ||
+    conditions.groups !== undefined ||
+    conditions.tls_subject !== undefined ||
+    conditions.ptr !== undefined
+  );
+}
+
+/** Whether `entry` alone would let a client relay who only seems to be in it. Where everyone in the world may reach the
+ * named destinations anyway, an address gains nothing. */
+export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEntry): boolean {
+  if (document.submit !== 'anyone') return false;
+  return rules.some(({ action, document: rule, sources }) => {
+    const conditions = rule.allow;
+    if (action === 'deny' || conditions === undefined || sources !== null || identifies(conditions)) return false;
+    return conditions.recipient_domains === undefined || !isEverything(range);
+  });
+}
+
+function isEverything(range: Range): boolean {
+  return everything.some((all) => isInside(all, range));
+}
+
+/** The addresses from which a rule can be reached without saying who one is. */
+function reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: number): Span[] {
+  const rule = rules[index] as Rule;
+  let spans = intersect(widestSpans(rangesOf(ranges)), widestSpans(rangesOf(connectAllow.entries)));
+  spans = subtract(spans, surestSpans(rangesOf(connectDeny.entries)));
+  if (rule.sources !== null) spans = intersect(spans, widestSpans(rangesOf(rule.sources.entries)));
+  for (const earlier of rules.slice(0, index)) {
+    if (earlier.action === 'allow' || earlier.expiresAt !== Number.POSITIVE_INFINITY) continue;
+    if (earlier.conditions.length === 0) return [];
+    const [only, second] = earlier.conditions;
+    if (only?.key === 'sources' && second === undefined && earlier.sources !== null)
+      spans = subtract(spans, surestSpans(rangesOf(earlier.sources.entries)));
+  }
+  return spans;
+}
+
+function rangesOf(entries: readonly SourceEntry[]): Range[] {
+  return entries.map(({ range }) => range);
+}
+
+function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
+  const { document, rules } = draft;
+  for (const [i, rule] of rules.entries()) {
+    const conditions = rule.document.allow;
+    if (rule.action === 'deny' || conditions === undefined || rule.expiresAt <= options.now()) continue;
+    const path = [...rule.path, 'allow'];
+    if (conditions.ptr !== undefined)
+      notes.note(
+        [...path, 'ptr'],
+        'relays by reverse DNS: whoever runs the client’s reverse zone and the name decides, and mail waits when DNS does',
+      );
+    if (document.submit !== 'anyone' || identifies(conditions)) continue;
+    const open = publicPart(reach(draft, i));
+    const wide = open.find(isWide);
+    const whole = subtract(publicPart(everything), open).length === 0;
+    if (conditions.recipient_domains !== undefined) {
+      if (wide !== undefined)
+        notes.note(
+          path,
+          `everyone in ${whole ? 'any' : formatSpan(wide)} may reach the domains that rule '${rule.name}' names`,
+        );
+      continue;
+    }
+    if (wide !== undefined) {
+      const what = `connector '${document.name}', rule '${rule.name}': every client in ${whole ? 'any' : formatSpan(wide)} may relay to every domain without a login`;
+      if (document.i_know_this_is_open) notes.warn(path, `${what}: an open relay, as i_know_this_is_open says`);
+      else
+        notes.error(
+          path,
+          `${what}: an open relay; narrow it by sources, authenticated, users, groups or recipient_domains, or say i_know_this_is_open: true`,
+        );
+    } else if (open.length > 0) {
+      const shown = open.slice(0, 3).map(formatSpan).join(', ');
+      notes.note(path, `public addresses may relay to every domain: ${shown}${open.length > 3 ? ', …' : ''}`);
+    }
+  }
+}
+
+function formatSpan({ lo, hi }: Span): string {
+  return lo === hi ? formatIp(lo) : `${formatIp(lo)}-${formatIp(hi)}`;
+}
+
+const loopback = ['127.0.0.0/8', '::1'].flatMap((text) => parseRange(text).ranges);
+
+/** A relay right on an address at which clients seem to be when their own is lost, given as part of a range. */
+function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
+  const lost = [
+    ...loopback.map((range) => ({ range, what: 'loopback' })),
+    ...options.ownAddresses.flatMap((text) => lostAddress(text, `${text} (an address of this host)`)),
+    ...options.gateways.flatMap((text) => lostAddress(text, `${text} (a default gateway of this host)`)),
+  ];
+  const severity = options.lostAddressGuard === 'refuse' ? 'error' : 'warning';
+  const check = (entries: readonly SourceEntry[]): void => {
+    const singles = entries.filter(({ range }) => isSingle(range)).map(({ range }) => range);
+    for (const { range, text, path, place } of entries) {
+      if (isSingle(range) || isEverything(range)) continue;
+      const held = lost.find(
+        (address) => overlaps(range, address.range) && !singles.some((one) => isInside(address.range, one)),
+      );
+      if (held === undefined) continue;
+      notes.add(
+        severity,
+        path,
+        `'${text}' gives ${held.what} a right to relay: clients whose address a NAT or a proxy has hidden seem to come from there; leave it out of the range, or list it by itself`,
+        place,
+      );
+    }
+  };
+  if (draft.document.submit !== 'anyone') return;
+  check(draft.ranges.filter((entry) => rangeGrantsRelay(draft, entry)));
+  for (const { document, sources } of draft.rules) {
+    if (document.allow !== undefined && sources !== null && !identifies(document.allow)) check(sources.entries);
+  }
+}
+
+function lostAddress(text: string, what: string): { range: Range; what: string }[] {
+  const ip = parseIp(text);
+  return ip === null ? [] : [{ range: { lo: ip, hi: ip }, what }];
+}
+
+function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void {
+  const clients = rangesOf(ranges);
+  const now = options.now();
+  for (const [i, rule] of rules.entries()) {
+    if (rule.expiresAt <= now) {
+      notes.warn([...rule.path, 'expires'], `rule '${rule.name}' has expired and never matches${askOwner(rule)}`);
+      continue;
+    }
+    if (rule.expiresAt - now <= soon) {
+      const days = Math.ceil((rule.expiresAt - now) / 86_400_000);
+      notes.warn(
+        [...rule.path, 'expires'],
+        `rule '${rule.name}' expires in ${days === 1 ? 'a day' : `${days} days`}${askOwner(rule)}`,
+      );
+    }
+    const shadow = rules.slice(0, i).find((earlier) => shadows(earlier, rule, clients));
+    if (shadow !== undefined)
+      notes.warn(
+        rule.path,
+        `rule '${rule.name}' can never match: '${shadow.name}' before it matches all that it would`,
+      );
+    if (rule.sources !== null && rule.sources.entries.length > 0 && !meets(rule.sources.entries, clients))
+      notes.warn(
+        [...rule.path, rule.action, 'sources'],
+        `rule '${rule.name}' can never match: none of its sources lies in the connector's remote_ip_ranges`,
+      );
+  }
+}
+
+function askOwner({ document }: Rule): string {
+  return document.owner === undefined ? '' : `: ask ${document.owner}`;
+}
+
+function meets(entries: readonly SourceEntry[], clients: readonly Range[]): boolean {
+  if (intersect(surestSpans(rangesOf(entries)), surestSpans(clients)).length > 0) return true;
+  return entries.some(({ range }) => clients.some((client) => overlaps(range, client)));
+}
+
+function lintDialogue(
+  { document, path, ranges, relaysAnywhere, limits, mode }: Draft,
+  { options, notes }: Subject,
+): void {
+  const at = (key: string): Path => [...path, key];
+  const name = `connector '${document.name}'`;
+  if (ranges.length === 0) notes.warn(at('remote_ip_ranges'), `${name} holds no address and never answers`);
+  if (!relaysAnywhere) {
+    const need =
+      'only a connector that may relay anywhere may have that: its first rule is an unconditional allow, and nothing is blocked';
+    if (document.exchange_verbs === 'forward')
+      notes.error(at('exchange_verbs'), `forward would let commands past that are never judged: ${need}`);
+    if (document.starttls === 'passthrough')
+      notes.error(at('starttls'), `passthrough would hide every recipient from the firewall: ${need}`);
+    if (document.bare_lf === 'pass')
+      notes.warn(
+        at('bare_lf'),
+        `pass has no effect here, an ambiguous end of mail data is refused as with reject: ${need}`,
+      );
+  }
+  if (mode === 'observe' && options.mode !== 'observe')
+    notes.warn(
+      at('mode'),
+      `${name} observes: what policy and limits would refuse is only logged, the relay is not protected`,
+    );
+  if (document.starttls === 'hide' && ranges.some(({ range }) => isEverything(range)))
+    notes.warn(
+      at('starttls'),
+      `${name} serves every address without STARTTLS: partners that demand TLS will not deliver, and passwords cross the network in clear`,
+    );
+  const { source, login, sender, connector } = limits;
+  const rates = [
+    source.connection_rate,
+    source.message_rate,
+    source.recipient_rate,
+    source.byte_rate,
+    source.rejected_recipient_rate,
+    login.message_rate,
+    login.recipient_rate,
+    sender.message_rate,
+    connector.message_rate,
+  ];
+  const unlimited =
+    source.connections === Number.POSITIVE_INFINITY && connector.connections === Number.POSITIVE_INFINITY;
+  if (unlimited && rates.every((rate) => rate === null))
+    notes.warn(at('limits'), `${name} has no limit at all: one client can take every connection`);
+}

@@ -1,0 +1,231 @@
+// Lists of ranges, domains, addresses and users as a policy writes them, turned into sets, each fault noted with its
+// place. A list that came out empty never holds: a faulty or empty file closes, it does not open.
+
+import { foldAscii } from '../smtp/bytes.ts';
+import type { Address } from '../smtp/types.ts';
+import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
+import { type Ip, parseIp } from './ip.ts';
+import type { Path, Place, Problem, Severity } from './problem.ts';
+import { hullOf, isSingle, parseRange, type Range, RangeTable } from './ranges.ts';
+
+/** A list file, read: its lines without comments and blanks. */
+export interface ListFile {
+  readonly file: string;
+  readonly lines: readonly { readonly line: number; readonly text: string }[];
+}
+
+/** Finds a list file by the name that the policy gives it; a string says why it cannot be read. */
+export type ReadList = (name: string) => ListFile | string;
+
+/** Where problems are gathered while a policy is compiled. */
+export class Notes {
+  readonly problems: Problem[] = [];
+  readonly readList: ReadList;
+
+  constructor(readList: ReadList) {
+    this.readList = readList;
+  }
+
+  add(severity: Severity, path: Path, message: string, place?: Place | undefined): void {
+    this.problems.push({ severity, path, message, place });
+  }
+
+  error(path: Path, message: string, place?: Place | undefined): void {
+    this.add('error', path, message, place);
+  }
+
+  warn(path: Path, message: string, place?: Place | undefined): void {
+    this.add('warning', path, message, place);
+  }
+
+  note(path: Path, message: string, place?: Place | undefined): void {
+    this.add('note', path, message, place);
+  }
+}
+
+/** One range of a list, and where it was written. */
+export interface SourceEntry {
+  readonly range: Range;
+  readonly text: string;
+  readonly path: Path;
+  readonly place: Place | undefined;
+}
+
+/** The peer whose address is judged. `lost`: the address may be that of a NAT or proxy, not the client's own. */
+export interface Client {
+  readonly ip: Ip;
+  readonly lost: boolean;
+}
+
+export class SourceSet {
+  readonly entries: readonly SourceEntry[];
+  readonly #table: RangeTable<SourceEntry>;
+  readonly #singles = new Set<Ip>();
+
+  constructor(entries: readonly SourceEntry[]) {
+    this.entries = entries;
+    this.#table = new RangeTable(entries.map((entry) => ({ range: entry.range, value: entry })));
+    for (const { range } of entries) if (isSingle(range)) this.#singles.add(hullOf(range).lo);
+  }
+
+  find(ip: Ip): SourceEntry | null {
+    return this.#table.find(ip);
+  }
+
+  /** Listed as one address, and not only as part of a range. */
+  names(ip: Ip): boolean {
+    return this.#singles.has(ip);
+  }
+}
+
+const filePrefix = 'file:';
+
+/** Reads a list of ranges, files included. Names are left to `other`, which returns whether it took the entry. */
+export function readRanges(
+  list: readonly string[],
+  path: Path,
+  notes: Notes,
+  other: (text: string, path: Path) => boolean = () => false,
+): SourceEntry[] {
+  const entries: SourceEntry[] = [];
+  const take = (text: string, at: Path, place?: Place): void => {
+    const { ranges, error, warning } = parseRange(text);
+    if (error !== undefined) notes.error(at, error, place);
+    if (warning !== undefined) notes.warn(at, warning, place);
+    for (const range of ranges) entries.push({ range, text, path: at, place });
+  };
+  for (const [i, text] of list.entries()) {
+    const at = [...path, i];
+    if (other(text, at)) continue;
+    if (!text.startsWith(filePrefix)) {
+      take(text, at);
+      continue;
+    }
+    for (const { text: line, place } of linesOf(text.slice(filePrefix.length), at, notes)) {
+      if (line.startsWith(filePrefix)) notes.error(at, 'a list file cannot name another file', place);
+      else take(line, at, place);
+    }
+  }
+  return entries;
+}
+
+export function linesOf(name: string, path: Path, notes: Notes): { text: string; place: Place }[] {
+  const list = notes.readList(name);
+  if (typeof list === 'string') {
+    notes.error(path, list);
+    return [];
+  }
+  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so it never holds`);
+  return list.lines.map(({ text, line }) => ({ text, place: { file: list.file, line, column: 1 } }));
+}
+
+/** Reads a list of `d` and `*.d`; the value of each is its pattern as written. */
+export function readDomains(list: readonly string[], path: Path, notes: Notes): DomainTable<string> {
+  const table = new DomainTable<string>();
+  for (const [i, text] of list.entries()) {
+    const pattern = parseDomainPattern(text);
+    if (typeof pattern === 'string') notes.error([...path, i], pattern);
+    else if (table.add(pattern, text) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
+  }
+  return table;
+}
+
+/** Addresses, and `<>` for the null reverse-path. The local part is folded too: nobody has two mailboxes that differ
+ * in case only, and a policy that treated them apart would be passed by by writing in capitals. */
+export class AddressSet {
+  readonly #keys = new Set<string>();
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** What is wrong with `text`, or null. */
+  add(text: string): string | null {
+    if (text === '<>') {
+      this.#keys.add('');
+      return null;
+    }
+    const at = text.lastIndexOf('@');
+    if (at < 1) return `'${text}' is not an address: user@example.com is wanted`;
+    if (/[<>]/.test(text)) return `'${text}': write the address alone, without brackets`;
+    const local = localKey(text.slice(0, at));
+    const host = text.slice(at + 1);
+    if (host.startsWith('[') && host.endsWith(']')) {
+      this.#keys.add(`${local}@${foldAscii(host)}`);
+      return null;
+    }
+    if (host.startsWith('*')) return `'${text}': a pattern of domains goes under sender_domains or recipient_domains`;
+    const pattern = parseDomainPattern(host);
+    if (typeof pattern === 'string') return pattern;
+    for (const form of pattern.forms) this.#keys.add(`${local}@${form}`);
+    return null;
+  }
+
+  hasNullPath(): boolean {
+    return this.#keys.has('');
+  }
+
+  has(address: Address): boolean {
+    const host = address.domain ?? (address.literal === null ? null : `[${foldAscii(address.literal)}]`);
+    return host !== null && this.#keys.has(`${foldAscii(address.local)}@${host}`);
+  }
+}
+
+function localKey(written: string): string {
+  const quoted = /^"(.*)"$/.exec(written);
+  const decoded = quoted === null ? written : (quoted[1] as string).replace(/\\(.)/g, '$1');
+  return foldAscii(toOctets(decoded));
+}
+
+export function readAddresses(list: readonly string[], path: Path, notes: Notes): AddressSet {
+  const set = new AddressSet();
+  for (const [i, text] of list.entries()) {
+    const wrong = set.add(text);
+    if (wrong !== null) notes.error([...path, i], wrong);
+  }
+  return set;
+}
+
+/** A local address that a client may have connected to; null stands for any. */
+export interface Endpoint {
+  readonly ip: Ip | null;
+  readonly port: number | null;
+}
+
+/** Reads `address:port`, `[address]:port`, `*:port` or an address. A string says what is wrong. */
+export function parseEndpoint(text: string): Endpoint | string {
+  const withPort = /^(\*|\[(?<v6>[^\]]*)\]|(?<v4>[^:[\]]*)):(?<port>[0-9]+)$/.exec(text);
+  const { v6, v4, port } = withPort?.groups ?? {};
+  const address = withPort === null ? text.replace(/^\[(.*)\]$/, '$1') : (v6 ?? v4 ?? null);
+  if (address === '' || address === '*') return `'${text}': any address of ours at one port is written *:25`;
+  const ip = address === null ? null : parseIp(address);
+  if (address !== null && ip === null)
+    return `'${text}' is not a local address: 192.0.2.1:25, [2001:db8::1]:25, *:25 or an address is wanted`;
+  if (ip === 0 || ip === 0n)
+    return `'${text}': no client connects to ${address}; every address of ours is written *:${port ?? 25}`;
+  if (port === undefined) return { ip, port: null };
+  if (Number(port) < 1 || Number(port) > 65535) return `'${text}': a port is a number from 1 to 65535`;
+  return { ip, port: Number(port) };
+}
+
+/** How user names are compared: ASCII-folded, `CORP\alice` as alice@corp.example.com where user_domains says so. */
+export class UserNames {
+  readonly #domains = new Map<string, string>();
+
+  add(windowsDomain: string, mailDomain: string): void {
+    this.#domains.set(foldAscii(toOctets(windowsDomain)), foldAscii(toOctets(mailDomain)));
+  }
+
+  /** `name` in octets, as it comes from the wire. */
+  key(name: string): string {
+    const folded = foldAscii(name);
+    const backslash = folded.indexOf('\\');
+    const domain = backslash === -1 ? undefined : this.#domains.get(folded.slice(0, backslash));
+    return domain === undefined ? folded : `${folded.slice(backslash + 1)}@${domain}`;
+  }
+
+  /** `name` as a configuration file writes it. */
+  keyOfWritten(name: string): string {
+    return this.key(toOctets(name));
+  }
+}

@@ -1,0 +1,352 @@
+// Ranges of addresses: how they are written, and a table that finds the smallest one that holds an address.
+//
+// Spans are flattened once into sorted, disjoint segments, so a look-up is one binary search however many ranges there
+// are. A mask with holes (Exchange 5.5 allows 255.255.255.123) is no span: such entries are hashed, one table for each
+// distinct mask, and one look-up is made for each of those. A radix trie was not chosen: lo-hi ranges would have to be cut into
+// prefixes, and the pieces would compete with ranges that lie inside the whole.
+
+import { after, before, formatIp, type Ip, isIpv4, lastIpv4, lastIpv6, parseIp, parseIpv6Bits } from './ip.ts';
+
+export interface Span {
+  readonly lo: Ip;
+  readonly hi: Ip;
+}
+
+/** IPv4 addresses whose bits under `mask` are those of `net`; `mask` has holes. */
+export interface Masked {
+  readonly net: number;
+  readonly mask: number;
+}
+
+export type Range = Span | Masked;
+
+export const everything: readonly Span[] = [
+  { lo: 0, hi: lastIpv4 },
+  { lo: 0n, hi: lastIpv6 },
+];
+
+export function isMasked(range: Range): range is Masked {
+  return 'mask' in range;
+}
+
+/** How many addresses, less one. */
+export function extent(range: Range): number | bigint {
+  if (isMasked(range)) return 2 ** holes(range.mask) - 1;
+  return isIpv4(range.lo) ? (range.hi as number) - range.lo : (range.hi as bigint) - range.lo;
+}
+
+export function isSingle(range: Range): boolean {
+  return isMasked(range) ? range.mask === lastIpv4 : range.lo === range.hi;
+}
+
+function holes(mask: number): number {
+  let count = 0;
+  for (let rest = ~mask >>> 0; rest !== 0; rest >>>= 1) count += rest & 1;
+  return count;
+}
+
+/** What an entry means. `error`: it means nothing; `warning`: it is accepted, but is it what was meant? */
+export interface ParsedRange {
+  readonly ranges: readonly Range[];
+  readonly error?: string;
+  readonly warning?: string;
+}
+
+/** Reads `any`, an address, `net/len`, `lo-hi` or `net;mask`. */
+export function parseRange(text: string): ParsedRange {
+  if (text === 'any') return { ranges: everything };
+  if (text.includes('%'))
+    return wrong(`'${text}' has a zone id: leave it out, zones are dropped before anything is compared`);
+  if (text.includes(';')) return parseMasked(text);
+  if (text.includes('/')) return parseCidr(text);
+  if (text.includes('-')) return parseSpan(text);
+  const ip = parseIp(text);
+  return ip === null ? wrong(notAnAddress(text)) : { ranges: [{ lo: ip, hi: ip }] };
+}
+
+function wrong(error: string): ParsedRange {
+  return { ranges: [], error };
+}
+
+/** Why `text` is no address, and what it may have been meant to be. */
+export function notAnAddress(text: string): string {
+  const unpadded = text.replace(/\b0+(?=[0-9])/g, '');
+  if (unpadded !== text && parseIp(unpadded) !== null)
+    return `'${text}' has leading zeros, which some read as octal: did you mean ${unpadded}?`;
+  if (/^[0-9.]+$/.test(text))
+    return `'${text}' is not an address: four decimal parts from 0 to 255 are wanted, as 192.0.2.1`;
+  if (text === '*' || text.toLowerCase() === 'any' || text.toLowerCase() === 'all')
+    return `'${text}' is not a range: every address is written any`;
+  if (/^[a-z0-9*-]+(\.[a-z0-9-]+)+$/i.test(text))
+    return `'${text}' is a name, not an address: clients are named by reverse DNS under ptr`;
+  return `'${text}' is not an address: 192.0.2.1, 2001:db8::1, 10.0.0.0/8, 192.0.2.5-192.0.2.9, 10.0.0.0;255.0.0.0, any and file:PATH are known`;
+}
+
+function parseSpan(text: string): ParsedRange {
+  const dash = text.indexOf('-');
+  const from = text.slice(0, dash).trim();
+  const to = text.slice(dash + 1).trim();
+  const lo = parseIp(from);
+  const hi = parseIp(to);
+  if (lo === null) return wrong(notAnAddress(/[.:]/.test(from) ? from : text));
+  if (hi === null && /^[0-9]{1,3}$/.test(to) && isIpv4(lo)) {
+    const whole = `${formatIp(lo).replace(/[0-9]+$/, '')}${to}`;
+    return wrong(`'${text}' has half an address after the dash: did you mean ${formatIp(lo)}-${whole}?`);
+  }
+  if (hi === null) return wrong(notAnAddress(to));
+  if (isIpv4(lo) !== isIpv4(hi)) return wrong(`'${text}' goes from IPv4 to IPv6: write one range for each`);
+  if (lo > hi) return wrong(`'${text}' is reversed: did you mean ${to}-${from}?`);
+  return { ranges: [{ lo, hi }] };
+}
+
+function parseCidr(text: string): ParsedRange {
+  const slash = text.indexOf('/');
+  const address = text.slice(0, slash);
+  const length = text.slice(slash + 1);
+  const ip = parseIp(address);
+  if (ip === null) return wrong(notAnAddress(address));
+  if (length.includes('.')) return wrong(`'${text}' has a mask after the slash: did you mean ${address};${length}?`);
+  const bits = parseIpv6Bits(address);
+  const width = bits === null ? 32 : 128;
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > width)
+    return wrong(`'${text}' has no prefix length from 0 to ${width} after the slash`);
+  // A mapped prefix that is longer than 96 is an IPv4 one: that is how its clients will be compared.
+  const prefix = bits !== null && isIpv4(ip) ? Number(length) - 96 : Number(length);
+  if (prefix < 0) return wrong(`'${text}' reaches beyond the IPv4-mapped addresses: write the IPv4 range itself`);
+  const span = prefixSpan(ip, prefix);
+  if (span.lo === ip) return { ranges: [span] };
+  return {
+    ranges: [span],
+    warning: `'${text}' has bits set behind its prefix: it means ${formatIp(span.lo)}/${prefix}`,
+  };
+}
+
+function prefixSpan(ip: Ip, prefix: number): Span {
+  if (isIpv4(ip)) {
+    const size = 2 ** (32 - prefix);
+    const lo = Math.floor(ip / size) * size;
+    return { lo, hi: lo + size - 1 };
+  }
+  const free = BigInt(128 - prefix);
+  const lo = (ip >> free) << free;
+  return { lo, hi: lo + (1n << free) - 1n };
+}
+
+function parseMasked(text: string): ParsedRange {
+  const semicolon = text.indexOf(';');
+  const address = text.slice(0, semicolon).trim();
+  const maskText = text.slice(semicolon + 1).trim();
+  const net = parseIp(address);
+  const mask = parseIp(maskText);
+  if (net === null) return wrong(notAnAddress(address));
+  if (!isIpv4(net)) return wrong(`'${text}': a mask is for IPv4, an IPv6 network is written with a prefix length`);
+  if (mask === null || !isIpv4(mask)) return wrong(`'${text}' has no mask of four decimal parts after the semicolon`);
+  if ((net & ~mask) !== 0) {
+    const meant = formatIp((net & mask) >>> 0);
+    return wrong(`'${text}' can never match: ${address} has bits outside the mask; did you mean ${meant};${maskText}?`);
+  }
+  const free = ~mask >>> 0;
+  if ((free & (free + 1)) === 0) return { ranges: [{ lo: net, hi: net + free }] };
+  const example = formatIp((net | (free & -free)) >>> 0);
+  const warning = `'${text}' has a mask with holes: ${address} and ${example} are in it, what lies between may not be`;
+  return { ranges: [{ net, mask }], warning };
+}
+
+export function isInside(inner: Range, outer: Range): boolean {
+  if (isMasked(outer)) {
+    if (isMasked(inner)) return (inner.mask & outer.mask) === outer.mask && (inner.net & outer.mask) === outer.net;
+    if (!isIpv4(inner.lo) || !isIpv4(inner.hi)) return false;
+    // Between two neighbours every bit below the highest differing one takes both values.
+    const varies = inner.lo === inner.hi ? 0 : 2 ** (32 - Math.clz32(inner.lo ^ inner.hi)) - 1;
+    return (outer.mask & varies) === 0 && (inner.lo & outer.mask) >>> 0 === outer.net;
+  }
+  const hull = hullOf(inner);
+  return isIpv4(hull.lo) === isIpv4(outer.lo) && hull.lo >= outer.lo && hull.hi <= outer.hi;
+}
+
+export function overlaps(a: Range, b: Range): boolean {
+  if (isMasked(a)) return isMasked(b) ? ((a.net ^ b.net) & a.mask & b.mask) === 0 : spanMeetsMask(b, a);
+  if (isMasked(b)) return spanMeetsMask(a, b);
+  return isIpv4(a.lo) === isIpv4(b.lo) && a.lo <= b.hi && b.lo <= a.hi;
+}
+
+function spanMeetsMask(span: Span, masked: Masked): boolean {
+  if (!isIpv4(span.lo) || !isIpv4(span.hi)) return false;
+  const first = firstUnderMask(span.lo, masked);
+  return first !== null && first <= span.hi;
+}
+
+/** The smallest address of `masked` that is not below `from`. */
+function firstUnderMask(from: number, { net, mask }: Masked): number | null {
+  if ((from & mask) >>> 0 === net) return from;
+  // Agree with `from` above some bit, exceed it there, and take the least below.
+  for (let bit = 0; bit < 32; bit++) {
+    const here = (1 << bit) >>> 0;
+    if ((from & here) !== 0) continue;
+    const below = here - 1;
+    const above = ~(here | below) >>> 0;
+    if (((from ^ net) & mask & above) !== 0) continue;
+    if ((mask & here) !== 0 && (net & here) === 0) continue;
+    return ((from & above) | here | (net & below)) >>> 0;
+  }
+  return null;
+}
+
+/** The span from a range's first address to its last. */
+export function hullOf(range: Range): Span {
+  return isMasked(range) ? { lo: range.net, hi: (range.net | ~range.mask) >>> 0 } : range;
+}
+
+export interface Entry<V> {
+  readonly range: Range;
+  readonly value: V;
+}
+
+/** Finds the value of the smallest range that holds an address. */
+export class RangeTable<V> {
+  readonly #ipv4: Segments<V>;
+  readonly #ipv6: Segments<V>;
+  readonly #masked: MaskTable<V>[];
+
+  constructor(entries: readonly Entry<V>[]) {
+    const spans: SpanEntry<V>[] = [];
+    const byMask = new Map<number, Map<number, V>>();
+    for (const { range, value } of entries) {
+      if (isMasked(range)) {
+        let nets = byMask.get(range.mask);
+        if (nets === undefined) {
+          nets = new Map();
+          byMask.set(range.mask, nets);
+        }
+        if (!nets.has(range.net)) nets.set(range.net, value);
+      } else spans.push({ lo: range.lo, hi: range.hi, extent: extent(range), value });
+    }
+    this.#ipv4 = new Segments(spans.filter((span) => isIpv4(span.lo)));
+    this.#ipv6 = new Segments(spans.filter((span) => !isIpv4(span.lo)));
+    this.#masked = [...byMask].map(([mask, nets]) => ({ mask, nets, extent: 2 ** holes(mask) - 1 }));
+    this.#masked.sort((a, b) => a.extent - b.extent);
+  }
+
+  find(ip: Ip): V | null {
+    if (!isIpv4(ip)) return this.#ipv6.valueAt(this.#ipv6.indexOf(ip));
+    const index = this.#ipv4.indexOf(ip);
+    if (this.#masked.length === 0) return this.#ipv4.valueAt(index);
+    const limit = this.#ipv4.extentAt(index);
+    for (const { mask, nets, extent } of this.#masked) {
+      if (extent >= limit) break;
+      const value = nets.get((ip & mask) >>> 0);
+      if (value !== undefined) return value;
+    }
+    return this.#ipv4.valueAt(index);
+  }
+}
+
+interface MaskTable<V> {
+  readonly mask: number;
+  readonly nets: ReadonlyMap<number, V>;
+  readonly extent: number;
+}
+
+interface SpanEntry<V> {
+  readonly lo: Ip;
+  readonly hi: Ip;
+  readonly extent: number | bigint;
+  readonly value: V;
+}
+
+/** Sorted, disjoint pieces of one family; each belongs to the smallest span that holds it. */
+class Segments<V> {
+  readonly #lo: Ip[] = [];
+  readonly #hi: Ip[] = [];
+  readonly #owner: SpanEntry<V>[] = [];
+
+  constructor(spans: SpanEntry<V>[]) {
+    spans.sort((a, b) => compare(a.lo, b.lo));
+    const edges = new Set<Ip>();
+    for (const span of spans) edges.add(span.lo).add(after(span.hi));
+    const sorted = [...edges].sort(compare);
+    const open = new SmallestFirst<V>();
+    let next = 0;
+    for (const [i, lo] of sorted.entries()) {
+      for (let span = spans[next]; span !== undefined && span.lo === lo; span = spans[++next]) open.add(span);
+      while (open.top !== null && open.top.hi < lo) open.removeTop();
+      const end = sorted[i + 1];
+      if (open.top !== null && end !== undefined) this.#append(lo, before(end), open.top);
+    }
+  }
+
+  #append(lo: Ip, hi: Ip, owner: SpanEntry<V>): void {
+    const last = this.#lo.length - 1;
+    const lastHi = this.#hi[last];
+    if (lastHi !== undefined && this.#owner[last] === owner && after(lastHi) === lo) {
+      this.#hi[last] = hi;
+      return;
+    }
+    this.#lo.push(lo);
+    this.#hi.push(hi);
+    this.#owner.push(owner);
+  }
+
+  /** The segment that holds the address, or -1. */
+  indexOf(ip: Ip): number {
+    let low = 0;
+    let high = this.#lo.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#lo[middle] as Ip) > ip) high = middle - 1;
+      else if ((this.#hi[middle] as Ip) < ip) low = middle + 1;
+      else return middle;
+    }
+    return -1;
+  }
+
+  valueAt(index: number): V | null {
+    return this.#owner[index]?.value ?? null;
+  }
+
+  extentAt(index: number): number | bigint {
+    return this.#owner[index]?.extent ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+export function compare(a: Ip, b: Ip): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** A binary heap of spans by extent; what has ended is removed only when it comes to the top. */
+class SmallestFirst<V> {
+  readonly #heap: SpanEntry<V>[] = [];
+
+  get top(): SpanEntry<V> | null {
+    return this.#heap[0] ?? null;
+  }
+
+  add(span: SpanEntry<V>): void {
+    const heap = this.#heap;
+    let at = heap.push(span) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if ((heap[parent] as SpanEntry<V>).extent <= span.extent) break;
+      heap[at] = heap[parent] as SpanEntry<V>;
+      at = parent;
+    }
+    heap[at] = span;
+  }
+
+  removeTop(): void {
+    const heap = this.#heap;
+    const moved = heap.pop();
+    if (moved === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      const right = heap[child + 1];
+      if (right !== undefined && right.extent < (heap[child] as SpanEntry<V>).extent) child++;
+      const smaller = heap[child];
+      if (smaller === undefined || smaller.extent >= moved.extent) break;
+      heap[at] = smaller;
+      at = child;
+    }
+    heap[at] = moved;
+  }
+}

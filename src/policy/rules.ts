@@ -1,0 +1,293 @@
+// Rules: conditions compiled into tests, and the first rule that matches.
+//
+// A rule matches when all its conditions hold; a list holds when one entry does; an empty list never holds; a rule
+// without conditions always matches.
+//
+// The lost-address guard only ever closes. Where a match would lead to relaying, a lost address (a NAT, a proxy,
+// ourselves) matches no range, unless it is listed by itself, and no reverse name; where a match would forbid (in a
+// deny, or under `not`), it matches like any other.
+
+import { foldAscii } from '../smtp/bytes.ts';
+import type { Address, Question } from '../smtp/types.ts';
+import type { ConditionsDocument, RuleDocument } from './document.ts';
+import type { DomainTable } from './domains.ts';
+import type { Ip } from './ip.ts';
+import {
+  type AddressSet,
+  type Client,
+  type Endpoint,
+  type Notes,
+  parseEndpoint,
+  readAddresses,
+  readDomains,
+  readRanges,
+  SourceSet,
+  type UserNames,
+} from './lists.ts';
+import type { Path } from './problem.ts';
+import { type Guess, guessed, isUnknown, type Truth, type Unknown } from './truth.ts';
+
+/** All that a condition may look at. */
+export interface Facts {
+  readonly client: Client;
+  readonly localIp: Ip | null;
+  readonly localPort: number;
+  readonly question: Question;
+  /** The address that is judged now; at MAIL there is none. */
+  readonly recipient: Address | null;
+  /** The compared form of the login's name; null when there is no login or its name is not known. */
+  readonly user: string | null;
+  /** Forward-confirmed names of the client, folded; null when nobody knows (yet). */
+  readonly names: readonly string[] | null;
+}
+
+export interface Condition {
+  readonly key: keyof ConditionsDocument;
+  readonly holds: (facts: Facts, guess: Guess) => Truth;
+}
+
+export interface Rule {
+  readonly action: 'allow' | 'deny';
+  /** As written, or its place in the list: `rule 2`. */
+  readonly name: string;
+  readonly path: Path;
+  readonly conditions: readonly Condition[];
+  /** Milliseconds; from then on it does not match. Infinity without `expires`. */
+  readonly expiresAt: number;
+  /** For lint: the lists as compiled. */
+  readonly sources: SourceSet | null;
+  readonly recipientDomains: DomainTable<string> | null;
+  readonly document: RuleDocument;
+}
+
+/** Everything that rules of one policy share while they are compiled. */
+export interface Vocabulary {
+  readonly notes: Notes;
+  readonly users: UserNames;
+  /** Group name to compared user names. */
+  readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly guard: boolean;
+  /** The one `Unknown` for each question, by its text. */
+  readonly unknowns: Map<string, Unknown>;
+}
+
+const day = 86_400_000;
+
+export function compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Rule {
+  const action = document.deny === undefined ? 'allow' : 'deny';
+  const conditions = document.deny ?? document.allow ?? {};
+  const lists: Lists = { sources: null, recipientDomains: null };
+  return {
+    action,
+    name: document.name ?? `rule ${index + 1}`,
+    path,
+    conditions: compileConditions(conditions, [...path, action], action === 'allow', words, lists),
+    expiresAt: expiry(document.expires, [...path, 'expires'], words.notes),
+    ...lists,
+    document,
+  };
+}
+
+interface Lists {
+  sources: SourceSet | null;
+  recipientDomains: DomainTable<string> | null;
+}
+
+function expiry(date: string | undefined, path: Path, notes: Notes): number {
+  if (date === undefined) return Number.POSITIVE_INFINITY;
+  const start = /^\d{4}-\d{2}-\d{2}$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
+  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(date)) return start + day;
+  notes.error(path, `'${date}' is not a day: the last day of the rule is wanted, as 2027-01-31`);
+  return 0;
+}
+
+/** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
+function compileConditions(
+  document: ConditionsDocument,
+  path: Path,
+  opening: boolean,
+  words: Vocabulary,
+  lists: Lists,
+): Condition[] {
+  const guarded = opening && words.guard;
+  const conditions: Condition[] = [];
+  const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
+    if (document[key] !== undefined) conditions.push({ key, holds });
+  };
+  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable<string> => {
+    const list = document[key];
+    if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
+    return readDomains(list ?? [], [...path, key], words.notes);
+  };
+  const addresses = (key: 'senders' | 'recipients'): AddressSet => {
+    const list = document[key];
+    if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
+    return readAddresses(list ?? [], [...path, key], words.notes);
+  };
+
+  if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
+  if (document.local !== undefined) add('local', localTest(document.local, [...path, 'local'], words));
+  if (document.sources !== undefined) {
+    const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
+    if (document.sources.length === 0) words.notes.warn([...path, 'sources'], 'an empty list never holds');
+    lists.sources = set;
+    add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.find(client.ip) !== null));
+  }
+  if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
+  else if (document.allow_unnamed !== undefined)
+    words.notes.error([...path, 'allow_unnamed'], 'allow_unnamed says what authenticated: true takes; write both');
+  if (document.users !== undefined) add('users', usersTest(document.users, [...path, 'users'], words));
+  if (document.groups !== undefined) add('groups', groupsTest(document.groups, [...path, 'groups'], words));
+  if (document.senders !== undefined) {
+    const set = addresses('senders');
+    add('senders', ({ question }) =>
+      question.senderAddress === null ? question.sender === '' && set.hasNullPath() : set.has(question.senderAddress),
+    );
+  }
+  if (document.sender_domains !== undefined) {
+    const table = domains('sender_domains');
+    add('sender_domains', ({ question }) => holdsDomain(table, question.senderAddress?.domain));
+  }
+  if (document.recipients !== undefined) {
+    const set = addresses('recipients');
+    add('recipients', ({ recipient }) => recipient !== null && set.has(recipient));
+  }
+  if (document.recipient_domains !== undefined) {
+    const table = domains('recipient_domains');
+    lists.recipientDomains = table;
+    add('recipient_domains', ({ recipient }) => holdsDomain(table, recipient?.domain));
+  }
+  if (document.helo !== undefined) {
+    const table = domains('helo');
+    add('helo', ({ question }) => holdsDomain(table, foldAscii(question.helo).replace(/\.$/, '')));
+  }
+  if (document.not !== undefined) {
+    const inner = compileConditions(document.not, [...path, 'not'], !opening, words, {
+      sources: null,
+      recipientDomains: null,
+    });
+    add('not', (facts, guess) => {
+      const truth = allHold(inner, facts, guess);
+      return isUnknown(truth) ? truth : !truth;
+    });
+  }
+  // Last, because it is the one that may have to be asked for.
+  if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, guarded, words));
+  return conditions;
+}
+
+function holdsDomain(table: DomainTable<string>, domain: string | null | undefined): boolean {
+  return typeof domain === 'string' && table.find(domain) !== null;
+}
+
+function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+  const endpoints: Endpoint[] = [];
+  const ranges = new SourceSet(
+    readRanges(list, path, words.notes, (text, at) => {
+      if (!/^(\*|[^:[\]]*|\[.*\]):[0-9]+$/.test(text)) return false;
+      const endpoint = parseEndpoint(text);
+      if (typeof endpoint === 'string') words.notes.error(at, endpoint);
+      else endpoints.push(endpoint);
+      return true;
+    }),
+  );
+  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
+  return ({ localIp, localPort }) =>
+    (localIp !== null && ranges.find(localIp) !== null) ||
+    endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
+}
+
+function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
+  if (document.authenticated === false) return ({ question }) => question.login === null;
+  const unnamed = document.allow_unnamed === true;
+  return ({ question }) => question.login !== null && (unnamed || question.login.name !== null);
+}
+
+function usersTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
+  return memberTest(new Set(list.map((name) => words.users.keyOfWritten(name))), words);
+}
+
+function groupsTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
+  return memberTest(membersOf(list, path, words), words);
+}
+
+/** The compared names of all members of the groups; a group that nobody defined is an error. */
+export function membersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
+  const members = new Set<string>();
+  for (const [i, name] of list.entries()) {
+    const group = words.groups.get(name);
+    if (group === undefined) {
+      const known = [...words.groups.keys()];
+      words.notes.error(
+        [...path, i],
+        `no group '${name}': ${known.length === 0 ? 'none is' : `${known.join(', ')} are`} defined under groups`,
+      );
+    }
+    for (const user of group ?? []) members.add(user);
+  }
+  return members;
+}
+
+/** Whether the login is one of `members`; nobody can tell where its name is not shown. */
+export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Condition['holds'] {
+  const unknown = unknownFor('login', [...members].sort(), words);
+  return ({ question, user }, guess) => {
+    if (question.login === null || members.size === 0) return false;
+    return user === null ? guessed(unknown, guess) : members.has(user);
+  };
+}
+
+function ptrTest(
+  table: DomainTable<string>,
+  list: readonly string[],
+  guarded: boolean,
+  words: Vocabulary,
+): Condition['holds'] {
+  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
+  return ({ client, names }, guess) => {
+    if (table.isEmpty || (client.lost && guarded)) return false;
+    return names === null ? guessed(unknown, guess) : names.some((name) => table.find(name) !== null);
+  };
+}
+
+function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
+  const text = JSON.stringify([fact, list]);
+  let unknown = words.unknowns.get(text);
+  if (unknown === undefined) {
+    unknown = { fact };
+    words.unknowns.set(text, unknown);
+  }
+  return unknown;
+}
+
+function allHold(conditions: readonly Condition[], facts: Facts, guess: Guess): Truth {
+  let open: Unknown | null = null;
+  for (const { holds } of conditions) {
+    const truth = holds(facts, guess);
+    if (truth === false) return false;
+    if (truth !== true) open ??= truth;
+  }
+  return open ?? true;
+}
+
+export function ruleMatches(rule: Rule, facts: Facts, guess: Guess, now: () => number): Truth {
+  if (rule.expiresAt !== Number.POSITIVE_INFINITY && now() >= rule.expiresAt) return false;
+  return allHold(rule.conditions, facts, guess);
+}
+
+/** The first rule that matches, null when none does, or what stands in the way of knowing. */
+export function firstMatch(
+  rules: readonly Rule[],
+  facts: Facts,
+  guess: Guess,
+  now: () => number,
+): Rule | Unknown | null {
+  for (const rule of rules) {
+    const truth = ruleMatches(rule, facts, guess, now);
+    if (truth === true) return rule;
+    if (truth !== false) return truth;
+  }
+  return null;
+}

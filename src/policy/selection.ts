@@ -1,0 +1,193 @@
+// Which connector answers: bindings first, then the most specific remote range.
+//
+// If any connector binds the local address, only those compete; else those without bindings. Ranges of two competing
+// connectors lie inside each other or apart, so "the smallest that holds the client" has one answer. Equal and crossing
+// ranges are errors; nothing is ever merged between connectors.
+
+import { formatIp, type Ip, isIpv4 } from './ip.ts';
+import type { Endpoint, Notes, SourceEntry } from './lists.ts';
+import {
+  compare,
+  type Entry,
+  hullOf,
+  isInside,
+  isMasked,
+  isSingle,
+  overlaps,
+  RangeTable,
+  type Span,
+} from './ranges.ts';
+
+/** One connector as the selection sees it. */
+export interface Candidate<C> {
+  readonly connector: C;
+  readonly name: string;
+  readonly bindings: readonly Endpoint[];
+  readonly ranges: readonly SourceEntry[];
+  /** Whether a client that only seems to be in this range would be let relay by that alone. */
+  readonly grantsRelay: (entry: SourceEntry) => boolean;
+}
+
+/** The connector that won, and the range that made it. */
+export interface Choice<C> {
+  readonly connector: C;
+  readonly entry: SourceEntry;
+}
+
+interface Tables<C> {
+  readonly known: RangeTable<Choice<C>>;
+  /** For lost addresses: without the ranges that grant relaying, unless they are single addresses. */
+  readonly lost: RangeTable<Choice<C>>;
+}
+
+const conflictsShown = 20;
+
+export class Selection<C> {
+  readonly #addresses = new Set<Ip>();
+  readonly #ports = new Set<number>();
+  readonly #tables = new Map<string, Tables<C>>();
+
+  /** `guard`: lost addresses are kept from ranges that grant relaying. */
+  constructor(candidates: readonly Candidate<C>[], guard: boolean, notes: Notes) {
+    for (const { bindings } of candidates) {
+      for (const { ip, port } of bindings) {
+        if (ip !== null) this.#addresses.add(ip);
+        if (port !== null) this.#ports.add(port);
+      }
+    }
+    const shared = new Map<string, Tables<C>>();
+    const reported = new Set<string>();
+    for (const ip of [null, ...this.#addresses]) {
+      for (const port of [null, ...this.#ports]) {
+        const competing = competitors(candidates, ip, port);
+        const key = competing.map((candidate) => candidates.indexOf(candidate)).join();
+        let tables = shared.get(key);
+        if (tables === undefined) {
+          reportConflicts(competing, notes, reported);
+          tables = buildTables(competing, guard);
+          shared.set(key, tables);
+        }
+        this.#tables.set(classOf(ip, port), tables);
+      }
+    }
+  }
+
+  choose(client: Ip, lost: boolean, localIp: Ip | null, localPort: number): Choice<C> | null {
+    const ip = localIp !== null && this.#addresses.has(localIp) ? localIp : null;
+    const tables = this.#tables.get(classOf(ip, this.#ports.has(localPort) ? localPort : null));
+    return (lost ? tables?.lost : tables?.known)?.find(client) ?? null;
+  }
+}
+
+/** Local addresses that no binding tells apart share one class; null stands for the unnamed rest. */
+function classOf(ip: Ip | null, port: number | null): string {
+  return `${ip === null ? '*' : formatIp(ip)} ${port ?? '*'}`;
+}
+
+function competitors<C>(
+  candidates: readonly Candidate<C>[],
+  ip: Ip | null,
+  port: number | null,
+): readonly Candidate<C>[] {
+  const bound = candidates.filter(({ bindings }) =>
+    bindings.some(
+      (binding) => (binding.ip === null || binding.ip === ip) && (binding.port === null || binding.port === port),
+    ),
+  );
+  return bound.length > 0 ? bound : candidates.filter(({ bindings }) => bindings.length === 0);
+}
+
+function buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Tables<C> {
+  const known: Entry<Choice<C>>[] = [];
+  const lost: Entry<Choice<C>>[] = [];
+  for (const { connector, ranges, grantsRelay } of competing) {
+    for (const entry of ranges) {
+      const choice = { range: entry.range, value: { connector, entry } };
+      known.push(choice);
+      if (!guard || isSingle(entry.range) || !grantsRelay(entry)) lost.push(choice);
+    }
+  }
+  return { known: new RangeTable(known), lost: new RangeTable(lost) };
+}
+
+interface Claim<C> {
+  readonly candidate: Candidate<C>;
+  readonly entry: SourceEntry;
+}
+
+function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, reported: Set<string>): void {
+  const claims = competing.flatMap((candidate) => candidate.ranges.map((entry) => ({ candidate, entry })));
+  const report = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing'): void => {
+    const [a, b] =
+      competing.indexOf(first.candidate) < competing.indexOf(second.candidate) ? [first, second] : [second, first];
+    const key = `${a.entry.path} ${a.entry.text} ${b.entry.path} ${b.entry.text}`;
+    if (reported.has(key) || reported.size >= conflictsShown) return;
+    reported.add(key);
+    const where = `'${b.entry.text}' of connector '${b.candidate.name}'`;
+    const other = `'${a.entry.text}' of connector '${a.candidate.name}'`;
+    notes.error(
+      b.entry.path,
+      how === 'equal'
+        ? `${where} equals ${other}: which of them is meant cannot be told; give the range to one of them`
+        : `${where} crosses ${other}: one must lie wholly inside the other, or apart`,
+      b.entry.place,
+    );
+  };
+  for (const family of [claims.filter(isIpv4Claim), claims.filter((claim) => !isIpv4Claim(claim))]) {
+    conflictingSpans(
+      family.filter(({ entry }) => !isMasked(entry.range)),
+      report,
+    );
+  }
+  const masked = claims.filter(({ entry }) => isMasked(entry.range));
+  for (const one of masked) for (const other of claims) compareMasked(one, other, report);
+}
+
+function isIpv4Claim<C>({ entry }: Claim<C>): boolean {
+  return isIpv4(hullOf(entry.range).lo);
+}
+
+type Report<C> = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing') => void;
+
+function compareMasked<C>(one: Claim<C>, other: Claim<C>, report: Report<C>): void {
+  const a = one.entry.range;
+  const b = other.entry.range;
+  if (one.candidate === other.candidate || !overlaps(a, b)) return;
+  const inside = isInside(a, b);
+  if (inside && isInside(b, a)) report(one, other, 'equal');
+  else if (!inside && !isInside(b, a)) report(one, other, 'crossing');
+}
+
+interface Open<C> extends Span {
+  lo: Ip;
+  readonly claim: Claim<C>;
+}
+
+/** One pass over spans sorted by start, wider first, with those still open on a stack. Crossing spans of one connector
+ * count as their union from then on. */
+function conflictingSpans<C>(claims: Claim<C>[], report: Report<C>): void {
+  const spans = claims.map((claim): Open<C> => ({ ...hullOf(claim.entry.range), claim }));
+  spans.sort((a, b) => compare(a.lo, b.lo) || compare(b.hi, a.hi));
+  const open: Open<C>[] = [];
+  for (const span of spans) {
+    let kept = true;
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      if (top.hi < span.lo) {
+        open.pop();
+        continue;
+      }
+      const same = top.claim.candidate === span.claim.candidate;
+      const equal = top.lo === span.lo && top.hi === span.hi;
+      if (!same && equal) report(top.claim, span.claim, 'equal');
+      if (!same && span.hi > top.hi) report(top.claim, span.claim, 'crossing');
+      if (span.hi <= top.hi) {
+        kept = !equal;
+        break;
+      }
+      // It reaches beyond: what is below on the stack must take the union in turn.
+      open.pop();
+      span.lo = top.lo;
+    }
+    if (kept) open.push(span);
+  }
+}

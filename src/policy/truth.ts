@@ -1,0 +1,47 @@
+// Yes, no, and cannot tell.
+//
+// What cannot be told stays itself: a condition that depends on an unanswered DNS query or on a login without a name is
+// an `Unknown`, and a decision that meets one is made both ways. When both ways end alike that is the decision; else
+// nobody knows, and the caller answers 4yz. Kleene's tables alone were not chosen: they cannot see that "x" and "not x" in
+// two rules are one question.
+
+/** One thing that cannot be told; the same object wherever the same question stands in the policy. */
+export interface Unknown {
+  readonly fact: 'ptr' | 'login';
+}
+
+export type Truth = boolean | Unknown;
+
+/** What each unknown is taken to be on this way through. */
+export type Guess = ReadonlyMap<Unknown, boolean>;
+
+export const noGuess: Guess = new Map();
+
+export function isUnknown(value: unknown): value is Unknown {
+  return typeof value === 'object' && value !== null && 'fact' in value;
+}
+
+export function guessed(unknown: Unknown, guess: Guess): Truth {
+  return guess.get(unknown) ?? unknown;
+}
+
+const waysLimit = 512; // a policy that needs more is answered "cannot tell"
+
+/** What `decide` comes to whichever way its unknowns turn out; the first unknown in the way if that differs. */
+export function settle<Outcome extends object>(
+  decide: (guess: Guess) => Outcome | Unknown,
+  same: (a: Outcome, b: Outcome) => boolean,
+): Outcome | Unknown {
+  let ways = 0;
+  const walk = (guess: Guess): Outcome | Unknown => {
+    const outcome = decide(guess);
+    if (!isUnknown(outcome)) return outcome;
+    if (++ways > waysLimit) return outcome;
+    const yes = walk(new Map(guess).set(outcome, true));
+    if (isUnknown(yes)) return yes;
+    const no = walk(new Map(guess).set(outcome, false));
+    if (isUnknown(no)) return no;
+    return same(yes, no) ? yes : outcome;
+  };
+  return walk(noGuess);
+}
