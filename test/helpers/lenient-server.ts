@@ -63,6 +63,7 @@ export class LenientServer {
   #reversePath: string | null = null;
   #envelope: string[] = [];
   #data: string[] = [];
+  #chunking = false;
   #left = 0;
   #counted: (payload: string) => void = () => {};
   #done: () => void = () => {};
@@ -143,7 +144,7 @@ export class LenientServer {
         this.#rcpt(line);
         break;
       case 'DATA':
-        this.#say(verb, this.#envelope.length > 0 ? '354 go ahead' : '503 5.5.1 no recipients');
+        this.#dataCommand();
         break;
       case 'BDAT':
         this.#bdat(line);
@@ -183,6 +184,12 @@ export class LenientServer {
   }
 
   // --- mail data
+
+  #dataCommand(): void {
+    if (this.#chunking) this.#say('DATA', '503 5.5.1 BDAT has begun');
+    else if (this.#envelope.length === 0) this.#say('DATA', '503 5.5.1 no recipients');
+    else this.#say('DATA', '354 go ahead');
+  }
 
   #dataLine(): boolean {
     if (this.backend.close_in === 'DATA' && this.#lines.length > 0) {
@@ -227,6 +234,7 @@ export class LenientServer {
     this.#count(size, keep, () => {
       if (last) this.#endOfData();
       else this.#say('BDAT', '250 2.0.0 chunk taken');
+      this.#chunking = !last;
     });
   }
 
@@ -326,6 +334,7 @@ export class LenientServer {
     this.#reversePath = null;
     this.#envelope = [];
     this.#data = [];
+    this.#chunking = false;
   }
 }
 

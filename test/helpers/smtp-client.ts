@@ -22,6 +22,29 @@ const ODD_PIECE = 1021;
 
 const LF = 0x0a;
 
+/** Cuts a stream of octets into replies. Any line that is not `ddd-` ends one, whatever it says. */
+export class ReplyFramer {
+  #partial: Buffer[] = [];
+  #lines: string[] = [];
+
+  /** The replies that these octets complete. */
+  take(chunk: Buffer): Reply[] {
+    const replies: Reply[] = [];
+    let at = 0;
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, at)) {
+      this.#partial.push(chunk.subarray(at, end + 1));
+      at = end + 1;
+      const line = Buffer.concat(this.#partial.splice(0)).toString('latin1');
+      this.#lines.push(line);
+      if (/^\d\d\d-/.test(line)) continue;
+      const code = /^\d\d\d(?=[ \r\n])/.exec(line)?.[0] ?? '';
+      replies.push({ code, text: this.#lines.splice(0).join('') });
+    }
+    if (at < chunk.length) this.#partial.push(chunk.subarray(at));
+    return replies;
+  }
+}
+
 export class SmtpClient {
   /** Every reply so far, in order. */
   readonly replies: Reply[] = [];
@@ -32,9 +55,8 @@ export class SmtpClient {
   readonly #socket: Socket;
   readonly #wakers: Array<() => void> = [];
   readonly #received: Buffer[] = [];
+  readonly #framer = new ReplyFramer();
   #unread: Reply[] = [];
-  #lines: string[] = [];
-  #partial: Buffer[] = [];
 
   constructor(port: number, options: { readonly host?: string; readonly localAddress?: string } = {}) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true, ...options });
@@ -103,27 +125,10 @@ export class SmtpClient {
 
   #read(chunk: Buffer): void {
     this.#received.push(chunk);
-    for (let at = 0; at < chunk.length; ) {
-      const end = chunk.indexOf(LF, at);
-      if (end < 0) {
-        this.#partial.push(chunk.subarray(at));
-        break;
-      }
-      this.#partial.push(chunk.subarray(at, end + 1));
-      this.#line(Buffer.concat(this.#partial.splice(0)));
-      at = end + 1;
-    }
+    const replies = this.#framer.take(chunk);
+    this.replies.push(...replies);
+    this.#unread.push(...replies);
     this.#wake();
-  }
-
-  #line(line: Buffer): void {
-    const text = line.toString('latin1');
-    this.#lines.push(text);
-    if (/^\d\d\d-/.test(text)) return;
-    const reply = { code: /^\d\d\d(?=[ \r\n])/.exec(text)?.[0] ?? '', text: this.#lines.join('') };
-    this.#lines = [];
-    this.replies.push(reply);
-    this.#unread.push(reply);
   }
 
   #over(): void {

@@ -62,6 +62,13 @@ export class UpstreamStandIn {
     for (const connection of this.connections.splice(0)) connection.destroy();
   }
 
+  /** Waits until every connection is over, at most so long; whether they are. */
+  async ended(within = 5_000): Promise<boolean> {
+    const isOver = () => this.connections.every((connection) => connection.closed);
+    for (let waited = 0; !isOver() && waited < within; waited += 5) await sleep(5);
+    return isOver();
+  }
+
   async close(): Promise<void> {
     for (const connection of this.connections) connection.destroy();
     await new Promise((resolve) => this.#server.close(resolve));

@@ -1,0 +1,121 @@
+// The product, started for a test: as a child process, as an operator runs it, or in this process, where many are needed.
+//
+// Both take the whole config and go through the product's own config reader, so that a test cannot set what an operator
+// cannot. A child is ended by its own process id, at the latest with the test process.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const START_WITHIN_MS = 20_000;
+const STOP_WITHIN_MS = 15_000;
+
+export interface RunningPostern {
+  /** Of the first address it listens on. */
+  readonly port: number;
+  /** null when the config is a text, or says that there is none. */
+  readonly adminPort: number | null;
+  readonly pid: number;
+  /** stdout so far: the log, a JSON object a line. */
+  readonly logs: readonly string[];
+  /** stderr so far. */
+  readonly errors: string;
+  /** SIGTERM, and the exit code; null when it had to be killed. */
+  stop(): Promise<number | null>;
+  close(): Promise<void>;
+}
+
+/** Runs `postern run --config` with this config: an object as JSON, or YAML text. Bind to 127.0.0.1:0. An object that
+ * says nothing of `admin` gets a port of its own. Rejects with what it said on stderr when it does not come up. */
+export async function startPostern(config: Record<string, unknown> | string): Promise<RunningPostern> {
+  const adminPort = typeof config === 'object' && config.admin === undefined ? await freePort() : null;
+  const admin = adminPort === null ? {} : { admin: { listen: `127.0.0.1:${adminPort}` } };
+  const text = typeof config === 'string' ? config : JSON.stringify({ ...config, ...admin });
+  const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
+  const file = join(folder, 'postern.yaml');
+  await writeFile(file, text);
+  const child = spawn(process.execPath, [MAIN, 'run', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const running = new Child(child, folder, adminPort);
+  await running.comeUp();
+  return running;
+}
+
+class Child implements RunningPostern {
+  readonly adminPort: number | null;
+  readonly logs: string[] = [];
+  errors = '';
+  port = 0;
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+  readonly #exited: Promise<number | null>;
+  readonly #killWithTest = () => this.#process.kill('SIGKILL');
+  #rest = '';
+
+  constructor(child: ChildProcess, folder: string, adminPort: number | null) {
+    this.#process = child;
+    this.#folder = folder;
+    this.adminPort = adminPort;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#log(text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.errors += text;
+    });
+    process.once('exit', this.#killWithTest);
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code) => {
+        process.off('exit', this.#killWithTest);
+        resolve(code);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  async comeUp(): Promise<void> {
+    const listening = new Promise<boolean>((resolve) => {
+      this.#process.stderr?.on('data', () => {
+        const port = /listening on \S*?:(\d+)\b/.exec(this.errors)?.[1];
+        if (port === undefined) return;
+        this.port = Number(port);
+        resolve(true);
+      });
+      this.#exited.then(() => resolve(false));
+      setTimeout(() => resolve(false), START_WITHIN_MS).unref();
+    });
+    if (await listening) return;
+    const code = await this.stop();
+    throw new Error(`postern did not come up (exit code ${code}): ${this.errors}`);
+  }
+
+  async stop(): Promise<number | null> {
+    this.#process.kill('SIGTERM');
+    const late = setTimeout(() => this.#process.kill('SIGKILL'), STOP_WITHIN_MS);
+    const code = await this.#exited;
+    clearTimeout(late);
+    await rm(this.#folder, { recursive: true, force: true });
+    return code;
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+  }
+
+  #log(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    this.logs.push(...lines);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
