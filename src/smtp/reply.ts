@@ -4,7 +4,7 @@
 // the SMTP client of Windows 2003 fails on a reply that arrives in pieces (KB 912341). A bare LF may end a line (old
 // appliances); everything else that is not a reply is malformed, and there is no second guess.
 
-import { Carry, CR, LF } from './bytes.ts';
+import { Carry, CR, LF, NUL } from './bytes.ts';
 
 const LINE_LIMIT = 2048; // octets with the line end; RFC 5321 §4.5.3.1.5 asks for 512
 const REPLY_LIMIT = 65536; // octets of one whole reply: HELP and EHLO texts are a few thousand at most
@@ -83,10 +83,14 @@ export class ReplyReader {
     const code = replyCode(bytes, start);
     if (code === 0 || (this.#firstCode !== 0 && code !== this.#firstCode)) return null;
     this.#firstCode = code;
+    // A NUL or a bare CR would be read by some clients as the end of a line, and what follows as another reply.
+    for (let at = start; at < end - 1; at++) {
+      if (bytes[at] === NUL || (bytes[at] === CR && at !== end - 2)) return null;
+    }
     const separator = bytes[start + 3];
     if (separator === DASH) return false;
     // RFC 5321 §4.2: a line may be the code alone.
-    return separator === SPACE || separator === LF || (separator === CR && start + 5 === end) ? true : null;
+    return separator === SPACE || separator === LF || separator === CR ? true : null;
   }
 }
 

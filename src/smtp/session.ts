@@ -336,7 +336,8 @@ export class Session {
       this.#mode = COMMAND;
       this.#mailData = null;
       this.#expect(TO_END);
-      this.#hold = HOLD_REPLIES;
+      this.#transaction.reset();
+      this.#hold = HOLD_REPLIES; // nothing is begun before the upstream has agreed that this was the end
       return mailData.end;
     }
     return chunk.length;
@@ -358,6 +359,7 @@ export class Session {
       return;
     }
     if (this.#afterCounted === TO_XEXCH50) this.#expect(TO_PLAIN);
+    else if (this.#afterCounted === TO_END) this.#transaction.reset();
     this.#hold = HOLD_REPLIES;
   }
 
@@ -368,6 +370,11 @@ export class Session {
       this.#refuse(replies.CHUNKING_BEGAN);
       return;
     }
+    if (WAITS.has(command.verb)) this.#behindReplies(() => this.#execute(command, line));
+    else this.#execute(command, line);
+  }
+
+  #execute(command: Command, line: Buffer): void {
     switch (command.verb) {
       case 'RCPT':
         this.#takeRcpt(command, line);
@@ -376,7 +383,7 @@ export class Session {
         this.#takeMail(command, line);
         break;
       case 'DATA':
-        this.#behindReplies(() => this.#takeData(line));
+        this.#takeData(line);
         break;
       case 'BDAT':
         this.#takeBdat(command, line);
@@ -415,7 +422,7 @@ export class Session {
         break;
       case 'XEXCH50':
         if (!this.#offered.has('XEXCH50')) this.#refuse(replies.NOT_AVAILABLE);
-        else this.#behindReplies(() => this.#takeXexch50(command.size, line));
+        else this.#takeXexch50(command.size, line);
         break;
       case 'X-LINK2STATE':
       case 'XRDST':
@@ -441,7 +448,9 @@ export class Session {
 
   #takeMail(command: Extract<Command, { verb: 'MAIL' }>, line: Buffer): void {
     const { path, parameters, utf8 } = command;
-    if (this.#transaction.state !== NONE) {
+    if (this.#draining) {
+      this.#closeWith(replies.SHUTTING_DOWN, { origin: 'operator', what: 'drained' });
+    } else if (this.#transaction.state !== NONE) {
       this.#refuse(replies.NESTED_MAIL);
     } else if (!this.#offered.allowsMail(parameters)) {
       this.#refuse(replies.BAD_PARAMETER);
@@ -560,24 +569,22 @@ export class Session {
       return;
     }
     if (command.size === 0 && !command.last && this.#isJunk()) return;
-    this.#behindReplies(() => {
-      const transaction = this.#transaction;
-      this.#left = command.size;
-      if (transaction.state !== OPEN || transaction.accepted === 0) {
-        this.#swallow(replies.NO_RECIPIENTS);
-      } else if (transaction.octets + command.size > this.#offered.size) {
-        transaction.reset(); // the upstream has half a message: nothing but RSET leads on from there
-        this.#swallow(replies.CHUNK_TOO_LARGE);
-      } else {
-        transaction.octets += command.size;
-        transaction.chunking = !command.last;
-        this.#afterCounted = TO_BDAT;
-        this.#mode = COUNTED;
-        this.#up.add(line);
-        this.#expect(command.last ? TO_END : TO_BDAT);
-        if (command.size === 0) this.#countedEnded();
-      }
-    });
+    const transaction = this.#transaction;
+    this.#left = command.size;
+    if (transaction.state !== OPEN || transaction.accepted === 0) {
+      this.#swallow(replies.NO_RECIPIENTS);
+    } else if (transaction.octets + command.size > this.#offered.size) {
+      transaction.reset(); // the upstream has half a message: nothing but RSET leads on from there
+      this.#swallow(replies.CHUNK_TOO_LARGE);
+    } else {
+      transaction.octets += command.size;
+      transaction.chunking = !command.last;
+      this.#afterCounted = command.last ? TO_END : TO_BDAT;
+      this.#mode = COUNTED;
+      this.#up.add(line);
+      this.#expect(this.#afterCounted);
+      if (command.size === 0) this.#countedEnded();
+    }
   }
 
   #swallow(own: OwnReply): void {
@@ -718,10 +725,9 @@ export class Session {
           this.#junk = 0;
           this.#wire.event({ name: 'message' });
         }
-        transaction.reset();
         break;
       case TO_BDAT:
-        if (!good) transaction.reset();
+        if (!good && current) transaction.reset();
         break;
       case TO_AUTH:
         this.#authAnswered(code);
@@ -746,8 +752,12 @@ export class Session {
   }
 
   #greeting(code: number, bytes: Buffer): void {
+    if (code < 400 && code !== 220) {
+      this.#broken(`upstream greeted with ${code}`);
+      return;
+    }
     this.#down.add(bytes);
-    if (code < 300) {
+    if (code === 220) {
       this.#hold = RUN;
       this.#resume();
     } else {
@@ -897,10 +907,11 @@ export class Session {
   /** Ends both connections now; the upstream hears nothing more, the client `own` if given. */
   #endNow(own: OwnReply | null, reason: CloseReason): void {
     if (this.#mode === CLOSED) return;
+    // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
     if (own !== null) this.#down.add(formatReply(own, this.#offersCodes || this.#helo === ''));
     this.#mode = CLOSED;
     this.#later = [];
-    this.#up.drop();
+    this.#up.flush(); // approved, and gone already had the chunk been cut here
     this.#down.flush();
     this.#wire.close(reason);
   }
@@ -914,11 +925,14 @@ export class Session {
       return;
     }
     const quiet = this.#hold === RUN && this.#queue.isEmpty && this.#mode !== CLOSING;
-    if (quiet && this.#draining && this.#mode === COMMAND && this.#transaction.state === NONE) {
+    const idle = quiet && this.#mode === COMMAND && this.#transaction.state === NONE;
+    if (this.#draining && (idle || this.#hold === HOLD_GREETING)) {
       this.#endNow(replies.SHUTTING_DOWN, { origin: 'operator', what: 'drained' });
       return;
     }
-    if (this.#clientEnded && (quiet || (this.#hold === HOLD_GREETING && this.#later.length === 0))) {
+    const cutShort = this.#mode !== COMMAND && this.#mode < CLOSING && this.#hold === RUN;
+    const neverBegan = this.#hold === HOLD_GREETING && this.#later.length === 0;
+    if (this.#clientEnded && (quiet || cutShort || neverBegan)) {
       this.#endNow(null, { origin: 'client', what: `client closed while awaiting ${DOING[this.doing]}` });
       return;
     }
@@ -931,6 +945,10 @@ export class Session {
   }
 }
 
+// Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
+const WAITS = new Set<string>(
+  'EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT XEXCH50 X-LINK2STATE XRDST XSHADOW XQDISCARD'.split(' '),
+);
 const MAY_FOLLOW_BDAT = new Set<string>(['BDAT', 'bad BDAT', 'RSET', 'NOOP', 'QUIT']); // RFC 3030 §2
 
 const REFUSALS = {
