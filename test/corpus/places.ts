@@ -1,9 +1,8 @@
 // Where rows are said: a gate with a stand-in behind it, for one row at a time, used again by the rows that follow.
 //
 // Rows that need the same config share their places; so few gates are started, and many rows run side by side. How a
-// gate is started is handed in: the product, or a plain pipe that shows what would happen without it.
+// gate is started is handed in.
 
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import type { Gate, Place } from './conversation.ts';
 import type { Row } from './rows.ts';
@@ -59,22 +58,4 @@ export class Places {
     this.#all.push(place);
     return place;
   }
-}
-
-/** No gate at all: octets go through as they come. */
-export async function openPipe(_row: Row, upstreamPort: number): Promise<Gate> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const upstream = connect({ port: upstreamPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    join(client, upstream);
-    join(upstream, client);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
-  return { port: (server.address() as AddressInfo).port, close };
-}
-
-function join(from: Socket, to: Socket): void {
-  from.pipe(to);
-  from.on('error', () => to.destroy());
-  from.on('close', () => to.destroySoon());
 }
