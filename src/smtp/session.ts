@@ -265,6 +265,7 @@ export class Session {
       // Not one octet of it goes on. What is left of it, and its end, is read as discarded.
       this.#mode = DISCARDED;
       this.#discarded = line.length - (end - at);
+      this.#discardedCr = line[this.#discarded - 1] === CR;
       this.#line.clear();
       return at;
     }
