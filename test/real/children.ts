@@ -93,14 +93,23 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** SIGKILL to a process and all that it started, at once. */
-export function killAll(pid: number): void {
-  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGKILL');
-}
-
 /** SIGSTOP to a process and all that it started: connections stay open, and nothing is answered. */
 export function freezeAll(pid: number): void {
-  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGSTOP');
+  const frozen = new Set<number>();
+  // Again until no new one is found: a child may be born between the look and the signal.
+  for (let size = -1; size < frozen.size; ) {
+    size = frozen.size;
+    for (const member of [pid, ...descendants(pid)]) {
+      if (!frozen.has(member)) kill(member, 'SIGSTOP');
+      frozen.add(member);
+    }
+  }
+}
+
+/** SIGKILL to a process and all that it started, as if at once. */
+export function killAll(pid: number): void {
+  freezeAll(pid);
+  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGKILL');
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

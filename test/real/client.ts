@@ -1,60 +1,20 @@
-// A client that says exactly what a test tells it to, and no more.
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-
-/** Longer than any reply of a healthy server here; a hang fails the test instead of stopping it. */
-const REPLY_WITHIN_MS = 20_000;
+// The tests' own client in text: lines and replies as strings, latin-1, so that a dialogue reads as one.
+import { SmtpClient } from '../helpers/smtp-client.ts';
 
 export class Client {
-  readonly #socket: Socket;
-  #unread = '';
-  #closed = false;
-  #wake = () => {};
+  readonly #client: SmtpClient;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    const closed = () => {
-      this.#closed = true;
-      this.#wake();
-    };
-    socket.on('data', (chunk) => {
-      this.#unread += chunk.toString('latin1');
-      this.#wake();
-    });
-    socket.on('end', closed);
-    socket.on('close', closed);
-    socket.on('error', closed);
+  constructor(port: number) {
+    this.#client = new SmtpClient(port);
   }
 
-  static async connect(port: number): Promise<Client> {
-    const socket = connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    return new Client(socket);
-  }
-
-  /** Latin-1: a code point is an octet. */
   write(text: string): void {
-    if (!this.#closed) this.#socket.write(text, 'latin1');
+    void this.#client.write(Buffer.from(text, 'latin1'));
   }
 
-  /** The next whole reply with its CRLFs, or '' when the connection has closed. */
+  /** The next whole reply with its CRLFs; '' when the connection is over. */
   async reply(): Promise<string> {
-    const late = setTimeout(() => this.#socket.destroy(new Error('no reply')), REPLY_WITHIN_MS);
-    try {
-      for (;;) {
-        const whole = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\r?\n/.exec(this.#unread)?.[0];
-        if (whole !== undefined) {
-          this.#unread = this.#unread.slice(whole.length);
-          return whole;
-        }
-        if (this.#closed) return '';
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    } finally {
-      clearTimeout(late);
-    }
+    return (await this.#client.reply())?.text ?? '';
   }
 
   async say(line: string): Promise<string> {
@@ -62,7 +22,14 @@ export class Client {
     return this.reply();
   }
 
+  /** All replies up to the end that the other side makes. */
+  async rest(): Promise<string[]> {
+    const replies: string[] = [];
+    for (let reply = await this.reply(); reply !== ''; reply = await this.reply()) replies.push(reply);
+    return replies;
+  }
+
   close(): void {
-    this.#socket.destroy();
+    this.#client.destroy();
   }
 }

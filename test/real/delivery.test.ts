@@ -98,7 +98,7 @@ for (const server of MAIL_SERVERS) {
 
     test('a batch with one foreign recipient is delivered to the others, command by command', async () => {
       const { mark, content } = makeMessage();
-      const client = await Client.connect(postern.port);
+      const client = new Client(postern.port);
       const replies = [await client.reply(), await client.say('EHLO client.example')];
       for (const line of batch()) replies.push(await client.say(line));
       client.write(`${stuffed(content)}.\r\n`);
@@ -109,7 +109,7 @@ for (const server of MAIL_SERVERS) {
 
     test('a batch with one foreign recipient is delivered to the others, pipelined', async () => {
       const { mark, content } = makeMessage();
-      const client = await Client.connect(postern.port);
+      const client = new Client(postern.port);
       const replies = [await client.reply(), await client.say('EHLO client.example')];
       client.write(`${batch().join('\r\n')}\r\n`);
       for (const _ of batch()) replies.push(await client.reply());
@@ -130,7 +130,7 @@ for (const server of MAIL_SERVERS) {
     }
 
     test('a message in three chunks arrives byte for byte where the server offers CHUNKING', async (t) => {
-      const client = await Client.connect(postern.port);
+      const client = new Client(postern.port);
       try {
         await client.reply();
         const capabilities = await client.say('EHLO client.example');
@@ -173,7 +173,7 @@ function stuffed(content: string): string {
 
 /** Gives a message to the server that is to send it on through Postern. */
 async function hand(port: number, content: string): Promise<void> {
-  const client = await Client.connect(port);
+  const client = new Client(port);
   await client.reply();
   await client.say('EHLO client.example');
   for (const line of [`MAIL FROM:<${SENDER}>`, `RCPT TO:<${RECIPIENT}>`, 'DATA']) await client.say(line);

@@ -1,0 +1,66 @@
+// What `npm install -g postern` gives: the tarball, installed into an empty prefix, is a working firewall. Node refuses
+// to strip types below node_modules, so this is where a package without its dist/ would be found out.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { freePort, run, startServer } from './children.ts';
+import { Client } from './client.ts';
+import { Sink } from './sink.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+suite('the published package', () => {
+  const prefix = mkdtempSync(join(tmpdir(), 'postern-package-'));
+  const postern = join(prefix, 'bin/postern');
+
+  before(async () => {
+    await npm('pack', ROOT, '--pack-destination', prefix);
+    await npm('install', '--global', '--prefix', prefix, '--prefer-offline', join(prefix, `postern-${version()}.tgz`));
+  });
+  after(() => rmSync(prefix, { recursive: true }));
+
+  test('knows its version', async () => {
+    const { code, output } = await run(postern, ['--version']);
+    assert.equal(code, 0, output);
+    assert.ok(output.includes(version()), output);
+  });
+
+  test('brings its policies along, and they are free of errors', async () => {
+    const { code, output } = await run(postern, [
+      'check',
+      join(prefix, 'lib/node_modules/postern/policies/closed.yaml'),
+    ]);
+    assert.equal(code, 0, output);
+  });
+
+  test('refuses to relay', async () => {
+    const sink = await Sink.start();
+    const port = await freePort();
+    const flags = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${sink.port}`];
+    flags.push('--accepted-domain', 'local.example', '--admin', `127.0.0.1:${await freePort()}`);
+    const running = await startServer(port, postern, ['run', ...flags]);
+    const client = new Client(port);
+    try {
+      await client.reply();
+      await client.say('EHLO client.example');
+      assert.match(await client.say('MAIL FROM:<alice@partner.example>'), /^250/);
+      assert.match(await client.say('RCPT TO:<victim@foreign.example>'), /^554 .*Relay access denied/);
+      assert.match(await client.say('RCPT TO:<bob@local.example>'), /^250/);
+    } finally {
+      client.close();
+      await running.stop();
+      await sink.stop();
+    }
+  });
+});
+
+function version(): string {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version;
+}
+
+async function npm(...args: string[]): Promise<void> {
+  const { code, output } = await run('npm', args);
+  assert.equal(code, 0, output);
+}
