@@ -1,0 +1,214 @@
+// The five laws of the core, with near-valid dialogues against lenient models of real servers.
+//
+// POSTERN_FUZZ_RUNS sets how many dialogues each law is tried with (default: a few seconds in all); a failure prints the
+// seed and the smallest dialogue found. Time is never measured: work is counted in octets (bounded.test.ts).
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Backend } from '../helpers/backend.ts';
+import { converse } from '../helpers/conversation.ts';
+import { DIALECTS, type Dialect } from '../helpers/dialects.ts';
+import { LenientServer } from '../helpers/lenient-server.ts';
+import { type Burst, DIALOGUE } from '../helpers/near-valid.ts';
+import { cutAtRandom, everyOctet } from '../helpers/transcripts.ts';
+
+const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+
+const policy = { accepted: ['local.example'], literals: ['192.0.2.25'] };
+
+/** Servers that answer as servers should. */
+const SOUND: readonly Backend[] = [
+  {},
+  {},
+  { caps_remove: ['PIPELINING'] },
+  { caps_remove: ['CHUNKING', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'DSN'] },
+  { reply: { RCPT: '550 5.1.1 no such user' } },
+  { reply: { MAIL: '451 4.3.0 later' } },
+  { reply: { DATA: '451 4.3.0 later' } },
+  { reply: { EOD: '554 5.6.0 no' } },
+  { reply: { BDAT: '552 5.3.4 no' } },
+  { reply: { EHLO: '502 5.5.1 no' } },
+];
+
+/** Servers that are out of their mind. */
+const ODD: readonly Backend[] = [
+  { reply: { NOOP: '354 go on' } },
+  { reply: { RSET: '334 YQ==' } },
+  { reply: { MAIL: '354 go on' } },
+  { reply: { RCPT: '354 go on' } },
+  { reply: { BDAT: '354 go on' } },
+  { reply: { AUTH: '354 go on' } },
+  { reply: { DATA: '250 2.0.0 ok' } },
+  { reply: { DATA: '334 YQ==' } },
+  { reply: { MAIL2: '250 2.0.0 ok', RCPT0: '250 2.0.0 ok' } },
+  { raw_reply: { RCPT: '250 2.0.0 ok\r\n250 2.0.0 again\r\n' } },
+  { bdat: 'reject-nodrain' },
+  { bdat: 'unsupported' },
+  { bdat: 'u32' },
+  { data_early: '554 5.3.4 no' },
+  { data_early: '250 2.0.0 ok' },
+  { close_in: 'DATA' },
+  { close_in: 'EOD' },
+  { caps_add: ['XEXCH50'], xexch50: true },
+  { gssapi: 'layer' },
+];
+
+const sound = fc.constantFrom(...SOUND);
+const anyBackend = fc.constantFrom(...SOUND, ...ODD);
+
+const parameters = { numRuns: RUNS };
+
+test('chunking: however the stream is cut and however late the judge answers, both ears hear the same', () => {
+  fc.assert(
+    fc.property(DIALOGUE, sound, fc.nat(), fc.integer({ min: 1, max: 50 }), (bursts, backend, seed, most) => {
+      const outcome = (options: Parameters<typeof converse>[2]) => {
+        const server = new LenientServer({ dialect: 'lf', backend });
+        const { clientHeard, upstreamHeard, harness } = converse(bursts, server, { policy, ...options });
+        return { clientHeard, upstreamHeard, closed: harness.closed?.what ?? null };
+      };
+      const plain = outcome({});
+      const random = cutAtRandom(seed, most);
+      assert.deepEqual(outcome({ clientCut: everyOctet }), plain, 'client octet by octet');
+      assert.deepEqual(outcome({ clientCut: random, upstreamCut: random }), plain, 'both cut at random');
+      assert.deepEqual(outcome({ upstreamCut: everyOctet, judgement: 'late' }), plain, 'a judge that answers late');
+      assert.deepEqual(outcome({ clientCut: random, pushy: true }), plain, 'a pause that comes late');
+    }),
+    parameters,
+  );
+});
+
+test('conservation: the upstream hears the client but for whole lines, and each of these has one reply of ours', () => {
+  fc.assert(
+    fc.property(DIALOGUE, sound, (bursts, backend) => {
+      const server = new LenientServer({ dialect: 'lf', backend });
+      const { clientHeard, upstreamHeard, harness, replies } = converse(bursts, server, { policy });
+      const left = leftOut(bursts, upstreamHeard, harness.closed !== null);
+      assert.notEqual(left, null, 'what the upstream heard is not the client with whole lines left out');
+      if (harness.closed !== null) return;
+      const own = repliesIn(clientHeard).length - replies - 1; // the greeting
+      assert.ok(left?.has(own), `${own} replies of ours for ${[...(left ?? [])].join(' or ')} lines left out`);
+    }),
+    parameters,
+  );
+});
+
+test('no smuggling: no server executes a recipient that the policy refused, whatever it takes for a line', () => {
+  fc.assert(
+    fc.property(
+      DIALOGUE,
+      anyBackend,
+      fc.constantFrom(...DIALECTS),
+      fc.constantFrom('reject', 'normalize'),
+      (...given) => {
+        const [bursts, backend, dialect, bareLf] = given;
+        // A server that clears the high bit, or that ends on any line with a dot, is configured as one.
+        const { caps_remove = [] } = backend;
+        const suited = dialect === '7bit' ? { ...backend, caps_remove: [...caps_remove, 'SMTPUTF8'] } : backend;
+        const profile = { bareLf, dotLines: dialect === 'dotany' ? 'strict' : 'pass' } as const;
+        const server = new LenientServer({ dialect, backend: suited });
+        const { upstreamHeard } = converse(bursts, server, { policy, profile });
+        for (const recipient of server.recipients) assert.ok(!isForeign(recipient), `${dialect} executed ${recipient}`);
+        assert.deepEqual(server.commands.filter(isForeignRcpt), [], `${dialect} read a foreign RCPT`);
+        // What it read as commands is what a strict server reads.
+        if (dialect !== 'cut512' && dialect !== '7bit')
+          assert.deepEqual(server.commands, asReadStrictly(upstreamHeard, suited));
+      },
+    ),
+    parameters,
+  );
+});
+
+test('reply order: replies come in the order of the commands, whoever gives them', () => {
+  fc.assert(
+    fc.property(DIALOGUE, sound, fc.nat(), (bursts, backend, seed) => {
+      const server = new LenientServer({ dialect: 'lf', backend });
+      const { clientHeard } = converse(bursts, server, { policy, clientCut: cutAtRandom(seed, 30) });
+      const units = repliesIn(clientHeard)
+        .map(unitOf)
+        .filter((unit) => unit !== null);
+      assert.deepEqual(
+        units,
+        units.toSorted((one, other) => one - other),
+      );
+    }),
+    parameters,
+  );
+});
+
+test('reply order: an upstream without PIPELINING never hears a second command before it answered the first', () => {
+  fc.assert(
+    fc.property(DIALOGUE, (bursts) => {
+      const server = new LenientServer({ dialect: 'lf', backend: { caps_remove: ['PIPELINING'] } });
+      assert.ok(converse(bursts, server, { policy }).mostAtOnce <= 1);
+    }),
+    parameters,
+  );
+});
+
+test('bounded: nothing that either side says throws, and no 2yz is ever ours', () => {
+  const DIALECT: Dialect = 'lf';
+  fc.assert(
+    fc.property(DIALOGUE, anyBackend, fc.nat(), (bursts, backend, seed) => {
+      const server = new LenientServer({ dialect: DIALECT, backend });
+      const cut = cutAtRandom(seed, 40);
+      const { clientHeard, replies } = converse(bursts, server, { policy, clientCut: cut, upstreamCut: cut });
+      const good = repliesIn(clientHeard).filter((reply) => reply.startsWith('2')).length;
+      assert.ok(good <= replies + 1);
+    }),
+    parameters,
+  );
+});
+
+// --- reading what was heard
+
+/** How many lines were left out, every number that fits; null when what was heard is anything else. `cut`: the end may
+ * be missing, since the session closed. */
+function leftOut(bursts: readonly Burst[], heard: string, cut: boolean): Set<number> | null {
+  let places = new Map<number, Set<number>>([[0, new Set([0])]]); // how far heard, with how many lines left out
+  let partial = false;
+  for (const { octets, payload } of bursts.flat()) {
+    const next = new Map<number, Set<number>>();
+    const add = (place: number, counts: Iterable<number>, more: number): void => {
+      const known = next.get(place) ?? new Set();
+      for (const count of counts) known.add(count + more);
+      next.set(place, known);
+    };
+    for (const [place, counts] of places) {
+      if (heard.startsWith(octets, place)) add(place + octets.length, counts, 0);
+      else if (octets.startsWith(heard.slice(place))) partial = true;
+      add(place, counts, payload || !octets.endsWith('\n') ? 0 : 1);
+    }
+    places = next;
+  }
+  return places.get(heard.length) ?? (cut && partial ? new Set() : null);
+}
+
+function repliesIn(heard: string): string[] {
+  return heard.match(/(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\r?\n/g) ?? [];
+}
+
+/** The number of the unit that a reply answers, where it can be told. */
+function unitOf(reply: string): number | null {
+  const found = /unit=(\d+)/.exec(reply) ?? /<[^>]*?[us](\d+)/.exec(reply);
+  return found === null ? null : Number(found[1]);
+}
+
+/** Whether some server reads a foreign domain out of this path: behind an @ or a %, or before a !, packed or not. */
+function isForeign(path: string): boolean {
+  let decoded = path;
+  for (let round = 0; round < 4 && /(^|[@%!"<:])imcea(smtp|rfc822)-/i.test(path); round++) {
+    decoded = decoded.replace(/\+([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  }
+  return /[@%][^@%!]*foreign|foreign[^@%!]*!/i.test(decoded);
+}
+
+function isForeignRcpt(command: string): boolean {
+  return /^rcpt/i.test(command) && isForeign(command.replace(/ ORCPT=\S*/i, ''));
+}
+
+function asReadStrictly(octets: string, backend: Backend): string[] {
+  const strict = new LenientServer({ dialect: 'strict', backend });
+  strict.receive(Buffer.from(octets, 'latin1'));
+  return [...strict.commands];
+}
