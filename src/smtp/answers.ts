@@ -1,0 +1,153 @@
+// What the upstream's replies mean: each is the answer to one command, and only it changes the mode (protocol.md 1.2, 1.9).
+//
+// A reply that nobody asked for, of the wrong class, or in the middle of mail data ends both connections: the upstream may
+// be reading commands already, and whatever we sent next could be one.
+
+import { filterEhlo } from './capabilities.ts';
+import {
+  COUNTED,
+  type Dialogue,
+  HOLD_GREETING,
+  MAIL_DATA,
+  RUN,
+  TO_AUTH,
+  TO_BDAT,
+  TO_DATA,
+  TO_EHLO,
+  TO_END,
+  TO_HELO,
+  TO_MAIL,
+  TO_QUIT,
+  TO_RCPT,
+  TO_XEXCH50,
+} from './dialogue.ts';
+import { authAnswered } from './login.ts';
+import { MailData } from './mail-data.ts';
+import * as replies from './replies.ts';
+import { OPEN } from './transaction.ts';
+
+/** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
+export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void {
+  dialogue.progress++;
+  if (dialogue.hold === HOLD_GREETING) {
+    greeting(dialogue, code, bytes);
+    return;
+  }
+  const owed = dialogue.queue.peek();
+  const flowing = dialogue.mode === MAIL_DATA || dialogue.mode === COUNTED;
+  if (owed === -1 || flowing) {
+    uncalledFor(dialogue, code, bytes, flowing);
+    return;
+  }
+  const kind = owed & 0xff;
+  if (code === 421) {
+    dialogue.down.add(bytes);
+    dialogue.endNow(null, { origin: 'upstream', what: 'upstream said 421' });
+    return;
+  }
+  // protocol.md 1.2: a 3yz changes the mode, so it must be the one that was asked for.
+  const wanted =
+    kind === TO_DATA || kind === TO_XEXCH50 ? 354 : kind === TO_AUTH && dialogue.exchange !== null ? 334 : 0;
+  if ((code >= 300 && code < 400 && code !== wanted) || (kind === TO_DATA && code < 300)) {
+    broken(dialogue, 'upstream sent a reply that does not fit the command');
+    return;
+  }
+  dialogue.queue.shift();
+  dialogue.down.add(answered(dialogue, kind, owed >>> 8, code, bytes));
+  if (kind === TO_QUIT) {
+    dialogue.endNow(null, { origin: 'client', what: 'quit' });
+    return;
+  }
+  for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.down.add(ours);
+  dialogue.release();
+}
+
+/** What a reply does to our view of the session; the octets that the client gets. */
+function answered(dialogue: Dialogue, kind: number, number: number, code: number, bytes: Buffer): Buffer {
+  const transaction = dialogue.transaction;
+  const good = code < 300;
+  const current = number === transaction.number;
+  switch (kind) {
+    case TO_EHLO:
+    case TO_HELO:
+      if (good) {
+        const { bytes: filtered, offered } = filterEhlo(bytes, dialogue.profile, false);
+        if (kind === TO_EHLO) dialogue.offered = offered;
+        return filtered;
+      }
+      break;
+    case TO_MAIL:
+      if (!current) break;
+      if (good) transaction.state = OPEN;
+      else transaction.reset();
+      break;
+    case TO_RCPT:
+      if (!current) break;
+      if (good) transaction.accepted++;
+      else transaction.recipients--;
+      break;
+    case TO_DATA:
+      if (code === 354) openMailData(dialogue);
+      break;
+    case TO_END:
+      if (good) {
+        dialogue.messages++;
+        dialogue.junk = 0;
+        dialogue.wire.event({ name: 'message' });
+      }
+      break;
+    case TO_BDAT:
+      if (!good && current) transaction.reset();
+      break;
+    case TO_AUTH:
+      authAnswered(dialogue, code);
+      break;
+    case TO_XEXCH50:
+      if (code === 354) {
+        dialogue.afterCounted = TO_XEXCH50;
+        dialogue.mode = COUNTED;
+        if (dialogue.left === 0) dialogue.countedEnded();
+      }
+      break;
+  }
+  return bytes;
+}
+
+function openMailData(dialogue: Dialogue): void {
+  const { bareLf, dotLines, relaysAnywhere } = dialogue.profile;
+  // protocol.md 1.5: an ambiguous terminator may pass only where nothing could be smuggled past us.
+  const lenient = bareLf === 'pass' && !relaysAnywhere ? 'reject' : bareLf;
+  dialogue.mailData = new MailData({ bareLf: lenient, dotLines }, (bytes) => dialogue.up.add(bytes));
+  dialogue.mode = MAIL_DATA;
+}
+
+function greeting(dialogue: Dialogue, code: number, bytes: Buffer): void {
+  if (code < 400 && code !== 220) {
+    broken(dialogue, `upstream greeted with ${code}`);
+    return;
+  }
+  dialogue.down.add(bytes);
+  if (code === 220) {
+    dialogue.hold = RUN;
+  } else {
+    dialogue.endNow(null, { origin: 'upstream', what: `upstream greeted with ${code}` });
+  }
+}
+
+/** A reply to nothing, or one inside mail data: whatever it means, the two sides are out of step (protocol.md 1.9). */
+function uncalledFor(dialogue: Dialogue, code: number, bytes: Buffer, flowing: boolean): void {
+  if (code === 421 || (flowing && code >= 400)) {
+    dialogue.down.add(bytes);
+    dialogue.endNow(null, {
+      origin: 'upstream',
+      what: flowing ? 'upstream answered inside mail data' : 'upstream said 421',
+    });
+  } else {
+    broken(dialogue, flowing ? 'upstream answered inside mail data' : 'upstream sent a surplus reply');
+  }
+}
+
+/** The two sides are out of step, or the upstream makes no sense: nobody knows what it will execute next. */
+export function broken(dialogue: Dialogue, what: string): void {
+  dialogue.endNow(replies.UPSTREAM_PROTOCOL, { origin: 'upstream', what });
+}

@@ -1,0 +1,229 @@
+// The state of one session that its two sides share, and the small moves both make on it.
+//
+// The client's octets (client-octets.ts) become commands (execute.ts, login.ts), the upstream's become replies
+// (answers.ts); what each does to the other is written here, and session.ts is the door to it all. Fields are public
+// within this folder and nowhere else. Every queue entry, every reply of ours and every end passes through these moves,
+// so that order (RFC 2920 §3.2) and the limits have one home.
+
+import { Spans } from './bytes.ts';
+import { type Capabilities, NO_CAPABILITIES } from './capabilities.ts';
+import type { MailData } from './mail-data.ts';
+import * as replies from './replies.ts';
+import { formatReply } from './replies.ts';
+import { QUEUE_LIMIT, QUEUE_LOW, ReplyQueue } from './reply-queue.ts';
+import type { SaslExchange } from './sasl.ts';
+import { Transaction } from './transaction.ts';
+import type { CloseReason, Decision, Login, OwnReply, Profile, Question, Wire } from './types.ts';
+
+// What the client's next octets are.
+export const COMMAND = 0; //   lines that end in CRLF
+export const MAIL_DATA = 1; // everything up to CRLF . CRLF
+export const COUNTED = 2; //   exactly `left` octets for the upstream: a BDAT chunk, an XEXCH50 blob
+export const SWALLOWED = 3; // exactly `left` octets of a BDAT that we refused
+export const SASL = 4; //      one response line of a login
+export const DISCARDED = 5; // the rest of an over-long line
+export const CLOSING = 6; //   nothing: a last reply of ours is in the queue
+export const CLOSED = 7;
+
+// Why the client's octets are not read now.
+export const RUN = 0;
+export const HOLD_GREETING = 1; // the upstream has not greeted
+export const HOLD_REPLIES = 2; //  until every outstanding reply is in
+export const HOLD_QUEUE = 3; //    too many replies outstanding
+export const HOLD_JUDGE = 4; //    a decision is on its way
+export const HOLD_EARLY = 5; //    the upstream began to answer inside mail data: it may be reading commands already
+
+// What a reply is the answer to: the low octet of a queue entry. The transaction's number stands above it.
+export const TO_PLAIN = 0; // NOOP, VRFY, HELP …: nothing hangs on the answer
+export const TO_EHLO = 1;
+export const TO_HELO = 2;
+export const TO_MAIL = 3;
+export const TO_RCPT = 4;
+export const TO_DATA = 5;
+export const TO_END = 6; // end of mail data, or BDAT LAST
+export const TO_BDAT = 7;
+export const TO_AUTH = 8;
+export const TO_QUIT = 9;
+export const TO_XEXCH50 = 10;
+
+export class Dialogue {
+  readonly wire: Wire;
+  readonly profile: Profile;
+  readonly up: Spans;
+  readonly down: Spans;
+  readonly queue = new ReplyQueue();
+  readonly transaction = new Transaction();
+
+  mode = COMMAND;
+  hold = HOLD_GREETING;
+  resumeWith: (() => void) | null = null; // a command that waits for the replies before it
+  decided: ((decision: Decision) => void) | null = null;
+  closing: CloseReason | null = null;
+  draining = false;
+  progress = 0; // commands and replies so far
+
+  mailData: MailData | null = null;
+  left = 0; // octets, in COUNTED and SWALLOWED
+  afterCounted = TO_BDAT;
+  afterSwallowed: OwnReply = replies.NO_RECIPIENTS;
+
+  offered: Capabilities = NO_CAPABILITIES;
+  helo = '';
+  exchange: SaslExchange | null = null;
+  login: Login | null = null;
+  opaque = false; // a security layer may have been agreed on: a wrapped token begins with a NUL
+
+  errors = 0;
+  junk = 0;
+  messages = 0;
+  failedLogins = 0;
+
+  constructor(wire: Wire, profile: Profile) {
+    this.wire = wire;
+    this.profile = profile;
+    this.up = new Spans((bytes) => wire.toUpstream(bytes));
+    this.down = new Spans((bytes) => wire.toClient(bytes));
+  }
+
+  get offersCodes(): boolean {
+    return this.offered.has('ENHANCEDSTATUSCODES');
+  }
+
+  question(
+    protocolState: Question['protocolState'],
+    sender: string,
+    senderAddress: Question['senderAddress'],
+    recipient: string,
+    addresses: Question['addresses'],
+  ): Question {
+    const { helo, login } = this;
+    return { protocolState, helo, login, tls: false, sender, senderAddress, recipient, addresses };
+  }
+
+  ask(question: Question, decided: (decision: Decision) => void): void {
+    const decision = this.wire.judge(question);
+    if (decision !== null) {
+      decided(decision);
+      return;
+    }
+    this.hold = HOLD_JUDGE;
+    this.decided = decided;
+  }
+
+  expect(kind: number): void {
+    this.queue.expect(kind | (this.transaction.number << 8));
+  }
+
+  forward(line: Buffer, kind: number): void {
+    this.up.add(line);
+    this.expect(kind);
+    if (!this.offered.has('PIPELINING')) this.hold = HOLD_REPLIES;
+    else if (this.queue.length >= QUEUE_LIMIT) this.hold = HOLD_QUEUE;
+  }
+
+  forwardAndHold(line: Buffer, kind: number): void {
+    this.forward(line, kind);
+    this.hold = HOLD_REPLIES;
+  }
+
+  /** Runs `then` when every reply before it is in: now, or later with the client held meanwhile. */
+  behindReplies(then: () => void): void {
+    if (this.queue.outstanding === 0) {
+      then();
+      return;
+    }
+    this.hold = HOLD_REPLIES;
+    this.resumeWith = then;
+  }
+
+  release(): void {
+    const over =
+      (this.hold === HOLD_REPLIES && this.queue.outstanding === 0) ||
+      (this.hold === HOLD_QUEUE && this.queue.length <= QUEUE_LOW);
+    if (!over) return;
+    this.hold = RUN;
+    const then = this.resumeWith;
+    this.resumeWith = null;
+    then?.();
+  }
+
+  say(own: OwnReply, fill: replies.Fill = {}): void {
+    this.put(formatReply(own, this.offersCodes, fill));
+  }
+
+  /** Puts a reply of ours in its place: now, or behind the replies that the upstream owes. */
+  put(bytes: Buffer): void {
+    if (this.queue.isEmpty) {
+      this.down.add(bytes);
+      return;
+    }
+    this.queue.say(bytes);
+    if (this.queue.length >= QUEUE_LIMIT) this.hold = HOLD_QUEUE;
+  }
+
+  /** Refuses what breaks the grammar or the order of commands; too many of these end the session. */
+  refuse(own: OwnReply, fill: replies.Fill = {}): void {
+    if (!this.isError()) this.say(own, fill);
+  }
+
+  /** Counts an error; true when it was one too many and the session is closing. */
+  isError(): boolean {
+    return (
+      ++this.errors > this.profile.limits.errors &&
+      this.exceeds('errors') &&
+      this.closeWith(replies.TOO_MANY_ERRORS, { origin: 'policy', what: 'too many errors' })
+    );
+  }
+
+  /** Counts a command that leads to no mail; true when it was one too many and the session is closing. */
+  isJunk(): boolean {
+    return (
+      ++this.junk > this.profile.limits.junkCommands &&
+      this.exceeds('junk_commands') &&
+      this.closeWith(replies.TOO_MANY_COMMANDS, { origin: 'policy', what: 'too many commands without mail' })
+    );
+  }
+
+  /** Says that a limit was passed; true where it is enforced. */
+  exceeds(key: string): boolean {
+    this.wire.event({ name: 'limited', kind: 'session', key });
+    return this.profile.mode === 'enforce';
+  }
+
+  /** Ends the session with a reply of ours, in its turn. Always true. */
+  closeWith(own: OwnReply, reason: CloseReason): true {
+    this.say(own);
+    this.close(reason);
+    return true;
+  }
+
+  /** Ends the session when the replies in the queue are out; the client is read no more. */
+  close(reason: CloseReason): void {
+    this.mode = CLOSING;
+    this.closing = reason;
+  }
+
+  /** Ends both connections now; the upstream hears nothing more, the client `own` if given. */
+  endNow(own: OwnReply | null, reason: CloseReason): void {
+    if (this.mode === CLOSED) return;
+    // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
+    if (own !== null) this.down.add(formatReply(own, this.offersCodes || this.helo === ''));
+    this.mode = CLOSED;
+    this.up.flush(); // approved, and gone already had the chunk been cut here
+    this.down.flush();
+    this.wire.close(reason);
+  }
+
+  /** The counted octets are through: what follows is commands again. */
+  countedEnded(): void {
+    const wasSwallowed = this.mode === SWALLOWED;
+    this.mode = COMMAND;
+    if (wasSwallowed) {
+      this.say(this.afterSwallowed);
+      return;
+    }
+    if (this.afterCounted === TO_XEXCH50) this.expect(TO_PLAIN);
+    else if (this.afterCounted === TO_END) this.transaction.reset();
+    this.hold = HOLD_REPLIES;
+  }
+}

@@ -1,0 +1,297 @@
+// What each command does, when it is its turn: judged, forwarded, or answered by us (protocol.md 4).
+//
+// Grammar is behind us (command.ts), the answers are ahead (answers.ts). A refused recipient is no error, however often;
+// what breaks grammar or order is one, and a command that leads to no mail is junk (design.md 6).
+
+import { foldAscii } from './bytes.ts';
+import { NO_CAPABILITIES } from './capabilities.ts';
+import type { Command } from './command.ts';
+import {
+  COUNTED,
+  type Dialogue,
+  SWALLOWED,
+  TO_BDAT,
+  TO_DATA,
+  TO_EHLO,
+  TO_END,
+  TO_HELO,
+  TO_MAIL,
+  TO_PLAIN,
+  TO_QUIT,
+  TO_RCPT,
+  TO_XEXCH50,
+} from './dialogue.ts';
+import { takeAuth } from './login.ts';
+import * as replies from './replies.ts';
+import { formatReply } from './replies.ts';
+import { NONE, OPEN } from './transaction.ts';
+import type { Decision, OwnReply, Reason } from './types.ts';
+
+// Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
+const WAITS = new Set<string>(
+  'EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT XEXCH50 X-LINK2STATE XRDST XSHADOW XQDISCARD'.split(' '),
+);
+const MAY_FOLLOW_BDAT = new Set<string>(['BDAT', 'bad BDAT', 'RSET', 'NOOP', 'QUIT']); // RFC 3030 §2
+
+const REFUSALS = {
+  unknown: replies.UNKNOWN_COMMAND,
+  unavailable: replies.NOT_AVAILABLE,
+  'bad argument': replies.BAD_ARGUMENT,
+  'bad sender': replies.BAD_SENDER,
+  'bad parameter': replies.BAD_PARAMETER,
+} as const;
+
+/** Takes a command in its turn: now, or when the replies before it are in. */
+export function takeCommand(dialogue: Dialogue, command: Command, line: Buffer): void {
+  if (dialogue.transaction.chunking && !MAY_FOLLOW_BDAT.has(command.verb)) {
+    dialogue.refuse(replies.CHUNKING_BEGAN);
+    return;
+  }
+  if (WAITS.has(command.verb)) dialogue.behindReplies(() => execute(dialogue, command, line));
+  else execute(dialogue, command, line);
+}
+
+function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
+  switch (command.verb) {
+    case 'RCPT':
+      takeRcpt(dialogue, command, line);
+      break;
+    case 'MAIL':
+      takeMail(dialogue, command, line);
+      break;
+    case 'DATA':
+      takeData(dialogue, line);
+      break;
+    case 'BDAT':
+      takeBdat(dialogue, command, line);
+      break;
+    case 'RSET':
+      if (dialogue.transaction.tried === 0 && dialogue.isJunk()) return;
+      dialogue.transaction.reset();
+      dialogue.forward(line, TO_PLAIN);
+      break;
+    case 'NOOP':
+      if (!dialogue.isJunk()) dialogue.forward(line, TO_PLAIN);
+      break;
+    case 'EHLO':
+    case 'HELO':
+      if (dialogue.helo !== '' && dialogue.isJunk()) return;
+      dialogue.helo = command.name;
+      dialogue.offered = NO_CAPABILITIES;
+      dialogue.transaction.reset();
+      dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
+      break;
+    case 'VRFY':
+    case 'EXPN':
+      if (dialogue.isJunk()) return;
+      if (dialogue.profile.vrfy === 'refuse') dialogue.say(replies.CANNOT_VERIFY);
+      else dialogue.forwardAndHold(line, TO_PLAIN);
+      break;
+    case 'HELP':
+      if (!dialogue.isJunk()) dialogue.forwardAndHold(line, TO_PLAIN);
+      break;
+    case 'QUIT':
+      dialogue.forwardAndHold(line, TO_QUIT);
+      break;
+    case 'AUTH':
+    case 'X-EXPS':
+      takeAuth(dialogue, command, line);
+      break;
+    case 'XEXCH50':
+      if (!dialogue.offered.has('XEXCH50')) dialogue.refuse(replies.NOT_AVAILABLE);
+      else takeXexch50(dialogue, command.size, line);
+      break;
+    case 'X-LINK2STATE':
+    case 'XRDST':
+    case 'XSHADOW':
+    case 'XQDISCARD':
+      if (dialogue.offered.has(command.verb === 'XQDISCARD' ? 'XSHADOW' : command.verb))
+        dialogue.forwardAndHold(line, TO_PLAIN);
+      else dialogue.refuse(replies.NOT_AVAILABLE);
+      break;
+    case 'bad recipient':
+      if (isRcptTurn(dialogue)) takeBadRecipient(dialogue, command.path?.trick === true, command.path?.written ?? '');
+      break;
+    case 'bad BDAT':
+      dialogue.closeWith(replies.BAD_CHUNK, { origin: 'policy', what: 'malformed BDAT' });
+      break;
+    case 'foreign protocol':
+      dialogue.closeWith(replies.NOT_SMTP, { origin: 'policy', what: 'HTTP on an SMTP port' });
+      break;
+    default:
+      dialogue.refuse(REFUSALS[command.verb]);
+  }
+}
+
+function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }>, line: Buffer): void {
+  const { path, parameters, utf8 } = command;
+  if (dialogue.draining) {
+    dialogue.closeWith(replies.SHUTTING_DOWN, { origin: 'operator', what: 'drained' });
+  } else if (dialogue.transaction.state !== NONE) {
+    dialogue.refuse(replies.NESTED_MAIL);
+  } else if (!dialogue.offered.allowsMail(parameters)) {
+    dialogue.refuse(replies.BAD_PARAMETER);
+  } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
+    dialogue.closeWith(replies.TOO_MANY_MESSAGES, { origin: 'policy', what: 'too many messages in one session' });
+  } else {
+    const question = dialogue.question('MAIL', path.written, path.address, '', []);
+    dialogue.ask(question, (decision) => {
+      if (decision.action !== 'proceed') {
+        refuseSender(dialogue, decision, path.written);
+        return;
+      }
+      if (decision.observed) senderEvent(dialogue, 'would_reject', decision.reason, path.written, '');
+      dialogue.transaction.begin(path.written, path.address, utf8);
+      dialogue.forward(line, TO_MAIL);
+    });
+  }
+}
+
+function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
+  const reply = formatReply(decision.reply, dialogue.offersCodes, { sender });
+  senderEvent(dialogue, 'reject', decision.reason, sender, reply.toString('latin1').trimEnd());
+  if (dialogue.isError()) return;
+  dialogue.put(reply);
+  if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'sender refused' });
+}
+
+function senderEvent(
+  dialogue: Dialogue,
+  decision: 'reject' | 'would_reject',
+  reason: Reason,
+  sender: string,
+  reply: string,
+): void {
+  dialogue.wire.event({ name: 'sender', decision, reason, sender, reply });
+}
+
+/** Counts a RCPT, and answers those that cannot be judged because nobody asked for a transaction, or too many came. */
+function isRcptTurn(dialogue: Dialogue): boolean {
+  const transaction = dialogue.transaction;
+  if (transaction.state === NONE) {
+    dialogue.refuse(replies.MAIL_NEEDED);
+    return false;
+  }
+  transaction.tried++;
+  // A refused recipient is no error (design.md 6). Who goes on far beyond the limit is (Postfix calls it overshoot).
+  return transaction.tried <= 2 * dialogue.profile.limits.recipientsPerMessage || !dialogue.isError();
+}
+
+function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }>, line: Buffer): void {
+  if (!isRcptTurn(dialogue)) return;
+  const transaction = dialogue.transaction;
+  const { path, parameters } = command;
+  if (
+    path.bare &&
+    dialogue.profile.unqualifiedRecipients === 'reject' &&
+    foldAscii(path.address.local) !== 'postmaster'
+  ) {
+    refuseRecipient(dialogue, replies.UNQUALIFIED_RECIPIENT, 'unqualified', null, path.written);
+    return;
+  }
+  if (path.gateway && !dialogue.profile.relaysAnywhere) {
+    refuseRecipient(dialogue, dialogue.profile.relayReply, 'relay_trick', null, path.written);
+    return;
+  }
+  if (!dialogue.offered.allowsRcpt(parameters)) {
+    refuseRecipient(dialogue, replies.BAD_PARAMETER, 'syntax', null, path.written);
+    return;
+  }
+  if (
+    transaction.recipients >= dialogue.profile.limits.recipientsPerMessage &&
+    dialogue.exceeds('recipients_per_message')
+  ) {
+    refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, 'limit', null, path.written);
+    return;
+  }
+  const addresses = path.bare ? path.addresses.slice(1) : path.addresses;
+  const question = dialogue.question('RCPT', transaction.sender, transaction.senderAddress, path.written, addresses);
+  dialogue.ask(question, (decision) => {
+    if (decision.action === 'proceed') {
+      const { observed, reason, rule } = decision;
+      recipientEvent(dialogue, observed ? 'would_reject' : 'proceed', reason, rule, path.written, '');
+      transaction.recipients++;
+      dialogue.forward(line, TO_RCPT);
+      return;
+    }
+    refuseRecipient(dialogue, decision.reply, decision.reason, decision.rule, path.written);
+    if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
+  });
+}
+
+function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): void {
+  if (trick) refuseRecipient(dialogue, dialogue.profile.relayReply, 'relay_trick', null, written);
+  else refuseRecipient(dialogue, replies.BAD_RECIPIENT, 'syntax', null, written);
+}
+
+function refuseRecipient(
+  dialogue: Dialogue,
+  own: OwnReply,
+  reason: Reason,
+  rule: string | null,
+  recipient: string,
+): void {
+  const reply = formatReply(own, dialogue.offersCodes, { recipient, sender: dialogue.transaction.sender });
+  recipientEvent(dialogue, 'reject', reason, rule, recipient, reply.toString('latin1').trimEnd());
+  dialogue.put(reply);
+}
+
+function recipientEvent(
+  dialogue: Dialogue,
+  decision: 'proceed' | 'reject' | 'would_reject',
+  reason: Reason,
+  rule: string | null,
+  recipient: string,
+  reply: string,
+): void {
+  dialogue.wire.event({
+    name: 'recipient',
+    decision,
+    reason,
+    rule,
+    sender: dialogue.transaction.sender,
+    recipient,
+    reply,
+  });
+}
+
+function takeData(dialogue: Dialogue, line: Buffer): void {
+  if (dialogue.transaction.state === OPEN && dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
+  else if (dialogue.transaction.tried > 0) dialogue.say(replies.NO_RECIPIENTS);
+  else dialogue.refuse(replies.NO_RECIPIENTS);
+}
+
+function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }>, line: Buffer): void {
+  if (!dialogue.offered.has('CHUNKING')) {
+    dialogue.closeWith(replies.BDAT_NOT_OFFERED, { origin: 'policy', what: 'BDAT was not offered' });
+    return;
+  }
+  if (command.size === 0 && !command.last && dialogue.isJunk()) return;
+  const transaction = dialogue.transaction;
+  dialogue.left = command.size;
+  if (transaction.state !== OPEN || transaction.accepted === 0) {
+    swallow(dialogue, replies.NO_RECIPIENTS);
+  } else if (transaction.octets + command.size > dialogue.offered.size) {
+    transaction.reset(); // the upstream has half a message: nothing but RSET leads on from there
+    swallow(dialogue, replies.CHUNK_TOO_LARGE);
+  } else {
+    transaction.octets += command.size;
+    transaction.chunking = !command.last;
+    dialogue.afterCounted = command.last ? TO_END : TO_BDAT;
+    dialogue.mode = COUNTED;
+    dialogue.up.add(line);
+    dialogue.expect(dialogue.afterCounted);
+    if (command.size === 0) dialogue.countedEnded();
+  }
+}
+
+function swallow(dialogue: Dialogue, own: OwnReply): void {
+  dialogue.afterSwallowed = own;
+  dialogue.mode = SWALLOWED;
+  if (dialogue.left === 0) dialogue.countedEnded();
+}
+
+function takeXexch50(dialogue: Dialogue, size: number, line: Buffer): void {
+  dialogue.left = size;
+  dialogue.forwardAndHold(line, TO_XEXCH50);
+}

@@ -1,0 +1,68 @@
+// A login as it goes by: AUTH or X-EXPS, the 334s and responses, and what the last reply says of it (RFC 4954).
+//
+// Only the upstream authenticates; 235 is its word. Which name it accepted is read by sasl.ts.
+
+import type { Command } from './command.ts';
+import { COMMAND, type Dialogue, SASL, TO_AUTH } from './dialogue.ts';
+import * as replies from './replies.ts';
+import { SaslExchange } from './sasl.ts';
+import { NONE } from './transaction.ts';
+
+export function takeAuth(
+  dialogue: Dialogue,
+  command: Extract<Command, { verb: 'AUTH' | 'X-EXPS' }>,
+  line: Buffer,
+): void {
+  if (dialogue.profile.auth === 'require_tls') {
+    dialogue.refuse(replies.AUTH_NEEDS_TLS);
+  } else if (!dialogue.offered.has(command.verb)) {
+    dialogue.refuse(replies.NOT_AVAILABLE);
+  } else if (dialogue.login !== null) {
+    dialogue.refuse(replies.ALREADY_AUTHENTICATED);
+  } else if (dialogue.transaction.state !== NONE) {
+    dialogue.refuse(replies.NOT_IN_TRANSACTION); // RFC 4954 §4
+  } else if (!dialogue.offered.offersMechanism(command.verb, command.mechanism)) {
+    dialogue.refuse(replies.UNKNOWN_MECHANISM);
+  } else if (dialogue.failedLogins >= dialogue.profile.limits.authFailures && dialogue.exceeds('auth_failures')) {
+    dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins' });
+  } else {
+    const exchange = new SaslExchange(command.mechanism);
+    if (command.initial !== null && !exchange.respondInitially(command.initial)) {
+      dialogue.refuse(replies.BAD_RESPONSE);
+      return;
+    }
+    dialogue.exchange = exchange;
+    dialogue.forwardAndHold(line, TO_AUTH);
+  }
+}
+
+export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): void {
+  dialogue.mode = COMMAND;
+  if (text === '*') {
+    dialogue.exchange = null; // RFC 4954 §4: cancelled; the upstream says 501
+  } else if (!(dialogue.exchange as SaslExchange).respond(text)) {
+    // The upstream waits for a response that it will not get: there is no way on.
+    dialogue.closeWith(replies.BAD_RESPONSE, { origin: 'policy', what: 'authentication response refused' });
+    return;
+  }
+  dialogue.forwardAndHold(line, TO_AUTH);
+}
+
+export function authAnswered(dialogue: Dialogue, code: number): void {
+  const exchange = dialogue.exchange;
+  if (code === 334 && exchange !== null) {
+    dialogue.mode = SASL;
+    return;
+  }
+  dialogue.exchange = null;
+  if (exchange === null) return;
+  if (code === 235) {
+    dialogue.opaque = exchange.opaque;
+    if (exchange.anonymous) return;
+    dialogue.login = { mechanism: exchange.mechanism, name: exchange.name };
+    dialogue.wire.event({ name: 'login', login: dialogue.login });
+  } else if (code >= 400) {
+    dialogue.failedLogins++;
+    dialogue.wire.event({ name: 'login_failed', mechanism: exchange.mechanism });
+  }
+}
