@@ -78,6 +78,17 @@ export class SourceSet {
   }
 }
 
+/** Whether an address is in a list of ranges that were checked before; a list file holds none here. */
+export function inRanges(list: readonly string[]): (address: string) => boolean {
+  const table = new RangeTable(
+    list.flatMap((text) => parseRange(text).ranges.map((range) => ({ range, value: true }))),
+  );
+  return (address) => {
+    const ip = parseIp(address);
+    return ip !== null && table.find(ip) !== null;
+  };
+}
+
 const filePrefix = 'file:';
 
 /** Reads a list of ranges, files included. Names are left to `other`, which returns whether it took the entry. */

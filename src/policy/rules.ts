@@ -98,7 +98,7 @@ function expiry(date: string | undefined, path: Path, notes: Notes): number {
   const start = /^\d{4}-\d{2}-\d{2}$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
   if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(date)) return start + day;
   notes.error(path, `'${date}' is not a day: the last day of the rule is wanted, as 2027-01-31`);
-  return 0;
+  return Number.POSITIVE_INFINITY;
 }
 
 /** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
@@ -171,6 +171,8 @@ function compileConditions(
       return isUnknown(truth) ? truth : !truth;
     });
   }
+  if (document.tls_subject !== undefined)
+    words.notes.error([...path, 'tls_subject'], 'not supported by this version: leave it out');
   // Last, because it is the one that may have to be asked for.
   if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, guarded, words));
   return conditions;

@@ -1,0 +1,108 @@
+// postern check: is this configuration or policy sound, and what will surprise?
+//
+// Reads what `run` would read, in the same way, and starts nothing: no socket, no DNS.
+
+import { parseArgs } from 'node:util';
+import { type Finding, formatFinding } from '../config/finding.ts';
+import { loadAny } from '../config/load.ts';
+import { jsonSchema } from '../config/schema.ts';
+import type { Output } from './output.ts';
+
+const HELP = `Usage: postern check FILE [--strict] [--json]
+       postern check --json-schema config|policy
+
+Reads a configuration or a policy as run does and prints what is wrong with it, one finding a line:
+  file:line:column: error|warning|note: key: what is wrong, what would be right
+
+  --strict       warnings are errors
+  --json         print one JSON object: { file, errors, warnings, notes, findings: [
+                 { file, line, column, severity, key, message } ] }
+  --json-schema  print the JSON Schema of a configuration or a policy, for editors
+  --help         print this
+
+Exit code: 0 no error, 78 an error, 64 when the arguments are wrong.
+`;
+
+const BAD_CONFIG = 78;
+const USAGE_ERROR = 64;
+
+/** Runs the command; returns the exit code. */
+export async function check(args: string[], out: Output): Promise<number> {
+  const request = parseRequest(args);
+  if (typeof request === 'string') {
+    out.stderr(`postern check: ${request}\nTry: postern check --help\n`);
+    return USAGE_ERROR;
+  }
+  if (request.help) {
+    out.stdout(HELP);
+    return 0;
+  }
+  if (request.schema !== null) {
+    out.stdout(`${JSON.stringify(jsonSchema(request.schema), null, 2)}\n`);
+    return 0;
+  }
+  const findings = loadAny(request.file).findings.map((finding) => (request.strict ? strict(finding) : finding));
+  const errors = countOf(findings, 'error');
+  const warnings = countOf(findings, 'warning');
+  const notes = countOf(findings, 'note');
+  if (request.json) {
+    out.stdout(`${JSON.stringify({ file: request.file, errors, warnings, notes, findings }, null, 2)}\n`);
+  } else {
+    for (const finding of findings) out.stdout(`${formatFinding(finding)}\n`);
+    const counts = [plural(errors, 'error'), plural(warnings, 'warning'), plural(notes, 'note')];
+    out.stdout(`${request.file}: ${findings.length === 0 ? 'nothing found' : counts.join(', ')}\n`);
+  }
+  return errors === 0 ? 0 : BAD_CONFIG;
+}
+
+function strict(finding: Finding): Finding {
+  return finding.severity === 'warning' ? { ...finding, severity: 'error' } : finding;
+}
+
+function countOf(findings: readonly Finding[], severity: Finding['severity']): number {
+  return findings.filter((finding) => finding.severity === severity).length;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+interface Request {
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly strict: boolean;
+  readonly schema: 'config' | 'policy' | null;
+  readonly file: string;
+}
+
+/** A string is what is wrong with the arguments. */
+function parseRequest(args: string[]): Request | string {
+  let parsed: ReturnType<typeof parseCheckArgs>;
+  try {
+    parsed = parseCheckArgs(args);
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+  }
+  const { values, positionals } = parsed;
+  const { help = false, json = false, strict = false, 'json-schema': schema = null } = values;
+  if (schema !== null && schema !== 'config' && schema !== 'policy')
+    return `--json-schema: ${JSON.stringify(schema)} is neither config nor policy`;
+  if (!help && schema === null) {
+    if (positionals.length === 0) return 'name the file to check';
+    if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
+  }
+  return { help, json, strict, schema, file: positionals[0] ?? '' };
+}
+
+function parseCheckArgs(args: string[]) {
+  return parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean' },
+      strict: { type: 'boolean' },
+      'json-schema': { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  });
+}

@@ -1,0 +1,197 @@
+// Flags of `run` and their twins in the environment, as pieces of a configuration.
+//
+// A flag beats its twin, and both beat the file. What they say goes through the same schema as a file does; only the
+// place of a finding is the flag and not a line.
+
+import type { Path, Place } from '../policy/problem.ts';
+import type { Finding } from './finding.ts';
+import type { PlaceOf } from './shape.ts';
+import type { Source } from './source.ts';
+import { nearest } from './suggest.ts';
+
+export interface FlagValues {
+  readonly config?: string | undefined;
+  readonly listen?: readonly string[] | undefined;
+  readonly upstream?: readonly string[] | undefined;
+  readonly acceptedDomain?: readonly string[] | undefined;
+  readonly relayFrom?: readonly string[] | undefined;
+  readonly mode?: string | undefined;
+  /** An address, or `none`. */
+  readonly admin?: string | undefined;
+  readonly drainTimeout?: string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly lostAddressGuard?: string | undefined;
+}
+
+interface FlagRow {
+  readonly name: keyof FlagValues;
+  readonly flag: string;
+  readonly variable: string;
+  readonly repeatable: boolean;
+}
+
+function row(name: keyof FlagValues, repeatable = false): FlagRow {
+  const words = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const variable = `POSTERN_${words.replaceAll('-', '_').toUpperCase()}`;
+  return { name, flag: `--${words}`, variable, repeatable };
+}
+
+export const flagRows: readonly FlagRow[] = [
+  row('config'),
+  row('listen', true),
+  row('upstream', true),
+  row('acceptedDomain', true),
+  row('relayFrom', true),
+  row('mode'),
+  row('admin'),
+  row('drainTimeout'),
+  row('logLevel'),
+  row('lostAddressGuard'),
+];
+
+/** A flag or variable that was given, and what it said. */
+export interface Given {
+  readonly name: keyof FlagValues;
+  readonly origin: string;
+  readonly values: readonly string[];
+}
+
+export function readFlags(
+  values: FlagValues,
+  env: NodeJS.ProcessEnv,
+): { readonly given: readonly Given[]; readonly findings: readonly Finding[] } {
+  const given: Given[] = [];
+  for (const { name, flag, variable, repeatable } of flagRows) {
+    const value = values[name];
+    const fromEnv = env[variable];
+    if (value !== undefined && value.length > 0)
+      given.push({ name, origin: flag, values: typeof value === 'string' ? [value] : value });
+    else if (fromEnv !== undefined && fromEnv !== '')
+      given.push({ name, origin: variable, values: repeatable ? split(fromEnv) : [fromEnv] });
+  }
+  return { given, findings: mistypedVariables(env) };
+}
+
+function split(list: string): string[] {
+  return list
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** The file to read, if a flag or the environment names one. */
+export function configFile(values: FlagValues, env: NodeJS.ProcessEnv): string | null {
+  return values.config ?? (env.POSTERN_CONFIG || null);
+}
+
+/** A variable that is nearly one of ours was meant as such. Others are left alone: an orchestrator sets POSTERN_PORT and
+ * the like for a service of that name. */
+function mistypedVariables(env: NodeJS.ProcessEnv): Finding[] {
+  const known = flagRows.map(({ variable }) => variable);
+  return Object.keys(env)
+    .filter((name) => name.startsWith('POSTERN_') && !known.includes(name))
+    .flatMap((name) => {
+      const rest = name.slice('POSTERN_'.length);
+      const meant = nearest(
+        rest,
+        known.map((variable) => variable.slice('POSTERN_'.length)),
+      );
+      if (meant === null) return [];
+      const message = `unknown variable: did you mean POSTERN_${meant}?`;
+      return [{ file: name, line: 0, column: 0, severity: 'error' as const, key: '', message }];
+    });
+}
+
+/** The data of the file, if there is one, with what was given in its place, and where each value was said. */
+export function flagDocument(
+  given: readonly Given[],
+  source: Source | null,
+): { readonly data: Record<string, unknown>; readonly place: PlaceOf } {
+  const data: Record<string, unknown> = { ...(source?.data as Record<string, unknown> | null) };
+  const origins: { path: Path; origin: string }[] = [];
+  const put = (path: readonly string[], value: unknown, origin: string): void => {
+    origins.push({ path, origin });
+    let at = data;
+    for (const step of path.slice(0, -1)) {
+      const inner = at[step];
+      const copy = typeof inner === 'object' && inner !== null ? { ...inner } : {};
+      at[step] = copy;
+      at = copy as Record<string, unknown>;
+    }
+    at[path.at(-1) as string] = value;
+  };
+  const said = (name: keyof FlagValues): Given | undefined => given.find((one) => one.name === name);
+
+  for (const { name, origin, values } of given) {
+    const [value = ''] = values;
+    if (name === 'listen') put(['listeners'], [{ bind: values }], origin);
+    else if (name === 'upstream') put(['upstream', 'servers'], values, origin);
+    else if (name === 'mode') put(['mode'], value, origin);
+    else if (name === 'admin') put(['admin'], value === 'none' ? null : { listen: value }, origin);
+    else if (name === 'drainTimeout') put(['timeouts', 'drain'], value, origin);
+    else if (name === 'logLevel') put(['log', 'level'], value, origin);
+    else if (name === 'lostAddressGuard') put(['lost_address_guard'], value, origin);
+  }
+  const domains = said('acceptedDomain');
+  const ranges = said('relayFrom');
+  if (domains !== undefined || ranges !== undefined) {
+    put(['policy'], simplePolicy(domains?.values ?? [], ranges?.values ?? []), (domains ?? ranges)?.origin ?? '');
+    if (ranges !== undefined) origins.push({ path: ['policy', 'connectors', 0, 'rules'], origin: ranges.origin });
+  }
+  return { data, place: placeBy(origins, source) };
+}
+
+/** One connector for everyone, and a rule for those who may relay: as `sources` and not as the range of a connector of
+ * their own, so that a client whose address is lost still reaches the accepted domains. */
+function simplePolicy(domains: readonly string[], ranges: readonly string[]): unknown {
+  const rules = ranges.length === 0 ? [] : [{ name: 'relay-from', allow: { sources: ranges } }];
+  return {
+    version: 1,
+    accepted_domains: domains,
+    connectors: [{ name: 'default', remote_ip_ranges: ['any'], rules }],
+  };
+}
+
+/** The flag whose value stands at a path or around it, else the file, else the command line as a whole. */
+function placeBy(origins: readonly { path: Path; origin: string }[], source: Source | null): PlaceOf {
+  return (path, at): Place => {
+    const around = origins.filter((one) => one.path.every((step, i) => step === path[i]));
+    const nearestOne = around.sort((a, b) => b.path.length - a.path.length)[0];
+    if (nearestOne !== undefined) return { file: nearestOne.origin, line: 0, column: 0 };
+    if (source !== null) return source.place(path, at);
+    return { file: 'command line', line: 0, column: 0 };
+  };
+}
+
+/** Without a file, flags must say everything; with one, they do not replace its policy. */
+export function missingFlags(given: readonly Given[], source: Source | null): Finding[] {
+  const names = new Set(given.map(({ name }) => name));
+  const finding = (file: string, key: string, message: string): Finding => ({
+    ...{ file, line: 0, column: 0, severity: 'error' as const },
+    key,
+    message,
+  });
+  if (source !== null) {
+    return given
+      .filter(({ name }) => name === 'acceptedDomain' || name === 'relayFrom')
+      .map(({ origin }) => finding(origin, 'policy', `the policy of ${source.file} decides: say it there`));
+  }
+  const findings: Finding[] = [];
+  if (!names.has('upstream'))
+    findings.push(
+      finding(
+        'command line',
+        'upstream',
+        'the mail server behind is wanted: --upstream HOST:PORT or POSTERN_UPSTREAM, or a file with --config',
+      ),
+    );
+  if (!names.has('acceptedDomain') && !names.has('relayFrom'))
+    findings.push(
+      finding(
+        'command line',
+        'policy',
+        'no mail would pass: --accepted-domain DOMAIN or POSTERN_ACCEPTED_DOMAIN is wanted, or --relay-from RANGE',
+      ),
+    );
+  return findings;
+}

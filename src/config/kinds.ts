@@ -1,0 +1,168 @@
+// The kinds of value that a configuration is made of, each with its spelling, its meaning and what to say when it is
+// spelled otherwise. Durations come out as milliseconds, sizes as octets, `unlimited` as Infinity (null for a rate).
+
+import { isIP } from 'node:net';
+import * as z from 'zod';
+
+type Say = (issue: { readonly input?: unknown }) => string;
+
+/** What a wrong value is called in a finding. */
+export function show(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a block of keys';
+  return typeof value === 'string' ? `'${value}'` : String(value);
+}
+
+function spelled<T>(pattern: RegExp, say: Say, read: (text: string) => T) {
+  return z.string({ error: say }).regex(pattern, { error: say }).transform(read);
+}
+
+const units: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+/** A number with one of the units above, which the pattern has checked. */
+function measure(text: string): number {
+  const digits = Number.parseInt(text, 10);
+  return digits * (units[text.slice(String(digits).length)] ?? 1);
+}
+
+const number = '(0|[1-9][0-9]{0,11})';
+
+export const duration = spelled(
+  new RegExp(`^${number}(ms|s|m|h)$`),
+  ({ input }) => `${show(input)} is not a duration: ${withUnit(input, 's', '300ms, 5s, 10m or 1h is wanted')}`,
+  measure,
+);
+
+function withUnit(input: unknown, unit: string, otherwise: string): string {
+  const bare = typeof input === 'number' || (typeof input === 'string' && /^[0-9]+$/.test(input));
+  return bare ? `it needs a unit, as ${input}${unit}` : otherwise;
+}
+
+const sizePattern = `${number}(B|KiB|MiB|GiB)`;
+
+const sizeSay: Say = ({ input }) => {
+  const decimal = typeof input === 'string' ? /^([0-9]+) ?([kmg])i?b?$/i.exec(input) : null;
+  const meant = decimal === null ? null : `${decimal[1]}${(decimal[2] as string).toUpperCase()}iB`;
+  const hint =
+    meant === null ? withUnit(input, 'B', '512B, 64KiB, 10MiB or unlimited is wanted') : `did you mean ${meant}?`;
+  return `${show(input)} is not a size: ${hint}`;
+};
+
+export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay, (text) =>
+  text === 'unlimited' ? Number.POSITIVE_INFINITY : measure(text),
+);
+
+/** A whole number, or `unlimited`. */
+export const count = z
+  .union(
+    [
+      z
+        .int()
+        .min(0)
+        .max(2 ** 31),
+      z.literal('unlimited'),
+    ],
+    {
+      error: ({ input }) => `${show(input)} is not a count: a whole number or unlimited is wanted`,
+    },
+  )
+  .transform((value) => (value === 'unlimited' ? Number.POSITIVE_INFINITY : value));
+
+export function wholeNumber(from: number, to: number) {
+  const error: Say = ({ input }) => `${show(input)} is not a whole number from ${from} to ${to}`;
+  return z.int({ error }).min(from, { error }).max(to, { error });
+}
+
+function readRate(text: string): { limit: number; window: number } | null {
+  const [limit = '', window = ''] = text.split('/');
+  return text === 'unlimited' ? null : { limit: measure(limit), window: measure(window) };
+}
+
+export const rate = spelled(
+  new RegExp(`^(unlimited|${number}/${number}(ms|s|m|h))$`),
+  ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 120/1m, or unlimited`,
+  readRate,
+);
+
+export const byteRate = spelled(
+  new RegExp(`^(unlimited|${sizePattern}/${number}(ms|s|m|h))$`),
+  ({ input }) => `${show(input)} is not a rate of octets: a size for a time is wanted, as 1GiB/1h, or unlimited`,
+  readRate,
+);
+
+/** `ban.after`: a rate of exceeded limits, or never. */
+export const ratePerhapsNever = spelled(
+  new RegExp(`^(never|${number}/${number}(ms|s|m|h))$`),
+  ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 5/10m, or never`,
+  (text) => (text === 'never' ? null : readRate(text)),
+);
+
+export const flag = z.boolean({
+  error: ({ input }) => {
+    const word = String(input).toLowerCase();
+    const meant = ['yes', 'on', 'true', '1'].includes(word)
+      ? 'true'
+      : ['no', 'off', 'false', '0'].includes(word)
+        ? 'false'
+        : null;
+    return `${show(input)} is neither true nor false${meant === null ? '' : `: did you mean ${meant}?`}`;
+  },
+});
+
+export const text = z.string({
+  error: ({ input }) =>
+    `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
+});
+
+export const texts = z.array(text);
+
+/** Where to listen or connect: an IP address or a host name, and a port. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Reads `host:port` and `[v6]:port`; a string says what is wrong. `lowestPort` 0 lets the system choose. */
+export function readEndpoint(written: string, lowestPort: 0 | 1): Endpoint | string {
+  const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:[\]]*)):(?<port>[0-9]+)$/.exec(written);
+  const { v6, host, port = '' } = match?.groups ?? {};
+  if (match === null) {
+    if (isIP(written) === 6) return `'${written}' has no port: [${written}]:25 is wanted`;
+    if (/^\[?[0-9a-f:.]*\]?:[0-9]+$/i.test(written) && written.split(':').length > 2)
+      return `'${written}': an IPv6 address stands in brackets, as [::1]:25`;
+    return `'${written}' is not HOST:PORT: 192.0.2.1:25, [2001:db8::1]:25 or mail.example.com:25 is wanted`;
+  }
+  if (Number(port) < lowestPort || Number(port) > 65535)
+    return `'${written}': a port is a number from ${lowestPort} to 65535`;
+  if (v6 !== undefined) return isIP(v6) === 6 ? { address: v6, port: Number(port) } : `'${v6}' is not an IPv6 address`;
+  if (host === '' || host === '*')
+    return `'${written}': every address of ours is written 0.0.0.0:${port} (IPv4) and [::]:${port} (IPv6)`;
+  const isName = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i.test(host as string);
+  // A host of digits and dots is an address, and only the four-part decimal one: others are read in more ways than one.
+  const isNumber = /(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$/i.test(host as string);
+  if (!isName || (isNumber && isIP(host as string) !== 4))
+    return `'${host}' is neither an address of four decimal parts nor a host name`;
+  return { address: host as string, port: Number(port) };
+}
+
+function endpoint(lowestPort: 0 | 1) {
+  return text.transform((written, context): Endpoint => {
+    const read = readEndpoint(written, lowestPort);
+    if (typeof read !== 'string') return read;
+    context.issues.push({ code: 'custom', message: read, input: written });
+    return z.NEVER;
+  });
+}
+
+export const listenAddress = endpoint(0);
+export const serverAddress = endpoint(1);

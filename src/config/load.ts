@@ -1,0 +1,249 @@
+// Reads a configuration: file, flags and environment in; one checked, compiled and linted whole out.
+//
+// Nothing is ever half loaded: with an error among the findings there is no configuration and no policy, so that a
+// faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
+
+import { dirname, isAbsolute, join } from 'node:path';
+import type { PolicyDocument } from '../policy/document.ts';
+import type { Resolve } from '../policy/judge.ts';
+import type { ListFile, ReadList } from '../policy/lists.ts';
+import { compilePolicy, type Policy, type PolicyOptions } from '../policy/policy.ts';
+import { formatPath, type Path, type Place } from '../policy/problem.ts';
+import { parseRange } from '../policy/ranges.ts';
+import { type Finding, hasErrors, sortFindings } from './finding.ts';
+import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
+import { type Host, thisHost } from './host.ts';
+import { policySchema } from './policy-schema.ts';
+import { type Config, configSchema } from './schema.ts';
+import { checkShape, type PlaceOf } from './shape.ts';
+import { readSource, readText, type Source } from './source.ts';
+import { configRows, findUnsupported, policyRows } from './supported.ts';
+
+/** What the world gives; all of it may be left out. */
+export interface LoadOptions {
+  readonly host?: Host;
+  readonly now?: () => number;
+  readonly onLostAddress?: (address: string) => void;
+  /** Asks for the forward-confirmed names of an address. Without it a `ptr` cannot be told. */
+  readonly resolve?: Resolve;
+}
+
+export interface Loaded {
+  /** Null when there is an error among the findings, or when only a policy was read. */
+  readonly config: Config | null;
+  readonly policy: Policy | null;
+  /** The policy as written, null unless `policy` is there. */
+  readonly document: PolicyDocument | null;
+  readonly findings: readonly Finding[];
+  /** Every file that was read: what to watch. */
+  readonly files: readonly string[];
+  /** Where a path into the policy stands. */
+  readonly place: PlaceOf;
+}
+
+/** Reads a configuration and the policy that it names or holds. */
+export function loadConfig(file: string, options: LoadOptions = {}): Loaded {
+  return new Loader(options).config(readSource(file), {}, {});
+}
+
+/** The same, with flags and environment variables taking the place of what the file says. */
+export function loadConfigWith(
+  file: string,
+  values: FlagValues,
+  env: NodeJS.ProcessEnv,
+  options: LoadOptions = {},
+): Loaded {
+  return new Loader(options).config(readSource(file), values, env);
+}
+
+/** A configuration of flags and environment variables alone. */
+export function loadFlags(values: FlagValues, env: NodeJS.ProcessEnv, options: LoadOptions = {}): Loaded {
+  return new Loader(options).config(null, values, env);
+}
+
+/** Reads a policy by itself, as `check`, `explain` and `test` do. */
+export function loadPolicy(file: string, options: LoadOptions = {}): Loaded {
+  const loader = new Loader(options);
+  return loader.policyFile(readSource(file), {});
+}
+
+/** Reads what a file turns out to be: a configuration or a policy. */
+export function loadAny(file: string, options: LoadOptions = {}): Loaded {
+  const source = readSource(file);
+  const loader = new Loader(options);
+  return isPolicy(source.data) ? loader.policyFile(source, {}) : loader.config(source, {}, {});
+}
+
+/** By its keys: only a configuration has an upstream or names a policy. */
+function isPolicy(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const keys = Object.keys(data);
+  const policyKeys = keys.filter((key) => key in policySchema.shape).length;
+  const configKeys = keys.filter((key) => key in configSchema.shape).length;
+  return policyKeys > configKeys;
+}
+
+class Loader {
+  readonly #options: LoadOptions;
+  readonly #host: Host;
+  readonly #findings: Finding[] = [];
+  readonly #files: string[] = [];
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#host = options.host ?? thisHost();
+  }
+
+  /** `source` null: flags alone. */
+  config(source: Source | null, values: FlagValues, env: NodeJS.ProcessEnv): Loaded {
+    const flags = readFlags(values, env);
+    this.#findings.push(...flags.findings, ...missingFlags(flags.given, source));
+    if (source !== null) this.#take(source);
+    const { data, place } = flagDocument(flags.given, source);
+    if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(place);
+    const { value: config, findings } = checkShape(configSchema, data, place);
+    this.#findings.push(...findings);
+    if (config === null) return this.#nothing(place);
+    this.#findings.push(...findUnsupported(configRows, config, place));
+    this.#checkConfig(config, place, source?.file ?? null);
+    const settings: Partial<PolicyOptions> = {
+      mode: config.mode,
+      limits: config.limits,
+      dotLines: config.upstream.dot_lines,
+      lostAddressGuard: config.lost_address_guard,
+    };
+    const loaded =
+      typeof config.policy === 'string'
+        ? this.policyFile(readSource(beside(source?.file ?? null, config.policy)), settings)
+        : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
+            'policy',
+          ]);
+    return hasErrors(loaded.findings) ? { ...loaded, policy: null, document: null } : { ...loaded, config };
+  }
+
+  policyFile(source: Source, settings: Partial<PolicyOptions>): Loaded {
+    this.#take(source);
+    if (source.data === null) return this.#nothing(source.place);
+    const { value, findings } = checkShape(policySchema, source.data, source.place);
+    this.#findings.push(...findings);
+    if (value === null) return this.#nothing(source.place);
+    return this.#compile(value, source.file, source.place, settings, []);
+  }
+
+  #take(source: Source): void {
+    this.#files.push(source.file);
+    this.#findings.push(...source.findings);
+  }
+
+  #nothing(place: PlaceOf): Loaded {
+    const findings = sortFindings(this.#findings);
+    return { config: null, policy: null, document: null, findings, files: this.#files, place };
+  }
+
+  #compile(
+    document: PolicyDocument,
+    file: string | null,
+    place: PlaceOf,
+    settings: Partial<PolicyOptions>,
+    prefix: Path,
+  ): Loaded {
+    this.#findings.push(
+      ...findUnsupported(policyRows, document, place).map((finding) => ({
+        ...finding,
+        key: prefixed(prefix, finding.key),
+      })),
+    );
+    const { onLostAddress, resolve, now = Date.now } = this.#options;
+    const { policy, problems } = compilePolicy(document, {
+      ...settings,
+      ...this.#host,
+      now,
+      readList: this.#listReader(file),
+      ...(onLostAddress === undefined ? {} : { onLostAddress }),
+      ...(resolve === undefined ? {} : { resolve }),
+    });
+    for (const problem of problems) {
+      const at: Place = problem.place ?? place(problem.path);
+      const key = prefixed(prefix, formatPath(problem.path));
+      this.#findings.push({ ...at, severity: problem.severity, key, message: problem.message });
+    }
+    const sound = !hasErrors(this.#findings);
+    return {
+      config: null,
+      policy: sound ? policy : null,
+      document: sound ? document : null,
+      findings: sortFindings(this.#findings),
+      files: this.#files,
+      place,
+    };
+  }
+
+  /** List files stand beside the file that names them. */
+  #listReader(file: string | null): ReadList {
+    return (name): ListFile | string => {
+      const path = beside(file, name);
+      if (!this.#files.includes(path)) this.#files.push(path);
+      const read = readText(path);
+      if ('problem' in read) return read.problem;
+      const lines = read.text
+        .split('\n')
+        .map((text, i) => ({ line: i + 1, text: text.replace(/(^|[ \t])#.*/, '').trim() }))
+        .filter(({ text }) => text !== '');
+      return { file: path, lines };
+    };
+  }
+
+  /** What the shape alone does not show. */
+  #checkConfig(config: Config, place: PlaceOf, file: string | null): void {
+    const add = (severity: Finding['severity'], path: Path, message: string): void => {
+      this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
+    };
+    for (const [i, listener] of config.listeners.entries()) {
+      for (const [j, text] of (listener.proxy_protocol?.from ?? []).entries()) {
+        const { error, warning } = parseRange(text);
+        const path = ['listeners', i, 'proxy_protocol', 'from', j];
+        if (error !== undefined) add('error', path, error);
+        if (warning !== undefined) add('warning', path, warning);
+        if (text === 'any') add('error', path, 'any: everyone could claim any address; name the proxies');
+      }
+      if (listener.proxy_protocol?.from.length === 0)
+        add(
+          'error',
+          ['listeners', i, 'proxy_protocol', 'from'],
+          'without a proxy nobody may connect: name the proxies',
+        );
+    }
+    const seen = new Set<string>();
+    for (const [i, { bind }] of config.listeners.entries()) {
+      for (const [j, { address, port }] of bind.entries()) {
+        const key = `${address} ${port}`;
+        if (port !== 0 && seen.has(key))
+          add('error', ['listeners', i, 'bind', j], `${address} port ${port} is bound already: take one of them out`);
+        seen.add(key);
+      }
+    }
+    if (config.mode === 'observe')
+      add(
+        'warning',
+        ['mode'],
+        'observe: what policy and limits would refuse is only logged, the relay is not protected',
+      );
+    const token = config.admin?.token_file;
+    if (token !== undefined) {
+      const read = readText(beside(file, token));
+      if ('problem' in read) add('error', ['admin', 'token_file'], read.problem);
+      else if (read.text.trim() === '')
+        add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);
+    }
+  }
+}
+
+/** A path in a file is meant from where that file stands. */
+export function beside(file: string | null, path: string): string {
+  return file === null || isAbsolute(path) ? path : join(dirname(file), path);
+}
+
+function prefixed(prefix: Path, key: string): string {
+  const head = formatPath(prefix);
+  return head === '' ? key : key === '' ? head : `${head}.${key}`;
+}

@@ -1,0 +1,221 @@
+// A YAML file, read with its positions, and the traps of YAML explained.
+//
+// What YAML silently reads as something else than was meant is an error here: "CORP\alice" holds a BEL, an unquoted *
+// is an alias, an unquoted # begins a comment, [::]:25 is a list. A file with such an error is not looked at further.
+
+import { readFileSync } from 'node:fs';
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from 'yaml';
+import type { Path, Place } from '../policy/problem.ts';
+import { formatPath } from '../policy/problem.ts';
+import type { Finding } from './finding.ts';
+
+/** A file that was read; `data` is null when there are findings that make it useless. */
+export interface Source {
+  readonly file: string;
+  readonly data: unknown;
+  readonly findings: readonly Finding[];
+  /** Where a value stands, or its key; the nearest enclosing one where it was not written. */
+  place(path: Path, at?: 'key' | 'value'): Place;
+}
+
+/** The text of a file, or a sentence that says why there is none. */
+export function readText(file: string): { readonly text: string } | { readonly problem: string } {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EISDIR'
+          ? 'it is a folder'
+          : code === 'EACCES'
+            ? 'it may not be read by this user'
+            : (error as Error).message;
+    return { problem: `cannot read ${file}: ${why}` };
+  }
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
+    return { problem: `${file} is written in UTF-16: save it as UTF-8` };
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return { problem: `${file} is not UTF-8: save it as UTF-8` };
+  }
+}
+
+export function readSource(file: string): Source {
+  const read = readText(file);
+  if ('text' in read) return parseSource(file, read.text);
+  const place = { file, line: 1, column: 1 };
+  return {
+    file,
+    data: null,
+    findings: [{ ...place, severity: 'error', key: '', message: read.problem }],
+    place: () => place,
+  };
+}
+
+export function parseSource(file: string, text: string): Source {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const lineAt = (offset: number): string => text.split('\n')[at(offset).line - 1] ?? '';
+  const findings: Finding[] = [];
+  const found = (offset: number, message: string, key = ''): void => {
+    findings.push({ ...at(offset), severity: 'error', key, message });
+  };
+  for (const error of document.errors) {
+    const trap = error.code === 'DUPLICATE_KEY' ? null : trapInLine(lineAt(error.pos[0]));
+    found(error.pos[0], trap ?? explain(error, text));
+  }
+  if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
+  if (findings.length === 0 && (document.contents === null || !isMap(document.contents)))
+    found(0, 'the file holds no block of keys');
+  let data: unknown = null;
+  if (findings.length === 0) {
+    try {
+      data = document.toJS();
+    } catch (error) {
+      found(0, `it cannot be unfolded: ${(error as Error).message}`);
+    }
+  }
+  return {
+    file,
+    data: findings.length === 0 ? data : null,
+    findings,
+    place: (path, wanted = 'value') => at(offsetOf(document, path, wanted)),
+  };
+}
+
+/** What a YAML error means to who has made it. */
+function explain(error: YAMLError, text: string): string {
+  const [from, to] = error.pos;
+  switch (error.code) {
+    case 'BAD_DQ_ESCAPE':
+      return `${text.slice(from, Math.max(to, from + 2))}: in double quotes a backslash begins an escape: use single quotes, as 'CORP\\steven'`;
+    case 'DUPLICATE_KEY':
+      return 'this key stands in the same block already: keep one of them';
+    case 'TAB_AS_INDENT':
+      return 'a tab cannot indent: use spaces';
+    case 'MULTIPLE_DOCS':
+      return 'one document is wanted: take out the line ---';
+    case 'BAD_ALIAS':
+      return "an unquoted * is an alias: use quotes, as '*.example.com'";
+    case 'BAD_SCALAR_START':
+      return `text cannot begin with ${text[from]}: put it in single quotes`;
+    default:
+      return `this is not YAML: ${error.message.split('\n')[0]}`;
+  }
+}
+
+/** Traps that leave YAML with an error somewhere in the same line. */
+function trapInLine(line: string): string | null {
+  const unquoted = line.replace(/'[^']*'|"(?:[^"\\]|\\.)*"/g, (quoted) => '_'.repeat(quoted.length));
+  const bracketed = /\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\](:[0-9]+)?/.exec(unquoted);
+  if (bracketed !== null && !/^\[[^:]*\]$/.test(bracketed[0]) && bracketed[0].includes(']:'))
+    return `unquoted, ${bracketed[0]} is a list: use quotes, as '${bracketed[0]}'`;
+  const comment = /[[,]\s*(#[^\s,\]]+)/.exec(unquoted);
+  if (comment !== null) return `an unquoted # begins a comment: use quotes, as '${comment[1]}'`;
+  return null;
+}
+
+function lookForTraps(document: Document, text: string, lineAt: (offset: number) => string, found: Report): void {
+  for (const warning of document.warnings)
+    found(warning.pos[0], 'an unquoted ! begins a tag: put the text in single quotes');
+  const pathOf = (key: unknown, ancestors: readonly unknown[]): string => formatPath(pathTo(key, ancestors));
+  visit(document, {
+    Alias(key, node, ancestors) {
+      if (node.resolve(document) === undefined)
+        found(offset(node), `an unquoted * is an alias: use quotes, as '*${node.source}'`, pathOf(key, ancestors));
+    },
+    Pair(_, pair, ancestors) {
+      if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;
+      const start = isCollection(pair.key) || isScalar(pair.key) ? offset(pair.key) : 0;
+      const trap = trapInLine(lineAt(start)) ?? 'a key is text: put it in quotes if it is meant as such';
+      found(start, trap, pathOf(null, ancestors));
+      return visit.SKIP;
+    },
+    Scalar(key, node, ancestors) {
+      const where = pathOf(key, ancestors);
+      if (node.value === null && /^\s*(- |[^#]*:\s+|- [^#]*:\s+)?#\S/.test(lineAt(offset(node)))) {
+        const comment = /#\S*/.exec(lineAt(offset(node)))?.[0];
+        if (ancestors.some(isSeq) && isSeq(ancestors.at(-1)))
+          found(offset(node), `an unquoted # begins a comment: use quotes, as '${comment}'`, where);
+      }
+      if (typeof node.value !== 'string') return;
+      const control = /[\x00-\x1f\x7f-\x9f\xa0\u2028\u2029\ufeff]/.exec(node.value);
+      if (control !== null)
+        found(offset(node), explainControl(control[0], node.value, text.slice(...(node.range ?? [0, 0]))), where);
+    },
+  });
+}
+
+type Report = (offset: number, message: string, key?: string) => void;
+
+/** In double quotes \a is a BEL, \b a backspace and so on: what CORP\alice becomes. */
+function explainControl(character: string, value: string, written: string): string {
+  const code = character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+  const shown = value.replace(/[\x00-\x1f\x7f-\x9f\xa0\u2028\u2029\ufeff]/g, '?');
+  const escaped = written.startsWith('"') && written.includes('\\');
+  return escaped
+    ? `'${shown}' holds the control character U+${code}: in double quotes a backslash begins an escape, use single quotes, as 'CORP\\alice'`
+    : `'${shown}' holds the character U+${code}, which no value here has: write it on one line, without control characters`;
+}
+
+function offset(node: { range?: readonly number[] | null | undefined }): number {
+  return node.range?.[0] ?? 0;
+}
+
+/** The path to a node as visit() meets it. */
+function pathTo(key: unknown, ancestors: readonly unknown[]): (string | number)[] {
+  const path: (string | number)[] = [];
+  for (const [i, ancestor] of ancestors.entries()) {
+    if (isPair(ancestor)) {
+      if (isScalar(ancestor.key)) path.push(String(ancestor.key.value));
+    } else if (isSeq(ancestor)) {
+      const next = ancestors[i + 1];
+      path.push(next === undefined ? Number(key) : ancestor.items.indexOf(next as never));
+    }
+  }
+  return path;
+}
+
+/** The offset of the node at `path`; of the last one on the way that exists, when it does not. */
+function offsetOf(document: Document, path: Path, wanted: 'key' | 'value'): number {
+  let node: Node | null = document.contents as Node | null;
+  let last = node === null ? 0 : offset(node);
+  for (const [i, step] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document) ?? null;
+    if (isMap(node)) {
+      const pair: Pair | undefined = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+      if (pair === undefined) return last;
+      node = pair.value as Node | null;
+      const useKey = node === null || (wanted === 'key' && i === path.length - 1);
+      last = offset((useKey ? pair.key : node) as Node);
+    } else if (isSeq(node)) {
+      const item = node.items[Number(step)] as Node | undefined;
+      if (item === undefined) return last;
+      node = item;
+      last = offset(item);
+    } else return last;
+  }
+  return last;
+}
