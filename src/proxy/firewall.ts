@@ -81,9 +81,14 @@ export class Firewall {
     return this.#connections.size;
   }
 
+  /** No new clients; the sessions there are go on. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+  }
+
   /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
   async drain(patience: number): Promise<number> {
-    for (const server of this.#servers) server.close();
+    this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size === 0) return 0;
     const emptied = new Promise<void>((resolve) => {

@@ -1,0 +1,175 @@
+// The rooms put together: config gives values, policy the judges, limits the counts, proxy the sockets, observe the log
+// and metrics. None of them knows another; this is the one place that knows them all.
+
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { beside } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { Connections } from '../limits/connections.ts';
+import { type Admin, startAdmin } from '../observe/admin.ts';
+import { createObserver, type Observer } from '../observe/events.ts';
+import type { LogSink } from '../observe/log.ts';
+import { parseIp } from '../policy/ip.ts';
+import { inRanges } from '../policy/lists.ts';
+import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
+import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
+import { SERVER_BUSY } from '../smtp/replies.ts';
+import type { Admission, Admit, CloseReason, Door, SessionEvent } from '../smtp/types.ts';
+
+export interface FirewallSettings {
+  /** The configuration file, from which relative paths are meant; null when there is none. */
+  readonly file?: string | null;
+  /** Where log lines go; standard output when left out. */
+  readonly sink?: LogSink;
+  /** Beside the log: every event of every session. */
+  readonly onEvent?: (event: SessionEvent, door: Door) => void;
+}
+
+export interface RunningFirewall {
+  /** As bound: port 0 has become a port. */
+  readonly addresses: readonly Endpoint[];
+  readonly adminAddress: Endpoint | null;
+  readonly observer: Observer;
+  /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
+  drain(patience: number): Promise<void>;
+  /** Ends every session now. */
+  cutOff(): void;
+  /** Ends everything now. */
+  close(): Promise<void>;
+}
+
+/** Opens the doors; rejects with a sentence that names the address that cannot be bound. */
+export async function startFirewall(
+  config: Config,
+  policy: Policy,
+  settings: FirewallSettings = {},
+): Promise<RunningFirewall> {
+  const observer = createObserver({
+    level: config.log.level,
+    pretty: config.log.pretty,
+    mode: config.mode,
+    connectors: policy.connectors.map(({ name }) => name),
+    servers: config.upstream.servers.map(formatEndpoint),
+    ...(settings.sink === undefined ? {} : { sink: settings.sink }),
+  });
+  const firewall = new Firewall({
+    listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
+      bind,
+      proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
+    })),
+    servers: config.upstream.servers,
+    timeouts: config.timeouts,
+    admit: admitBy(policy, new Connections(config.upstream.max_connections)),
+    observer: watching(observer, settings.onEvent),
+  });
+  await firewall.listen();
+  const admin = await openAdmin(config, settings.file ?? null, observer, firewall).catch((error: Error) => {
+    firewall.stopListening();
+    throw error;
+  });
+  observer.listening(firewall.addresses.map(formatEndpoint));
+  const end = async (patience: number): Promise<void> => {
+    observer.draining(firewall.sessions);
+    observer.drained(await firewall.drain(patience));
+    await admin?.close();
+    await observer.flush();
+  };
+  return {
+    addresses: firewall.addresses,
+    adminAddress: admin === null ? null : { address: admin.host, port: admin.port },
+    observer,
+    drain: end,
+    cutOff: () => {
+      firewall.cutOff();
+    },
+    close: () => end(0),
+  };
+}
+
+function openAdmin(config: Config, file: string | null, observer: Observer, firewall: Firewall): Promise<Admin | null> {
+  if (config.admin === null) return Promise.resolve(null);
+  const { listen, token_file } = config.admin;
+  return startAdmin({
+    host: listen.address,
+    port: listen.port,
+    token: token_file === undefined ? null : readFileSync(beside(file, token_file), 'utf8').trim(),
+    hostNames: [hostname().toLowerCase()],
+    observer,
+    askUpstream: () => firewall.upstream.greets(),
+  }).catch((error: Error) => {
+    throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${error.message}`);
+  });
+}
+
+/** The door: which connector answers, whether it takes this client, and whether there is room. */
+function admitBy(policy: Policy, connections: Connections): Admit {
+  return (door): Admission => {
+    const connector = policy.connectorFor(door);
+    if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
+    const { name, limits, replies, profile } = connector;
+    const enforced = connector.mode === 'enforce';
+    const refusal = connector.refusal(door.clientAddress);
+    if (refusal !== null && enforced) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
+    const network = networkOf(door.clientAddress);
+    const reached = connections.reached(name, network, {
+      source: limits.source.connections,
+      connector: limits.connector.connections,
+    });
+    // The upstream's own limit is not policy: it holds in observe as well.
+    if (reached === 'upstream') {
+      return { admitted: false, connector: name, reply: SERVER_BUSY, reason: 'upstream_connections' };
+    }
+    if (reached !== null && enforced) {
+      return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
+    }
+    const release = connections.open(name, network);
+    const { clientAddress: address, localAddress, localPort } = door;
+    return { admitted: true, profile, judge: connector.judgeFor({ address, localAddress, localPort }), release };
+  };
+}
+
+/** What counts as one source: an IPv4 address, or the /64 that one customer is given. */
+function networkOf(address: string): string {
+  const ip = parseIp(address);
+  return typeof ip === 'bigint' ? (ip >> 64n).toString(16) : address;
+}
+
+const UPSTREAM_LIMIT =
+  'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +
+  'connector of its own there with these limits raised';
+const REMIND_AFTER = 600_000; // ms
+
+/** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
+function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): FirewallObserver {
+  let remindedAt = Number.NEGATIVE_INFINITY;
+  const closed = (reason: CloseReason): void => {
+    if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
+    const now = performance.now();
+    if (now - remindedAt < REMIND_AFTER) return;
+    remindedAt = now;
+    observer.warn(UPSTREAM_LIMIT);
+  };
+  return {
+    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
+    refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
+    defect: (error, doing) => observer.defect(error, doing),
+    sessionOpened: (door, connector) => {
+      const session = observer.sessionOpened(door, connector);
+      const close = session.closed.bind(session);
+      session.closed = (reason) => {
+        close(reason);
+        closed(reason);
+      };
+      if (onEvent !== undefined) {
+        const event = session.event.bind(session);
+        session.event = (one) => {
+          event(one);
+          onEvent(one, door);
+        };
+      }
+      return session;
+    },
+  };
+}

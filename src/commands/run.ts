@@ -1,0 +1,143 @@
+// postern run: the firewall itself. Reads the configuration, opens the doors, and ends in good order.
+//
+// It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
+// SIGTERM and SIGINT drain; a second one cuts off. How the rooms are put together is firewall.ts.
+
+import { parseArgs } from 'node:util';
+import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
+import { configFile, type FlagValues } from '../config/flags.ts';
+import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
+import { NOT_PROTECTED } from '../observe/events.ts';
+import { formatEndpoint } from '../proxy/address.ts';
+import { type RunningFirewall, startFirewall } from './firewall.ts';
+import type { Output } from './output.ts';
+
+const HELP = `Usage: postern run [--config FILE] [OPTION…]
+
+The firewall. With a configuration file, or with these alone:
+
+  --listen HOST:PORT        where clients connect; repeatable (default 0.0.0.0:25 and [::]:25)
+  --upstream HOST:PORT      the mail server behind; repeatable, the next one is taken when one does not answer
+  --accepted-domain DOMAIN  mail for it is passed on; *.d is d and everything below; repeatable
+  --relay-from RANGE        who may relay anywhere: an address, CIDR, lo-hi or net;mask; repeatable
+  --mode enforce|observe    observe only logs what policy and limits would refuse
+  --admin HOST:PORT|none    metrics and health (default 127.0.0.1:9125)
+  --drain-timeout DURATION  how long SIGTERM waits for transactions in flight (default 8s)
+  --log-level LEVEL         debug, info, warn, error or silent (default info)
+  --lost-address-guard refuse|warn
+                            whether loopback, our own addresses and the default gateway may be given a right to relay
+                            as part of a range (default refuse)
+  --help                    print this
+
+Every option has a twin in the environment (POSTERN_UPSTREAM, POSTERN_ACCEPTED_DOMAIN …), comma-separated where
+it is repeatable; an option beats its twin, and both beat the file. The log is JSON on standard output.
+
+Exit codes: 0 drained after SIGTERM or SIGINT, 1 cannot listen, 64 wrong usage, 78 faulty configuration.
+`;
+
+const FAILURE = 1;
+const USAGE = 64;
+const CONFIG = 78;
+
+export async function run(args: string[], out: Output): Promise<number> {
+  let values: FlagValues;
+  try {
+    const parsed = parseArgs({ args, options: OPTIONS, strict: true, allowPositionals: false }).values;
+    if (parsed.help === true) {
+      out.stdout(HELP);
+      return 0;
+    }
+    values = {
+      config: parsed.config,
+      listen: parsed.listen,
+      upstream: parsed.upstream,
+      acceptedDomain: parsed['accepted-domain'],
+      relayFrom: parsed['relay-from'],
+      mode: parsed.mode,
+      admin: parsed.admin,
+      drainTimeout: parsed['drain-timeout'],
+      logLevel: parsed['log-level'],
+      lostAddressGuard: parsed['lost-address-guard'],
+    };
+  } catch (error) {
+    out.stderr(`postern run: ${(error as Error).message}\nTry: postern run --help\n`);
+    return USAGE;
+  }
+  const file = configFile(values, process.env);
+  const late: { onLostAddress: (address: string) => void } = { onLostAddress: () => {} };
+  const options = { onLostAddress: (address: string) => late.onLostAddress(address) };
+  const loaded: Loaded =
+    file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
+  const { config, policy, findings } = loaded;
+  if (config === null || policy === null || hasErrors(findings)) return refuse(findings, file, out);
+
+  let firewall: RunningFirewall;
+  try {
+    firewall = await startFirewall(config, policy, { file });
+  } catch (error) {
+    out.stderr(`postern run: ${(error as Error).message}\n`);
+    return FAILURE;
+  }
+  late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
+  for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
+  const where = firewall.addresses.map(formatEndpoint).join(', ');
+  const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
+  const protectedBy = config.mode === 'observe' ? ` – ${NOT_PROTECTED}` : '';
+  out.stderr(`postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${protectedBy}\n`);
+  return untilSignal(firewall, config.timeouts.drain);
+}
+
+const OPTIONS = {
+  config: { type: 'string' },
+  listen: { type: 'string', multiple: true },
+  upstream: { type: 'string', multiple: true },
+  'accepted-domain': { type: 'string', multiple: true },
+  'relay-from': { type: 'string', multiple: true },
+  mode: { type: 'string' },
+  admin: { type: 'string' },
+  'drain-timeout': { type: 'string' },
+  'log-level': { type: 'string' },
+  'lost-address-guard': { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+const LOST_ADDRESS =
+  'a client seems to come from this machine or its gateway: its own address was lost on the way (container NAT, a ' +
+  'balancer without PROXY protocol), so no source range that grants relaying is applied to it';
+
+/** What is wrong goes to stderr; a fault on the command line is wrong usage, one in a file or variable a bad config. */
+function refuse(findings: readonly Finding[], file: string | null, out: Output): number {
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  for (const finding of errors) out.stderr(`${formatFinding(finding)}\n`);
+  const onCommandLine = errors.some((finding) => finding.file.startsWith('--') || finding.file === 'command line');
+  if (file === null && onCommandLine) {
+    out.stderr('Try: postern run --help\n');
+    return USAGE;
+  }
+  return CONFIG;
+}
+
+/** Resolves with the exit code when the firewall has drained. */
+function untilSignal(firewall: RunningFirewall, patience: number): Promise<number> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const signalled = (): void => {
+      signals++;
+      if (signals > 1) {
+        firewall.cutOff();
+        return;
+      }
+      firewall.drain(patience).then(
+        () => resolve(0),
+        () => resolve(FAILURE),
+      );
+    };
+    process.on('SIGTERM', signalled);
+    process.on('SIGINT', signalled);
+    for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+      process.on(event, (error) => firewall.observer.defect(error, 'nothing that is known'));
+    }
+  });
+}
+
+export { startFirewall };

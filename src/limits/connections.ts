@@ -1,0 +1,58 @@
+// How many connections are open: in all, for each connector, and for each source within a connector.
+//
+// Exact counts of what is open now, so memory is bounded by the connections themselves. An attempt that a limit refuses
+// is not counted. Rates and bans are not here: they need a clock.
+
+export interface ConnectionLimits {
+  readonly source: number;
+  readonly connector: number;
+}
+
+/** Which limit is reached; null = none. */
+export type Reached = 'source' | 'connector' | 'upstream' | null;
+
+export class Connections {
+  readonly #inAll: number;
+  readonly #counts = new Map<string, number>();
+  #open = 0;
+
+  /** `inAll`: as many as the upstream takes. */
+  constructor(inAll: number) {
+    this.#inAll = inAll;
+  }
+
+  /** Which limit one more connection would pass. `source` is whatever stands for one client network. */
+  reached(connector: string, source: string, limits: ConnectionLimits): Reached {
+    if (this.#count(key(connector, source)) >= limits.source) return 'source';
+    if (this.#count(connector) >= limits.connector) return 'connector';
+    return this.#open >= this.#inAll ? 'upstream' : null;
+  }
+
+  /** Counts one connection; the function returned, called once, uncounts it. */
+  open(connector: string, source: string): () => void {
+    const own = key(connector, source);
+    this.#add(own, 1);
+    this.#add(connector, 1);
+    this.#open++;
+    return () => {
+      this.#add(own, -1);
+      this.#add(connector, -1);
+      this.#open--;
+    };
+  }
+
+  #count(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  #add(name: string, difference: number): void {
+    const count = this.#count(name) + difference;
+    if (count === 0) this.#counts.delete(name);
+    else this.#counts.set(name, count);
+  }
+}
+
+/** Connector names are text of the config; a NUL cannot stand in one. */
+function key(connector: string, source: string): string {
+  return `${connector}\0${source}`;
+}
