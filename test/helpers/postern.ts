@@ -9,6 +9,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startFirewall } from '../../src/commands/firewall.ts';
+import { formatFinding } from '../../src/config/finding.ts';
+import { loadConfig } from '../../src/config/load.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
@@ -110,6 +113,36 @@ class Child implements RunningPostern {
     this.#rest = lines.pop() ?? '';
     this.logs.push(...lines);
   }
+}
+
+export interface OpenFirewall {
+  /** Of the first address it listens on. */
+  readonly port: number;
+  /** The log so far, a JSON object a line. */
+  readonly logs: readonly string[];
+  /** Ends every session; rejects when a defect of ours was caught meanwhile. */
+  close(): Promise<void>;
+}
+
+/** The firewall in this process, from a config as above. It needs no signal and has no exit code. */
+export async function openFirewall(config: Record<string, unknown> | string): Promise<OpenFirewall> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
+  const file = join(folder, 'postern.yaml');
+  await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
+  const loaded = loadConfig(file);
+  await rm(folder, { recursive: true, force: true });
+  if (loaded.config === null || loaded.policy === null) {
+    throw new Error(`the config is faulty: ${loaded.findings.map((finding) => formatFinding(finding)).join('\n')}`);
+  }
+  const logs: string[] = [];
+  const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
+  const firewall = await startFirewall(loaded.config, loaded.policy, { sink });
+  const close = async (): Promise<void> => {
+    await firewall.close();
+    const defects = logs.filter((line) => line.includes('"msg":"defect"'));
+    if (defects.length > 0) throw new Error(`defects were caught: ${defects.join('')}`);
+  };
+  return { port: firewall.addresses[0]?.port ?? 0, logs, close };
 }
 
 async function freePort(): Promise<number> {
