@@ -94,8 +94,8 @@ class Talk {
   /** The reply with the number of the unit that it answers behind its first line. */
   #numbered(action: Extract<Action, { kind: 'reply' }>): Buffer {
     this.replies++;
-    const number = /[a-z](\d+)[@. "%>\s]|[a-z](\d+)$/.exec(this.#server.commands.at(-1) ?? '');
-    const tag = number === null ? '' : ` unit=${number[1] ?? number[2]}`;
+    const number = /[a-z](\d+)n/.exec(this.#server.commands.at(-1) ?? '');
+    const tag = number === null ? '' : ` unit=${number[1]}`;
     return Buffer.from(action.bytes.toString('latin1').replace(/\r\n/, `${tag}\r\n`), 'latin1');
   }
 }

@@ -2,7 +2,7 @@
 //
 // A dialogue is bursts of atoms. The upstream answers behind each burst, so that replies come at fixed places of the
 // client's stream however that is cut. An atom is what the firewall may take or leave as a whole: a line with its end, or
-// the payload of a BDAT. `#` becomes the number of the unit, so that its reply can be told from every other one.
+// the payload of a BDAT. `#` becomes the number of the unit, as `7n`, so that its reply can be told from every other one.
 
 import fc from 'fast-check';
 
@@ -187,7 +187,7 @@ function spoilOne(
 }
 
 function numbered(unit: Unit, number: number): Unit {
-  return unit.map(({ octets, payload }) => ({ octets: octets.replaceAll('#', String(number)), payload }));
+  return unit.map(({ octets, payload }) => ({ octets: octets.replaceAll('#', `${number}n`), payload }));
 }
 
 function burstsOf(units: readonly Unit[], ends: readonly boolean[]): Burst[] {
