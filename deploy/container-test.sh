@@ -1,0 +1,68 @@
+#!/bin/sh
+# Builds the image and looks whether it refuses to relay: as user 1000, without any capability, on a read-only root file
+# system, on port 25, configured by the environment alone. By hand (`npm run test:container`): it takes minutes.
+#
+# Needs root on Debian or Ubuntu and no Docker: buildah builds in a chroot, upon a base image made here from a fresh
+# Debian (debootstrap), this repository's Node 24 and this machine's npm. Everything lies below .cache/container; the
+# run has a network namespace of its own. Not proved here: Docker's own networking, see "Lost client addresses".
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=${POSTERN_CACHE:-$root/.cache}/container
+base=$work/base
+image=localhost/postern:test
+
+say() { printf 'postern: %s\n' "$*" >&2; }
+
+[ "$(id -u)" -eq 0 ] || { say 'deploy/container-test.sh needs root'; exit 1; }
+cd "$root"
+node test/setup/modules.mjs
+mkdir -p "$work"
+
+buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
+
+if ! command -v buildah debootstrap ip >/dev/null; then
+  apt-get -q update
+  DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends buildah debootstrap iproute2
+fi
+
+if [ ! -e "$base/.ready" ]; then
+  say 'making a base image'
+  rm -rf "$base"
+  debootstrap --variant=minbase --include=ca-certificates bookworm "$base"
+  npm=$(dirname "$(dirname "$(realpath "$(command -v npm)")")")
+  mkdir -p "$base/usr/local/lib/node_modules" "$base/usr/local/etc"
+  cp node_modules/node/bin/node "$base/usr/local/bin/node"
+  cp -R "$npm" "$base/usr/local/lib/node_modules/npm"
+  ln -s ../lib/node_modules/npm/bin/npm-cli.js "$base/usr/local/bin/npm"
+  # A registry may stand behind a certificate that only this machine knows.
+  cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/certs/ca-certificates.crt"
+  echo 'cafile=/etc/ssl/certs/ca-certificates.crt' >"$base/usr/local/etc/npmrc"
+  chroot "$base" useradd --uid 1000 --user-group --create-home node
+  rm -rf "$base"/var/cache/apt/* "$base"/var/lib/apt/lists/*
+  touch "$base/.ready"
+fi
+
+if [ -z "$(buildah images --quiet --noheading localhost/node:24-slim 2>/dev/null)" ]; then
+  container=$(buildah from scratch)
+  buildah add --quiet "$container" "$base" / >/dev/null
+  buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
+  buildah commit --quiet --rm "$container" localhost/node:24-slim >/dev/null
+fi
+
+say 'building'
+buildah bud --isolation chroot --format docker --build-arg BASE=localhost/node:24-slim --tag "$image" .
+buildah images
+
+say 'running'
+container=$(buildah from "$image")
+trap 'buildah rm "$container" >/dev/null' EXIT
+files=$(buildah mount "$container")
+say "postern and its packages: $(du -sh "$files/opt/postern" | cut -f1)"
+IMAGE_ROOT=$files unshare --mount --net sh -ec '
+  ip link set lo up
+  echo 25 >/proc/sys/net/ipv4/ip_unprivileged_port_start
+  mount --bind "$IMAGE_ROOT" "$IMAGE_ROOT"
+  mount --options remount,bind,ro "$IMAGE_ROOT"
+  mount -t proc proc "$IMAGE_ROOT/proc"
+  exec node_modules/.bin/node --test test/real/container.check.ts'
