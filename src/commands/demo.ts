@@ -49,23 +49,22 @@ export async function demo(args: string[], out: Output, ended: () => Promise<unk
     return 0;
   }
   const paint = paintFor(out.isTTY);
-  // Silent while the probes run: their refusals stand in the table.
-  let show = (_line: string) => {};
   const stop = request.once ? null : ended();
   const old = await startOldExchange({
     host: LOOPBACK,
     port: 0,
-    onMessage: (message) => show(paint('green', messageLine(message))),
+    onMessage: (message) => out.stdout(`${paint('green', messageLine(message))}\n`),
   });
+  let probing = true; // what is refused meanwhile stands in the table
   const postern = await startPostern(old.port, (event) => {
     const line = refusalLine(event);
-    if (line !== null) show(paint('yellow', line));
+    if (line !== null && !probing) out.stdout(`${paint('yellow', line)}\n`);
   });
   try {
     const closes = await compare(old, postern, out, paint);
     if (stop === null) return closes ? 0 : 1;
     out.stdout(howToTalk(old.port, postern.port));
-    show = (line) => out.stdout(`${line}\n`);
+    probing = false;
     await stop;
     out.stdout('\nEnded.\n');
     return 0;
@@ -160,11 +159,11 @@ function refusalLine(event: SessionEvent): string | null {
   return `refused   from <${toPrintable(sender)}> to <${toPrintable(recipient)}>: ${toPrintable(reply)}`;
 }
 
-/** Resolves at Ctrl-C or SIGTERM. */
+/** Resolves at Ctrl-C or SIGTERM; a second one changes nothing, since npm passes on what the terminal sent already. */
 function interrupted(): Promise<unknown> {
   return new Promise((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
+    process.on('SIGINT', resolve);
+    process.on('SIGTERM', resolve);
   });
 }
 
