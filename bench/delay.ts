@@ -7,7 +7,7 @@
 // Not here: queueing under load, which is the event-loop delay that /metrics shows.
 
 import { connect, type Socket } from 'node:net';
-import { PROXY_NAMES, type Running, startProxy, startSink } from './harness/proxies.ts';
+import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { median, percentile, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
@@ -65,11 +65,10 @@ async function measure(probes: readonly Probe[], commands: number): Promise<Map<
 
 try {
   const flags = readFlags();
-  const names = PROXY_NAMES.filter((name) => flags.proxy.length === 0 || flags.proxy.includes(name));
+  const names = chosenProxies(flags);
   const sink = await startSink();
   const running: Running[] = [{ ...sink, name: 'no proxy' }];
-  const main = flags.main === undefined ? {} : { main: flags.main };
-  for (const name of names) running.push(await startProxy(name, sink.port, { node: flags.node, ...main }));
+  for (const name of names) running.push(await startProxy(name, sink.port, flags));
   const probes = running.map((proxy) => new Probe(proxy));
   const halves = new Map<string, number[]>();
   const tails = new Map<string, number[]>();

@@ -10,8 +10,8 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { residentBytes } from './harness/processes.ts';
-import { PROXY_NAMES, type ProxyName, startProxy, startSink } from './harness/proxies.ts';
-import { printMachine, printTable, readFlags } from './harness/report.ts';
+import { chosenProxies, type ProxyName, startProxy, startSink } from './harness/proxies.ts';
+import { type Flags, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const MARK = 1_000;
@@ -50,10 +50,10 @@ async function settledBytes(pid: number): Promise<number> {
   return residentBytes(pid);
 }
 
-async function measure(name: ProxyName, count: number, main: string | undefined): Promise<string[]> {
+async function measure(name: ProxyName, count: number, flags: Flags): Promise<string[]> {
   const connections = count + SPARE_CONNECTIONS;
   const sink = await startSink(connections);
-  const proxy = await startProxy(name, sink.port, { connections, ...(main === undefined ? {} : { main }) });
+  const proxy = await startProxy(name, sink.port, flags, { connections });
   const sockets: Socket[] = [];
   const openUpTo = async (sessions: number) => {
     while (sockets.length < sessions) {
@@ -81,9 +81,9 @@ async function measure(name: ProxyName, count: number, main: string | undefined)
 try {
   const flags = readFlags();
   const count = flags.quick ? 2 * MARK : sessionsPossible();
-  const names = PROXY_NAMES.filter((name) => flags.proxy.length === 0 || flags.proxy.includes(name));
+  const names = chosenProxies(flags);
   const rows: string[][] = [];
-  for (const name of names) rows.push(await measure(name, count, flags.main));
+  for (const name of names) rows.push(await measure(name, count, flags));
   printMachine();
   printTable(['proxy', 'sessions', 'MB at 0', `MB at ${MARK}`, 'MB at all', 'KB per session'], rows);
 } catch (error) {

@@ -7,7 +7,7 @@
 // Not here: throughput (smtp-source and smtp-sink are the limit long before a proxy is).
 
 import { cpuMs, output } from './harness/processes.ts';
-import { PROXY_NAMES, type Running, startProxy, startSink } from './harness/proxies.ts';
+import { chosenProxies, type ProxyName, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { findTool, MissingTool } from './harness/tools.ts';
 
@@ -47,15 +47,14 @@ async function send(load: Load, messages: number, to: Running): Promise<{ cpu: n
   return { cpu: cpuMs(to.pid) - cpuBefore, wall: (performance.now() - begin) / 1000 };
 }
 
-async function measure(load: Load, names: readonly (typeof PROXY_NAMES)[number][], flags: Flags) {
+async function measure(load: Load, names: readonly ProxyName[], flags: Flags) {
   const messages = flags.quick ? Math.ceil(load.messages / 10) : load.messages;
   const sink = await startSink();
   const costs = new Map<string, Cost>();
   const proxies: Running[] = [];
   try {
     for (const name of names) {
-      const main = flags.main === undefined ? {} : { main: flags.main };
-      proxies.push(await startProxy(name, sink.port, { node: flags.node, ...main }));
+      proxies.push(await startProxy(name, sink.port, flags));
       costs.set(name, { cpu: [], wall: [] });
     }
     for (const proxy of proxies) await send(load, Math.ceil(load.messages / 10), proxy);
@@ -87,7 +86,7 @@ function rowsOf(load: Load, costs: Map<string, Cost>): string[][] {
 try {
   const flags = readFlags();
   const loads = LOADS.filter((load) => flags.load.length === 0 || flags.load.includes(load.name));
-  const names = PROXY_NAMES.filter((name) => flags.proxy.length === 0 || flags.proxy.includes(name));
+  const names = chosenProxies(flags);
   const rows: string[][] = [];
   for (const load of loads) rows.push(...rowsOf(load, await measure(load, names, flags)));
   printMachine();

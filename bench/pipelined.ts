@@ -7,7 +7,7 @@
 // and writes a log line for each. The goal: our refusals a second above HAProxy's RCPTs a second.
 
 import { cpuMs, output } from './harness/processes.ts';
-import { PROXY_NAMES, type Running, startProxy, startSink } from './harness/proxies.ts';
+import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
@@ -31,20 +31,19 @@ async function send(kind: string, batches: number, to: Running): Promise<Sample>
   const before = cpuMs(to.pid);
   const args = [CLIENT, String(to.port), kind, String(SESSIONS), String(batches)];
   const { recipients, refused, seconds } = JSON.parse(await output(process.execPath, args, process.env));
-  const expected = kind.startsWith('refused') && to.name === 'postern' ? recipients : 0;
+  const expected = kind.startsWith('refused') && (to.name === 'postern' || to.name === 'other') ? recipients : 0;
   if (refused !== expected) throw new Error(`${to.name}: ${refused} refused of ${recipients}, not ${expected}`);
   return { cpu: cpuMs(to.pid) - before, seconds, recipients };
 }
 
 async function measure(kind: string, flags: Flags): Promise<string[][]> {
   const batches = Math.ceil((BATCHES[kind] ?? 0) / (flags.quick ? 10 : 1));
-  const names = PROXY_NAMES.filter((name) => flags.proxy.length === 0 || flags.proxy.includes(name));
+  const names = chosenProxies(flags);
   const sink = await startSink();
   const proxies: Running[] = [];
   const samples = new Map<string, Sample[]>(names.map((name) => [name, []]));
   try {
-    const main = flags.main === undefined ? {} : { main: flags.main };
-    for (const name of names) proxies.push(await startProxy(name, sink.port, { node: flags.node, ...main }));
+    for (const name of names) proxies.push(await startProxy(name, sink.port, flags));
     for (const proxy of proxies) await send(kind, Math.ceil(batches / 5), proxy);
     for (let round = 0; round < flags.rounds; round++) {
       for (const proxy of proxies) samples.get(proxy.name)?.push(await send(kind, batches, proxy));

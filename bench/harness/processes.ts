@@ -12,6 +12,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 
 const TICKS_PER_SECOND = 100;
 const LISTENING_WITHIN_MS = 10_000;
+const STOPPED_WITHIN_MS = 5_000;
 
 /** The child, ended with us. What it says on stderr is shown when it ends by itself. */
 export function start(path: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
@@ -27,12 +28,15 @@ export function start(path: string, args: readonly string[], options: SpawnOptio
   return child;
 }
 
+/** In good order, so that a profile is written; after five seconds not so. */
 export async function stop(child: ChildProcess): Promise<void> {
   children.delete(child);
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
+  child.kill('SIGTERM');
+  const kill = setTimeout(() => child.kill('SIGKILL'), STOPPED_WITHIN_MS);
   await gone;
+  clearTimeout(kill);
 }
 
 /** Runs to the end and gives what it printed; rejects unless it exits with 0. */

@@ -4,9 +4,11 @@ import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, listening, start, stop } from './processes.ts';
+import type { Flags } from './report.ts';
 import { findTool } from './tools.ts';
 
-export const PROXY_NAMES = ['haproxy', 'pipe', 'postern'] as const;
+const PROXY_NAMES = ['haproxy', 'pipe', 'postern', 'other'] as const;
+/** `other`: the Postern of another checkout. */
 export type ProxyName = (typeof PROXY_NAMES)[number];
 
 export interface Running {
@@ -30,20 +32,31 @@ export async function startSink(connections = 512): Promise<Running> {
   return { name: 'smtp-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
-/** `node`: arguments for the Node of pipe and Postern, such as --cpu-prof. `main`: another src/main.ts to run. */
 export interface ProxyOptions {
-  readonly node?: readonly string[];
-  readonly main?: string;
   readonly connections?: number;
 }
 
-export function startProxy(name: ProxyName, upstream: number, options: ProxyOptions = {}): Promise<Running> {
-  if (name === 'pipe') return startPipe(upstream, options);
-  if (name === 'haproxy') return startHaproxy(upstream, options);
-  return startPostern(upstream, options);
+/** Those of --proxy, and with --main the other one. */
+export function chosenProxies(flags: Flags): ProxyName[] {
+  return PROXY_NAMES.filter((name) => {
+    if (name === 'other') return flags.main !== undefined;
+    return flags.proxy.length === 0 || flags.proxy.includes(name);
+  });
 }
 
-async function startPipe(upstream: number, { node = [] }: ProxyOptions): Promise<Running> {
+export function startProxy(
+  name: ProxyName,
+  upstream: number,
+  { node, main }: Flags,
+  { connections = 1024 }: ProxyOptions = {},
+): Promise<Running> {
+  if (name === 'pipe') return startPipe(upstream, node);
+  if (name === 'haproxy') return startHaproxy(upstream, connections);
+  const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
+  return startPostern(name, [...node, program], upstream, connections);
+}
+
+async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
   const port = await freePort();
   const program = join(root, 'bench/pipe.ts');
   const child = start(process.execPath, [...node, program, String(port), String(upstream)]);
@@ -51,7 +64,7 @@ async function startPipe(upstream: number, { node = [] }: ProxyOptions): Promise
   return { name: 'pipe', port, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
-async function startHaproxy(upstream: number, { connections = 1024 }: ProxyOptions): Promise<Running> {
+async function startHaproxy(upstream: number, connections: number): Promise<Running> {
   const tool = findTool('haproxy');
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
@@ -107,19 +120,23 @@ policy:
 `;
 }
 
-async function startPostern(upstream: number, options: ProxyOptions): Promise<Running> {
-  const { node = [], main = join(root, 'src/main.ts'), connections = 1024 } = options;
+async function startPostern(
+  name: string,
+  program: readonly string[],
+  upstream: number,
+  connections: number,
+): Promise<Running> {
   const port = await freePort();
   const admin = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const config = join(folder, 'postern.yaml');
   writeFileSync(config, posternConfig(port, admin, upstream, connections));
   const log = openSync(join(folder, 'log'), 'w');
-  const child = start(process.execPath, [...node, main, 'run', '--config', config], {
+  const child = start(process.execPath, [...program, 'run', '--config', config], {
     stdio: ['ignore', log, 'pipe'],
   });
   await listening(port, child);
-  return { name: 'postern', port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
+  return { name, port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
 }
 
 async function endIn(folder: string, ended: Promise<void>): Promise<void> {

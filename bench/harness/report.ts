@@ -37,6 +37,7 @@ export interface Flags {
   readonly load: readonly string[];
   readonly proxy: readonly string[];
   readonly node: readonly string[];
+  /** The src/main.ts of another checkout, measured beside this one as `other`. */
   readonly main: string | undefined;
 }
 
