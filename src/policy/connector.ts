@@ -15,6 +15,9 @@ export interface SessionEnds {
   readonly localPort: number;
 }
 
+/** Whether an address is one at which clients seem to be whose own is lost. */
+export type ClientReader = (ip: Ip, localIp: Ip | null) => Client;
+
 export interface ConnectorParts {
   readonly document: ConnectorDocument;
   readonly profile: Profile;
@@ -25,7 +28,7 @@ export interface ConnectorParts {
   readonly connectAllow: SourceSet;
   readonly connectDeny: SourceSet;
   readonly judgement: Judgement;
-  readonly clientAt: (ip: Ip) => Client;
+  readonly clientAt: ClientReader;
   readonly resolve: Resolve | null;
 }
 
@@ -61,10 +64,11 @@ export class Connector {
     const { judgement, clientAt, resolve } = this.#parts;
     const ip = parseIp(client.address);
     if (ip === null) return () => ({ action: 'reject', reason: 'cannot_tell', rule: null, reply: CANNOT_TELL });
+    const localIp = parseIp(client.localAddress);
     const session = {
-      client: clientAt(ip),
+      client: clientAt(ip, localIp),
       clientAddress: client.address,
-      localIp: parseIp(client.localAddress),
+      localIp,
       localPort: client.localPort,
     };
     return judgement.for(session, resolve);

@@ -84,13 +84,16 @@ export class DomainTable<V> {
 
   /** `domain` is folded and has no trailing dot. */
   find(domain: string): V | null {
+    // The common case: a domain that is listed itself costs one look-up.
+    const exact = this.#suffixes.get(domain)?.exact;
+    if (exact !== undefined) return exact;
     let found: V | null = null;
     let dot = domain.length;
     do {
       dot = dot === 0 ? -1 : domain.lastIndexOf('.', dot - 1);
       const node = this.#suffixes.get(dot === -1 ? domain : domain.slice(dot + 1));
       if (node === undefined) return found;
-      found = (dot === -1 ? node.exact : undefined) ?? node.below ?? found;
+      found = node.below ?? found;
     } while (dot !== -1);
     return found;
   }

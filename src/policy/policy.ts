@@ -5,7 +5,7 @@
 // handed in.
 
 import type { Door, OwnReply, Profile } from '../smtp/types.ts';
-import { Connector } from './connector.ts';
+import { type ClientReader, Connector } from './connector.ts';
 import {
   type ConditionsDocument,
   type ConnectorDocument,
@@ -22,7 +22,6 @@ import { type Domains, Judgement, parseLiteral, type Resolve } from './judge.ts'
 import { lint, rangeGrantsRelay } from './lint.ts';
 import {
   AddressSet,
-  type Client,
   type Endpoint,
   linesOf,
   Notes,
@@ -84,14 +83,14 @@ export const NO_CONNECTOR: OwnReply = defaultReplies.connect;
 export class Policy {
   readonly connectors: readonly Connector[];
   readonly #selection: Selection<Connector>;
-  readonly #clientAt: (ip: Ip) => Client;
+  readonly #clientAt: ClientReader;
   /** Null when there is no guard, or it has spoken. */
   #onLostAddress: ((address: string) => void) | null;
 
   constructor(
     connectors: readonly Connector[],
     selection: Selection<Connector>,
-    clientAt: (ip: Ip) => Client,
+    clientAt: ClientReader,
     onLostAddress: ((address: string) => void) | null,
   ) {
     this.connectors = connectors;
@@ -109,12 +108,13 @@ export class Policy {
   choiceFor(door: Pick<Door, 'clientAddress' | 'localAddress' | 'localPort'>): Choice<Connector> | null {
     const ip = parseIp(door.clientAddress);
     if (ip === null) return null;
-    const { lost } = this.#clientAt(ip);
+    const localIp = parseIp(door.localAddress);
+    const { lost } = this.#clientAt(ip, localIp);
     if (lost && this.#onLostAddress !== null) {
       this.#onLostAddress(door.clientAddress);
       this.#onLostAddress = null;
     }
-    return this.#selection.choose(ip, lost, parseIp(door.localAddress), door.localPort);
+    return this.#selection.choose(ip, lost, localIp, door.localPort);
   }
 }
 
@@ -262,7 +262,7 @@ function finish(
   domains: Domains,
   words: Vocabulary,
   options: PolicyOptions,
-  clientAt: (ip: Ip) => Client,
+  clientAt: ClientReader,
 ): Connector {
   const { document, path, rules, limits, mode } = draft;
   const replies = { ...defaultReplies };
@@ -352,12 +352,12 @@ function profileOf(
   };
 }
 
-/** Reads an address as a client: is it one at which clients seem to be whose own address is lost? */
-function clientReader(options: PolicyOptions): (ip: Ip) => Client {
+/** The address that a client has connected to is ours too, whatever the interfaces were when the policy was read. */
+function clientReader(options: PolicyOptions): ClientReader {
   const lostAddresses = new Set<Ip>();
   for (const text of [...options.ownAddresses, ...options.gateways]) {
     const ip = parseIp(text);
     if (ip !== null) lostAddresses.add(ip);
   }
-  return (ip) => ({ ip, lost: isLoopback(ip) || lostAddresses.has(ip) });
+  return (ip, localIp) => ({ ip, lost: ip === localIp || isLoopback(ip) || lostAddresses.has(ip) });
 }

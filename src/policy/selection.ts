@@ -6,17 +6,7 @@
 
 import { formatIp, type Ip, isIpv4 } from './ip.ts';
 import type { Endpoint, Notes, SourceEntry } from './lists.ts';
-import {
-  compare,
-  type Entry,
-  hullOf,
-  isInside,
-  isMasked,
-  isSingle,
-  overlaps,
-  RangeTable,
-  type Span,
-} from './ranges.ts';
+import { compare, type Entry, hullOf, isInside, isMasked, isSingle, overlaps, RangeTable } from './ranges.ts';
 
 /** One connector as the selection sees it. */
 export interface Candidate<C> {
@@ -158,36 +148,25 @@ function compareMasked<C>(one: Claim<C>, other: Claim<C>, report: Report<C>): vo
   else if (!inside && !isInside(b, a)) report(one, other, 'crossing');
 }
 
-interface Open<C> extends Span {
-  lo: Ip;
-  readonly claim: Claim<C>;
-}
-
-/** One pass over spans sorted by start, wider first, with those still open on a stack. Crossing spans of one connector
- * count as their union from then on. */
+/** One pass over spans sorted by start, wider first; each is compared with those of other connectors that are still open
+ * there. Where nothing conflicts few are open at once, since they lie inside each other. */
 function conflictingSpans<C>(claims: Claim<C>[], report: Report<C>): void {
-  const spans = claims.map((claim): Open<C> => ({ ...hullOf(claim.entry.range), claim }));
+  const spans = claims.map((claim) => ({ ...hullOf(claim.entry.range), claim }));
   spans.sort((a, b) => compare(a.lo, b.lo) || compare(b.hi, a.hi));
-  const open: Open<C>[] = [];
+  const openOf = new Map<Candidate<C>, typeof spans>();
   for (const span of spans) {
-    let kept = true;
-    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      if (top.hi < span.lo) {
-        open.pop();
-        continue;
+    const owner = span.claim.candidate;
+    for (const [other, open] of openOf) {
+      if (other === owner) continue;
+      const still = open.filter(({ hi }) => hi >= span.lo);
+      openOf.set(other, still);
+      for (const { lo, hi, claim } of still) {
+        if (lo === span.lo && hi === span.hi) report(claim, span.claim, 'equal');
+        else if (hi < span.hi) report(claim, span.claim, 'crossing');
       }
-      const same = top.claim.candidate === span.claim.candidate;
-      const equal = top.lo === span.lo && top.hi === span.hi;
-      if (!same && equal) report(top.claim, span.claim, 'equal');
-      if (!same && span.hi > top.hi) report(top.claim, span.claim, 'crossing');
-      if (span.hi <= top.hi) {
-        kept = !equal;
-        break;
-      }
-      // It reaches beyond: what is below on the stack must take the union in turn.
-      open.pop();
-      span.lo = top.lo;
     }
-    if (kept) open.push(span);
+    const own = openOf.get(owner);
+    if (own === undefined) openOf.set(owner, [span]);
+    else own.push(span);
   }
 }
