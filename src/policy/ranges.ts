@@ -10,6 +10,8 @@ import { after, before, formatIp, type Ip, isIpv4, lastIpv4, lastIpv6, parseIp, 
 export interface Span {
   readonly lo: Ip;
   readonly hi: Ip;
+  /** One half of `any`, which is wider than 0.0.0.0/0 or ::/0 alone. */
+  readonly ofAny?: true;
 }
 
 /** IPv4 addresses whose bits under `mask` are those of `net`; `mask` has holes. */
@@ -21,8 +23,8 @@ export interface Masked {
 export type Range = Span | Masked;
 
 export const everything: readonly Span[] = [
-  { lo: 0, hi: lastIpv4 },
-  { lo: 0n, hi: lastIpv6 },
+  { lo: 0, hi: lastIpv4, ofAny: true },
+  { lo: 0n, hi: lastIpv6, ofAny: true },
 ];
 
 export function isMasked(range: Range): range is Masked {
@@ -32,6 +34,7 @@ export function isMasked(range: Range): range is Masked {
 /** How many addresses, less one. */
 export function extent(range: Range): number | bigint {
   if (isMasked(range)) return 2 ** holes(range.mask) - 1;
+  if (range.ofAny) return Number.POSITIVE_INFINITY;
   return isIpv4(range.lo) ? (range.hi as number) - range.lo : (range.hi as bigint) - range.lo;
 }
 

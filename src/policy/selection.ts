@@ -160,8 +160,8 @@ function conflictingSpans<C>(claims: Claim<C>[], report: Report<C>): void {
       if (other === owner) continue;
       const still = open.filter(({ hi }) => hi >= span.lo);
       openOf.set(other, still);
-      for (const { lo, hi, claim } of still) {
-        if (lo === span.lo && hi === span.hi) report(claim, span.claim, 'equal');
+      for (const { lo, hi, ofAny, claim } of still) {
+        if (lo === span.lo && hi === span.hi && ofAny === span.ofAny) report(claim, span.claim, 'equal');
         else if (hi < span.hi) report(claim, span.claim, 'crossing');
       }
     }

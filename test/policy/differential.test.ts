@@ -125,7 +125,7 @@ const rule: fc.Arbitrary<RuleDocument> = fc
   }));
 
 const receiveConnector: fc.Arbitrary<Partial<ConnectorDocument>> = fc.record({
-  remote_ip_ranges: some(ranges, 2),
+  remote_ip_ranges: fc.oneof({ weight: 2, arbitrary: fc.constant(['any']) }, { weight: 3, arbitrary: some(ranges, 2) }),
   bindings: fc.oneof(
     { weight: 3, arbitrary: fc.constant([]) },
     { weight: 1, arbitrary: some(['192.0.2.25:25', '192.0.2.26', '*:587'], 2) },
@@ -138,7 +138,7 @@ const policy: fc.Arbitrary<PolicyDocument> = fc
     accepted_domains: some(patterns, 3),
     relay_domains: fc.array(fc.constantFrom(...patterns), { maxLength: 2 }),
     blocked_domains: fc.array(fc.constantFrom(...patterns), { maxLength: 1 }),
-    connectors: fc.array(receiveConnector, { minLength: 1, maxLength: 3 }),
+    connectors: fc.array(receiveConnector, { minLength: 1, maxLength: 3, size: 'small' }),
   })
   .map(({ connectors, ...domainLists }) =>
     document({

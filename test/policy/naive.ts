@@ -38,7 +38,7 @@ function ipOf(text: string): Ip {
 type Holds = (ip: Ip) => boolean;
 
 export function rangeOf(text: string): { holds: Holds; size: bigint; lo: bigint; hi: bigint; family: 4 | 6 | null } {
-  if (text === 'any') return { holds: () => true, size: 1n << 128n, lo: 0n, hi: (1n << 128n) - 1n, family: null };
+  if (text === 'any') return { holds: () => true, size: 1n << 129n, lo: 0n, hi: (1n << 128n) - 1n, family: null };
   const of = (family: 4 | 6, lo: bigint, hi: bigint) => ({
     holds: (ip: Ip) => ip.family === family && ip.value >= lo && ip.value <= hi,
     size: hi - lo + 1n,
