@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { demo } from '../../src/commands/demo.ts';
 
@@ -80,8 +80,10 @@ test('--once shows the old server open and Postern closed, form by form, and exi
   assert.match(printed.stdout, /^Postern answers: {2}554 5\.7\.1 <relay-test@example\.net>: .*Relay access denied$/m);
 });
 
-describe('while it stays up', () => {
+// What is awaited here may never come when the demo is broken: then the test is to fail, not to hang.
+describe('while it stays up', { timeout: 30_000 }, () => {
   const live = startLive();
+  after(async () => (await live).end());
 
   test('names ports where a message for the accepted domain arrives, and shows it', async () => {
     const { printed, postern } = await live;
