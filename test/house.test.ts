@@ -1,0 +1,84 @@
+// The plan of the house, kept true: who may import whom, and what the pure rooms may not touch (ARCHITECTURE.md).
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Room → rooms and packages it may import, beside itself and node's own modules. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  smtp: [],
+  policy: ['smtp', 'ipaddr.js'],
+  limits: ['lru-cache'],
+  proxy: ['smtp'],
+  observe: ['smtp', 'pino', 'prom-client'],
+  demo: [],
+  config: ['policy', 'yaml', 'zod'],
+  commands: ['config', 'demo', 'limits', 'observe', 'policy', 'proxy', 'smtp'],
+};
+
+interface Import {
+  readonly file: string;
+  readonly from: string;
+  /** The room of a file of ours, or the name of a package; null for node's own. */
+  readonly what: string | null;
+}
+
+function importsOf(file: string): Import[] {
+  const source = readFileSync(join(ROOT, file), 'utf8');
+  return [...source.matchAll(/^(?:import|export)\s[^;]*?from\s+'([^']+)'/gm)].map(([, from]) => {
+    const target = from as string;
+    if (target.startsWith('node:')) return { file, from: target, what: null };
+    if (!target.startsWith('.')) return { file, from: target, what: target };
+    return { file, from: target, what: normalize(join(dirname(file), target)).split('/')[1] as string };
+  });
+}
+
+function filesOf(room: string): string[] {
+  return globSync(`src/${room}/**/*.ts`, { cwd: ROOT });
+}
+
+for (const [room, allowed] of Object.entries(MAY_IMPORT)) {
+  test(`${room}/ imports only ${['itself', ...allowed].join(', ')}`, () => {
+    const files = filesOf(room);
+    assert.notEqual(files.length, 0);
+    for (const { file, from, what } of files.flatMap(importsOf)) {
+      assert.ok(what === null || what === room || allowed.includes(what), `${file} imports ${from}`);
+    }
+  });
+}
+
+// UTF-8 and A-labels: functions of their arguments.
+const PURE_MODULES = new Set(['node:buffer', 'node:url']);
+
+for (const room of ['smtp', 'policy']) {
+  test(`${room}/ has no clock, no randomness, no sockets and no files`, () => {
+    for (const file of filesOf(room)) {
+      const source = readFileSync(join(ROOT, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '');
+      const impure = /Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout|setInterval|process\./.exec(source);
+      assert.equal(impure, null, `${file}: ${impure?.[0]}`);
+      for (const { from, what } of importsOf(file)) {
+        assert.ok(what !== null || PURE_MODULES.has(from), `${file} imports ${from}`);
+      }
+    }
+  });
+}
+
+test('only main.ts ends the process', () => {
+  for (const file of globSync('src/**/*.ts', { cwd: ROOT })) {
+    const ends = readFileSync(join(ROOT, file), 'utf8').includes('process.exit(');
+    assert.equal(ends, file === 'src/main.ts', file);
+  }
+});
+
+test('a command does not import another', () => {
+  const commands = ['run', 'check', 'explain', 'test', 'probe', 'demo'];
+  for (const command of commands) {
+    const file = `src/commands/${command}.ts`;
+    if (globSync(file, { cwd: ROOT }).length === 0) continue;
+    for (const { from } of importsOf(file)) {
+      assert.ok(!commands.some((other) => other !== command && from === `./${other}.ts`), `${file} imports ${from}`);
+    }
+  }
+});
