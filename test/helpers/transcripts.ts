@@ -91,7 +91,7 @@ function linesOf(folder: URL, file: string): Line[] {
 
 const HEADER_KEYS = new Set(
   [
-    'opening accepted blocked literals relay refused-senders mode relay-reply judge',
+    'opening accepted blocked literals relay refused-senders mode relay-reply judge sockets',
     'relays-anywhere auth exchange-verbs chunking hide vrfy bare-lf dot-lines early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );
