@@ -83,6 +83,7 @@ class Talk {
   readonly #mode: Mode;
   #lastActivity = performance.now();
   #repliesShown = 0;
+  #deaf = false;
 
   constructor(place: Place, mode: Mode) {
     this.#standIn = place.standIn;
@@ -102,7 +103,10 @@ class Talk {
   }
 
   async say(step: Step): Promise<void> {
-    if (step.no_read) this.client.stopReading();
+    if (step.no_read) {
+      this.#deaf = true;
+      this.client.stopReading();
+    }
     for (const octets of octetsOf(step)) {
       if (this.client.ended && octets.length > 0) break;
       if (octets.length > 0) this.transcript.push(`C: ${shorten(octets.toString('latin1'))}`);
@@ -136,6 +140,8 @@ class Talk {
 
   /** Ends the client's side and sees both connections out. Whether the gate had closed before. */
   async end(mustClose: boolean): Promise<boolean> {
+    if (this.#deaf) await this.awaitSilence(LAST_SILENCE_MS);
+    this.client.readOn();
     if (mustClose) await this.#ended(CLOSE_WITHIN_MS);
     else await this.awaitSilence(LAST_SILENCE_MS);
     const closedByGate = this.client.ended;

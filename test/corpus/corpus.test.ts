@@ -18,7 +18,8 @@ import { configOf } from './row-config.ts';
 import { dialectsOf, loadRows, octetsOf, type Row } from './rows.ts';
 import { faultsOf } from './verdict.ts';
 
-/** Where a row asks for something else than protocol.md, protocol.md is right: the row as it is meant here. */
+/** Where a row asks for something else than protocol.md, protocol.md is right: the row as it is meant here. RX-08 is not
+ * among them: refused recipients are no errors (design.md 6), but far above the limit of recipients they are. */
 const DISAGREEMENTS: Readonly<Record<string, (row: Row) => Row>> = {
   // protocol.md 4 lets GSSAPI pass (authenticated, name unknown, no security layer); the row wants it hidden.
   'UP-23': (row) => ({ ...row, expect_not_in_replies: ['starttls', 'x-exps'] }),
@@ -40,28 +41,30 @@ describe('the stand-in, with no firewall before it', () => {
   }
 });
 
-describe('through the firewall', { concurrency: rows.length }, () => {
-  const places = new Places((row, upstreamPort) => openFirewall(configOf(row, upstreamPort)), 48);
-  after(() => places.close());
-  for (const row of rows) {
-    test(`${row.id} must ${row.must}: ${row.name}`, async () => {
-      const runs = dialectsOf(row).flatMap((dialect) => [
-        run(places, row, dialect, 'whole'),
-        run(places, row, dialect, 'octets'),
-      ]);
-      report(await Promise.all(runs));
-    });
-  }
-});
+describe('the corpus', { concurrency: 2 }, () => {
+  describe('through the firewall', { concurrency: rows.length }, () => {
+    const places = new Places((row, upstreamPort) => openFirewall(configOf(row, upstreamPort)), 48);
+    after(() => places.close());
+    for (const row of rows) {
+      test(`${row.id} must ${row.must}: ${row.name}`, async () => {
+        const runs = dialectsOf(row).flatMap((dialect) => [
+          run(places, row, dialect, 'whole'),
+          run(places, row, dialect, 'octets'),
+        ]);
+        report(await Promise.all(runs));
+      });
+    }
+  });
 
-describe('through a running postern', { concurrency: rows.length }, () => {
-  const places = new Places((row, upstreamPort) => startPostern(configOf(row, upstreamPort)), 2);
-  after(() => places.close());
-  for (const row of rows.filter((row) => row.legit && Object.keys(row.config).length === 1)) {
-    test(`${row.id} must ${row.must}: ${row.name}`, async () => {
-      report([await run(places, row, 'lf', 'whole')]);
-    });
-  }
+  describe('through a running postern', { concurrency: rows.length }, () => {
+    const places = new Places((row, upstreamPort) => startPostern(configOf(row, upstreamPort)), 2);
+    after(() => places.close());
+    for (const row of rows.filter((row) => row.legit && Object.keys(row.config).length === 1)) {
+      test(`${row.id} must ${row.must}: ${row.name}`, async () => {
+        report([await run(places, row, 'lf', 'whole')]);
+      });
+    }
+  });
 });
 
 /** Whether some command that must not reach the upstream is read there when the row's octets come as they are. */

@@ -1,4 +1,4 @@
-// The rows of vectors.jsonl, as README.md describes them.
+// The rows of vectors.jsonl, which we were given, and of own.jsonl, as README.md describes them.
 //
 // Strings are latin-1: a code point is an octet. Nothing is judged here.
 
@@ -67,11 +67,10 @@ export interface Row {
 }
 
 export function loadRows(): Row[] {
-  const text = readFileSync(new URL('vectors.jsonl', import.meta.url), 'utf8');
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+  return ['vectors.jsonl', 'own.jsonl'].flatMap((file) => {
+    const lines = readFileSync(new URL(file, import.meta.url), 'utf8').split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line));
+  });
 }
 
 export function dialectsOf(row: Row): readonly Dialect[] {

@@ -46,8 +46,9 @@ export class LineReader {
     this.#cut = CUTS[dialect] ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Octets read but not yet handed out. */
+  /** Octets that came in and are not handed out yet. */
   get length(): number {
+    this.#skipLf();
     return this.#end - this.#start;
   }
 
@@ -145,7 +146,7 @@ export class LineReader {
   }
 
   #skipLf(): void {
-    if (!this.#swallowLf || this.length === 0) return;
+    if (!this.#swallowLf || this.#end === this.#start) return;
     this.#swallowLf = false;
     if (this.#store[this.#start] !== LF) return;
     this.#start++;

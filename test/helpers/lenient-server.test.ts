@@ -124,7 +124,15 @@ describe('a lenient server', () => {
     assert.equal(said('RCPT TO:<a>\r\n', { reply: { RCPT0: '250 ok' } }), '250 ok\r\n');
     assert.equal(said('XFOO\r\nNOOP\r\n.\r\n', { reply: { XFOO: '354 ok', EOD: '554 no' } }), '354 ok\r\n554 no\r\n');
     assert.equal(said('RSET\r\nNOOP\r\n', { rst_after: 'RSET' }), '[close]');
-    assert.match(said('RSET\r\nNOOP\r\n', { strict_no_pipelining: true }), /^250 .*\r\n503 .*\r\n\[close\]$/);
+  });
+
+  test('takes what comes behind a command for pipelining, but not the rest of its line end', () => {
+    const backend = { strict_no_pipelining: true };
+    assert.match(said('RSET\r\nNOOP\r\n', backend), /^250 .*\r\n503 .*\r\n\[close\]$/);
+    for (const dialect of DIALECTS) {
+      const server = hear('RSET\r\n', dialect, backend);
+      assert.equal(server.receive(Buffer.from('NOOP\r\n')).length, 1, dialect);
+    }
   });
 
   test('offers what it was told to', () => {

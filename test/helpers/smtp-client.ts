@@ -4,7 +4,6 @@
 // who uses it gives up by destroying it, and every promise then answers that the connection is over.
 
 import { connect, type Socket } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
 
 /** `octets`: one octet per write, with a turn of the event loop between, so that each may be read alone. */
 export type Mode = 'whole' | 'octets';
@@ -17,7 +16,7 @@ export interface Reply {
 }
 
 /** Of a longer write only the two ends go out one octet at a time, what lies between them in odd pieces. */
-const SINGLY = 2048;
+const SINGLY = 1024;
 const ODD_PIECE = 1021;
 
 const LF = 0x0a;
@@ -71,18 +70,27 @@ export class SmtpClient {
     return Buffer.concat(this.#received).toString('latin1');
   }
 
-  async write(octets: Buffer, mode: Mode = 'whole'): Promise<void> {
-    if (mode === 'whole') {
-      await this.#put(octets);
-      return;
-    }
-    const tail = Math.max(SINGLY, octets.length - SINGLY);
-    for (let at = 0; at < octets.length && !this.ended; ) {
-      const size = at < SINGLY || at >= tail ? 1 : Math.min(ODD_PIECE, tail - at);
-      await this.#put(octets.subarray(at, at + size));
-      at += size;
-      await turn();
-    }
+  /** Resolves when all of it has gone out, or nothing more can. */
+  write(octets: Buffer, mode: Mode = 'whole'): Promise<void> {
+    const tail = mode === 'octets' ? Math.max(SINGLY, octets.length - SINGLY) : 0;
+    return new Promise((resolve) => {
+      this.#socket.once('close', resolve);
+      let at = 0;
+      const next = (): void => {
+        if (at >= octets.length || !this.#socket.writable) {
+          this.#socket.off('close', resolve);
+          resolve();
+          return;
+        }
+        const alone = at < SINGLY || at >= tail;
+        const size = mode === 'whole' ? octets.length : alone ? 1 : Math.min(ODD_PIECE, tail - at);
+        const room = this.#socket.write(octets.subarray(at, at + size));
+        at += size;
+        if (room) setImmediate(next);
+        else this.#socket.once('drain', next);
+      };
+      next();
+    });
   }
 
   /** The next whole reply; null when the connection is over. */
@@ -109,18 +117,13 @@ export class SmtpClient {
     this.#socket.pause();
   }
 
+  readOn(): void {
+    this.#socket.resume();
+  }
+
   destroy(): void {
     this.#socket.destroy();
     this.#over();
-  }
-
-  async #put(octets: Buffer): Promise<void> {
-    if (!this.#socket.writable || this.#socket.write(octets)) return;
-    await new Promise<void>((resolve) => {
-      this.#socket.once('drain', resolve);
-      this.#socket.once('close', () => resolve());
-      if (this.#socket.destroyed) resolve();
-    });
   }
 
   #read(chunk: Buffer): void {
