@@ -1,0 +1,126 @@
+// The end of mail data, exhaustively: every text of up to six octets that matter, as twelve kinds of server read it.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ENDED, MailData, type MailDataOptions, MORE, REFUSED } from '../../src/smtp/mail-data.ts';
+import { DIALECTS, type Dialect, LineReader } from '../helpers/dialects.ts';
+import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/transcripts.ts';
+
+const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+const REJECT: MailDataOptions = { bareLf: 'reject', dotLines: 'pass' };
+const OCTETS = ['.', '\r', '\n', '\0', ' ', 'x'];
+
+interface Outcome {
+  readonly found: number;
+  readonly emitted: string;
+  /** Octets of the text that are not mail data any more; -1 when it did not end. */
+  readonly behind: number;
+}
+
+function scan(text: string, options: MailDataOptions, cut: Cut = whole): Outcome {
+  const emitted: Buffer[] = [];
+  const mailData = new MailData(options, (bytes) => emitted.push(Buffer.from(bytes)));
+  const heard = (): string => Buffer.concat(emitted).toString('latin1');
+  let offset = 0;
+  for (const chunk of cut(Buffer.from(text, 'latin1'), 0)) {
+    const found = mailData.scan(chunk, 0);
+    if (found === ENDED) return { found, emitted: heard(), behind: text.length - offset - mailData.end };
+    if (found === REFUSED) return { found, emitted: heard(), behind: -1 };
+    offset += chunk.length;
+  }
+  return { found: MORE, emitted: heard(), behind: -1 };
+}
+
+function* textsOf(octets: readonly string[], most: number): Generator<string> {
+  let texts = [''];
+  for (let length = 1; length <= most; length++) {
+    texts = texts.flatMap((text) => octets.map((octet) => text + octet));
+    yield* texts;
+  }
+}
+
+/** Octets behind what this server takes for the end of mail data; -1 when it sees none. */
+function behindEnd(dialect: Dialect, octets: string): number {
+  const reader = new LineReader(dialect);
+  reader.append(Buffer.from(octets, 'latin1'));
+  for (let line = reader.data(); line !== null; line = reader.data()) {
+    if (reader.endsData(line)) return reader.take(octets.length).length;
+  }
+  return -1;
+}
+
+for (const options of [
+  REJECT,
+  { bareLf: 'normalize', dotLines: 'pass' },
+  { bareLf: 'reject', dotLines: 'strict' },
+] as const) {
+  const dialects = DIALECTS.filter((dialect) => dialect !== 'dotany' || options.dotLines === 'strict');
+  test(`with ${options.bareLf} and dot lines ${options.dotLines} every server sees the same end of mail data, or none`, () => {
+    for (const text of textsOf(OCTETS, 6)) {
+      const { found, emitted } = scan(text, options);
+      for (const dialect of dialects) {
+        const behind = behindEnd(dialect, emitted);
+        const agrees = found === ENDED ? behind === 0 : behind === -1;
+        assert.ok(agrees, `${JSON.stringify(text)} went on as ${JSON.stringify(emitted)}; ${dialect} ended on it`);
+      }
+    }
+  });
+}
+
+test('mail data ends at the first CRLF . CRLF, or at a first line of a dot, and what is behind it is not touched', () => {
+  assert.deepEqual(scan('.\r\nNOOP', REJECT), { found: ENDED, emitted: '.\r\n', behind: 4 });
+  assert.deepEqual(scan('x\r\n.\r\n.\r\n', REJECT), { found: ENDED, emitted: 'x\r\n.\r\n', behind: 3 });
+  assert.deepEqual(scan('x.\r\n..\r\n', REJECT), { found: MORE, emitted: 'x.\r\n..\r\n', behind: -1 });
+});
+
+test('text without a dot passes untouched, whatever stands in it', () => {
+  for (const text of textsOf(OCTETS.slice(1), 6)) {
+    assert.deepEqual(scan(text, REJECT), { found: MORE, emitted: text, behind: -1 });
+  }
+});
+
+test('a line that begins with a dot and goes on with text passes untouched', () => {
+  for (const end of ['\r\n', '\n', '\r']) {
+    for (const start of ['.x', '..', '. x', '.\tx', '..\r\n.x']) {
+      const text = `a${end}${start}${end}b`;
+      assert.deepEqual(scan(text, REJECT), { found: MORE, emitted: text, behind: -1 });
+    }
+  }
+});
+
+test('64 octets are held and let go, the 65th refuses the message', () => {
+  for (const [text, found] of [
+    [`.${' '.repeat(63)}x`, MORE],
+    [`.${' '.repeat(64)}x`, REFUSED],
+  ] as const) {
+    assert.equal(scan(text, REJECT).found, found);
+    assert.equal(scan(text, REJECT, everyOctet).found, found);
+  }
+  assert.equal(scan(`.${' '.repeat(63)}`, REJECT).emitted, '');
+});
+
+test('normalize stuffs the lone dot and changes nothing else', () => {
+  const options: MailDataOptions = { bareLf: 'normalize', dotLines: 'pass' };
+  assert.equal(scan('a\n.\nb', options).emitted, 'a\n..\nb');
+  assert.equal(scan('a\n.\r\nb', options).emitted, 'a\n..\r\nb');
+  assert.equal(scan('a\r\n.\r\r\nb', options).emitted, 'a\r\n..\r\r\nb');
+  assert.equal(scan('a\r\n. \r\n.\r\n', options).emitted, 'a\r\n.. \r\n.\r\n');
+});
+
+test('however mail data is cut, the outcome is the same', () => {
+  const text = fc.array(fc.constantFrom(...OCTETS, '\t', '\r\n', '\r\n.', 'text', ' '.repeat(30)), { maxLength: 14 });
+  const options = fc.record({
+    bareLf: fc.constantFrom('reject', 'normalize', 'pass'),
+    dotLines: fc.constantFrom('pass', 'strict'),
+  });
+  fc.assert(
+    fc.property(text, options, fc.nat(), (octets, given, seed) => {
+      const joined = octets.join('');
+      const plain = scan(joined, given);
+      assert.deepEqual(scan(joined, given, everyOctet), plain);
+      assert.deepEqual(scan(joined, given, cutAtRandom(seed, 5)), plain);
+    }),
+    { numRuns: RUNS },
+  );
+});
