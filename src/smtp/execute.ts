@@ -204,7 +204,13 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, 'limit', null, path.written);
     return;
   }
-  const question = dialogue.question('RCPT', transaction.sender, transaction.senderAddress, path.written, path.addresses);
+  const question = dialogue.question(
+    'RCPT',
+    transaction.sender,
+    transaction.senderAddress,
+    path.written,
+    path.addresses,
+  );
   dialogue.ask(question, (decision) => {
     if (decision.action === 'proceed') {
       const { observed, reason, rule } = decision;

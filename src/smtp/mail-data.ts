@@ -3,7 +3,8 @@
 // Servers disagree about what ends mail data: beside CRLF.CRLF some end on LF.LF, LF.CRLF, CRLF.LF, runs of CR, dot-NUL
 // or dot-blank. A dot that begins a line is therefore held back until what follows it shows that it is text (let go), the
 // one true end (let go, end), or something that two servers read in two ways (never let go). At most 64 octets are held.
-// A bare LF or CR away from a dot is nobody's terminator and passes untouched.
+// A bare LF or CR away from a dot is nobody's terminator and passes untouched. A NUL behind the dot is ambiguous whatever
+// comes next: OpenSMTPD cuts the line there. (protocol.md's table lets text follow it; that would be a way through.)
 //
 // Inside text the next octet that matters is found by indexOf; the table is only for the octets behind a CR or LF.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
@@ -18,7 +19,7 @@ const N = 4; //   NULs at a line start
 const D0 = 5; //  a dot at a clean line start           from here on octets are held
 const D0C = 6; // dot CR
 const DB = 7; //  a dot behind a bare LF, a bare CR or NUL
-const DW = 8; //  a dot, then NULs or blanks
+const DW = 8; //  a dot, then blanks
 const END = 9; // dot CR LF: the end of mail data
 const AMBIGUOUS = 10;
 
@@ -39,10 +40,10 @@ const TABLE = Uint8Array.of(
   DB,          C,         L0,        N,         T,         T, //  C
   DB,          C,         LB,        N,         T,         T, //  LB
   DB,          C,         LB,        N,         T,         T, //  N
-  T,           D0C,       AMBIGUOUS, DW,        DW,        T, //  D0
+  T,           D0C,       AMBIGUOUS, AMBIGUOUS, DW,        T, //  D0
   AMBIGUOUS,   AMBIGUOUS, END,       AMBIGUOUS, AMBIGUOUS, AMBIGUOUS, // D0C
-  T,           AMBIGUOUS, AMBIGUOUS, DW,        DW,        T, //  DB
-  T,           AMBIGUOUS, AMBIGUOUS, DW,        DW,        T, //  DW
+  T,           AMBIGUOUS, AMBIGUOUS, AMBIGUOUS, DW,        T, //  DB
+  T,           AMBIGUOUS, AMBIGUOUS, AMBIGUOUS, DW,        T, //  DW
 );
 const CLASSES = 6;
 const HELD_LIMIT = 64;
@@ -93,7 +94,7 @@ export class MailData {
       const before = state;
       state = TABLE[state * CLASSES + (CLASS_OF[chunk[at] as number] as number)] as number;
       if (state >= D0 && before < D0) dot = at;
-      else if (strict && before >= D0 && state === T && chunk[at] !== DOT) state = AMBIGUOUS;
+      else if (strict && before >= D0 && state === T && (before === DW || chunk[at] !== DOT)) state = AMBIGUOUS;
       else if (state === DW && held.length + at - dot >= HELD_LIMIT) state = AMBIGUOUS;
       at++;
       if (state < D0) {
