@@ -45,7 +45,7 @@ const CLASSES = new Uint8Array(128).map((_, octet) => {
 const LITERAL = /^[0-9A-Za-z.:-]+$/;
 const DOMAIN_LIMIT = 255; // RFC 5321 §4.5.3.1.2
 const IMCEA_ROUNDS = 4;
-const HIDDEN_LIMIT = 16; // readings of one local part; an honest one needs one or two
+const HIDDEN_LIMIT = 64; // readings of one local part; an honest one needs a few
 
 /** Reads a forward-path at `at`. `utf8`: this MAIL gave SMTPUTF8, so octets above 127 may stand in it (RFC 6531). */
 export function parseForwardPath(text: string, at: number, utf8: boolean): ForwardPath | BadPath {
