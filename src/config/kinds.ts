@@ -62,20 +62,14 @@ export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay,
   text === 'unlimited' ? Number.POSITIVE_INFINITY : measure(text),
 );
 
+const countSay = {
+  error: ({ input }: { readonly input?: unknown }) =>
+    `${show(input)} is not a count: a whole number or unlimited is wanted`,
+};
+
 /** A whole number, or `unlimited`. */
 export const count = z
-  .union(
-    [
-      z
-        .int()
-        .min(0)
-        .max(2 ** 31),
-      z.literal('unlimited'),
-    ],
-    {
-      error: ({ input }) => `${show(input)} is not a count: a whole number or unlimited is wanted`,
-    },
-  )
+  .union([wholeNumber(0, 2 ** 31), z.literal('unlimited')], countSay)
   .transform((value) => (value === 'unlimited' ? Number.POSITIVE_INFINITY : value));
 
 export function wholeNumber(from: number, to: number) {
@@ -121,7 +115,9 @@ export const flag = z.boolean({
 
 export const text = z.string({
   error: ({ input }) =>
-    `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
+    input === undefined
+      ? 'missing: text is wanted'
+      : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
 });
 
 export const texts = z.array(text);
@@ -137,9 +133,8 @@ export function readEndpoint(written: string, lowestPort: 0 | 1): Endpoint | str
   const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:[\]]*)):(?<port>[0-9]+)$/.exec(written);
   const { v6, host, port = '' } = match?.groups ?? {};
   if (match === null) {
-    if (isIP(written) === 6) return `'${written}' has no port: [${written}]:25 is wanted`;
-    if (/^\[?[0-9a-f:.]*\]?:[0-9]+$/i.test(written) && written.split(':').length > 2)
-      return `'${written}': an IPv6 address stands in brackets, as [::1]:25`;
+    if (isIP(written.replace(/^\[(.*)\]$/, '$1')) === 6)
+      return `'${written}': an IPv6 address stands in brackets, its port behind them, as [2001:db8::1]:25`;
     return `'${written}' is not HOST:PORT: 192.0.2.1:25, [2001:db8::1]:25 or mail.example.com:25 is wanted`;
   }
   if (Number(port) < lowestPort || Number(port) > 65535)

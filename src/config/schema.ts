@@ -60,7 +60,8 @@ export const configSchema = z.strictObject({
   listeners: z.array(listener).min(1, { error: 'a listener is wanted' }).prefault([{}]),
   upstream,
   policy: z.union([text, policySchema], {
-    error: ({ input }) => `${show(input)}: the name of a policy file, or a policy, is wanted`,
+    error: ({ input }) =>
+      `${input === undefined ? 'missing' : show(input)}: the name of a policy file, or a policy, is wanted`,
   }),
   mode: z.enum(['enforce', 'observe']).prefault('enforce'),
   limits: limitsSchema.prefault({}).transform((limits) => replaceLimits(defaultLimits, limits)),

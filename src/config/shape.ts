@@ -38,7 +38,11 @@ export function checkShape<Schema extends z.ZodType>(
       for (const key of issue.keys) add([...path, key], unknownKey(key, known.get(key) ?? []), 'key');
     } else add(path, issue.message);
   }
-  return { value: null, findings };
+  const meant = findings.map(({ message }) => /did you mean (\w+)\?$/.exec(message)?.[1]);
+  const mistyped = (key: string): boolean => meant.includes(key.slice(key.lastIndexOf('.') + 1));
+  // A key that is missing because it is mistyped is one fault, not two.
+  const faults = findings.filter(({ key, message }) => !(message.startsWith('missing') && mistyped(key)));
+  return { value: null, findings: faults };
 }
 
 /** Of a union that nothing fits, what is wrong with the form that was meant: the one that failed deepest. */

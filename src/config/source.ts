@@ -85,10 +85,11 @@ export function parseSource(file: string, text: string): Source {
   for (const error of document.errors) {
     const trap = error.code === 'DUPLICATE_KEY' ? null : trapInLine(lineAt(error.pos[0]));
     found(error.pos[0], trap ?? explain(error, text));
+    if (trap !== null) break; // the errors that follow are its consequences
   }
   if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
   if (findings.length === 0 && (document.contents === null || !isMap(document.contents)))
-    found(0, 'the file holds no block of keys');
+    found(0, document.contents === null ? 'the file is empty' : 'the file is no block of keys, as version: 1');
   let data: unknown = null;
   if (findings.length === 0) {
     try {

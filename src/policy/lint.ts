@@ -11,7 +11,7 @@ import type { Domains } from './judge.ts';
 import type { Notes, SourceEntry } from './lists.ts';
 import type { Draft, PolicyOptions } from './policy.ts';
 import type { Path } from './problem.ts';
-import { everything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
+import { everything, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
 import { shadows } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
@@ -125,22 +125,19 @@ function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
     if (conditions.ptr !== undefined)
       notes.note(
         [...path, 'ptr'],
-        'relays by reverse DNS: whoever runs the client’s reverse zone and the name decides, and mail waits when DNS does',
+        "relays by reverse DNS: whoever runs the client's reverse zone and the name decides, and mail waits when DNS does",
       );
     if (document.submit !== 'anyone' || identifies(conditions)) continue;
     const open = publicPart(reach(draft, i));
     const wide = open.find(isWide);
-    const whole = subtract(publicPart(everything), open).length === 0;
+    const who = wide === undefined ? '' : nameOf(wide, rule.sources?.entries ?? draft.ranges);
     if (conditions.recipient_domains !== undefined) {
       if (wide !== undefined)
-        notes.note(
-          path,
-          `everyone in ${whole ? 'any' : formatSpan(wide)} may reach the domains that rule '${rule.name}' names`,
-        );
+        notes.note(path, `everyone in ${who} may reach the domains that rule '${rule.name}' names`);
       continue;
     }
     if (wide !== undefined) {
-      const what = `connector '${document.name}', rule '${rule.name}': every client in ${whole ? 'any' : formatSpan(wide)} may relay to every domain without a login`;
+      const what = `connector '${document.name}', rule '${rule.name}': everyone in ${who} may relay to every domain without a login`;
       if (document.i_know_this_is_open) notes.warn(path, `${what}: an open relay, as i_know_this_is_open says`);
       else
         notes.error(
@@ -152,6 +149,12 @@ function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
       notes.note(path, `public addresses may relay to every domain: ${shown}${open.length > 3 ? ', …' : ''}`);
     }
   }
+}
+
+/** The entry that made a span wide, as it was written, or the span itself where several did together. */
+function nameOf(wide: Span, entries: readonly SourceEntry[]): string {
+  const entry = entries.find(({ range }) => overlaps(range, wide) && isWide(hullOf(range)));
+  return entry?.text ?? formatSpan(wide);
 }
 
 function formatSpan({ lo, hi }: Span): string {
@@ -240,7 +243,8 @@ function lintDialogue(
 ): void {
   const at = (key: string): Path => [...path, key];
   const name = `connector '${document.name}'`;
-  if (ranges.length === 0) notes.warn(at('remote_ip_ranges'), `${name} holds no address and never answers`);
+  if (document.remote_ip_ranges.length === 0)
+    notes.warn(at('remote_ip_ranges'), `${name} holds no address and never answers`);
   if (!relaysAnywhere) {
     const need =
       'only a connector that may relay anywhere may have that: its first rule is an unconditional allow, and nothing is blocked';

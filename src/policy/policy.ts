@@ -35,7 +35,6 @@ import {
   UserNames,
 } from './lists.ts';
 import type { Path, Problem } from './problem.ts';
-import { notAnAddress } from './ranges.ts';
 import { defaultReplies, parseReply } from './replies.ts';
 import { compileRule, membersOf, memberTest, type Rule, type Vocabulary } from './rules.ts';
 import { type Choice, Selection } from './selection.ts';
@@ -201,7 +200,11 @@ function compileDomains(document: PolicyDocument, notes: Notes): Domains {
   for (const [i, text] of document.accepted_literals.entries()) {
     const bare = text.replace(/^\[(.*)\]$/, '$1');
     const ip = parseLiteral(bare) ?? parseIp(bare);
-    if (ip === null) notes.error(['accepted_literals', i], notAnAddress(bare));
+    if (ip === null)
+      notes.error(
+        ['accepted_literals', i],
+        `'${text}' is not an address of ours: 192.0.2.25 or 2001:db8::25 is wanted`,
+      );
     else literals.add(ip);
   }
   return {

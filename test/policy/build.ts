@@ -2,6 +2,7 @@
 
 import type { ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import { type CompiledPolicy, compilePolicy, type Policy, type PolicyOptions } from '../../src/policy/policy.ts';
+import { foldAscii } from '../../src/smtp/bytes.ts';
 import type { Address, Decision, Login, Question } from '../../src/smtp/types.ts';
 
 export const noon = Date.UTC(2026, 10, 22, 12);
@@ -70,7 +71,7 @@ export function address(text: string): Address {
   if (at === -1) return { local: text, domain: null, literal: null };
   const host = text.slice(at + 1);
   const literal = /^\[(.*)\]$/.exec(host)?.[1] ?? null;
-  return { local: text.slice(0, at), domain: literal === null ? host : null, literal };
+  return { local: text.slice(0, at), domain: literal === null ? foldAscii(host) : null, literal };
 }
 
 export function login(name: string | null): Login {

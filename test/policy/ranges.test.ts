@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { formatIp, parseIp } from '../../src/policy/ip.ts';
+import { inRanges } from '../../src/policy/lists.ts';
+import { extent, hullOf, isInside, overlaps, parseRange, type Range, RangeTable } from '../../src/policy/ranges.ts';
+import { intersect, subtract, union } from '../../src/policy/spans.ts';
+
+test('reads only the spelling of an address that everybody reads alike', () => {
+  for (const text of [
+    '010.0.0.1',
+    '10.1',
+    '3232235777',
+    '0x7f.0.0.1',
+    '1.2.3.4.5',
+    '1.2.3.',
+    '256.0.0.1',
+    '-1.0.0.0',
+    ' 1.2.3.4',
+    '1.2.3.4\n',
+    '',
+    ':',
+    ':::',
+    '1::2::3',
+    '12345::',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '::1.2.3',
+    '::1.2.3.04',
+    '1.2.3.4::',
+    'fe80::1%eth0',
+    '[::1]',
+    '::g',
+    '1:2:3:4:5:6:7:8::',
+  ])
+    assert.equal(parseIp(text), null, JSON.stringify(text));
+});
+
+test('takes IPv4-mapped IPv6 for the IPv4 address that it is', () => {
+  assert.equal(parseIp('::ffff:10.1.2.3'), parseIp('10.1.2.3'));
+  assert.equal(parseIp('::ffff:a01:203'), parseIp('10.1.2.3'));
+  assert.notEqual(parseIp('::10.1.2.3'), parseIp('10.1.2.3'));
+});
+
+test('writes an address as it was read', () => {
+  for (const text of [
+    '0.0.0.0',
+    '255.255.255.255',
+    '::',
+    '::1',
+    '2001:db8::1',
+    '1:0:0:2::',
+    '2001:db8:0:1:1:1:1:1',
+    'fe80::a:0:0:1',
+  ])
+    assert.equal(formatIp(parseIp(text) as number), text);
+});
+
+test('every IPv6 address that is written reads back as itself', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }), (ip) => {
+      const back = parseIp(formatIp(ip));
+      assert.ok(back === ip || ip >> 32n === 0xffffn);
+    }),
+  );
+});
+
+test('holds the first and the last address of a range and not their neighbours', () => {
+  const cases: [string, string[], string[]][] = [
+    ['192.168.1.100-192.168.1.101', ['192.168.1.100', '192.168.1.101'], ['192.168.1.99', '192.168.1.102']],
+    ['10.0.0.0/8', ['10.0.0.0', '10.255.255.255'], ['9.255.255.255', '11.0.0.0']],
+    ['192.168.1.1/24', ['192.168.1.0', '192.168.1.255'], ['192.168.0.255', '192.168.2.0']],
+    ['10.0.0.0;255.0.0.0', ['10.0.0.0', '10.255.255.255'], ['9.255.255.255', '11.0.0.0']],
+    ['0.0.0.0/0', ['0.0.0.0', '255.255.255.255'], ['::1']],
+    ['::/0', ['::', 'ffff::'], ['10.0.0.1', '::ffff:10.0.0.1']],
+    ['any', ['0.0.0.0', '255.255.255.255', '::', 'ffff::', '::ffff:1.2.3.4'], []],
+    ['2001:db8::/32', ['2001:db8::', '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff'], ['2001:db7:ffff::', '2001:db9::']],
+    ['2001:db8::1-2001:db8::3', ['2001:db8::1', '2001:db8::3'], ['2001:db8::', '2001:db8::4']],
+    ['::ffff:10.1.2.0/120', ['10.1.2.0', '10.1.2.255', '::ffff:10.1.2.9'], ['10.1.1.255', '10.1.3.0']],
+  ];
+  for (const [range, inside, outside] of cases) {
+    const holds = inRanges([range]);
+    for (const ip of inside) assert.ok(holds(ip), `${ip} in ${range}`);
+    for (const ip of outside) assert.ok(!holds(ip), `${ip} not in ${range}`);
+  }
+});
+
+test('a mask with holes holds what agrees with it under the mask, as Exchange 5.5 has it', () => {
+  const holds = inRanges(['10.1.0.0;255.255.0.123']); // 123 is 01111011: bits 7 and 2 of the last part are free
+  for (const ip of ['10.1.0.0', '10.1.77.0', '10.1.0.4', '10.1.0.128', '10.1.9.132']) assert.ok(holds(ip), ip);
+  for (const ip of ['10.1.0.1', '10.1.0.2', '10.1.0.8', '10.2.0.0', '10.1.0.64']) assert.ok(!holds(ip), ip);
+});
+
+test('finds the smallest of the ranges that hold an address, masks with holes included', () => {
+  const texts = ['any', '10.0.0.0/8', '10.1.0.0/16', '10.1.0.4', '10.1.0.0;255.255.0.123', '10.1.0.128-10.1.0.140'];
+  const table = new RangeTable(
+    texts.flatMap((text) => parseRange(text).ranges.map((range) => ({ range, value: text }))),
+  );
+  const found = (ip: string): string | null => table.find(parseIp(ip) as number);
+  assert.equal(found('192.0.2.1'), 'any');
+  assert.equal(found('2001:db8::1'), 'any');
+  assert.equal(found('10.200.0.1'), '10.0.0.0/8');
+  assert.equal(found('10.1.0.1'), '10.1.0.0/16');
+  assert.equal(found('10.1.7.4'), '10.1.0.0;255.255.0.123');
+  assert.equal(found('10.1.0.4'), '10.1.0.4');
+  assert.equal(found('10.1.0.128'), '10.1.0.128-10.1.0.140');
+});
+
+const small = fc.integer({ min: 0, max: 40 });
+const span = fc.tuple(small, small).map(([a, b]) => ({ lo: Math.min(a, b), hi: Math.max(a, b) }));
+
+test('the table agrees with a walk through all ranges', () => {
+  fc.assert(
+    fc.property(fc.array(span, { maxLength: 8 }), (spans) => {
+      const table = new RangeTable(spans.map((range) => ({ range, value: range })));
+      for (let ip = 0; ip <= 41; ip++) {
+        const holding = spans.filter(({ lo, hi }) => lo <= ip && ip <= hi).sort((a, b) => a.hi - a.lo - (b.hi - b.lo));
+        const found = table.find(ip);
+        assert.equal(found === null, holding.length === 0);
+        if (found !== null) assert.equal(extent(found), extent(holding[0] as Range));
+      }
+    }),
+  );
+});
+
+test('union, intersection and difference agree with what they say of each address', () => {
+  const inside = (spans: readonly { lo: unknown; hi: unknown }[], ip: number): boolean =>
+    spans.some(({ lo, hi }) => (lo as number) <= ip && ip <= (hi as number));
+  fc.assert(
+    fc.property(fc.array(span, { maxLength: 6 }), fc.array(span, { maxLength: 6 }), (first, second) => {
+      const a = union(first);
+      const b = union(second);
+      for (let ip = 0; ip <= 41; ip++) {
+        assert.equal(inside(a, ip), inside(first, ip), 'union');
+        assert.equal(inside(intersect(a, b), ip), inside(a, ip) && inside(b, ip), 'intersection');
+        assert.equal(inside(subtract(a, b), ip), inside(a, ip) && !inside(b, ip), 'difference');
+      }
+    }),
+  );
+});
+
+test('a mask overlaps and contains exactly the spans of which it holds some or all addresses', () => {
+  const masked = fc.tuple(fc.integer({ min: 0, max: 31 }), fc.integer({ min: 0, max: 31 })).map(([net, low]) => {
+    const mask = (0xffffffe0 | low) >>> 0;
+    return { net: (net & mask) >>> 0, mask };
+  });
+  const narrow = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 40 }));
+  fc.assert(
+    fc.property(masked, narrow, (range, [a, b]) => {
+      const other = { lo: Math.min(a, b), hi: Math.max(a, b) };
+      const addresses = Array.from({ length: other.hi - other.lo + 1 }, (_, i) => other.lo + i);
+      const held = addresses.filter((ip) => (ip & range.mask) >>> 0 === range.net);
+      assert.equal(overlaps(range, other), held.length > 0);
+      assert.equal(isInside(other, range), held.length === addresses.length);
+      assert.ok(isInside(range, hullOf(range)));
+    }),
+  );
+});
