@@ -1,0 +1,229 @@
+// Paths: which addresses a forward-path names, hidden ones included, and what is no path at all.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseForwardPath, parseReversePath } from '../../src/smtp/path.ts';
+
+const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+
+const octets = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+/** `local@domain` of every address that must be allowed; the reason where it is no path. */
+function judged(path: string, utf8 = false): string[] | string {
+  const found = parseForwardPath(octets(path), 0, utf8);
+  if (!('address' in found)) return found.trick ? 'trick' : 'bad';
+  return found.addresses.map(({ domain, literal }) => domain ?? (literal === null ? '(none)' : `[${literal}]`));
+}
+
+for (const [path, domains] of [
+  ['<user@local.example>', ['local.example']],
+  ['user@local.example', ['local.example']],
+  ['<user@LOCAL.Example.>', ['local.example']],
+  ['<user@[192.0.2.25]>', ['[192.0.2.25]']],
+  ['<user@localhost>', ['localhost']],
+  ['<user@163.com>', ['163.com']],
+  ['<user@host_name.example>', ['host_name.example']],
+  ['<Postmaster>', ['(none)']],
+  ['<"a b.c"@local.example>', ['local.example']],
+  ['<"a\\"b>c"@local.example>', ['local.example']],
+  ['<two..dots.@local.example>', ['local.example']],
+  ['</c=us/admd=a/o=x/s=y/@local.example>', ['local.example']],
+  ["<o'brien+tag@local.example>", ['local.example']],
+  ['<IMCEAEX-_O=ORG_OU=SITE_CN=USER@local.example>', ['local.example']],
+] as const) {
+  test(`${path} names ${domains.join()} and nothing else`, () => assert.deepEqual(judged(path), domains));
+}
+
+for (const [path, ...hidden] of [
+  ['<a%b.example@local.example>', 'b.example'],
+  ['<"a@b.example"@local.example>', 'b.example'],
+  ['<"a\\@b.example"@local.example>', 'b.example'],
+  ['<b.example!a@local.example>', 'b.example'],
+  ['<c.example!b.example!a@local.example>', 'c.example', 'b.example'],
+  ['<a%b.example%c.example@local.example>', 'b.example', 'c.example'],
+  ['<c.example!a%b.example@local.example>', 'b.example', 'c.example'],
+  ['<IMCEASMTP-a+40b.example@local.example>', 'b.example'],
+  ['<"IMCEASMTP-a+40b+2Eexample"@local.example>', 'b.example'],
+  ['<imcearfc822-a+40b.example@local.example>', 'b.example'],
+  ['<"IMCEA a@b.example"@local.example>', 'b.example'],
+  ['<IMCEAEX-a%b.example@local.example>', 'b.example'],
+] as const) {
+  test(`${path} hides ${hidden.join(' and ')}`, () => {
+    const found = judged(path);
+    assert.ok(Array.isArray(found), String(found));
+    assert.equal(found[0], 'local.example');
+    for (const domain of hidden) assert.ok(found.includes(domain), `${domain} is not among ${found.join()}`);
+  });
+}
+
+for (const path of [
+  ...['<@b.example:a@local.example>', '<@b.example,@c.example:a@local.example>', '<@b.example>', '<@>', '<a@b@c>'],
+  ...[
+    '<a@local.example,b@b.example>',
+    '<IMCEASMTP-nobody@local.example>',
+    '<a%@local.example>',
+    '<"a@"@local.example>',
+  ],
+]) {
+  test(`${path} is a way to relay`, () => assert.equal(judged(path), 'trick'));
+}
+
+for (const path of [
+  ...['', '<', '<>', '<a@>', '<a@.local.example>', '<a@local..example>', '<a@local.example..>', '<a@local.example:25>'],
+  ...['<a@3405803783>', '<a@0x7f000001>', '<a@1.2.3.4>', '<a@[>', '<a@[192.0.2.25>', '<a@[x y]>', '<a @local.example>'],
+  ...[
+    '<a@local.example >',
+    '< a@local.example>',
+    '<<a@local.example>>',
+    '<a@local.example',
+    'a@local.example>',
+    '<(x)a@local.example>',
+  ],
+  ...[
+    '<"a@local.example>',
+    '<""@local.example>',
+    '<a"b"@local.example>',
+    '<a\\b@local.example>',
+    '<a@local.example>x',
+    '<a@local.example>,<b@b.example>',
+  ],
+  ...[
+    '<a@loc%al.example>',
+    '<a@local/example>',
+    '<"a\nb"@local.example>',
+    '<"a\0b"@local.example>',
+    '<é@local.example>',
+    '<a@é.example>',
+  ],
+]) {
+  test(`${JSON.stringify(path)} is no forward-path`, () => assert.equal(judged(path), 'bad'));
+}
+
+test('an address that is packed again and again is refused or named', () => {
+  for (let times = 0; times < 10; times++) {
+    for (const path of [
+      `IMCEASMTP-a+${'2B'.repeat(times)}40b.example`,
+      `${'IMCEASMTP-'.repeat(times + 1)}a+40b.example`,
+    ]) {
+      const found = judged(`<${path}@local.example>`);
+      assert.ok(found === 'trick' || found.includes('b.example'), path);
+    }
+  }
+});
+
+test('a domain is compared octet by octet: what only looks like ours is another one', () => {
+  for (const domain of ['local。example', 'lоcal.example', 'loc\u00adal.example', 'ｌocal.example', 'ſocal.example']) {
+    const found = judged(`<user@${domain}>`, true);
+    assert.ok(found === 'bad' || (Array.isArray(found) && !found.includes('local.example')), String(found));
+  }
+});
+
+test('octets that are not UTF-8 are in no address, SMTPUTF8 or not', () => {
+  for (const utf8 of [false, true]) {
+    assert.ok(!('address' in parseForwardPath('<user@\xff.example>', 0, utf8)));
+  }
+});
+
+test('a reverse-path may be null, routed, percent-hacked or quoted, and has an end that all agree on', () => {
+  for (const path of [
+    '<>',
+    '<@a.example,@b.example:c@d.example>',
+    '<a%b@c.example>',
+    '<"a > b"@c.example>',
+    'a@b.example',
+  ]) {
+    assert.equal(parseReversePath(path, 0, false)?.end, path.length, path);
+  }
+  for (const path of ['', '<', '<a', '<a@b.example>x', '<a><b>', '<"a>', 'a>', '<a@b.example> >']) {
+    const found = parseReversePath(path, 0, false);
+    assert.ok(found === null || found.end < path.length, path);
+  }
+});
+
+// --- every address, and every lenient way to read it
+
+const PIECE = fc.constantFrom(
+  ...[
+    'a',
+    'local.example',
+    'foreign.example',
+    '@',
+    '%',
+    '!',
+    '"',
+    '\\',
+    '.',
+    ',',
+    ':',
+    ';',
+    '<',
+    '>',
+    ' ',
+    '(',
+    ')',
+    '_',
+    '+',
+    '[',
+  ],
+  ...[
+    ']',
+    '@local.example',
+    '@foreign.example',
+    '%foreign.example',
+    'foreign.example!',
+    'IMCEASMTP-',
+    'IMCEARFC822-',
+    'IMCEAEX-',
+  ],
+  ...['+40', '+25', '+21', '+2E', '+2B', '+22', '1', '\t', '\0', '\xc3\xa9', 'imceasmtp-', 'IMCEA-', '%25', '%40'],
+);
+
+/** What servers were seen to do with a mailbox: undo quotes, unpack IMCEA, take routes, percent and bang. */
+function mayReachForeign(mailbox: string): boolean {
+  const readings = new Set([mailbox, mailbox.replace(/["\\]/g, '')]);
+  for (let round = 0; round < 4; round++) {
+    for (const reading of [...readings]) {
+      if (/(^|[@%!"<:,])imcea(smtp|rfc822)-/i.test(reading)) {
+        readings.add(
+          reading.replace(/\+([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+        );
+      }
+    }
+  }
+  return [...readings].some((reading) => /[@%][^@%!]*foreign|foreign[^@%!]*!/i.test(reading));
+}
+
+test('a path whose every named address is ours reaches no foreign domain, however leniently it is read', () => {
+  const path = fc
+    .tuple(fc.array(PIECE, { minLength: 1, maxLength: 8 }), fc.constantFrom('>', '@local.example>', '@local.example>'))
+    .map(([pieces, end]) => `<${pieces.join('')}${end}`);
+  fc.assert(
+    fc.property(path, fc.boolean(), (text, utf8) => {
+      const found = parseForwardPath(text, 0, utf8);
+      if (!('address' in found) || found.gateway) return;
+      const ours = found.addresses.every(
+        ({ domain, literal }) => literal === null && (domain ?? 'local.example') === 'local.example',
+      );
+      assert.ok(
+        !ours || !mayReachForeign(found.written),
+        `${text} names ${found.addresses.map(({ domain }) => domain).join()}`,
+      );
+    }),
+    { numRuns: 20 * RUNS },
+  );
+});
+
+test('whatever the octets, parsing gives a value', () => {
+  const text = fc.string({
+    unit: fc.integer({ min: 0, max: 255 }).map((octet) => String.fromCharCode(octet)),
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(text, fc.boolean(), (anything, utf8) => {
+      parseForwardPath(anything, 0, utf8);
+      parseReversePath(anything, 0, utf8);
+    }),
+    { numRuns: RUNS },
+  );
+});
