@@ -1,0 +1,156 @@
+// The EHLO filter: what passes, what is taken out, and what is then offered.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { filterEhlo } from '../../src/smtp/capabilities.ts';
+import type { Profile } from '../../src/smtp/types.ts';
+import { DEFAULT_PROFILE } from '../helpers/harness.ts';
+
+function filtered(lines: readonly string[], profile: Partial<Profile> = {}, tls = false) {
+  const reply = lines.map((line, index) => `250${index === lines.length - 1 ? ' ' : '-'}${line}\r\n`).join('');
+  const { bytes, offered } = filterEhlo(Buffer.from(reply, 'latin1'), { ...DEFAULT_PROFILE, ...profile }, tls);
+  const text = bytes.toString('latin1');
+  assert.match(text, /^(250-[^\r\n]*\r\n)*250( [^\r\n]*)?\r\n$/);
+  return {
+    lines: text
+      .trimEnd()
+      .split('\r\n')
+      .slice(1)
+      .map((line) => line.slice(4)),
+    offered,
+  };
+}
+
+const KNOWN = [
+  ...[
+    'PIPELINING',
+    'SIZE',
+    'SIZE 35882577',
+    '8BITMIME',
+    '8bitmime',
+    'BINARYMIME',
+    'CHUNKING',
+    'SMTPUTF8',
+    'DSN',
+    'ENHANCEDSTATUSCODES',
+  ],
+  ...[
+    'AUTH PLAIN LOGIN',
+    'AUTH=LOGIN',
+    'HELP',
+    'VRFY',
+    'EXPN',
+    'DELIVERBY 3600',
+    'MT-PRIORITY STANAG4406',
+    'FUTURERELEASE 1 2',
+  ],
+  ...['REQUIRETLS', 'LIMITS RCPTMAX=20', 'NO-SOLICITING', 'OK', 'TIME'],
+];
+
+test('every keyword of the table passes as it came', () => {
+  assert.deepEqual(filtered(['mail.local.example', ...KNOWN]).lines, KNOWN);
+});
+
+test('a reply in which nothing was taken out is the same memory', () => {
+  const reply = Buffer.from('250-mail.local.example\r\n250 SIZE\r\n');
+  assert.equal(filterEhlo(reply, DEFAULT_PROFILE, false).bytes, reply);
+});
+
+const HIDDEN = [
+  ...[
+    'STARTTLS',
+    'starttls',
+    'X-ANONYMOUSTLS',
+    'XCLIENT NAME ADDR',
+    'XFORWARD NAME',
+    'XEXCH50',
+    'X-LINK2STATE',
+    'X-EXPS NTLM',
+    'X-EXPS=LOGIN',
+  ],
+  ...[
+    'XSHADOW',
+    'XRDST',
+    'XPROXY',
+    'XPROXYFROM',
+    'TURN',
+    'ATRN',
+    'ETRN',
+    'BURL imap',
+    'XADR',
+    'XSTA',
+    'XCIR',
+    'XGEN',
+    'VERB',
+    'ONEX',
+    'XFOO',
+    '',
+    ' SIZE',
+    '=',
+    'SIZE\tX',
+    '-',
+  ],
+];
+
+for (const line of HIDDEN) {
+  test(`${JSON.stringify(line)} is taken out, wherever it stands`, () => {
+    assert.deepEqual(filtered(['mail', line, 'HELP']).lines, ['HELP']);
+    assert.deepEqual(filtered(['mail', 'HELP', line]).lines, ['HELP']);
+    assert.deepEqual(filtered(['mail', line]).lines, []);
+  });
+}
+
+test('what an option hides is taken out with all that it brings', () => {
+  const all = ['mail', 'CHUNKING', 'BINARYMIME', 'AUTH LOGIN', 'AUTH=LOGIN', 'VRFY', 'EXPN', 'DSN', 'SIZE 5'];
+  assert.deepEqual(filtered(all, { chunking: 'hide' }).lines, [
+    'AUTH LOGIN',
+    'AUTH=LOGIN',
+    'VRFY',
+    'EXPN',
+    'DSN',
+    'SIZE 5',
+  ]);
+  assert.deepEqual(filtered(all, { auth: 'hide', vrfy: 'refuse' }).lines, ['CHUNKING', 'BINARYMIME', 'DSN', 'SIZE 5']);
+  const { lines, offered } = filtered(all, { hideKeywords: new Set(['DSN', 'SIZE', 'AUTH']) });
+  assert.deepEqual(lines, ['CHUNKING', 'BINARYMIME', 'VRFY', 'EXPN']);
+  assert.equal(offered.allowsRcpt(new Map([['NOTIFY', 'NEVER']])), false);
+  assert.equal(offered.allowsMail(new Map([['SIZE', '5']])), false);
+  assert.equal(offered.size, Number.POSITIVE_INFINITY);
+});
+
+test('auth require_tls hides logins in clear text and shows them in TLS', () => {
+  assert.deepEqual(filtered(['mail', 'AUTH LOGIN'], { auth: 'require_tls' }).lines, []);
+  assert.deepEqual(filtered(['mail', 'AUTH LOGIN'], { auth: 'require_tls' }, true).lines, ['AUTH LOGIN']);
+});
+
+test('Exchange verbs are shown only where they are forwarded and the session may relay anywhere', () => {
+  const verbs = ['X-EXPS GSSAPI NTLM', 'XEXCH50', 'X-LINK2STATE'];
+  assert.deepEqual(filtered(['mail', ...verbs], { exchangeVerbs: 'forward' }).lines, []);
+  assert.deepEqual(filtered(['mail', ...verbs], { relaysAnywhere: true }).lines, []);
+  assert.deepEqual(filtered(['mail', ...verbs], { exchangeVerbs: 'forward', relaysAnywhere: true }).lines, verbs);
+});
+
+test('the mechanisms offered are those of all lines, without the ones that name nobody', () => {
+  const { lines, offered } = filtered(['mail', 'AUTH NTLM ANONYMOUS', 'auth=LOGIN', 'AUTH EXTERNAL']);
+  assert.deepEqual(lines, ['AUTH NTLM', 'auth=LOGIN']);
+  for (const mechanism of ['NTLM', 'LOGIN']) assert.ok(offered.offersMechanism('AUTH', mechanism), mechanism);
+  for (const mechanism of ['ANONYMOUS', 'EXTERNAL', 'PLAIN'])
+    assert.ok(!offered.offersMechanism('AUTH', mechanism), mechanism);
+});
+
+test('a parameter is allowed only when its keyword was offered', () => {
+  const { offered } = filtered(['mail', 'SIZE 1000', '8BITMIME']);
+  const mail = (...pairs: [string, string | null][]): boolean => offered.allowsMail(new Map(pairs));
+  assert.equal(offered.size, 1000);
+  assert.ok(mail(['SIZE', '1'], ['BODY', '8BITMIME']));
+  assert.ok(!mail(['BODY', 'BINARYMIME']));
+  for (const name of ['RET', 'ENVID', 'SMTPUTF8', 'AUTH', 'XOORG', 'BY', 'HOLDFOR', 'FOO'])
+    assert.ok(!mail([name, 'x']), name);
+  for (const name of ['NOTIFY', 'ORCPT', 'XORAR', 'FOO']) assert.ok(!offered.allowsRcpt(new Map([[name, 'x']])), name);
+});
+
+test('a SIZE that is no number is no limit', () => {
+  for (const line of ['SIZE', 'SIZE 0', 'SIZE x', 'SIZE -1', 'SIZE 0x10', 'SIZE 1e3']) {
+    assert.equal(filtered(['mail', line]).offered.size, Number.POSITIVE_INFINITY, line);
+  }
+});

@@ -1,0 +1,150 @@
+// The command grammar: what is a command, and what is none although some server reads one.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseCommand } from '../../src/smtp/command.ts';
+
+const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+
+const verbOf = (line: string, utf8 = false): string =>
+  parseCommand(Buffer.from(line, 'utf8').toString('latin1'), utf8).verb;
+
+for (const [line, verb] of [
+  ['EHLO client.example', 'EHLO'],
+  ['ehlo [192.0.2.1]', 'EHLO'],
+  ['HELO client_name', 'HELO'],
+  ['MAIL FROM:<>', 'MAIL'],
+  ['mail from: a@b.example SIZE=10 BODY=8BITMIME', 'MAIL'],
+  ['RCPT TO:<a@b.example> NOTIFY=NEVER ORCPT=rfc822;x@y.example', 'RCPT'],
+  ['RCPT TO:<a@b.example>  ', 'RCPT'],
+  ['DATA', 'DATA'],
+  ['data ', 'DATA'],
+  ['BDAT 0 LAST', 'BDAT'],
+  ['bdat 2147483647', 'BDAT'],
+  ['RSET', 'RSET'],
+  ['NOOP', 'NOOP'],
+  ['NOOP any words: at all', 'NOOP'],
+  ['QUIT', 'QUIT'],
+  ['VRFY user', 'VRFY'],
+  ['EXPN list', 'EXPN'],
+  ['HELP', 'HELP'],
+  ['AUTH LOGIN', 'AUTH'],
+  ['auth plain AGFsaWNlAHNlY3JldA==', 'AUTH'],
+  ['AUTH XOAUTH2 =', 'AUTH'],
+  ['X-EXPS GSSAPI YIIB', 'X-EXPS'],
+  ['XEXCH50 1124 2', 'XEXCH50'],
+  ['X-LINK2STATE LAST CHUNK={00000000}', 'X-LINK2STATE'],
+] as const) {
+  test(`${line} is ${verb}`, () => assert.equal(verbOf(line), verb));
+}
+
+for (const line of [
+  ...[
+    '',
+    ' ',
+    ' NOOP',
+    '\tRCPT TO:<a@b.example>',
+    'RCPT\tTO:<a@b.example>',
+    'RCPTTO:<a@b.example>',
+    'XRCPT TO:<a@b.example>',
+    'NOOP\0',
+  ],
+  ...['RCPT\xa0TO:<a@b.example>', 'RCPT\x0bTO:<a@b.example>', 'FOO', 'RCP', 'DATAX', 'MAILFROM:<>', 'ſEND', 'QUIT\t'],
+]) {
+  test(`${JSON.stringify(line)} is no verb of ours`, () => assert.equal(verbOf(line), 'unknown'));
+}
+
+for (const [line, verb] of [
+  ['RCPT  TO:<a@b.example>', 'bad recipient'],
+  ['RCPT TO<a@b.example>', 'bad recipient'],
+  ['RCPT TO <a@b.example>', 'bad recipient'],
+  ['RCPT', 'bad recipient'],
+  ['RCPT FROM:<a@b.example>', 'bad recipient'],
+  ['RCPT TO:  <a@b.example>', 'bad recipient'],
+  ['RCPT TO:<a@b.example>NOTIFY=NEVER', 'bad recipient'],
+  ['RCPT TO:<a@b.example> NOTIFY=NEVER NOTIFY=NEVER', 'bad parameter'],
+  ['RCPT TO:<a@b.example> notify=never NOTIFY=NEVER', 'bad parameter'],
+  ['RCPT TO:<a@b.example> <c@d.example>', 'bad parameter'],
+  ['RCPT TO:<a@b.example> NOTIFY=', 'bad parameter'],
+  ['RCPT TO:<a@b.example> =x', 'bad parameter'],
+  ['MAIL FROM:<a@b.example> X\tY', 'bad parameter'],
+  ['MAIL FROM', 'bad sender'],
+  ['MAIL TO:<a@b.example>', 'bad sender'],
+  ['MAIL FROM:<a@b.example', 'bad sender'],
+  ['MAIL FROM:<é@b.example>', 'bad sender'],
+  ['DATA now', 'bad argument'],
+  ['RSET now', 'bad argument'],
+  ['QUIT now', 'bad argument'],
+  ['EHLO', 'bad argument'],
+  ['HELO ', 'bad argument'],
+  ['EHLO a\x07b', 'bad argument'],
+  ['NOOP a\0b', 'bad argument'],
+  ['AUTH', 'bad argument'],
+  ['AUTH PLAIN AGFs aWNl', 'bad argument'],
+  ['AUTH PLAIN !!!', 'bad argument'],
+  ['XEXCH50 10', 'bad argument'],
+  ['XEXCH50 -1 2', 'bad argument'],
+  ['XEXCH50 0x10 2', 'bad argument'],
+  ['STARTTLS', 'unavailable'],
+  ['starttls', 'unavailable'],
+  ['X-ANONYMOUSTLS', 'unavailable'],
+  ['ETRN b.example', 'unavailable'],
+  ['TURN', 'unavailable'],
+  ['SOML FROM:<a@b.example>', 'unavailable'],
+  ['BURL imap://x LAST', 'unavailable'],
+  ['XCLIENT ADDR=127.0.0.1', 'unavailable'],
+  ['XFORWARD ADDR=127.0.0.1', 'unavailable'],
+  ['GET / HTTP/1.1', 'foreign protocol'],
+  ['POST /x HTTP/1.0', 'foreign protocol'],
+] as const) {
+  test(`${JSON.stringify(line)} is refused: ${verb}`, () => assert.equal(verbOf(line), verb));
+}
+
+for (const argument of [
+  ...[
+    '',
+    ' LAST',
+    ' -1',
+    ' +5',
+    ' 0x10',
+    ' 5.0',
+    ' 1e3',
+    ' 5 LASTX',
+    ' 5 LAST LAST',
+    '  5',
+    ' 5  LAST',
+    ' 5,LAST',
+    ' 5\tLAST',
+    ' ５',
+  ],
+  ...[' 2147483648', ' 4294967295', ' 4294967297', ' 00000000005', ' 5 ,', ' 9999999999', ' 18446744073709551617'],
+]) {
+  test(`BDAT${argument} is malformed`, () => assert.equal(verbOf(`BDAT${argument}`), 'bad BDAT'));
+}
+
+test('a recipient in UTF-8 is one only where MAIL said SMTPUTF8', () => {
+  assert.equal(verbOf('RCPT TO:<用户@b.example>', true), 'RCPT');
+  assert.equal(verbOf('RCPT TO:<用户@b.example>', false), 'bad recipient');
+  assert.equal(verbOf('MAIL FROM:<用户@b.example> SMTPUTF8'), 'MAIL');
+});
+
+test('a verb in letters that only Unicode folds is none', () => {
+  for (const line of ['ﬀ', 'QUIT\u2028', 'DATA\u00a0', '\ufeffNOOP', 'K\u212aILL', 'ＤＡＴＡ', 'dAT\u0410']) {
+    assert.equal(verbOf(line), 'unknown', line);
+  }
+});
+
+test('whatever the octets, parsing gives a command or says why it is none', () => {
+  const start = fc.constantFrom('', 'RCPT TO:<', 'MAIL FROM:<', 'BDAT ', 'AUTH ', 'EHLO ', 'XEXCH50 ');
+  const text = fc.string({
+    unit: fc.integer({ min: 0, max: 255 }).map((octet) => String.fromCharCode(octet)),
+    maxLength: 40,
+  });
+  fc.assert(
+    fc.property(start, text, fc.boolean(), (verb, rest, utf8) => {
+      assert.equal(typeof parseCommand(verb + rest, utf8).verb, 'string');
+    }),
+    { numRuns: RUNS },
+  );
+});
