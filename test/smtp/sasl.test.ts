@@ -1,0 +1,177 @@
+// Watching logins: the name that a mechanism shows, and the responses that two parties could read in two ways.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { SaslExchange } from '../../src/smtp/sasl.ts';
+import { ANONYMOUS, authenticate, negotiate, wrapped } from '../helpers/ntlm.ts';
+
+const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+const base64 = (octets: string | Buffer): string => Buffer.from(octets as string, 'latin1').toString('base64');
+
+/** What is known of the login when all responses have passed; null when one of them must not. */
+function watch(mechanism: string, ...responses: readonly (string | Buffer)[]): SaslExchange | null {
+  const exchange = new SaslExchange(mechanism);
+  return responses.every((response) => exchange.respond(base64(response))) ? exchange : null;
+}
+
+const DIGEST =
+  'username="chris",realm="local.example",nonce="n",nc=00000001,cnonce="c",digest-uri="smtp/x",response=d388dad90d4bbd760a152321f2143af7';
+
+for (const [mechanism, name, ...responses] of [
+  ['PLAIN', 'alice', '\0alice\0secret'],
+  ['PLAIN', 'alice', 'alice\0alice\0secret'],
+  ['PLAIN', 'alice@local.example', '\0alice@local.example\0'],
+  ['LOGIN', 'alice', 'alice', 'secret'],
+  ['LOGIN', 'CORP\\alice', 'CORP\\alice', 'secret'],
+  ['CRAM-MD5', 'tim', 'tim b913a602c7eda7a495b4e6e7334d3890'],
+  ['CRAM-MD5', 'tim of two words', 'tim of two words b913a602c7eda7a495b4e6e7334d3890'],
+  ['DIGEST-MD5', 'chris', `${DIGEST},qop=auth`, ''],
+  ['DIGEST-MD5', 'chris', DIGEST, ''],
+  ['XOAUTH2', 'bob@local.example', 'user=bob@local.example\x01auth=Bearer ya29\x01\x01'],
+  ['OAUTHBEARER', 'bob@local.example', 'n,a=bob@local.example,\x01host=x\x01auth=Bearer y\x01\x01'],
+  ['SCRAM-SHA-256', 'bob', 'n,,n=bob,r=nonce', 'c=biws,r=nonce,p=proof'],
+  ['SCRAM-SHA-1', 'b,o=b', 'n,a=b=2Co=3Db,n=b=2Co=3Db,r=nonce'],
+  ['NTLM', 'CORP\\alice', negotiate, authenticate({ domain: 'CORP', user: 'alice' })],
+  ['NTLM', 'CORP\\alice', negotiate, authenticate({ domain: 'CORP', user: 'alice', charset: 'oem' })],
+  ['NTLM', 'alice@corp.example', authenticate({ user: 'alice@corp.example' })],
+  ['GSS-SPNEGO', 'CORP\\alice', wrapped(negotiate), wrapped(authenticate({ domain: 'CORP', user: 'alice' }))],
+  ['GSSAPI', 'CORP\\alice', wrapped(authenticate({ domain: 'CORP', user: 'alice' }))],
+  ['GSSAPI', null, '\x60\x82\x01\x00kerberos', '', '\x05\x04\x04\xff'],
+] as const) {
+  test(`${mechanism} with ${responses.length} responses names ${name}`, () => {
+    const exchange = watch(mechanism, ...responses);
+    assert.equal(exchange?.name, name);
+    assert.equal(exchange?.anonymous, false);
+  });
+}
+
+for (const [mechanism, what, ...responses] of [
+  ['PLAIN', 'another authorization identity', 'bob\0alice\0secret'],
+  ['PLAIN', 'no user', '\0\0secret'],
+  ['PLAIN', 'no separator', 'alice'],
+  ['PLAIN', 'one separator', 'alice\0secret'],
+  ['PLAIN', 'a NUL in the password', '\0alice\0sec\0ret'],
+  ['PLAIN', 'a line end in the name', '\0al\r\nice\0secret'],
+  ['PLAIN', 'a second response', '\0alice\0secret', '\0bob\0secret'],
+  ['LOGIN', 'a NUL in the name', 'ali\0ce'],
+  ['LOGIN', 'a third response', 'alice', 'secret', 'bob'],
+  ['CRAM-MD5', 'a second response', 'tim b913a602c7eda7a495b4e6e7334d3890', 'bob b913a602c7eda7a495b4e6e7334d3890'],
+  ['DIGEST-MD5', 'integrity protection', `${DIGEST},qop=auth-int`],
+  ['DIGEST-MD5', 'confidentiality', `${DIGEST},qop="auth-conf"`],
+  ['DIGEST-MD5', 'two qops', `${DIGEST},qop=auth,qop=auth-conf`],
+  ['DIGEST-MD5', 'two user names', `${DIGEST},qop=auth,username="root"`],
+  ['DIGEST-MD5', 'another authorization identity', `${DIGEST},qop=auth,authzid="root"`],
+  ['DIGEST-MD5', 'no user name', 'realm="x",qop=auth'],
+  ['SCRAM-SHA-1', 'another authorization identity', 'n,a=root,n=bob,r=nonce'],
+  [
+    'NTLM',
+    'a name that begins behind the end',
+    authenticate({ user: 'a', userField: { length: 10, offset: 0x7fffff00 } }),
+  ],
+  ['NTLM', 'a name that ends behind the end', authenticate({ user: 'a', userField: { length: 65535, offset: 64 } })],
+  ['NTLM', 'a message cut off', authenticate({ user: 'alice' }).subarray(0, 40)],
+  ['NTLM', 'a signature alone', Buffer.from('NTLMSSP\0')],
+  [
+    'GSS-SPNEGO',
+    'two messages',
+    Buffer.concat([wrapped(authenticate({ user: 'alice' })), authenticate({ user: 'root' })]),
+  ],
+] as const) {
+  test(`${mechanism} with ${what} must not pass`, () => assert.equal(watch(mechanism, ...responses), null));
+}
+
+for (const [what, message] of [
+  ['no name at all', authenticate({ lm: Buffer.alloc(1), nt: Buffer.alloc(0), flags: ANONYMOUS })],
+  ['no name and some response', authenticate({})],
+  ['a domain and no name', authenticate({ domain: 'CORP', lm: Buffer.alloc(1), nt: Buffer.alloc(0) })],
+  ['a name and no response', authenticate({ user: 'alice', lm: Buffer.alloc(1), nt: Buffer.alloc(0) })],
+  ['a name and not one octet of a response', authenticate({ user: 'alice', lm: Buffer.alloc(0), nt: Buffer.alloc(0) })],
+] as const) {
+  test(`an NTLM message with ${what} authenticates nobody, wherever it hides (MS01-037)`, () => {
+    for (const [mechanism, response] of [
+      ['NTLM', message],
+      ['GSS-SPNEGO', wrapped(message)],
+      ['GSSAPI', wrapped(message)],
+    ] as const) {
+      assert.equal(watch(mechanism, response)?.anonymous, true, mechanism);
+    }
+  });
+}
+
+test('an old client that answers with an LM response alone is somebody', () => {
+  const exchange = watch('NTLM', authenticate({ domain: 'CORP', user: 'alice', nt: Buffer.alloc(0) }));
+  assert.equal(exchange?.name, 'CORP\\alice');
+  assert.equal(exchange?.anonymous, false);
+});
+
+test('base64 that is not canonical must not pass', () => {
+  const good = base64('\0alice\0secret');
+  assert.equal(good, 'AGFsaWNlAHNlY3JldA==');
+  assert.ok(new SaslExchange('PLAIN').respond(good));
+  for (const bad of [
+    ...[
+      'AGFsaWNlAHNlY3JldA',
+      'AGFsaWNlAHNlY3JldA=',
+      'AGFsaWNlAHNlY3JldB==',
+      'AGFsaWNlAHNlY3JldA===',
+      'AGFs\naWNlAHNlY3JldA==',
+    ],
+    ...[
+      ' AGFsaWNlAHNlY3JldA==',
+      'AGFsaWNl!AHNlY3JldA==',
+      'AGFsaWNl-_HNlY3JldA==',
+      'AGFsaWNlAHNlY3JldA==AGFs',
+      '=',
+      'A',
+    ],
+  ]) {
+    assert.equal(new SaslExchange('PLAIN').respond(bad), false, bad);
+  }
+});
+
+test('an initial response of = is an empty one', () => {
+  assert.ok(new SaslExchange('GSSAPI').respondInitially('='));
+  assert.equal(new SaslExchange('PLAIN').respondInitially('='), false);
+});
+
+test('only GSSAPI and SPNEGO may go on in a security layer', () => {
+  const opaque = (mechanism: string): boolean => new SaslExchange(mechanism).opaque;
+  assert.deepEqual(['GSSAPI', 'GSS-SPNEGO', 'NTLM', 'PLAIN', 'DIGEST-MD5'].map(opaque), [
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
+});
+
+test('whatever the responses, watching them gives a value', () => {
+  const mechanism = fc.constantFrom(
+    'PLAIN',
+    'LOGIN',
+    'CRAM-MD5',
+    'DIGEST-MD5',
+    'XOAUTH2',
+    'OAUTHBEARER',
+    'SCRAM-SHA-1',
+    'NTLM',
+    'GSSAPI',
+  );
+  const spoilt = fc.tuple(fc.nat(200), fc.nat(255), fc.nat(120)).map(([at, octet, length]) => {
+    const message = authenticate({ domain: 'CORP', user: 'alice' }).subarray(0, 40 + length);
+    if (at < message.length) message[at] = octet;
+    return message.toString('latin1');
+  });
+  const anything = fc.string({
+    unit: fc.integer({ min: 0, max: 255 }).map((octet) => String.fromCharCode(octet)),
+    maxLength: 80,
+  });
+  fc.assert(
+    fc.property(mechanism, fc.array(fc.oneof(anything, spoilt), { maxLength: 3 }), (name, responses) => {
+      const exchange = watch(name, ...responses);
+      if (exchange !== null && exchange.name !== null) assert.doesNotMatch(exchange.name, /[\x00-\x1f\x7f]/);
+    }),
+    { numRuns: 5 * RUNS },
+  );
+});
