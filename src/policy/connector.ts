@@ -1,10 +1,11 @@
 // One receive connector, compiled: what its sessions may do on the wire, and their judge.
 
-import type { Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
+import type { Address, Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
 import { type Ip, parseIp } from './ip.ts';
-import type { Judgement, Resolve } from './judge.ts';
+import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet } from './lists.ts';
+import type { Path } from './problem.ts';
 import { CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
 
@@ -20,6 +21,7 @@ export type ClientReader = (ip: Ip, localIp: Ip | null) => Client;
 
 export interface ConnectorParts {
   readonly document: ConnectorDocument;
+  readonly path: Path;
   readonly profile: Profile;
   readonly mode: Mode;
   readonly limits: Limits;
@@ -34,6 +36,9 @@ export interface ConnectorParts {
 
 export class Connector {
   readonly name: string;
+  readonly document: ConnectorDocument;
+  /** Where it stands in the policy. */
+  readonly path: Path;
   readonly profile: Profile;
   readonly mode: Mode;
   readonly limits: Limits;
@@ -43,6 +48,8 @@ export class Connector {
 
   constructor(parts: ConnectorParts) {
     this.name = parts.document.name;
+    this.document = parts.document;
+    this.path = parts.path;
     this.profile = parts.profile;
     this.mode = parts.mode;
     this.limits = parts.limits;
@@ -61,17 +68,28 @@ export class Connector {
 
   /** The judge of one session; its addresses are read once, here. */
   judgeFor(client: SessionEnds): Judge {
-    const { judgement, clientAt, resolve } = this.#parts;
+    const { judgement, resolve } = this.#parts;
+    const session = this.#session(client);
+    if (session === null) return () => ({ action: 'reject', reason: 'cannot_tell', rule: null, reply: CANNOT_TELL });
+    return judgement.for(session, resolve);
+  }
+
+  /** What the judge looks at for one address; null where the client's own address cannot be read. */
+  stepsFor(client: SessionEnds, question: Question, address: Address, names: readonly string[] | null): Steps | null {
+    const session = this.#session(client);
+    return session === null ? null : this.#parts.judgement.steps(session, question, address, names);
+  }
+
+  #session(client: SessionEnds): Session | null {
     const ip = parseIp(client.address);
-    if (ip === null) return () => ({ action: 'reject', reason: 'cannot_tell', rule: null, reply: CANNOT_TELL });
+    if (ip === null) return null;
     const localIp = parseIp(client.localAddress);
-    const session = {
-      client: clientAt(ip, localIp),
+    return {
+      client: this.#parts.clientAt(ip, localIp),
       clientAddress: client.address,
       localIp,
       localPort: client.localPort,
     };
-    return judgement.for(session, resolve);
   }
 
   judge(client: SessionEnds, question: Question): Decision | Promise<Decision> {

@@ -12,7 +12,7 @@ import type { DomainTable } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client, UserNames } from './lists.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
-import { type Condition, type Facts, firstMatch, type Rule } from './rules.ts';
+import { type Condition, type Facts, firstMatch, type Rule, type Trial, tryRules } from './rules.ts';
 import { type Guess, isUnknown, noGuess, settle, type Unknown } from './truth.ts';
 
 /** What holds for all connectors of a policy. */
@@ -49,6 +49,15 @@ export interface Session {
   readonly clientAddress: string;
   readonly localIp: Ip | null;
   readonly localPort: number;
+}
+
+/** The way to a decision: the first of blocked, known and trials that says something has decided. */
+export interface Steps {
+  readonly facts: Facts;
+  /** The blocked pattern that holds the domain. */
+  readonly blocked: string | null;
+  readonly known: { readonly kind: 'accepted' | 'relay'; readonly text: string } | null;
+  readonly trials: readonly Trial[];
 }
 
 const ACCEPTED = proceed('accepted_domain', null);
@@ -97,6 +106,15 @@ export class Judgement {
         return this.#observed(isUnknown(second) ? this.#cannotTell(question) : second);
       });
     };
+  }
+
+  /** What was looked at for one address, for people. */
+  steps(session: Session, question: Question, address: Address, names: readonly string[] | null): Steps {
+    const blocked = address.domain === null ? null : this.#domains.blocked.find(address.domain);
+    const known = address.domain === null || blocked !== null ? null : this.#domains.known.find(address.domain);
+    const facts = this.#facts(session, question, address, names);
+    const decided = address.domain === null || blocked !== null || known !== null;
+    return { facts, blocked, known, trials: decided ? [] : tryRules(this.#terms.rules, facts, this.#now) };
   }
 
   #observed(decision: Decision): Decision {

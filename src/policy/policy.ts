@@ -294,6 +294,7 @@ function finish(
   };
   return new Connector({
     document,
+    path,
     profile: profileOf(draft, options, replies.relay),
     mode,
     limits,

@@ -25,7 +25,7 @@ import {
   type UserNames,
 } from './lists.ts';
 import type { Path } from './problem.ts';
-import { type Guess, guessed, isUnknown, type Truth, type Unknown } from './truth.ts';
+import { type Guess, guessed, isUnknown, noGuess, type Truth, type Unknown } from './truth.ts';
 
 /** All that a condition may look at. */
 export interface Facts {
@@ -277,6 +277,33 @@ function allHold(conditions: readonly Condition[], facts: Facts, guess: Guess): 
 export function ruleMatches(rule: Rule, facts: Facts, guess: Guess, now: () => number): Truth {
   if (rule.expiresAt !== Number.POSITIVE_INFINITY && now() >= rule.expiresAt) return false;
   return allHold(rule.conditions, facts, guess);
+}
+
+/** How one rule fared: `failed` is the first condition that does not hold, `open` the first that nobody can tell. */
+export interface Trial {
+  readonly rule: Rule;
+  readonly matched: Truth;
+  readonly expired: boolean;
+  readonly failed: Condition | null;
+  readonly open: Condition | null;
+}
+
+/** Every rule that was looked at, in order: up to the first that surely matches. */
+export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number): Trial[] {
+  const trials: Trial[] = [];
+  for (const rule of rules) {
+    const matched = ruleMatches(rule, facts, noGuess, now);
+    const truths = rule.conditions.map((condition) => ({ condition, truth: condition.holds(facts, noGuess) }));
+    trials.push({
+      rule,
+      matched,
+      expired: now() >= rule.expiresAt,
+      failed: truths.find(({ truth }) => truth === false)?.condition ?? null,
+      open: truths.find(({ truth }) => isUnknown(truth))?.condition ?? null,
+    });
+    if (matched === true) break;
+  }
+  return trials;
 }
 
 /** The first rule that matches, null when none does, or what stands in the way of knowing. */

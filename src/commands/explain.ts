@@ -1,0 +1,121 @@
+// postern explain: what would be decided for this recipient, and why?
+//
+// Asks the policy as a session would and prints the way to the answer. No network unless --resolve says so.
+
+import { parseArgs } from 'node:util';
+import { formatFinding } from '../config/finding.ts';
+import { loadAny } from '../config/load.ts';
+import { NameResolver } from '../config/resolver.ts';
+import { anyLocal, parseLocal } from '../policy/cases.ts';
+import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
+import type { Inquiry } from '../policy/inquiry.ts';
+import { parseIp } from '../policy/ip.ts';
+import type { Output } from './output.ts';
+
+const HELP = `Usage: postern explain FILE --source IP --rcpt ADDR [OPTION…]
+
+Says what a configuration or policy decides for one recipient: the connector and why it won, each rule that was tried
+with the condition that failed, and the reply that the client would hear.
+
+  --source IP      the client's address
+  --rcpt ADDR      the forward-path, with or without brackets
+  --sender ADDR    the reverse-path (default <>)
+  --login USER     logged in as; ? for a login whose name nobody sees
+  --local IP:PORT  the address of ours that the client has connected to
+  --tls            the session is encrypted
+  --ptr NAME       the client's confirmed name; repeatable; ? for a DNS that does not answer (default: it has none)
+  --resolve        ask DNS for it instead
+  --helo NAME      the name that the client gave
+  --json           print one JSON object: { answer, observed, reply, reason, rule, connector: { name, place, why },
+                   grammar, recipients: [ { address, hidden, why, rules: [ { name, place, action, matched, why } ] } ] }
+  --help           print this
+
+Answers: proceed, reject, defer, refuse-connection, refuse-sender.
+Exit code: 0 whatever the answer, 64 when the arguments are wrong, 78 when the file is faulty.
+`;
+
+const USAGE_ERROR = 64;
+const BAD_CONFIG = 78;
+
+/** Runs the command; returns the exit code. */
+export async function explain(args: string[], out: Output): Promise<number> {
+  const request = parseRequest(args);
+  if (typeof request === 'string') {
+    out.stderr(`postern explain: ${request}\nTry: postern explain --help\n`);
+    return USAGE_ERROR;
+  }
+  if (request.help) {
+    out.stdout(HELP);
+    return 0;
+  }
+  let names = request.names;
+  const resolver = request.resolve ? new NameResolver() : null;
+  const loaded = loadAny(request.file, {
+    resolve: async (address) => {
+      if (resolver !== null) names = await resolver.names(address);
+      return names;
+    },
+  });
+  if (loaded.policy === null) {
+    for (const finding of loaded.findings) if (finding.severity === 'error') out.stderr(`${formatFinding(finding)}\n`);
+    return BAD_CONFIG;
+  }
+  const explanation = await explainInquiry(loaded.policy, request.inquiry, () => names, loaded.place);
+  out.stdout(request.json ? `${JSON.stringify(explanation, null, 2)}\n` : formatExplanation(explanation));
+  return 0;
+}
+
+interface Request {
+  readonly help: boolean;
+  readonly json: boolean;
+  readonly resolve: boolean;
+  readonly file: string;
+  readonly names: readonly string[] | null;
+  readonly inquiry: Inquiry;
+}
+
+/** A string is what is wrong with the arguments. */
+function parseRequest(args: string[]): Request | string {
+  let parsed: ReturnType<typeof parseExplainArgs>;
+  try {
+    parsed = parseExplainArgs(args);
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+  }
+  const { values, positionals } = parsed;
+  const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;
+  const { source = '', rcpt = '', sender = '', login = null, helo = '' } = values;
+  const local = values.local === undefined ? anyLocal : parseLocal(values.local);
+  if (!help) {
+    if (positionals.length === 0) return 'name the configuration or policy to ask';
+    if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
+    if (source === '') return 'who is the client? --source IP is wanted';
+    if (parseIp(source) === null) return `--source: ${JSON.stringify(source)} is not an address`;
+    if (rcpt === '') return 'to whom? --rcpt ADDR is wanted';
+    if (local === null) return `--local: ${JSON.stringify(values.local)} is not IP:PORT, as 192.0.2.1:25`;
+    if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
+  }
+  const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));
+  const inquiry = { source, local: local ?? anyLocal, helo, login, tls, sender, recipient: rcpt };
+  return { help, json, resolve, file: positionals[0] ?? '', names, inquiry };
+}
+
+function parseExplainArgs(args: string[]) {
+  return parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      source: { type: 'string' },
+      rcpt: { type: 'string' },
+      sender: { type: 'string' },
+      login: { type: 'string' },
+      local: { type: 'string' },
+      tls: { type: 'boolean' },
+      ptr: { type: 'string', multiple: true },
+      resolve: { type: 'boolean' },
+      helo: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  });
+}

@@ -1,0 +1,79 @@
+// Forward-confirmed reverse DNS: the names of an address that lead back to it.
+//
+// A name counts only when one of its own addresses is the one that was asked about: anybody can write any name into the
+// reverse zone of their addresses. Whatever DNS fails to answer makes the whole answer "cannot tell" (null); a policy
+// never passes on that. Bounded: names looked at, time, and cached answers.
+
+import { Resolver } from 'node:dns/promises';
+import { LRUCache } from 'lru-cache';
+import { parseIp } from '../policy/ip.ts';
+import { foldAscii } from '../smtp/bytes.ts';
+
+const namesLimit = 8;
+const cacheLimit = 10_000;
+const knownFor = 300_000;
+const unknownFor = 15_000;
+
+export interface NameResolverOptions {
+  /** Milliseconds for one query. */
+  readonly timeout?: number;
+  /** `address:port` of the servers to ask; the system's own when left out. */
+  readonly servers?: readonly string[];
+  /** Milliseconds that only grow. */
+  readonly now?: () => number;
+}
+
+interface Held {
+  readonly answer: Promise<readonly string[] | null>;
+}
+
+export class NameResolver {
+  readonly #resolver: Resolver;
+  readonly #cache: LRUCache<string, Held>;
+
+  constructor({ timeout = 3_000, servers, now = () => performance.now() }: NameResolverOptions = {}) {
+    this.#resolver = new Resolver({ timeout, tries: 2 });
+    if (servers !== undefined) this.#resolver.setServers(servers);
+    this.#cache = new LRUCache({ max: cacheLimit, ttl: knownFor, ttlResolution: 0, perf: { now } });
+  }
+
+  /** Folded names without a trailing dot; empty when there are none, null when DNS did not answer. Never rejects. */
+  names(address: string): Promise<readonly string[] | null> {
+    const held = this.#cache.get(address);
+    if (held !== undefined) return held.answer;
+    const asked: Held = { answer: this.#ask(address) };
+    this.#cache.set(address, asked);
+    asked.answer.then((names) => {
+      // Trouble passes sooner than a name changes.
+      if (names === null && this.#cache.peek(address) === asked) this.#cache.set(address, asked, { ttl: unknownFor });
+    });
+    return asked.answer;
+  }
+
+  async #ask(address: string): Promise<readonly string[] | null> {
+    const ip = parseIp(address);
+    if (ip === null) return [];
+    const names = await orNull(this.#resolver.reverse(address));
+    if (names === null) return null;
+    const confirmed = await Promise.all(
+      names.slice(0, namesLimit).map(async (name) => {
+        const family = address.includes(':') ? this.#resolver.resolve6(name) : this.#resolver.resolve4(name);
+        const addresses = await orNull(family);
+        if (addresses === null) return null;
+        return addresses.some((one) => parseIp(one) === ip) ? foldAscii(name).replace(/\.$/, '') : '';
+      }),
+    );
+    if (confirmed.includes(null)) return null;
+    return confirmed.filter((name): name is string => name !== null && name !== '');
+  }
+}
+
+/** What was found; nothing where there is nothing; null where nobody knows. */
+async function orNull(query: Promise<string[]>): Promise<string[] | null> {
+  try {
+    return await query;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOTFOUND' || code === 'ENODATA' ? [] : null;
+  }
+}

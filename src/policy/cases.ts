@@ -1,0 +1,78 @@
+// Cases: questions to a policy with the answers that are expected, one a line, beside the policy.
+//
+//   reject   10.9.1.1                              -> x@foreign.example   # comment
+//   proceed  10.1.1.1  login=CORP\alice tls sender=a@example.com -> x@foreign.example
+//
+// What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
+
+import { type Answer, answers, type Inquiry } from './inquiry.ts';
+import { parseIp } from './ip.ts';
+import { parseEndpoint } from './lists.ts';
+
+export interface Case {
+  readonly line: number;
+  readonly expected: Answer;
+  readonly inquiry: Inquiry;
+  /** The client's confirmed names; null when DNS would not answer. */
+  readonly names: readonly string[] | null;
+}
+
+export interface BadCase {
+  readonly line: number;
+  readonly problem: string;
+}
+
+/** An address of nobody: where a case does not say which of our addresses the client has connected to. */
+export const anyLocal = { address: '0.0.0.0', port: 25 };
+
+export function parseCases(text: string): (Case | BadCase)[] {
+  const cases: (Case | BadCase)[] = [];
+  for (const [i, written] of text.split('\n').entries()) {
+    const content = written.replace(/(^|\s)#.*$/, '').trim();
+    if (content !== '') cases.push(parseCase(content, i + 1));
+  }
+  return cases;
+}
+
+function parseCase(content: string, line: number): Case | BadCase {
+  const bad = (problem: string): BadCase => ({ line, problem });
+  const arrow = content.indexOf('->');
+  if (arrow === -1) return bad('no recipient: the line ends in -> and an address');
+  const recipient = content.slice(arrow + 2).trim();
+  if (recipient === '') return bad('no recipient behind ->');
+  const [expected = '', source = '', ...words] = content.slice(0, arrow).trim().split(/\s+/);
+  if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${answers.join(', ')} are`);
+  if (parseIp(source) === null) return bad(`'${source}' is no address: the source stands behind the answer`);
+  const inquiry = { source, local: anyLocal, helo: '', login: null as string | null, tls: false, sender: '' };
+  let names: string[] | null = [];
+  for (const word of words) {
+    const equals = word.indexOf('=');
+    const key = equals === -1 ? word : word.slice(0, equals);
+    const value = equals === -1 ? '' : word.slice(equals + 1);
+    if (key === 'tls' && equals === -1) inquiry.tls = true;
+    else if (equals === -1) return bad(`'${word}' is not known: tls, login=, local=, sender=, ptr= and helo= are`);
+    else if (key === 'sender') inquiry.sender = value;
+    else if (value === '') return bad(`'${word}' has nothing behind its =`);
+    else if (key === 'login') inquiry.login = value;
+    else if (key === 'helo') inquiry.helo = value;
+    else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), value.toLowerCase().replace(/\.$/, '')];
+    else if (key === 'local') {
+      const local = parseLocal(value);
+      if (local === null) return bad(`'${value}' is no local address: 192.0.2.1 or 192.0.2.1:25 is wanted`);
+      inquiry.local = local;
+    } else return bad(`'${key}=' is not known: login=, local=, sender=, ptr= and helo= are`);
+  }
+  return { line, expected, inquiry: { ...inquiry, recipient }, names };
+}
+
+function isAnswer(text: string): text is Answer {
+  return (answers as readonly string[]).includes(text);
+}
+
+/** `address`, `address:port`, `[v6]:port`; port 25 where none is said. */
+export function parseLocal(text: string): { address: string; port: number } | null {
+  const endpoint = parseEndpoint(text);
+  if (typeof endpoint === 'string' || endpoint.ip === null) return null;
+  const address = endpoint.port === null ? text : text.slice(0, text.lastIndexOf(':'));
+  return { address: address.replace(/^\[(.*)\]$/, '$1'), port: endpoint.port ?? 25 };
+}

@@ -1,0 +1,194 @@
+// Why: the way from a question to its answer, as data and as text.
+//
+// The answer is what the judge said (inquiry.ts asks it as a session would); what is added here is only the account of
+// it: the range that chose the connector, every rule that was tried, and the first condition that failed.
+
+import type { Address } from '../smtp/types.ts';
+import { type Answer, type Inquiry, inquire } from './inquiry.ts';
+import { formatIp } from './ip.ts';
+import type { Policy } from './policy.ts';
+import type { Path, Place } from './problem.ts';
+import type { Condition, Facts, Trial } from './rules.ts';
+import { isUnknown } from './truth.ts';
+
+/** Where a path of the policy stands in its file. */
+export type PlaceOf = (path: Path) => Place;
+
+export interface Explanation {
+  readonly answer: Answer;
+  /** The mode is observe: what the policy would refuse is forwarded all the same. */
+  readonly observed: boolean;
+  /** As the client would hear it; null when all proceeds. */
+  readonly reply: string | null;
+  readonly reason: string | null;
+  readonly rule: string | null;
+  readonly connector: { readonly name: string; readonly place: string; readonly why: string } | null;
+  /** What the grammar says when it ended the matter, before any policy. */
+  readonly grammar: string | null;
+  readonly recipients: readonly ExplainedRecipient[];
+}
+
+export interface ExplainedRecipient {
+  readonly address: string;
+  /** Hidden in the local part of the address as written: it must be allowed as well. */
+  readonly hidden: boolean;
+  readonly why: string;
+  readonly rules: readonly ExplainedRule[];
+}
+
+export interface ExplainedRule {
+  readonly name: string;
+  readonly place: string;
+  readonly action: 'allow' | 'deny';
+  readonly matched: 'yes' | 'no' | 'cannot tell';
+  readonly why: string;
+}
+
+/** `names`: what the client is called in DNS, as the policy's resolver would answer (null: it does not). */
+export async function explain(
+  policy: Policy,
+  inquiry: Inquiry,
+  names: () => readonly string[] | null,
+  place: PlaceOf,
+): Promise<Explanation> {
+  const verdict = await inquire(policy, inquiry);
+  const { answer, connector, entry, decision, grammar, reply, question } = verdict;
+  const at = (path: Path, own?: Place): string => {
+    const { file, line } = own ?? place(path);
+    return `${file}:${line}`;
+  };
+  const ends = {
+    address: inquiry.source,
+    localAddress: inquiry.local.address,
+    localPort: inquiry.local.port,
+  };
+  const recipients: ExplainedRecipient[] = [];
+  for (const [i, address] of (question?.addresses ?? []).entries()) {
+    const steps = question === null ? null : connector?.stepsFor(ends, question, address, names());
+    if (steps === null || steps === undefined) continue;
+    const { blocked, known, trials, facts } = steps;
+    recipients.push({
+      address: formatAddress(address),
+      hidden: i > 0,
+      why: whyDomain(address, blocked, known),
+      rules: trials.map((trial) => ({
+        name: trial.rule.name,
+        place: at(trial.rule.path),
+        action: trial.rule.action,
+        matched: isUnknown(trial.matched) ? 'cannot tell' : trial.matched ? 'yes' : 'no',
+        why: whyRule(trial, facts),
+      })),
+    });
+  }
+  const bound = connector !== null && connector.document.bindings.length > 0;
+  return {
+    answer,
+    observed: decision?.action === 'proceed' && decision.observed,
+    reply,
+    reason: decision?.reason ?? null,
+    rule: decision?.rule ?? null,
+    connector:
+      connector === null || entry === null
+        ? null
+        : {
+            name: connector.name,
+            place: at(connector.path),
+            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path, entry.place)}) is the most specific range that holds ${inquiry.source}`,
+          },
+    grammar,
+    recipients,
+  };
+}
+
+function formatAddress({ local, domain, literal }: Address): string {
+  if (domain === null && literal === null) return local;
+  return `${local}@${domain ?? `[${literal}]`}`;
+}
+
+function whyDomain(
+  address: Address,
+  blocked: string | null,
+  known: { readonly kind: 'accepted' | 'relay'; readonly text: string } | null,
+): string {
+  if (address.literal !== null) return 'an address literal: it passes when it is one of accepted_literals';
+  if (address.domain === null)
+    return 'no domain: Postmaster always passes, others where unqualified_recipients allows it';
+  if (blocked !== null) return `blocked_domains has '${blocked}': never, for anyone`;
+  if (known !== null) return `${known.kind}_domains has '${known.text}'`;
+  return `${address.domain} is neither accepted nor relayed for everyone: the rules decide`;
+}
+
+function whyRule({ expired, failed, open, matched }: Trial, facts: Facts): string {
+  if (expired) return 'it has expired';
+  if (failed !== null) return `${failed.key}: ${whyNot(failed, facts)}`;
+  if (open !== null)
+    return `${open.key}: ${open.key === 'ptr' ? 'no answer from DNS' : 'the name of the login is not known'}`;
+  return matched === true ? 'all its conditions hold' : '';
+}
+
+/** Why a condition does not hold, from the facts that it looks at. */
+function whyNot({ key }: Condition, facts: Facts): string {
+  const { client, question, recipient, names, localIp, localPort } = facts;
+  const login =
+    question.login === null ? 'nobody has logged in' : question.login.name === null ? 'the login has no name' : null;
+  switch (key) {
+    case 'sources':
+      return client.lost
+        ? `${formatIp(client.ip)} is ours, loopback or the gateway, and is not listed by itself`
+        : `${formatIp(client.ip)} is in none of them`;
+    case 'ptr':
+      if (client.lost) return `${formatIp(client.ip)} is ours, loopback or the gateway: its name is not the client's`;
+      return names === null || names.length === 0
+        ? 'the client has no confirmed name'
+        : `${names.join(', ')}: none of them`;
+    case 'local':
+      return `the client has connected to ${localIp === null ? 'an unknown address' : formatIp(localIp)}, port ${localPort}`;
+    case 'authenticated':
+      return login ?? `${question.login?.name} has logged in`;
+    case 'users':
+    case 'groups':
+      return login ?? `${question.login?.name} is none of them`;
+    case 'tls':
+      return question.tls ? 'the session is encrypted' : 'the session is in clear text';
+    case 'senders':
+    case 'sender_domains':
+      return `<${question.sender}> is none of them`;
+    case 'recipients':
+      return `${recipient === null ? '' : formatAddress(recipient)} is none of them`;
+    case 'recipient_domains':
+      return `${recipient?.domain ?? 'no domain'} is in none of them`;
+    case 'helo':
+      return question.helo === '' ? 'no name was given' : `${question.helo} is none of them`;
+    default:
+      return 'what it excludes holds';
+  }
+}
+
+/** The account as text: the answer first, then the way to it. */
+export function formatExplanation(explanation: Explanation): string {
+  const { answer, observed, reply, connector, grammar, recipients, reason, rule } = explanation;
+  const lines = [`${answer}${reply === null ? '' : `  ${reply}`}`];
+  if (observed) lines.push('(observe: it would be refused, and is only logged)');
+  lines.push('');
+  if (connector === null) lines.push('connector  none: no connector of this local address holds the client');
+  else lines.push(`connector  ${connector.name} (${connector.place}): ${connector.why}`);
+  if (answer === 'refuse-connection' && connector !== null)
+    lines.push('connection its connect list keeps the client out');
+  if (answer === 'refuse-sender')
+    lines.push(`sender     ${grammar ?? `refused: ${String(reason).replaceAll('_', ' ')}`}`);
+  else if (grammar !== null) lines.push(`recipient  ${grammar}`);
+  if (grammar === null) {
+    for (const { address, hidden, why, rules } of recipients) {
+      lines.push(
+        `recipient  ${address}${hidden ? ' (hidden in the local part, it must be allowed as well)' : ''}: ${why}`,
+      );
+      for (const one of rules)
+        lines.push(`  ${one.matched.padEnd(11)} ${one.action} ${one.name} (${one.place}): ${one.why}`);
+      if (rules.length > 0 && rules.every(({ matched }) => matched === 'no'))
+        lines.push('  no rule matches: to relay is forbidden');
+    }
+  }
+  if (answer === 'defer') lines.push('what cannot be told decides, so the client is asked to try again');
+  else if (rule !== null) lines.push(`decided by ${rule}`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,161 @@
+// One question to a policy as people ask it, in `explain` and in cases, put to the policy as a session would: connection,
+// MAIL, RCPT, each with the replies that a client would hear.
+//
+// The grammar is the core's own; what needs no policy (a path that does not parse, a trick) is answered here as there.
+
+import { foldAscii } from '../smtp/bytes.ts';
+import { isUtf8Text, parseForwardPath, parseReversePath } from '../smtp/path.ts';
+import { BAD_RECIPIENT, BAD_SENDER, formatReply, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
+import type { Address, Decision, Login, OwnReply, Question } from '../smtp/types.ts';
+import type { Connector } from './connector.ts';
+import { toOctets } from './domains.ts';
+import type { SourceEntry } from './lists.ts';
+import { NO_CONNECTOR, type Policy } from './policy.ts';
+
+/** Text as people write it; it becomes octets when it is put to the policy. */
+export interface Inquiry {
+  readonly source: string;
+  readonly local: { readonly address: string; readonly port: number };
+  readonly helo: string;
+  /** `?` is a login whose name nobody can see; null is none. */
+  readonly login: string | null;
+  readonly tls: boolean;
+  readonly sender: string;
+  readonly recipient: string;
+}
+
+export const answers = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;
+
+export type Answer = (typeof answers)[number];
+
+export interface Verdict {
+  readonly answer: Answer;
+  readonly connector: Connector | null;
+  /** The range that made the connector answer. */
+  readonly entry: SourceEntry | null;
+  /** The decision of MAIL or RCPT, whichever came last; null when nobody was asked. */
+  readonly decision: Decision | null;
+  /** What ended it before the policy was asked: the core's grammar. */
+  readonly grammar: string | null;
+  /** As the client would hear it, with the enhanced code; null when all proceeds. */
+  readonly reply: string | null;
+  /** At RCPT: what was asked, and the addresses that the path names. */
+  readonly question: Question | null;
+}
+
+export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict> {
+  const { source, local } = inquiry;
+  const door = { clientAddress: source, localAddress: local.address, localPort: local.port };
+  const choice = policy.choiceFor(door);
+  const connector = choice?.connector ?? null;
+  const end = (answer: Answer, more: Partial<Verdict>, reply: OwnReply | null): Verdict => ({
+    answer,
+    connector,
+    entry: choice?.entry ?? null,
+    decision: null,
+    grammar: null,
+    question: null,
+    ...more,
+    reply: reply === null ? null : spoken(reply, inquiry),
+  });
+  if (connector === null) return end('refuse-connection', {}, NO_CONNECTOR);
+  const refusal = connector.refusal(source);
+  if (refusal !== null) return end('refuse-connection', {}, refusal);
+
+  const sender = readSender(inquiry.sender);
+  if (sender === null) return end('refuse-sender', { grammar: 'the sender is no reverse-path' }, BAD_SENDER);
+  const judge = connector.judgeFor({ address: source, localAddress: local.address, localPort: local.port });
+  const mail = questionOf(inquiry, 'MAIL', sender, '', []);
+  const may = await judge(mail);
+  if (may.action !== 'proceed')
+    return end(isDeferral(may) ? 'defer' : 'refuse-sender', { decision: may, question: mail }, may.reply);
+
+  const path = readRecipient(inquiry.recipient);
+  if (typeof path === 'string') {
+    const reply = path === 'trick' ? connector.profile.relayReply : BAD_RECIPIENT;
+    const grammar =
+      path === 'trick' ? 'a source route, or an address hidden so that nobody can judge it' : 'no forward-path';
+    return end('reject', { decision: may, grammar }, reply);
+  }
+  const question = questionOf(inquiry, 'RCPT', sender, path.written, path.addresses);
+  if (path.bare && connector.profile.unqualifiedRecipients === 'reject' && foldAscii(path.local) !== 'postmaster')
+    return end('reject', { grammar: 'no domain, and only Postmaster needs none', question }, UNQUALIFIED_RECIPIENT);
+  if (path.gateway && !connector.profile.relaysAnywhere)
+    return end(
+      'reject',
+      { grammar: 'a gateway address that nobody can judge', question },
+      connector.profile.relayReply,
+    );
+  const decision = await judge(question);
+  if (decision.action === 'proceed') return end('proceed', { decision, question }, null);
+  return end(isDeferral(decision) ? 'defer' : 'reject', { decision, question }, decision.reply);
+}
+
+function isDeferral(decision: Exclude<Decision, { action: 'proceed' }>): boolean {
+  return decision.reply.code < 500;
+}
+
+interface Sender {
+  readonly written: string;
+  readonly address: Address | null;
+}
+
+function readSender(text: string): Sender | null {
+  const octets = bracketed(text);
+  const path = parseReversePath(octets, 0, isUtf8Text(octets));
+  return path === null || path.end !== octets.length ? null : { written: path.written, address: path.address };
+}
+
+interface Recipient {
+  readonly written: string;
+  readonly local: string;
+  readonly addresses: readonly Address[];
+  readonly bare: boolean;
+  readonly gateway: boolean;
+}
+
+function readRecipient(text: string): Recipient | 'trick' | 'syntax' {
+  const octets = bracketed(text);
+  const path = parseForwardPath(octets, 0, isUtf8Text(octets));
+  if (!('address' in path)) return path.trick ? 'trick' : 'syntax';
+  if (path.end !== octets.length) return 'syntax';
+  return { ...path, local: path.address.local };
+}
+
+function bracketed(text: string): string {
+  const octets = toOctets(text);
+  return octets.startsWith('<') ? octets : `<${octets}>`;
+}
+
+function questionOf(
+  inquiry: Inquiry,
+  protocolState: Question['protocolState'],
+  sender: Sender,
+  recipient: string,
+  addresses: readonly Address[],
+): Question {
+  return {
+    protocolState,
+    helo: toOctets(inquiry.helo),
+    login: loginOf(inquiry.login),
+    tls: inquiry.tls,
+    sender: sender.written,
+    senderAddress: sender.address,
+    recipient,
+    addresses,
+  };
+}
+
+function loginOf(name: string | null): Login | null {
+  if (name === null) return null;
+  return name === '?' ? { mechanism: 'GSSAPI', name: null } : { mechanism: 'PLAIN', name: toOctets(name) };
+}
+
+function spoken(reply: OwnReply, { recipient, sender, source }: Inquiry): string {
+  const fill = {
+    recipient: toOctets(recipient).replace(/^<|>$/g, ''),
+    sender: toOctets(sender).replace(/^<|>$/g, ''),
+    client_address: source,
+  };
+  return formatReply(reply, true, fill).toString('latin1').trimEnd();
+}
