@@ -52,13 +52,14 @@ export function start(command: string, args: readonly string[], env: NodeJS.Proc
   };
 }
 
-/** Starts a server and waits until 127.0.0.1:port accepts. */
+/** Starts a server and waits until 127.0.0.1:port accepts. Rejects when something listens there already. */
 export async function startServer(
   port: number,
   command: string,
   args: readonly string[],
   env?: NodeJS.ProcessEnv,
 ): Promise<Child> {
+  if (await accepts(port)) throw new Error(`port ${port} is taken, so ${command} cannot have it`);
   const child = start(command, args, env);
   const deadline = Date.now() + UP_WITHIN_MS;
   while (!(await accepts(port))) {

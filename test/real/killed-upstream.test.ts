@@ -38,7 +38,7 @@ const MOMENTS: readonly Moment[] = [
 ];
 
 for (const server of MAIL_SERVERS) {
-  suite(`${server.name} killed`, { skip: server.missing }, () => {
+  suite(`${server.name} killed`, { skip: server.missing, timeout: 120_000 }, () => {
     let sink: Sink;
     let port: number;
     let postern: Postern;
@@ -57,23 +57,31 @@ for (const server of MAIL_SERVERS) {
       const bed = await server.start(sink.port, port);
       freezeAll(bed.pid);
       const client = new Client(postern.port);
-      await connectionTo(port);
-      killAll(bed.pid);
-      assertNothingAccepted(await client.rest());
-      await bed.stop();
+      try {
+        await connectionTo(port);
+        killAll(bed.pid);
+        assertNothingAccepted(await client.rest());
+      } finally {
+        client.close();
+        await bed.stop();
+      }
     });
 
     for (const moment of MOMENTS) {
       test(`${moment.name}: the client hears a 4yz or nothing`, async () => {
         const bed = await server.start(sink.port, port);
         const client = new Client(postern.port);
-        assert.match(await client.reply(), /^220/);
-        for (const line of moment.answered) assert.match(await client.say(line), /^[23]/);
-        freezeAll(bed.pid);
-        client.write(moment.unanswered);
-        killAll(bed.pid);
-        assertNothingAccepted(await client.rest());
-        await bed.stop();
+        try {
+          assert.match(await client.reply(), /^220/, bed.log());
+          for (const line of moment.answered) assert.match(await client.say(line), /^[23]/, bed.log());
+          freezeAll(bed.pid);
+          client.write(moment.unanswered);
+          killAll(bed.pid);
+          assertNothingAccepted(await client.rest());
+        } finally {
+          client.close();
+          await bed.stop();
+        }
       });
     }
 

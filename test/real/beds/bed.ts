@@ -16,6 +16,8 @@ export interface Bed {
   readonly port: number;
   /** The process at the top; its children serve the sessions. */
   readonly pid: number;
+  /** What the server says of itself, for the message of a test that fails. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -31,18 +33,23 @@ export interface MailServer {
 export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'postern-bed-'));
   chmodSync(folder, 0o755); // the servers' own users must pass
-  process.on('exit', () => removeFolder(folder));
+  folders.add(folder);
   return folder;
 }
 
+const folders = new Set<string>();
+process.on('exit', () => folders.forEach(removeFolder));
+
 function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
 }
 
-export function bed(port: number, child: Child, folder: string): Bed {
+export function bed(port: number, child: Child, folder: string, log = child.output): Bed {
   return {
     port,
     pid: child.pid,
+    log,
     async stop() {
       await child.stop();
       removeFolder(folder);

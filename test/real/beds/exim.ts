@@ -36,6 +36,7 @@ chunking_advertise_hosts = *
 tls_advertise_hosts =
 smtp_accept_max = 0
 smtp_max_synprot_errors = 1000
+smtp_accept_max_nonmail = 1000
 message_size_limit = 0
 acl_smtp_rcpt = anything
 acl_smtp_data = anything

@@ -1,5 +1,5 @@
 // Postfix from its unpacked package: every path that its own defaults would place on the system is named here.
-import { chmodSync, chownSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked, postfixEnvironment } from '../tools.ts';
@@ -28,6 +28,7 @@ export const postfix: MailServer = {
     const config = join(folder, 'etc');
     const queue = join(folder, 'queue');
     const data = join(folder, 'data');
+    const log = join(folder, 'log');
     for (const path of [config, queue, data]) mkdirSync(path);
     for (const name of [...OWN_QUEUES, 'trace']) makeOwned(join(queue, name), 0o700);
     makeOwned(join(queue, 'maildrop'), 0o730, groupId('postdrop'));
@@ -51,7 +52,7 @@ import_environment = MAIL_CONFIG LD_LIBRARY_PATH
 mail_owner = postfix
 setgid_group = postdrop
 maillog_file_prefixes = ${folder}
-maillog_file = ${join(folder, 'log')}
+maillog_file = ${log}
 myhostname = ${HOST_NAME}
 mydestination =
 local_recipient_maps =
@@ -88,7 +89,7 @@ postlog unix-dgram n - n - 1 postlogd
 `,
     );
     const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], postfixEnvironment());
-    return bed(port, child, folder);
+    return bed(port, child, folder, () => child.output() + readFileSync(log, 'latin1'));
   },
 };
 
