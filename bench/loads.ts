@@ -8,7 +8,7 @@
 
 import { cpuMs, output } from './harness/processes.ts';
 import { chosenProxies, type ProxyName, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { findTool, MissingTool } from './harness/tools.ts';
 
 interface Load {
@@ -59,7 +59,7 @@ async function measure(load: Load, names: readonly ProxyName[], flags: Flags) {
     }
     for (const proxy of proxies) await send(load, Math.ceil(load.messages / 10), proxy);
     for (let round = 0; round < flags.rounds; round++) {
-      for (const proxy of proxies) {
+      for (const proxy of inTurn(proxies, round)) {
         const { cpu, wall } = await send(load, messages, proxy);
         costs.get(proxy.name)?.cpu.push(cpu);
         costs.get(proxy.name)?.wall.push(wall);

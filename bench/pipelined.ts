@@ -8,7 +8,7 @@
 
 import { cpuMs, output } from './harness/processes.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const BATCHES: Readonly<Record<string, number>> = {
@@ -46,7 +46,7 @@ async function measure(kind: string, flags: Flags): Promise<string[][]> {
     for (const name of names) proxies.push(await startProxy(name, sink.port, flags));
     for (const proxy of proxies) await send(kind, Math.ceil(batches / 5), proxy);
     for (let round = 0; round < flags.rounds; round++) {
-      for (const proxy of proxies) samples.get(proxy.name)?.push(await send(kind, batches, proxy));
+      for (const proxy of inTurn(proxies, round)) samples.get(proxy.name)?.push(await send(kind, batches, proxy));
     }
   } finally {
     for (const proxy of [...proxies, sink]) await proxy.stop();

@@ -15,6 +15,12 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
+/** The same, another one first in every round: who runs behind whom must not matter. */
+export function inTurn<T>(all: readonly T[], round: number): T[] {
+  const first = round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
+}
+
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   console.log(`| ${head.join(' | ')} |`);
   console.log(`|${head.map((_, column) => (column === 0 ? '---' : '--:')).join('|')}|`);
