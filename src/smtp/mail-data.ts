@@ -6,7 +6,7 @@
 // A bare LF or CR away from a dot is nobody's terminator and passes untouched. A NUL behind the dot is ambiguous whatever
 // comes next: OpenSMTPD cuts the line there. (protocol.md's table lets text follow it; that would be a way through.)
 //
-// Inside text the next octet that matters is found by indexOf; the table is only for the octets behind a CR or LF.
+// Inside text only the next dot matters; it is searched for, and what stands right before it tells the state.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
 
 import { CR, DOT, HT, LF, NUL, SP } from './bytes.ts';
@@ -81,14 +81,12 @@ export class MailData {
     let dot = start; // where the held octets begin, while state >= D0
     let held = this.#held; // held octets of earlier chunks
     let at = start;
-    let nextLf = -1;
-    let nextCr = -1;
     while (at < chunk.length) {
-      if (state === T) {
-        // Nothing before the next CR or LF matters. Both positions are kept, so that each octet is searched once.
-        if (nextLf < at) nextLf = indexOrEnd(chunk, LF, at);
-        if (nextCr < at) nextCr = indexOrEnd(chunk, CR, at);
-        at = Math.min(nextLf, nextCr);
+      if (state < D0) {
+        // Only a dot can matter: the octets before it tell the state that it meets.
+        const next = nextDot(chunk, at, state);
+        state = stateBefore(chunk, next, at, state);
+        at = next;
         if (at === chunk.length) break;
       }
       const before = state;
@@ -134,7 +132,37 @@ export class MailData {
 
 const STUFFING = Buffer.from('.');
 
-function indexOrEnd(chunk: Buffer, octet: number, from: number): number {
-  const found = chunk.indexOf(octet, from);
-  return found === -1 ? chunk.length : found;
+/** The index of the next dot that may begin a line, or the chunk's length; `state` is that before chunk[from]. A native
+ * search costs as much as a look at some 50 octets, so near dots are looked for one by one. */
+function nextDot(chunk: Buffer, from: number, state: number): number {
+  let at = from;
+  for (;;) {
+    const near = Math.min(at + 48, chunk.length);
+    for (; at < near; at++) {
+      if (chunk[at] !== DOT) continue;
+      if (at === from) {
+        if (state !== T) return at;
+        continue;
+      }
+      const behind = chunk[at - 1];
+      if (behind === LF || behind === CR || behind === NUL) return at;
+    }
+    if (at === chunk.length) return at;
+    at = chunk.indexOf(DOT, at);
+    if (at === -1) return chunk.length;
+  }
+}
+
+/** The state before chunk[at], where `state` was that before chunk[from] and no dot that matters stands between: the table,
+ * read from behind. */
+function stateBefore(chunk: Buffer, at: number, from: number, state: number): number {
+  let last = at - 1;
+  if (last < from) return state;
+  const octet = chunk[last];
+  if (octet === CR) return C;
+  if (octet === LF) return (last === from ? state === C : chunk[last - 1] === CR) ? L0 : LB;
+  if (octet !== NUL) return T;
+  while (last >= from && chunk[last] === NUL) last--;
+  if (last < from) return state === T ? T : N;
+  return chunk[last] === CR || chunk[last] === LF ? N : T;
 }

@@ -108,11 +108,13 @@ export class SaslExchange {
     if (found.length === 0) return true;
     const message = found[0] as Buffer;
     if (found.length > 1 || message.length < 52) return false;
+    const lmResponse = ntlmField(message, 12);
     const ntResponse = ntlmField(message, 20);
     const domain = ntlmField(message, 28);
     const user = ntlmField(message, 36);
-    if (ntResponse === null || domain === null || user === null) return false;
-    if (user.length === 0) {
+    if (lmResponse === null || ntResponse === null || domain === null || user === null) return false;
+    // [MS-NLMP] §3.2.5.1.2: no name, or no proof but the one zero octet that clients send for it.
+    if (user.length === 0 || (ntResponse.length === 0 && lmResponse.length <= 1)) {
       this.anonymous = true;
       return this.#named(null);
     }
