@@ -6,7 +6,7 @@
 
 import { Resolver } from 'node:dns/promises';
 import { LRUCache } from 'lru-cache';
-import { parseIp } from '../policy/ip.ts';
+import { formatIp, type Ip, isIpv4, parseIp } from '../policy/ip.ts';
 import { foldAscii } from '../smtp/bytes.ts';
 
 const namesLimit = 8;
@@ -53,12 +53,12 @@ export class NameResolver {
   async #ask(address: string): Promise<readonly string[] | null> {
     const ip = parseIp(address);
     if (ip === null) return [];
-    const names = await orNull(this.#resolver.reverse(address));
+    // Not reverse(): it reads the hosts file too, and takes a server's failure for the absence of a name.
+    const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
     if (names === null) return null;
     const confirmed = await Promise.all(
       names.slice(0, namesLimit).map(async (name) => {
-        const family = address.includes(':') ? this.#resolver.resolve6(name) : this.#resolver.resolve4(name);
-        const addresses = await orNull(family);
+        const addresses = await orNull(isIpv4(ip) ? this.#resolver.resolve4(name) : this.#resolver.resolve6(name));
         if (addresses === null) return null;
         return addresses.some((one) => parseIp(one) === ip) ? foldAscii(name).replace(/\.$/, '') : '';
       }),
@@ -68,12 +68,18 @@ export class NameResolver {
   }
 }
 
+/** RFC 1035 §3.5, RFC 3596 §2.5. */
+function reverseName(ip: Ip): string {
+  if (isIpv4(ip)) return `${formatIp(ip).split('.').reverse().join('.')}.in-addr.arpa`;
+  return `${[...ip.toString(16).padStart(32, '0')].reverse().join('.')}.ip6.arpa`;
+}
+
 /** What was found; nothing where there is nothing; null where nobody knows. */
 async function orNull(query: Promise<string[]>): Promise<string[] | null> {
   try {
     return await query;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOTFOUND' || code === 'ENODATA' ? [] : null;
+    return code === 'ENOTFOUND' || code === 'ENODATA' || code === 'EBADNAME' ? [] : null;
   }
 }

@@ -96,7 +96,7 @@ export function readRanges(
   list: readonly string[],
   path: Path,
   notes: Notes,
-  other: (text: string, path: Path) => boolean = () => false,
+  other: (text: string, path: Path, notes: Notes) => boolean = () => false,
 ): SourceEntry[] {
   const entries: SourceEntry[] = [];
   const take = (text: string, at: Path, place?: Place): void => {
@@ -107,7 +107,7 @@ export function readRanges(
   };
   for (const [i, text] of list.entries()) {
     const at = [...path, i];
-    if (other(text, at)) continue;
+    if (other(text, at, notes)) continue;
     if (!text.startsWith(filePrefix)) {
       take(text, at);
       continue;

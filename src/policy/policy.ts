@@ -248,12 +248,19 @@ function draftConnector(
     bindings,
     ranges: readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
     rules,
-    connectAllow: new SourceSet(readRanges(document.connect.allow, [...path, 'connect', 'allow'], notes)),
-    connectDeny: new SourceSet(readRanges(document.connect.deny, [...path, 'connect', 'deny'], notes)),
+    connectAllow: new SourceSet(readRanges(document.connect.allow, [...path, 'connect', 'allow'], notes, noNames)),
+    connectDeny: new SourceSet(readRanges(document.connect.deny, [...path, 'connect', 'deny'], notes, noNames)),
     limits: replaceLimits(options.limits, document.limits),
     mode: options.mode === 'observe' ? 'observe' : document.mode,
     relaysAnywhere: first !== undefined && isUnconditionalAllow(first) && policy.blocked_domains.length === 0,
   };
+}
+
+/** The door decides at once: a name would have to be asked for first. */
+function noNames(text: string, at: Path, notes: Notes): boolean {
+  if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.]+$/.test(text)) return false;
+  notes.error(at, `'${text}': a name is not supported here by this version, only addresses and ranges`);
+  return true;
 }
 
 function isUnconditionalAllow(rule: Rule): boolean {
