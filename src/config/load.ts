@@ -4,10 +4,11 @@
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
 import { dirname, isAbsolute, join } from 'node:path';
+import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
-import { compilePolicy, type Policy, type PolicyOptions } from '../policy/policy.ts';
+import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';

@@ -101,3 +101,8 @@ export function before(ip: Ip): Ip {
 export function isLoopback(ip: Ip): boolean {
   return typeof ip === 'number' ? ip >>> 24 === 127 : ip === 1n;
 }
+
+/** Of one family. */
+export function compare(a: Ip, b: Ip): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -5,11 +5,12 @@
 // they are, less those that an earlier rule denies for their address alone. Senders, helo, tls, local, recipients and
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
+import type { PolicyOptions } from './compile.ts';
+import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import type { Notes, SourceEntry } from './lists.ts';
-import type { Draft, PolicyOptions } from './policy.ts';
 import type { Path } from './problem.ts';
 import { everything, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
@@ -237,10 +238,18 @@ function meets(entries: readonly SourceEntry[], clients: readonly Range[]): bool
   return entries.some(({ range }) => clients.some((client) => overlaps(range, client)));
 }
 
-function lintDialogue(
-  { document, path, ranges, relaysAnywhere, limits, mode }: Draft,
-  { options, notes }: Subject,
-): void {
+/** What asks for TLS where nobody can start it. */
+function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
+  const only = 'starttls is hidden, so that only clients of a listener with implicit_tls have it';
+  if (document.require_tls) notes.warn([...path, 'require_tls'], `nobody else can send: ${only}`);
+  if (document.auth === 'require_tls') notes.warn([...path, 'auth'], `nobody else can log in: ${only}`);
+  for (const { name, path: at, document: rule } of rules) {
+    if (rule.allow?.tls === true) notes.warn([...at, 'allow', 'tls'], `rule '${name}' asks for TLS: ${only}`);
+  }
+}
+
+function lintDialogue(draft: Draft, { options, notes }: Subject): void {
+  const { document, path, ranges, relaysAnywhere, limits, mode } = draft;
   const at = (key: string): Path => [...path, key];
   const name = `connector '${document.name}'`;
   if (document.remote_ip_ranges.length === 0)
@@ -258,6 +267,7 @@ function lintDialogue(
         `pass has no effect here, an ambiguous end of mail data is refused as with reject: ${need}`,
       );
   }
+  if (document.starttls === 'hide') lintHiddenTls(draft, notes);
   if (mode === 'observe' && options.mode !== 'observe')
     notes.warn(
       at('mode'),

@@ -6,7 +6,8 @@ import type { Address } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
-import { hullOf, isSingle, parseRange, type Range, RangeTable } from './ranges.ts';
+import { RangeTable } from './range-table.ts';
+import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
 
 /** A list file, read: its lines without comments and blanks. */
 export interface ListFile {

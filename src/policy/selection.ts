@@ -4,9 +4,10 @@
 // connectors lie inside each other or apart, so "the smallest that holds the client" has one answer. Equal and crossing
 // ranges are errors; nothing is ever merged between connectors.
 
-import { formatIp, type Ip, isIpv4 } from './ip.ts';
+import { compare, formatIp, type Ip, isIpv4 } from './ip.ts';
 import type { Endpoint, Notes, SourceEntry } from './lists.ts';
-import { compare, type Entry, hullOf, isInside, isMasked, isSingle, overlaps, RangeTable } from './ranges.ts';
+import { type Entry, RangeTable } from './range-table.ts';
+import { hullOf, isInside, isMasked, isSingle, overlaps } from './ranges.ts';
 
 /** One connector as the selection sees it. */
 export interface Candidate<C> {

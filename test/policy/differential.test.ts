@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { compilePolicy } from '../../src/policy/compile.ts';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument, RuleDocument } from '../../src/policy/document.ts';
-import { compilePolicy } from '../../src/policy/policy.ts';
 import type { Decision } from '../../src/smtp/types.ts';
 import { connector, document, login, noon, rcpt } from './build.ts';
 import { naiveAnswer, naiveConnector, rangeOf, type World } from './naive.ts';

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatIp, parseIp } from '../../src/policy/ip.ts';
 import { inRanges } from '../../src/policy/lists.ts';
-import { extent, hullOf, isInside, overlaps, parseRange, type Range, RangeTable } from '../../src/policy/ranges.ts';
+import { RangeTable } from '../../src/policy/range-table.ts';
+import { extent, hullOf, isInside, overlaps, parseRange, type Range } from '../../src/policy/ranges.ts';
 import { intersect, subtract, union } from '../../src/policy/spans.ts';
 
 test('reads only the spelling of an address that everybody reads alike', () => {

@@ -1,0 +1,183 @@
+// One connector of a policy, compiled: first what the others must know of it (its ranges, its rules), then the whole.
+
+import type { OwnReply, Profile } from '../smtp/types.ts';
+import type { PolicyOptions } from './compile.ts';
+import { type ClientReader, Connector } from './connector.ts';
+import {
+  type ConditionsDocument,
+  type ConnectorDocument,
+  type Limits,
+  type Mode,
+  type PolicyDocument,
+  type ReplyName,
+  replaceLimits,
+} from './document.ts';
+import { type Domains, Judgement } from './judge.ts';
+import {
+  type AddressSet,
+  type Endpoint,
+  type Notes,
+  parseEndpoint,
+  readAddresses,
+  readRanges,
+  type SourceEntry,
+  SourceSet,
+} from './lists.ts';
+import type { Path } from './problem.ts';
+import { defaultReplies, parseReply } from './replies.ts';
+import { compileRule, membersOf, memberTest, type Rule, type Vocabulary } from './rules.ts';
+
+/** A connector on its way: what the selection, lint and the connector itself are made of. */
+export interface Draft {
+  readonly document: ConnectorDocument;
+  readonly path: Path;
+  readonly bindings: readonly Endpoint[];
+  readonly ranges: readonly SourceEntry[];
+  readonly rules: readonly Rule[];
+  readonly connectAllow: SourceSet;
+  readonly connectDeny: SourceSet;
+  readonly limits: Limits;
+  readonly mode: Mode;
+  readonly relaysAnywhere: boolean;
+}
+
+export function draftConnector(
+  document: ConnectorDocument,
+  path: Path,
+  policy: PolicyDocument,
+  options: PolicyOptions,
+  words: Vocabulary,
+): Draft {
+  const { notes } = words;
+  const bindings: Endpoint[] = [];
+  for (const [i, text] of document.bindings.entries()) {
+    const endpoint = parseEndpoint(text);
+    if (typeof endpoint === 'string') notes.error([...path, 'bindings', i], endpoint);
+    else bindings.push(endpoint);
+  }
+  for (const [i, keyword] of document.hide_keywords.entries()) {
+    if (!/^[a-z0-9][a-z0-9-]*=?$/i.test(keyword))
+      notes.error([...path, 'hide_keywords', i], `'${keyword}' is no EHLO keyword: one word is wanted, as CHUNKING`);
+  }
+  const rules = document.rules.map((rule, i) => compileRule(rule, i, [...path, 'rules', i], words));
+  const [first] = rules;
+  return {
+    document,
+    path,
+    bindings,
+    ranges: readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
+    rules,
+    connectAllow: new SourceSet(readRanges(document.connect.allow, [...path, 'connect', 'allow'], notes, noNames)),
+    connectDeny: new SourceSet(readRanges(document.connect.deny, [...path, 'connect', 'deny'], notes, noNames)),
+    limits: replaceLimits(options.limits, document.limits),
+    mode: options.mode === 'observe' ? 'observe' : document.mode,
+    relaysAnywhere: first !== undefined && isUnconditionalAllow(first) && policy.blocked_domains.length === 0,
+  };
+}
+
+/** The door decides at once: a name would have to be asked for first. */
+function noNames(text: string, at: Path, notes: Notes): boolean {
+  if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.]+$/.test(text)) return false;
+  notes.error(at, `'${text}': a name is not supported here by this version, only addresses and ranges`);
+  return true;
+}
+
+function isUnconditionalAllow(rule: Rule): boolean {
+  return rule.action === 'allow' && rule.conditions.length === 0 && rule.expiresAt === Number.POSITIVE_INFINITY;
+}
+
+export function finishConnector(
+  draft: Draft,
+  domains: Domains,
+  words: Vocabulary,
+  options: PolicyOptions,
+  clientAt: ClientReader,
+): Connector {
+  const { document, path, rules, limits, mode } = draft;
+  const replies = { ...defaultReplies };
+  for (const [name, text] of Object.entries(document.replies) as [ReplyName, string | undefined][]) {
+    if (text === undefined) continue;
+    const reply = parseReply(name, text);
+    if (typeof reply === 'string') words.notes.error([...path, 'replies', name], reply);
+    else replies[name] = reply;
+  }
+  const loginSenders = new Map<string, AddressSet>();
+  for (const [user, senders] of Object.entries(document.senders.login_must_match)) {
+    const at = [...path, 'senders', 'login_must_match', user];
+    loginSenders.set(words.users.keyOfWritten(user), readAddresses(senders, at, words.notes));
+  }
+  const terms = {
+    mode,
+    requireTls: document.require_tls,
+    submit: submitTest(document, path, words),
+    ownDomains: document.senders.own_domains,
+    loginSenders,
+    otherLogins: document.senders.others,
+    rules,
+    usesPtr: rules.some(({ document: rule }) => mentionsPtr(rule.allow ?? rule.deny)),
+    unqualified: document.unqualified_recipients,
+    replies,
+  };
+  return new Connector({
+    document,
+    path,
+    profile: profileOf(draft, options, replies.relay),
+    mode,
+    limits,
+    replies,
+    rules,
+    connectAllow: draft.connectAllow,
+    connectDeny: draft.connectDeny,
+    judgement: new Judgement(domains, terms, words.users, options.now),
+    clientAt,
+    resolve: options.resolve,
+  });
+}
+
+function mentionsPtr(conditions: ConditionsDocument | undefined): boolean {
+  return conditions !== undefined && (conditions.ptr !== undefined || mentionsPtr(conditions.not));
+}
+
+function submitTest(
+  { submit }: ConnectorDocument,
+  path: Path,
+  words: Vocabulary,
+): ReturnType<typeof memberTest> | null {
+  if (submit === 'anyone') return null;
+  if (submit === 'authenticated') return ({ question }) => question.login !== null;
+  const users = (submit.users ?? []).map((name) => words.users.keyOfWritten(name));
+  const members = membersOf(submit.groups ?? [], [...path, 'submit', 'groups'], words);
+  return memberTest(new Set([...users, ...members]), words);
+}
+
+function profileOf(
+  { document, limits, mode, relaysAnywhere }: Draft,
+  options: PolicyOptions,
+  relay: OwnReply,
+): Profile {
+  const { session } = limits;
+  return {
+    connector: document.name,
+    mode,
+    relaysAnywhere,
+    auth: document.auth,
+    starttls: 'hide',
+    exchangeVerbs: document.exchange_verbs,
+    chunking: document.chunking,
+    hideKeywords: new Set(document.hide_keywords.map((keyword) => keyword.toUpperCase())),
+    vrfy: document.vrfy,
+    bareLf: document.bare_lf,
+    dotLines: options.dotLines,
+    earlyTalker: document.early_talker,
+    unqualifiedRecipients: document.unqualified_recipients,
+    relayReply: relay,
+    limits: {
+      errors: session.errors,
+      junkCommands: session.junk_commands,
+      recipientsPerMessage: session.recipients_per_message,
+      messages: session.messages,
+      authFailures: session.auth_failures,
+      commandLine: session.command_line,
+    },
+  };
+}

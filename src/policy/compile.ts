@@ -1,0 +1,160 @@
+// From the document to a policy: the document goes in, once; decisions come out, many times.
+//
+// compilePolicy never throws: whatever is wrong is a problem with its place, and a policy with an error is not returned
+// at all, so that nothing half-understood ever decides. It reads no file, no clock and no network interface: those are
+// handed in.
+
+import { draftConnector, finishConnector } from './compile-connector.ts';
+import type { ClientReader, Connector } from './connector.ts';
+import { defaultLimits, type Limits, type Mode, type PolicyDocument } from './document.ts';
+import { DomainTable, parseDomainPattern } from './domains.ts';
+import { type Ip, isLoopback, parseIp } from './ip.ts';
+import { type Domains, parseLiteral, type Resolve } from './judge.ts';
+import { lint, rangeGrantsRelay } from './lint.ts';
+import { AddressSet, linesOf, Notes, type ReadList, readDomains, type SourceEntry, UserNames } from './lists.ts';
+import { Policy } from './policy.ts';
+import type { Problem } from './problem.ts';
+import type { Vocabulary } from './rules.ts';
+import { Selection } from './selection.ts';
+
+export interface PolicyOptions {
+  /** Milliseconds since 1970: rules may expire. */
+  readonly now: () => number;
+  readonly readList: ReadList;
+  /** `observe` here is for every connector, whatever it says itself. */
+  readonly mode: Mode;
+  /** Those of the top of the configuration; connectors replace what they name. */
+  readonly limits: Limits;
+  readonly dotLines: 'pass' | 'strict';
+  readonly lostAddressGuard: 'refuse' | 'warn';
+  /** This host's own addresses, and its default gateways: where clients seem to be when their address is lost. */
+  readonly ownAddresses: readonly string[];
+  readonly gateways: readonly string[];
+  /** Told when a client comes from a lost address and the guard is on: once for each policy. */
+  readonly onLostAddress: (address: string) => void;
+  /** Null: what depends on reverse DNS cannot be told. */
+  readonly resolve: Resolve | null;
+}
+
+export const defaultOptions: Omit<PolicyOptions, 'now'> = {
+  readList: (name) => `${name} cannot be read here`,
+  mode: 'enforce',
+  limits: defaultLimits,
+  dotLines: 'pass',
+  lostAddressGuard: 'refuse',
+  ownAddresses: [],
+  gateways: [],
+  onLostAddress: () => {},
+  resolve: null,
+};
+
+export interface CompiledPolicy {
+  /** Null when there is an error among the problems. */
+  readonly policy: Policy | null;
+  readonly problems: readonly Problem[];
+}
+
+export function compilePolicy(
+  document: PolicyDocument,
+  given: Partial<PolicyOptions> & Pick<PolicyOptions, 'now'>,
+): CompiledPolicy {
+  const options = { ...defaultOptions, ...given };
+  const notes = new Notes(options.readList);
+  const words = vocabulary(document, options, notes);
+  const domains = compileDomains(document, notes);
+  const drafts = document.connectors.map((connector, i) =>
+    draftConnector(connector, ['connectors', i], document, options, words),
+  );
+  const clientAt = clientReader(options);
+  const connectors = drafts.map((draft) => finishConnector(draft, domains, words, options, clientAt));
+  const selection = new Selection(
+    drafts.map((draft, i) => ({
+      connector: connectors[i] as Connector,
+      name: draft.document.name,
+      bindings: draft.bindings,
+      ranges: draft.ranges,
+      grantsRelay: (entry: SourceEntry) => rangeGrantsRelay(draft, entry),
+    })),
+    words.guard,
+    notes,
+  );
+  lint({ document, domains, drafts, options, notes });
+  const sound = !notes.problems.some(({ severity }) => severity === 'error');
+  const onLostAddress = words.guard ? options.onLostAddress : null;
+  return {
+    policy: sound ? new Policy(connectors, selection, clientAt, onLostAddress) : null,
+    problems: notes.problems,
+  };
+}
+
+function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Vocabulary {
+  const users = new UserNames();
+  for (const [windows, mail] of Object.entries(document.user_domains)) {
+    const pattern = parseDomainPattern(mail);
+    if (typeof pattern === 'string') notes.error(['user_domains', windows], pattern);
+    else if (pattern.below) notes.error(['user_domains', windows], `'${mail}': one domain is wanted, without a star`);
+    else users.add(windows, mail);
+  }
+  const groups = new Map<string, Set<string>>();
+  for (const [name, members] of Object.entries(document.groups)) {
+    groups.set(name, new Set(members.map((member) => users.keyOfWritten(member))));
+  }
+  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
+}
+
+function compileDomains(document: PolicyDocument, notes: Notes): Domains {
+  const known: Domains['known'] = new DomainTable();
+  for (const kind of ['accepted', 'relay'] as const) {
+    const key = `${kind}_domains` as const;
+    for (const [i, text] of document[key].entries()) {
+      const pattern = parseDomainPattern(text);
+      if (typeof pattern === 'string') {
+        const all = text === '*' ? ': every domain would be relayed for everyone, an open relay; name the domains' : '';
+        notes.error([key, i], pattern + all);
+        continue;
+      }
+      const earlier = known.add(pattern, { kind, text });
+      if (earlier?.kind === kind) notes.warn([key, i], `'${text}' is listed twice`);
+      else if (earlier !== undefined)
+        notes.warn([key, i], `'${text}' is an accepted domain already, and that is what it stays`);
+    }
+  }
+  const literals = new Set<Ip>();
+  for (const [i, text] of document.accepted_literals.entries()) {
+    const bare = text.replace(/^\[(.*)\]$/, '$1');
+    const ip = parseLiteral(bare) ?? parseIp(bare);
+    if (ip === null)
+      notes.error(
+        ['accepted_literals', i],
+        `'${text}' is not an address of ours: 192.0.2.25 or 2001:db8::25 is wanted`,
+      );
+    else literals.add(ip);
+  }
+  return {
+    blocked: readDomains(document.blocked_domains, ['blocked_domains'], notes),
+    known,
+    literals,
+    validRecipients: readValidRecipients(document, notes),
+  };
+}
+
+function readValidRecipients(document: PolicyDocument, notes: Notes): AddressSet | null {
+  if (document.valid_recipients === undefined) return null;
+  const path = ['valid_recipients', 'file'];
+  const set = new AddressSet();
+  for (const { text, place } of linesOf(document.valid_recipients.file, path, notes)) {
+    const wrong = set.add(text);
+    if (wrong !== null) notes.error(path, wrong, place);
+  }
+  return set;
+}
+
+/** The address that a client has connected to is ours too, whatever the interfaces were when the policy was read. */
+function clientReader(options: PolicyOptions): ClientReader {
+  const lostAddresses = new Set<Ip>();
+  for (const text of [...options.ownAddresses, ...options.gateways]) {
+    const ip = parseIp(text);
+    if (ip !== null) lostAddresses.add(ip);
+  }
+  return (ip, localIp) => ({ ip, lost: ip === localIp || isLoopback(ip) || lostAddresses.has(ip) });
+}
