@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import type { Backend } from './backend.ts';
 import { converse } from './conversation.ts';
+import { type Cut, cutAtRandom, everyOctet, whole } from './cuts.ts';
 import type { Dialect } from './dialects.ts';
 import type { HarnessOptions } from './harness.ts';
 import { LenientServer } from './lenient-server.ts';
-import { type Cut, cutAtRandom, everyOctet, whole } from './transcripts.ts';
 
 export interface Attack {
   /** What the client says; the server answers behind each of these. */

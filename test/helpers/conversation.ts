@@ -4,10 +4,10 @@
 // octets alone and not on how they were cut. Every reply of the server carries the number of the unit that it answers.
 
 import type { Action } from './backend.ts';
+import { type Cut, whole } from './cuts.ts';
 import { Harness, type HarnessOptions } from './harness.ts';
 import type { LenientServer } from './lenient-server.ts';
 import type { Atom, Burst } from './near-valid.ts';
-import { type Cut, whole } from './transcripts.ts';
 
 export interface Conversation {
   readonly harness: Harness;

@@ -7,8 +7,10 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Cut } from './cuts.ts';
+import { compare } from './play.ts';
 import { openFirewall } from './postern.ts';
-import { type Cut, compare, type Transcript, type Turn } from './transcripts.ts';
+import type { Transcript, Turn } from './transcripts.ts';
 
 const PATIENCE_MS = 3000;
 

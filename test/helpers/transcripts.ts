@@ -1,15 +1,14 @@
-// Reads golden dialogues (test/transcripts/*.txt) and plays them against a Session in memory, cut in any way.
+// Reads golden dialogues (test/transcripts/*.txt; the notation is described in the README there).
 //
-// A dialogue is a list of turns: one side speaks, then both ears are compared, octet for octet, with what the dialogue
-// says that they heard. Nothing is compared inside a turn, so that a turn may be cut anywhere. The notation is described
-// in test/transcripts/README.md. This file does not know SMTP: whoever writes a dialogue says who hears what.
+// A dialogue is a list of turns: one side speaks, then both ears hear something. This file does not know SMTP: whoever
+// writes a dialogue says who hears what. play.ts plays them in memory, dialogue-sockets.ts over sockets.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Profile, SessionEvent, SessionLimits } from '../../src/smtp/types.ts';
-import { DEFAULT_LIMITS, Harness, type HarnessOptions, RELAY_DENIED, type TestPolicy } from './harness.ts';
+import type { Profile, SessionLimits } from '../../src/smtp/types.ts';
+import { DEFAULT_LIMITS, RELAY_DENIED, type TestPolicy } from './harness.ts';
 
 /** A piece of what an ear should have heard. `open`: any printable text up to the end of the line follows. */
-interface Piece {
+export interface Piece {
   readonly text: string;
   readonly open: boolean;
 }
@@ -257,125 +256,6 @@ function patternOf(written: string): Piece {
   return { text: pieceOf(`${written.slice(0, -3)}\\`).text, open: true };
 }
 
-// --- playing
-
-/** Cuts what is said in one turn into chunks; `offset` is how much was said before, by everyone. */
-export type Cut = (says: Buffer, offset: number) => Buffer[];
-
-export const whole: Cut = (says) => [says];
-export const everyOctet: Cut = (says) => Array.from(says, (_, index) => says.subarray(index, index + 1));
-
-export function cutAt(position: number): Cut {
-  return (says, offset) => {
-    const at = position - offset;
-    return at > 0 && at < says.length ? [says.subarray(0, at), says.subarray(at)] : [says];
-  };
-}
-
-/** Chunks of 1 to `most` octets. The same seed cuts in the same way. */
-export function cutAtRandom(seed: number, most: number): Cut {
-  let state = seed >>> 0;
-  return (says) => {
-    const chunks: Buffer[] = [];
-    for (let at = 0; at < says.length; ) {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      const end = at + 1 + ((state >>> 8) % most);
-      chunks.push(says.subarray(at, end));
-      at = end;
-    }
-    return chunks;
-  };
-}
-
 export function octetsOf(transcript: Transcript): number {
   return transcript.turns.reduce((sum, turn) => sum + turn.says.length, 0);
-}
-
-/** Plays the dialogue; throws an error that shows the turn when an ear heard anything else. */
-export function play(transcript: Transcript, cut: Cut, options: Partial<HarnessOptions> = {}): Harness {
-  const { profile, policy, judgement } = transcript;
-  const harness = new Harness({ profile, policy, ...options, ...(judgement === 'asked' ? { judgement } : {}) });
-  let offset = 0;
-  for (const turn of transcript.turns) {
-    if (harness.closed !== null) throw new Error(at(turn, `closed too early: ${harness.closed.what}`));
-    const says = Buffer.from(turn.says, 'latin1');
-    for (const chunk of says.length === 0 ? [] : cut(says, offset)) {
-      if (turn.who === 'client') harness.clientSays(chunk);
-      else harness.upstreamSays(chunk);
-    }
-    offset += says.length;
-    act(harness, turn);
-    const wrong =
-      compare(turn, harness.takeUpstreamHeard(), harness.takeClientHeard()) ??
-      compareEvents(turn, harness.events.splice(0)) ??
-      compareEnd(turn, harness);
-    if (wrong !== null) throw new Error(at(turn, wrong));
-  }
-  return harness;
-}
-
-function act(harness: Harness, turn: Turn): void {
-  if (turn.who === 'operator') harness.drain();
-  if (turn.who === 'judge') harness.answer();
-  if (turn.ends && turn.who === 'client') harness.clientEnds();
-  if (turn.ends && turn.who === 'upstream') harness.upstreamEnds();
-}
-
-/** null when both ears heard what the turn says, else what is wrong. */
-export function compare(turn: Turn, upstreamHeard: string, clientHeard: string): string | null {
-  if (!regexOf(turn.upstreamHears).test(upstreamHeard)) {
-    return difference('the upstream', turn.upstreamHears, upstreamHeard);
-  }
-  if (!regexOf(turn.clientHears).test(clientHeard)) return difference('the client', turn.clientHears, clientHeard);
-  return null;
-}
-
-function compareEvents(turn: Turn, events: readonly SessionEvent[]): string | null {
-  const heard = events.map(formatEvent);
-  if (turn.events === null || heard.join('\n') === turn.events.join('\n')) return null;
-  return `the log should have heard\n    ${turn.events.join('\n    ')}\n  but heard\n    ${heard.join('\n    ')}`;
-}
-
-/** The words of an `E:` line. */
-function formatEvent(event: SessionEvent): string {
-  if (event.name === 'recipient') return `recipient ${event.decision} ${event.reason} ${event.recipient}`;
-  if (event.name === 'sender') return `sender ${event.decision} ${event.reason} ${event.sender}`;
-  if (event.name === 'login') return `login ${event.login.mechanism} ${event.login.name ?? '?'}`;
-  if (event.name === 'login_failed') return `login_failed ${event.mechanism}`;
-  return event.name === 'limited' ? `limited ${event.kind} ${event.key}` : event.name;
-}
-
-function compareEnd(turn: Turn, harness: Harness): string | null {
-  if (turn.closed === null) return harness.closed === null ? null : `closed: ${harness.closed.what}`;
-  if (harness.closed === null) return 'should be closed';
-  if (turn.closed === '' || turn.closed === harness.closed.origin) return null;
-  return `closed by ${harness.closed.origin} (${harness.closed.what}), not by ${turn.closed}`;
-}
-
-/** An open piece without an enhanced code means that there must be none (RFC 2034: only where it was offered), and our
- * replies are printable and at most 512 octets. */
-export function regexOf(pieces: readonly Piece[]): RegExp {
-  const sources = pieces.map(({ text, open }) => {
-    const exact = text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
-    if (!open) return exact;
-    const code = exact.replace(/^([245])yz /, '$1\\d\\d ').replace(/ ([245])\\\.x\\\.x /, ' $1\\.\\d{1,3}\\.\\d{1,3} ');
-    const enhanced = /^... $/.test(text) ? '(?![245]\\.\\d)' : '';
-    return `${code}${enhanced}[\\x20-\\x7e]{1,${510 - text.length}}\\r\\n`;
-  });
-  return new RegExp(`^${sources.join('')}$`, 's');
-}
-
-function difference(ear: string, pieces: readonly Piece[], heard: string): string {
-  const expected = pieces.map(({ text, open }) => (open ? `${text}...` : text)).join('');
-  return `${ear} should have heard\n    ${show(expected)}\n  but heard\n    ${show(heard)}`;
-}
-
-function show(octets: string): string {
-  if (octets === '') return '(nothing)';
-  const text = JSON.stringify(octets).slice(1, -1).replaceAll('\\r\\n', '\\r\\n\n    ').trimEnd();
-  return text.length > 3000 ? `${text.slice(0, 3000)} … (${octets.length} octets)` : text;
-}
-
-function at(turn: Turn, wrong: string): string {
-  return `${turn.where}: ${wrong}`;
 }

@@ -1,8 +1,9 @@
 // The golden dialogues once more, over real sockets with the product between them, whole and one octet per write.
 
 import { test } from 'node:test';
+import { everyOctet, whole } from '../helpers/cuts.ts';
 import { playOverSockets, playsOverSockets } from '../helpers/dialogue-sockets.ts';
-import { everyOctet, octetsOf, readTranscripts, whole } from '../helpers/transcripts.ts';
+import { octetsOf, readTranscripts } from '../helpers/transcripts.ts';
 
 /** A longer dialogue is not written octet by octet: a system call each. */
 const MOST_WRITES = 5000;

@@ -2,7 +2,9 @@
 // and with a driver whose pause takes effect late. What each ear hears must be the same every time.
 
 import { test } from 'node:test';
-import { cutAt, cutAtRandom, everyOctet, octetsOf, play, readTranscripts, whole } from '../helpers/transcripts.ts';
+import { cutAt, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
+import { play } from '../helpers/play.ts';
+import { octetsOf, readTranscripts } from '../helpers/transcripts.ts';
 
 const RANDOM_CUTS = 20;
 /** A long dialogue is cut at fewer places, evenly spread. */

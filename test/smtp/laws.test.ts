@@ -8,11 +8,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Backend } from '../helpers/backend.ts';
 import { converse } from '../helpers/conversation.ts';
+import { cutAtRandom, everyOctet } from '../helpers/cuts.ts';
 import { DIALECTS } from '../helpers/dialects.ts';
 import { DEFAULT_LIMITS } from '../helpers/harness.ts';
 import { LenientServer } from '../helpers/lenient-server.ts';
 import { type Atom, type Burst, DIALOGUE } from '../helpers/near-valid.ts';
-import { cutAtRandom, everyOctet } from '../helpers/transcripts.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
 

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ENDED, MailData, type MailDataOptions, MORE, REFUSED } from '../../src/smtp/mail-data.ts';
+import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
 import { DIALECTS, type Dialect, LineReader } from '../helpers/dialects.ts';
-import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/transcripts.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
 const REJECT: MailDataOptions = { bareLf: 'reject', dotLines: 'pass' };

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COMPLETE, INCOMPLETE, MALFORMED, ReplyReader } from '../../src/smtp/reply.ts';
-import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/transcripts.ts';
+import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
 
 interface Outcome {
   /** `code bytes` of every whole reply. */
