@@ -1,5 +1,5 @@
 // Postfix from its unpacked package: every path that its own defaults would place on the system is named here.
-import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked, postfixEnvironment } from '../tools.ts';
@@ -89,7 +89,7 @@ postlog unix-dgram n - n - 1 postlogd
 `,
     );
     const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], postfixEnvironment());
-    return bed(port, child, folder, () => child.output() + readFileSync(log, 'latin1'));
+    return bed(port, child, folder, () => child.output() + (existsSync(log) ? readFileSync(log, 'latin1') : ''));
   },
 };
 
