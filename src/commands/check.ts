@@ -9,7 +9,7 @@ import { jsonSchema } from '../config/schema.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern check FILE [--strict] [--json]
-       postern check --json-schema config|policy
+       postern check --json-schema [config|policy]
 
 Reads a configuration or a policy as run does and prints what is wrong with it, one finding a line:
   file:line:column: error|warning|note: key: what is wrong, what would be right
@@ -17,7 +17,7 @@ Reads a configuration or a policy as run does and prints what is wrong with it, 
   --strict       warnings are errors
   --json         print one JSON object: { file, errors, warnings, notes, findings: [
                  { file, line, column, severity, key, message } ] }
-  --json-schema  print the JSON Schema of a configuration or a policy, for editors
+  --json-schema  print the JSON Schema of a configuration (or of a policy), for editors
   --help         print this
 
 Exit code: 0 no error, 78 an error, 64 when the arguments are wrong.
@@ -84,14 +84,16 @@ function parseRequest(args: string[]): Request | string {
     return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
   }
   const { values, positionals } = parsed;
-  const { help = false, json = false, strict = false, 'json-schema': schema = null } = values;
-  if (schema !== null && schema !== 'config' && schema !== 'policy')
-    return `--json-schema: ${JSON.stringify(schema)} is neither config nor policy`;
-  if (!help && schema === null) {
-    if (positionals.length === 0) return 'name the file to check';
-    if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
+  const { help = false, json = false, strict = false } = values;
+  const [file = '', second] = positionals;
+  if (second !== undefined) return `one file at a time, and ${JSON.stringify(second)} is a second one`;
+  if (values['json-schema']) {
+    if (file !== '' && file !== 'config' && file !== 'policy')
+      return `--json-schema: ${JSON.stringify(file)} is neither config nor policy`;
+    return { help, json, strict, schema: file === 'policy' ? 'policy' : 'config', file: '' };
   }
-  return { help, json, strict, schema, file: positionals[0] ?? '' };
+  if (!help && file === '') return 'name the file to check';
+  return { help, json, strict, schema: null, file };
 }
 
 function parseCheckArgs(args: string[]) {
@@ -101,7 +103,7 @@ function parseCheckArgs(args: string[]) {
     options: {
       json: { type: 'boolean' },
       strict: { type: 'boolean' },
-      'json-schema': { type: 'string' },
+      'json-schema': { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });

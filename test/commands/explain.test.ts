@@ -122,6 +122,7 @@ test('what the grammar refuses needs no policy', async () => {
     /^reject .*\n\nconnector.*\nrecipient {2}a source route/,
   );
   assert.match(await account('--source', '203.0.113.7', '--rcpt', 'a b'), /^reject {2}501 5\.1\.3 /);
+  assert.match(await account('--source', '203.0.113.7', '--rcpt', '<u@example.com> x'), /^reject {2}501 5\.1\.3 /);
   assert.match(await account('--source', '203.0.113.7', '--rcpt', 'bob'), /^reject {2}553 5\.1\.3 /);
 });
 

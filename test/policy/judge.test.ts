@@ -392,6 +392,24 @@ test('lost addresses relay only where they are listed by themselves', async () =
   );
 });
 
+test('a lost address gains nothing by what a rule excludes', async () => {
+  const rules: RuleDocument[] = [{ allow: { authenticated: true, not: { sources: ['192.0.2.0/24'] } } }];
+  const question = rcpt(foreign, { login: login('alice') });
+  assert.equal(await answer(withRules(...rules), '192.0.2.25', question), '554 no_rule', 'its own address');
+  assert.equal(await answer(withRules(...rules), '198.51.100.1', question), 'proceed');
+});
+
+test('more open questions than can be gone through are no pass and no endless search', async () => {
+  const rules = Array.from(
+    { length: 16 },
+    (_, i): RuleDocument => ({ deny: { users: [`a${i}`], not: { users: [`b${i}`] } } }),
+  );
+  assert.equal(
+    await answer(withRules(...rules), '192.0.2.1', rcpt(foreign, { login: login(null) })),
+    '451 cannot_tell',
+  );
+});
+
 test('the operator is told once that a client comes from a lost address', () => {
   const told: string[] = [];
   const policy = sound({}, { gateways: ['172.17.0.1'], onLostAddress: (address) => told.push(address) });
