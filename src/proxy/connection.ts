@@ -6,7 +6,7 @@
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { AWAITING_COMMAND, AWAITING_MAIL_DATA, DOING, Session } from '../smtp/session.ts';
+import { DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
@@ -26,6 +26,7 @@ export interface ConnectionOptions {
   readonly client: Socket;
   /** Octets that came behind a PROXY header. */
   readonly early: Buffer | null;
+  readonly clientAddress: string;
   readonly profile: Profile;
   readonly judge: Judge;
   readonly upstream: Upstream;
@@ -45,6 +46,7 @@ export class Connection implements Wire {
   #upstream: Socket | null = null;
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
+  #fullSince = 0;
   #clientFull = false;
   #closed = false;
   #toClient: Uint8Array[] = [];
@@ -56,7 +58,7 @@ export class Connection implements Wire {
     this.#options = options;
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
-    this.#session = new Session(this, options.profile);
+    this.#session = new Session(this, options.profile, options.clientAddress);
   }
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
@@ -207,6 +209,7 @@ export class Connection implements Wire {
     if (up.length > 0 && this.#upstream !== null) {
       this.#toUpstream = [];
       if (!write(this.#upstream, up)) {
+        if (!this.#upstreamFull) this.#fullSince = performance.now();
         this.#upstreamFull = true;
         this.#steer();
       }
@@ -235,9 +238,14 @@ export class Connection implements Wire {
   #checkTime(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = performance.now();
-    const doing = this.#session.doing;
-    const clientsTurn = doing === AWAITING_COMMAND || doing === AWAITING_MAIL_DATA;
-    if (this.#upstreamFull && clientsTurn) this.#patience.excuse(now);
+    if (this.#upstreamFull) {
+      // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
+      if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+        this.#run(() => this.#session.upstreamEnded());
+        return;
+      }
+      this.#patience.excuse(now);
+    }
     if (this.#patience.isExpired(now)) this.#run(() => this.#session.expire());
     else this.#watchTime();
   }

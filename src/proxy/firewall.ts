@@ -5,9 +5,11 @@
 // drops the message and the client, which was not told 250, tries again.
 
 import type { AddressInfo, Server } from 'node:net';
+import { SHUTTING_DOWN } from '../smtp/replies.ts';
 import type { Admit, Door, OwnReply } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
+import { refuseAtDoor } from './linger.ts';
 import { type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
@@ -34,6 +36,7 @@ export class Firewall {
   readonly #connections = new Set<Connection>();
   #servers: Server[] = [];
   #emptied: (() => void) | null = null;
+  #draining = false;
 
   constructor(options: FirewallOptions) {
     this.#options = options;
@@ -48,9 +51,15 @@ export class Firewall {
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
       admitted: (client, early, door, { profile, judge, release }) => {
+        if (this.#draining) {
+          release(); // its PROXY header came too late
+          refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress);
+          return;
+        }
         const connection = new Connection({
           client,
           early,
+          clientAddress: door.clientAddress,
           profile,
           judge,
           timeouts,
@@ -88,6 +97,7 @@ export class Firewall {
 
   /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
   async drain(patience: number): Promise<number> {
+    this.#draining = true;
     this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size === 0) return 0;

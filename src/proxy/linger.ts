@@ -8,6 +8,7 @@ import { formatReply } from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
 
 const LINGER = 5000; // ms
+const HEARD_LIMIT = 4096; // octets that a refused client may say
 
 /** Ends a socket whose last reply has been written. */
 export function linger(socket: Socket): void {
@@ -15,27 +16,28 @@ export function linger(socket: Socket): void {
   socket.end();
 }
 
-/** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1); a 421 ends at once (§3.8). */
+/** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1), and whatever else it says hears one
+ * 503; a 421 ends at once (§3.8). */
 export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: string): void {
+  drop(socket);
   socket.write(formatReply(reply, true, { client_address: clientAddress }));
   if (reply.code === 421) {
-    linger(socket);
+    socket.end();
     return;
   }
-  drop(socket);
-  let line = '';
-  socket.on('data', (chunk: Buffer) => {
-    for (const octet of chunk.toString('latin1')) {
-      line = (line + octet).slice(-16);
-      if (octet !== '\n') continue;
-      if (/^quit\r?\n$/i.test(line)) {
-        socket.end('221 2.0.0 Bye\r\n');
-        return;
-      }
+  let heard = '';
+  let answered = false;
+  const listen = (chunk: Buffer): void => {
+    heard += chunk.toString('latin1', 0, HEARD_LIMIT);
+    if (/(^|\n)quit *\r?\n/i.test(heard) || heard.length >= HEARD_LIMIT) {
+      socket.off('data', listen);
+      socket.end('221 2.0.0 Bye\r\n');
+    } else if (!answered && heard.includes('\n')) {
+      answered = true;
       socket.write('503 5.5.1 Only QUIT is accepted\r\n');
-      line = '';
     }
-  });
+  };
+  socket.on('data', listen);
   socket.on('end', () => socket.end());
 }
 

@@ -28,7 +28,7 @@ import { OPEN } from './transaction.ts';
 
 /** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
 export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void {
-  dialogue.progress++;
+  dialogue.replies++;
   if (dialogue.hold === HOLD_GREETING) {
     greeting(dialogue, code, bytes);
     return;
@@ -59,7 +59,6 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.down.add(ours);
-  dialogue.release();
 }
 
 /** What a reply does to our view of the session; the octets that the client gets. */
@@ -100,7 +99,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       if (!good && current) transaction.reset();
       break;
     case TO_AUTH:
-      authAnswered(dialogue, code);
+      authAnswered(dialogue, code, lastText(bytes));
       break;
     case TO_XEXCH50:
       if (code === 354) {
@@ -111,6 +110,12 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       break;
   }
   return bytes;
+}
+
+/** The text of a reply's last line. */
+function lastText(bytes: Buffer): string {
+  const text = bytes.toString('latin1').trimEnd();
+  return text.slice(text.lastIndexOf('\n') + 5);
 }
 
 function openMailData(dialogue: Dialogue): void {

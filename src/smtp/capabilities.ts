@@ -116,6 +116,7 @@ function filterLine(line: string, profile: Profile, tls: boolean, offered: Capab
   const keyword = word.toUpperCase();
   const row = KEYWORDS.get(keyword);
   if (row === undefined || row.allowed?.(profile) === false || profile.hideKeywords.has(keyword)) return null;
+  if (equals !== '' && profile.hideKeywords.has(`${keyword}=`)) return null;
   if (keyword !== 'AUTH' && keyword !== 'X-EXPS') {
     offered.add(keyword, row);
     if (keyword === 'SIZE' && /^ [1-9][0-9]{0,15}$/.test(rest)) offered.size = Number(rest);

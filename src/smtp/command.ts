@@ -130,9 +130,9 @@ function parseParameters(text: string, at: number, utf8: boolean): Parameters | 
   return parameters;
 }
 
-/** RFC 3030 §2; digits only, since some servers read 0x10, +5, -1 and 4294967297 in ways of their own. */
+/** RFC 3030 §2; digits only, since some servers read 0x10, 010, +5, -1 and 4294967297 in ways of their own. */
 function parseBdat(argument: string): Command {
-  const match = /^([0-9]{1,10})( LAST)?$/i.exec(argument);
+  const match = /^(0|[1-9][0-9]{0,9})( LAST)?$/i.exec(argument);
   const size = match === null ? Number.POSITIVE_INFINITY : Number.parseInt(match[1] as string, 10);
   return size <= BDAT_LIMIT ? { verb: 'BDAT', size, last: match?.[2] !== undefined } : bad('bad BDAT');
 }
@@ -145,7 +145,7 @@ function parseAuth(verb: 'AUTH' | 'X-EXPS', argument: string): Command {
 
 /** KB 812455: two numbers, of which the first counts the raw octets that follow a 354. */
 function parseXexch50(argument: string): Command {
-  const match = /^([0-9]{1,10}) [0-9]{1,10}$/.exec(argument);
+  const match = /^(0|[1-9][0-9]{0,9}) [0-9]{1,10}$/.exec(argument);
   const size = match === null ? Number.POSITIVE_INFINITY : Number.parseInt(match[1] as string, 10);
   return size <= BDAT_LIMIT ? { verb: 'XEXCH50', size } : bad('bad argument');
 }

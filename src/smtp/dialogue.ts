@@ -49,6 +49,7 @@ export const TO_XEXCH50 = 10;
 export class Dialogue {
   readonly wire: Wire;
   readonly profile: Profile;
+  readonly clientAddress: string;
   readonly up: Spans;
   readonly down: Spans;
   readonly queue = new ReplyQueue();
@@ -60,7 +61,8 @@ export class Dialogue {
   decided: ((decision: Decision) => void) | null = null;
   closing: CloseReason | null = null;
   draining = false;
-  progress = 0; // commands and replies so far
+  commands = 0; // so far
+  replies = 0;
 
   mailData: MailData | null = null;
   left = 0; // octets, in COUNTED and SWALLOWED
@@ -78,9 +80,10 @@ export class Dialogue {
   messages = 0;
   failedLogins = 0;
 
-  constructor(wire: Wire, profile: Profile) {
+  constructor(wire: Wire, profile: Profile, clientAddress: string) {
     this.wire = wire;
     this.profile = profile;
+    this.clientAddress = clientAddress;
     this.up = new Spans((bytes) => wire.toUpstream(bytes));
     this.down = new Spans((bytes) => wire.toClient(bytes));
   }
@@ -147,8 +150,13 @@ export class Dialogue {
     then?.();
   }
 
-  say(own: OwnReply, fill: replies.Fill = {}): void {
-    this.put(formatReply(own, this.offersCodes, fill));
+  /** A reply of ours as octets, its placeholders filled. */
+  format(own: OwnReply, fill: replies.Fill = {}): Buffer {
+    return formatReply(own, this.offersCodes, { ...fill, client_address: this.clientAddress });
+  }
+
+  say(own: OwnReply): void {
+    this.put(this.format(own));
   }
 
   /** Puts a reply of ours in its place: now, or behind the replies that the upstream owes. */
@@ -162,8 +170,8 @@ export class Dialogue {
   }
 
   /** Refuses what breaks the grammar or the order of commands; too many of these end the session. */
-  refuse(own: OwnReply, fill: replies.Fill = {}): void {
-    if (!this.isError()) this.say(own, fill);
+  refuse(own: OwnReply): void {
+    if (!this.isError()) this.say(own);
   }
 
   /** Counts an error; true when it was one too many and the session is closing. */

@@ -23,7 +23,6 @@ import {
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
 import * as replies from './replies.ts';
-import { formatReply } from './replies.ts';
 import { NONE, OPEN } from './transaction.ts';
 import type { Decision, OwnReply, Reason } from './types.ts';
 
@@ -148,7 +147,7 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
 }
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
-  const reply = formatReply(decision.reply, dialogue.offersCodes, { sender });
+  const reply = dialogue.format(decision.reply, { sender });
   senderEvent(dialogue, 'reject', decision.reason, sender, reply.toString('latin1').trimEnd());
   if (dialogue.isError()) return;
   dialogue.put(reply);
@@ -236,7 +235,7 @@ function refuseRecipient(
   rule: string | null,
   recipient: string,
 ): void {
-  const reply = formatReply(own, dialogue.offersCodes, { recipient, sender: dialogue.transaction.sender });
+  const reply = dialogue.format(own, { recipient, sender: dialogue.transaction.sender });
   recipientEvent(dialogue, 'reject', reason, rule, recipient, reply.toString('latin1').trimEnd());
   dialogue.put(reply);
 }
@@ -277,7 +276,9 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
   if (transaction.state !== OPEN || transaction.accepted === 0) {
     swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (transaction.octets + command.size > dialogue.offered.size) {
-    transaction.reset(); // the upstream has half a message: nothing but RSET leads on from there
+    // The upstream has half a message: nothing but RSET leads on from there.
+    transaction.chunking = true;
+    transaction.accepted = 0;
     swallow(dialogue, replies.CHUNK_TOO_LARGE);
   } else {
     transaction.octets += command.size;

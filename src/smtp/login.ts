@@ -39,6 +39,7 @@ export function takeAuth(
 export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): void {
   dialogue.mode = COMMAND;
   if (text === '*') {
+    if (dialogue.isJunk()) return;
     dialogue.exchange = null; // RFC 4954 §4: cancelled; the upstream says 501
   } else if (!(dialogue.exchange as SaslExchange).respond(text)) {
     // The upstream waits for a response that it will not get: there is no way on.
@@ -48,9 +49,11 @@ export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): vo
   dialogue.forwardAndHold(line, TO_AUTH);
 }
 
-export function authAnswered(dialogue: Dialogue, code: number): void {
+/** `text` is what stands behind the code, of the last line. */
+export function authAnswered(dialogue: Dialogue, code: number, text: string): void {
   const exchange = dialogue.exchange;
   if (code === 334 && exchange !== null) {
+    exchange.challenge(text);
     dialogue.mode = SASL;
     return;
   }

@@ -71,7 +71,7 @@ export function parseForwardPath(text: string, at: number, utf8: boolean): Forwa
     end++;
   }
   if (end < text.length && text[end] !== ' ') return bad(false);
-  const hidden = MAY_HIDE.test(local.decoded) ? hiddenAddresses(local.decoded) : NOTHING_HIDDEN;
+  const hidden = MAY_HIDE.test(local.decoded) ? hiddenAddresses(unpackX400(local.decoded)) : NOTHING_HIDDEN;
   if (hidden === null) return bad(true);
   const address = { local: local.decoded, ...host };
   return { written, end, address, addresses: [address, ...hidden.addresses], bare, gateway: hidden.gateway };
@@ -84,10 +84,12 @@ export function parseReversePath(text: string, at: number, utf8: boolean): Path 
   let end = start;
   let quoted = false;
   for (; end < text.length; end++) {
-    const character = text[end] as string;
-    if (character > '\x7e' && !utf8) return null;
-    if (quoted && character === '\\') end++;
-    else if (character === '"') quoted = !quoted;
+    let character = text[end] as string;
+    const escaped = quoted && character === '\\';
+    if (escaped) character = text[++end] ?? '';
+    if (character < ' ' || character === '\x7f' || (character > '\x7f' && !utf8)) return null;
+    if (escaped) continue;
+    if (character === '"') quoted = !quoted;
     else if (!quoted && (character === '>' || character === ' ')) break;
     else if (!quoted && character === '<') return null;
   }
@@ -180,7 +182,7 @@ interface Hidden {
 }
 
 const NOTHING_HIDDEN: Hidden = { addresses: [], gateway: false };
-const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^imcea/i;
+const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^ *imcea|rfc-?822/i;
 
 /** Every address that some server may read out of a decoded local part. RFC 976 and its successors disagree on which of
  * `@ % !` binds first, so each separator counts: the text right of an @ or %, the text left of a !. Null = refuse. */
@@ -218,7 +220,7 @@ function hiddenAddresses(local: string, budget = { left: HIDDEN_LIMIT }): Hidden
 /** MS99-027: Exchange unpacks IMCEASMTP-user+40domain and delivers there. Decoded up to four times, since an address may
  * be packed again. IMCEAEX is Exchange's own reply address and hides nothing. */
 function imceaAddresses(local: string, budget: { left: number }): Hidden | null {
-  const type = /^imcea([^-]*)-/i.exec(local);
+  const type = /^ *imcea([^-]*)-/i.exec(local);
   if (type === null) return NOTHING_HIDDEN;
   const name = foldAscii(type[1] as string);
   if (name === 'ex') return NOTHING_HIDDEN;
@@ -236,6 +238,12 @@ function imceaAddresses(local: string, budget: { left: number }): Hidden | null 
     packed = unpacked;
   }
   return null;
+}
+
+/** An X.400 address may hold an RFC 822 one, with (a) for @, (p) for %, (b) for ! (RFC 2156 §3.2). */
+function unpackX400(local: string): string {
+  if (!/rfc-?822/i.test(local)) return local;
+  return local.replace(/\(a\)/gi, '@').replace(/\(p\)/gi, '%').replace(/\(b\)/gi, '!');
 }
 
 function unpackImcea(packed: string): string {

@@ -15,6 +15,8 @@ export class SaslExchange {
   /** A null session or anonymous login: a 235 to it names nobody and authenticates nobody (MS01-037). */
   anonymous = false;
   #step = 0;
+  #challenged = false; // the last 334 held an NTLM challenge
+  #unicode = false; // and chose how names are written
 
   constructor(mechanism: string) {
     this.mechanism = mechanism;
@@ -30,6 +32,15 @@ export class SaslExchange {
     const octets = Buffer.from(line, 'base64');
     if (octets.toString('base64') !== line) return false;
     return this.#take(octets, this.#step++);
+  }
+
+  /** Takes the text of a 334: an NTLM name counts only as the answer to an NTLM challenge of the upstream, or a name could
+   * be planted in a Kerberos token that never was an NTLM login. */
+  challenge(text: string): void {
+    const octets = Buffer.from(text, 'base64');
+    const at = octets.indexOf(NTLM_SIGNATURE);
+    this.#challenged = at !== -1 && octets.length >= at + 24 && octets.readUInt32LE(at + 8) === 2;
+    if (this.#challenged) this.#unicode = (octets.readUInt32LE(at + 20) & UNICODE) !== 0;
   }
 
   /** The response on the AUTH line itself; `=` is an empty one (RFC 4954 §4). */
@@ -77,10 +88,13 @@ export class SaslExchange {
   /** RFC 2831 §2.1.2: only qop=auth leaves the session readable. */
   #digest(text: string): boolean {
     const fields = new Map<string, string>();
-    for (const [, key, quoted, plain] of text.matchAll(/([a-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",]*))/gis)) {
-      const name = foldAscii(key as string);
+    const field = new RegExp(DIGEST_FIELD);
+    for (let at = 0; at < text.length; at = field.lastIndex) {
+      const match = field.exec(text);
+      if (match === null) return false;
+      const name = foldAscii(match[1] as string);
       if (fields.has(name)) return false;
-      fields.set(name, quoted === undefined ? (plain as string).trim() : quoted.replace(/\\(.)/gs, '$1'));
+      fields.set(name, match[3] ?? (match[2] as string).replace(/\\(.)/gs, '$1'));
     }
     const username = fields.get('username');
     const authzid = fields.get('authzid') ?? '';
@@ -119,10 +133,22 @@ export class SaslExchange {
       return this.#named(null);
     }
     this.anonymous = false;
-    const unicode = message.length >= 64 && (message.readUInt32LE(60) & 1) === 1;
+    if (!this.#challenged) return this.opaque && this.#named(null);
+    const unicode = this.#unicode;
+    if (hasFlags(message) && ((message.readUInt32LE(60) & UNICODE) !== 0) !== unicode) return false;
+    if (unicode && (user.length % 2 !== 0 || domain.length % 2 !== 0)) return false;
     const decode = (field: Buffer): string => field.toString(unicode ? 'utf16le' : 'latin1');
     return this.#named(domain.length === 0 ? decode(user) : `${decode(domain)}\\${decode(user)}`);
   }
+}
+
+// RFC 2831 §7.1: name = value, then a comma or the end; read one behind the other, so that nothing is skipped.
+const DIGEST_FIELD = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",\\]+))\s*(?:,|$)/sy;
+const UNICODE = 1; // NTLMSSP_NEGOTIATE_UNICODE
+
+/** Clients before Windows 2000 send no flags: their fields begin where the flags would stand. */
+function hasFlags(message: Buffer): boolean {
+  return [16, 24, 32, 40, 48].every((at) => message.readUInt32LE(at) >= 64) && message.length >= 64;
 }
 
 const NTLM_SIGNATURE = Buffer.from('NTLMSSP\0', 'latin1');

@@ -55,8 +55,9 @@ export class Session {
   #held = false; // what the driver was told
   #clientEnded = false;
 
-  constructor(wire: Wire, profile: Profile) {
-    this.#dialogue = new Dialogue(wire, profile);
+  /** `clientAddress` fills {client_address} in replies. */
+  constructor(wire: Wire, profile: Profile, clientAddress = '') {
+    this.#dialogue = new Dialogue(wire, profile, clientAddress);
     this.#client = new ClientOctets(this.#dialogue);
   }
 
@@ -65,9 +66,10 @@ export class Session {
     return this.#dialogue.helo;
   }
 
-  /** Grows with every command and every reply: a driver sees by it that a wait is a new one. */
+  /** Grows with every command while one is awaited, else with every reply: a driver sees by it that a wait is a new one.
+   * What a client says meanwhile does not lengthen the upstream's time. */
   get progress(): number {
-    return this.#dialogue.progress;
+    return this.doing === AWAITING_COMMAND ? this.#dialogue.commands : this.#dialogue.replies;
   }
 
   /** What the session waits for: one of AWAITING_… or DONE. */
@@ -111,6 +113,10 @@ export class Session {
       }
       at = this.#replies.end;
       takeReply(dialogue, this.#replies.code, this.#replies.bytes);
+    }
+    // Only now goes on what waited: a reply that came with these and answers nothing is a surplus one, and seen as such.
+    if (dialogue.mode !== CLOSED) {
+      dialogue.release();
       this.#client.resume();
     }
     this.#settle();

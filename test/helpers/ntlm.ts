@@ -42,6 +42,12 @@ export function authenticate(fields: AuthenticateFields): Buffer {
   return Buffer.concat([SIGNATURE, littleEndian(3), ...places, littleEndian(flags), ...payload]);
 }
 
+/** The upstream's CHALLENGE, which chooses the charset of the names. */
+export function challenge(charset: 'unicode' | 'oem' = 'unicode'): Buffer {
+  const flags = charset === 'unicode' ? UNICODE : OEM;
+  return Buffer.concat([SIGNATURE, littleEndian(2, 0, 48, flags), Buffer.alloc(24)]);
+}
+
 /** A message somewhere inside another token, as SPNEGO wraps it (RFC 4178). */
 export function wrapped(message: Buffer): Buffer {
   const inner = Buffer.concat([Buffer.from([0xa2, 0x82, 0x01, 0x00, 0x04, 0x82, 0x00, 0xf0]), message]);

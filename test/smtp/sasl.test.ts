@@ -4,15 +4,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SaslExchange } from '../../src/smtp/sasl.ts';
-import { ANONYMOUS, authenticate, negotiate, wrapped } from '../helpers/ntlm.ts';
+import { ANONYMOUS, authenticate, challenge, negotiate, wrapped } from '../helpers/ntlm.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
 const base64 = (octets: string | Buffer): string => Buffer.from(octets as string, 'latin1').toString('base64');
 
-/** What is known of the login when all responses have passed; null when one of them must not. */
+/** What is known of the login when all responses have passed; null when one of them must not. Where NTLM is spoken, the
+ * upstream challenges before each response. */
 function watch(mechanism: string, ...responses: readonly (string | Buffer)[]): SaslExchange | null {
+  return watchBehind(challenge(), mechanism, ...responses);
+}
+
+function watchBehind(text: string | Buffer, mechanism: string, ...responses: readonly (string | Buffer)[]) {
   const exchange = new SaslExchange(mechanism);
-  return responses.every((response) => exchange.respond(base64(response))) ? exchange : null;
+  const pass = (response: string | Buffer): boolean => {
+    exchange.challenge(base64(text));
+    return exchange.respond(base64(response));
+  };
+  return responses.every(pass) ? exchange : null;
 }
 
 const DIGEST =
@@ -33,7 +42,6 @@ for (const [mechanism, name, ...responses] of [
   ['SCRAM-SHA-256', 'bob', 'n,,n=bob,r=nonce', 'c=biws,r=nonce,p=proof'],
   ['SCRAM-SHA-1', 'b,o=b', 'n,a=b=2Co=3Db,n=b=2Co=3Db,r=nonce'],
   ['NTLM', 'CORP\\alice', negotiate, authenticate({ domain: 'CORP', user: 'alice' })],
-  ['NTLM', 'CORP\\alice', negotiate, authenticate({ domain: 'CORP', user: 'alice', charset: 'oem' })],
   ['NTLM', 'alice@corp.example', authenticate({ user: 'alice@corp.example' })],
   ['GSS-SPNEGO', 'CORP\\alice', wrapped(negotiate), wrapped(authenticate({ domain: 'CORP', user: 'alice' }))],
   ['GSSAPI', 'CORP\\alice', wrapped(authenticate({ domain: 'CORP', user: 'alice' }))],
@@ -45,6 +53,32 @@ for (const [mechanism, name, ...responses] of [
     assert.equal(exchange?.anonymous, false);
   });
 }
+
+test('an NTLM name is read in the charset that the challenge chose, and in no other', () => {
+  const names = (charset: 'unicode' | 'oem', chosen: 'unicode' | 'oem') =>
+    watchBehind(challenge(chosen), 'NTLM', authenticate({ domain: 'CORP', user: 'alice', charset }))?.name;
+  assert.equal(names('oem', 'oem'), 'CORP\\alice');
+  assert.equal(names('unicode', 'unicode'), 'CORP\\alice');
+  assert.equal(names('oem', 'unicode'), undefined);
+  assert.equal(names('unicode', 'oem'), undefined);
+});
+
+test('an NTLM name that answers no challenge is nobody: it may be planted in a Kerberos token', () => {
+  const planted = authenticate({ domain: 'CORP', user: 'alice' });
+  assert.equal(watchBehind('', 'NTLM', planted), null);
+  for (const mechanism of ['GSSAPI', 'GSS-SPNEGO']) {
+    const exchange = watchBehind('', mechanism, wrapped(planted));
+    assert.equal(exchange?.name, null, mechanism);
+    assert.equal(exchange?.anonymous, false, mechanism);
+  }
+});
+
+test('DIGEST-MD5 fields are read one behind the other: a name inside a value, or behind a token, is no field', () => {
+  for (const text of [`x2="username=alice,y=", ${DIGEST}`, `${DIGEST},x2="username=alice"`])
+    assert.equal(watch('DIGEST-MD5', text)?.name, 'chris', text);
+  for (const text of [`nonsense ${DIGEST}`, `${DIGEST} username=alice`, `=,${DIGEST}`])
+    assert.equal(watch('DIGEST-MD5', text), null, text);
+});
 
 for (const [mechanism, what, ...responses] of [
   ['PLAIN', 'another authorization identity', 'bob\0alice\0secret'],
