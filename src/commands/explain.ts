@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
 import { NameResolver } from '../config/resolver.ts';
-import { anyLocal, parseLocal } from '../policy/cases.ts';
+import { ANY_LOCAL, parseLocal } from '../policy/cases.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
 import type { Inquiry } from '../policy/inquiry.ts';
 import { parseIp } from '../policy/ip.ts';
@@ -85,7 +85,7 @@ function parseRequest(args: string[]): Request | string {
   const { values, positionals } = parsed;
   const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;
   const { source = '', rcpt = '', sender = '', login = null, helo = '' } = values;
-  const local = values.local === undefined ? anyLocal : parseLocal(values.local);
+  const local = values.local === undefined ? ANY_LOCAL : parseLocal(values.local);
   if (!help) {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
@@ -96,7 +96,7 @@ function parseRequest(args: string[]): Request | string {
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));
-  const inquiry = { source, local: local ?? anyLocal, helo, login, tls, sender, recipient: rcpt };
+  const inquiry = { source, local: local ?? ANY_LOCAL, helo, login, tls, sender, recipient: rcpt };
   return { help, json, resolve, file: positionals[0] ?? '', names, inquiry };
 }
 

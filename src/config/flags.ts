@@ -36,7 +36,7 @@ function row(name: keyof FlagValues, repeatable = false): FlagRow {
   return { name, flag: `--${words}`, variable, repeatable };
 }
 
-export const flagRows: readonly FlagRow[] = [
+export const FLAG_ROWS: readonly FlagRow[] = [
   row('config'),
   row('listen', true),
   row('upstream', true),
@@ -61,7 +61,7 @@ export function readFlags(
   env: NodeJS.ProcessEnv,
 ): { readonly given: readonly Given[]; readonly findings: readonly Finding[] } {
   const given: Given[] = [];
-  for (const { name, flag, variable, repeatable } of flagRows) {
+  for (const { name, flag, variable, repeatable } of FLAG_ROWS) {
     const value = values[name];
     const fromEnv = env[variable];
     if (value !== undefined && value.length > 0)
@@ -87,7 +87,7 @@ export function configFile(values: FlagValues, env: NodeJS.ProcessEnv): string |
 /** A variable that is nearly one of ours was meant as such. Others are left alone: an orchestrator sets POSTERN_PORT and
  * the like for a service of that name. */
 function mistypedVariables(env: NodeJS.ProcessEnv): Finding[] {
-  const known = flagRows.map(({ variable }) => variable);
+  const known = FLAG_ROWS.map(({ variable }) => variable);
   return Object.keys(env)
     .filter((name) => name.startsWith('POSTERN_') && !known.includes(name))
     .flatMap((name) => {

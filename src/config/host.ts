@@ -27,7 +27,7 @@ function read(file: string): string {
   }
 }
 
-const routeGateway = 0x0002; // RTF_GATEWAY
+const ROUTE_GATEWAY = 0x0002; // RTF_GATEWAY
 
 /** /proc/net/route: addresses are hexadecimal words in this machine's octet order, which is little-endian wherever
  * Node runs on Linux. */
@@ -36,7 +36,7 @@ export function ipv4Gateways(table: string): string[] {
   for (const line of table.split('\n').slice(1)) {
     const [, destination, gateway, flags, , , , mask] = line.trim().split(/\s+/);
     if (destination !== '00000000' || mask !== '00000000' || gateway === undefined) continue;
-    if ((Number.parseInt(flags ?? '0', 16) & routeGateway) === 0) continue;
+    if ((Number.parseInt(flags ?? '0', 16) & ROUTE_GATEWAY) === 0) continue;
     const octets = gateway.match(/../g) ?? [];
     gateways.add(
       octets
@@ -54,7 +54,7 @@ export function ipv6Gateways(table: string): string[] {
   for (const line of table.split('\n')) {
     const [destination, length, , , gateway, , , , flags] = line.trim().split(/\s+/);
     if (destination !== '0'.repeat(32) || length !== '00' || gateway === undefined) continue;
-    if ((Number.parseInt(flags ?? '0', 16) & routeGateway) === 0) continue;
+    if ((Number.parseInt(flags ?? '0', 16) & ROUTE_GATEWAY) === 0) continue;
     gateways.add((gateway.match(/..../g) ?? []).join(':'));
   }
   return [...gateways];

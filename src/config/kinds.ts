@@ -18,7 +18,7 @@ function spelled<T>(pattern: RegExp, say: Say, read: (text: string) => T) {
   return z.string({ error: say }).regex(pattern, { error: say }).transform(read);
 }
 
-const units: Readonly<Record<string, number>> = {
+const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1_000,
   m: 60_000,
@@ -32,7 +32,7 @@ const units: Readonly<Record<string, number>> = {
 /** A number with one of the units above, which the pattern has checked. */
 function measure(text: string): number {
   const digits = Number.parseInt(text, 10);
-  return digits * (units[text.slice(String(digits).length)] ?? 1);
+  return digits * (UNITS[text.slice(String(digits).length)] ?? 1);
 }
 
 const number = '(0|[1-9][0-9]{0,11})';

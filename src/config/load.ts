@@ -19,7 +19,7 @@ import { NameResolver } from './resolver.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { readSource, readText, type Source } from './source.ts';
-import { configRows, findUnsupported, policyRows } from './supported.ts';
+import { CONFIG_ROWS, findUnsupported, POLICY_ROWS } from './supported.ts';
 
 /** What the world gives; all of it may be left out. */
 export interface LoadOptions {
@@ -106,7 +106,7 @@ class Loader {
     const { value: config, findings } = checkShape(configSchema, data, place);
     this.#findings.push(...findings);
     if (config === null) return this.#nothing(place);
-    this.#findings.push(...findUnsupported(configRows, config, place));
+    this.#findings.push(...findUnsupported(CONFIG_ROWS, config, place));
     this.#checkConfig(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
@@ -150,7 +150,7 @@ class Loader {
     prefix: Path,
   ): Loaded {
     this.#findings.push(
-      ...findUnsupported(policyRows, document, place).map((finding) => ({
+      ...findUnsupported(POLICY_ROWS, document, place).map((finding) => ({
         ...finding,
         key: prefixed(prefix, finding.key),
       })),

@@ -5,14 +5,12 @@
 // never passes on that. Bounded: names looked at, time, and cached answers.
 
 import { Resolver } from 'node:dns/promises';
-import { LRUCache } from 'lru-cache';
 import { formatIp, type Ip, isIpv4, parseIp } from '../policy/ip.ts';
-import { foldAscii } from '../smtp/bytes.ts';
 
-const namesLimit = 8;
-const cacheLimit = 10_000;
-const knownFor = 300_000;
-const unknownFor = 15_000;
+const NAMES_LIMIT = 8;
+const CACHE_LIMIT = 10_000;
+const KNOWN_FOR = 300_000;
+const UNKNOWN_FOR = 15_000;
 
 export interface NameResolverOptions {
   /** Milliseconds for one query. */
@@ -25,27 +23,35 @@ export interface NameResolverOptions {
 
 interface Held {
   readonly answer: Promise<readonly string[] | null>;
+  until: number;
 }
 
 export class NameResolver {
   readonly #resolver: Resolver;
-  readonly #cache: LRUCache<string, Held>;
+  readonly #now: () => number;
+  /** The oldest stands first, and goes first. */
+  readonly #cache = new Map<string, Held>();
 
   constructor({ timeout = 3_000, servers, now = () => performance.now() }: NameResolverOptions = {}) {
     this.#resolver = new Resolver({ timeout, tries: 2 });
     if (servers !== undefined) this.#resolver.setServers(servers);
-    this.#cache = new LRUCache({ max: cacheLimit, ttl: knownFor, ttlResolution: 0, perf: { now } });
+    this.#now = now;
   }
 
-  /** Folded names without a trailing dot; empty when there are none, null when DNS did not answer. Never rejects. */
+  /** As DNS spells them; empty when there are none, null when DNS did not answer. Never rejects. */
   names(address: string): Promise<readonly string[] | null> {
     const held = this.#cache.get(address);
-    if (held !== undefined) return held.answer;
-    const asked: Held = { answer: this.#ask(address) };
+    if (held !== undefined && this.#now() < held.until) return held.answer;
+    const asked: Held = { answer: this.#ask(address), until: this.#now() + KNOWN_FOR };
+    this.#cache.delete(address);
     this.#cache.set(address, asked);
+    for (const oldest of this.#cache.keys()) {
+      if (this.#cache.size <= CACHE_LIMIT) break;
+      this.#cache.delete(oldest);
+    }
     asked.answer.then((names) => {
       // Trouble passes sooner than a name changes.
-      if (names === null && this.#cache.peek(address) === asked) this.#cache.set(address, asked, { ttl: unknownFor });
+      if (names === null) asked.until = this.#now() + UNKNOWN_FOR;
     });
     return asked.answer;
   }
@@ -57,10 +63,10 @@ export class NameResolver {
     const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
     if (names === null) return null;
     const confirmed = await Promise.all(
-      names.slice(0, namesLimit).map(async (name) => {
+      names.slice(0, NAMES_LIMIT).map(async (name) => {
         const addresses = await orNull(isIpv4(ip) ? this.#resolver.resolve4(name) : this.#resolver.resolve6(name));
         if (addresses === null) return null;
-        return addresses.some((one) => parseIp(one) === ip) ? foldAscii(name).replace(/\.$/, '') : '';
+        return addresses.some((one) => parseIp(one) === ip) ? name : '';
       }),
     );
     if (confirmed.includes(null)) return null;

@@ -1,7 +1,7 @@
 // The one definition of the configuration: types, defaults and the JSON Schema for editors are all made from it.
 
 import * as z from 'zod';
-import { defaultLimits, replaceLimits } from '../policy/document.ts';
+import { DEFAULT_LIMITS, replaceLimits } from '../policy/document.ts';
 import { count, duration, flag, listenAddress, serverAddress, show, text, texts, wholeNumber } from './kinds.ts';
 import { limitsSchema, policySchema } from './policy-schema.ts';
 
@@ -64,7 +64,7 @@ export const configSchema = z.strictObject({
       `${input === undefined ? 'missing' : show(input)}: the name of a policy file, or a policy, is wanted`,
   }),
   mode: z.enum(['enforce', 'observe']).prefault('enforce'),
-  limits: limitsSchema.prefault({}).transform((limits) => replaceLimits(defaultLimits, limits)),
+  limits: limitsSchema.prefault({}).transform((limits) => replaceLimits(DEFAULT_LIMITS, limits)),
   timeouts: timeouts.prefault({}),
   state: state.prefault('memory'),
   state_password_file: text.optional(),

@@ -65,7 +65,7 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
   const { input } = issue;
   switch (issue.code) {
     case 'invalid_type': {
-      const wanted = wantedTypes[issue.expected] ?? issue.expected;
+      const wanted = WANTED_TYPES[issue.expected] ?? issue.expected;
       return input === undefined ? `missing: ${wanted} is wanted` : `${show(input)} stands where ${wanted} is wanted`;
     }
     case 'invalid_value': {
@@ -79,7 +79,7 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-const wantedTypes: Readonly<Record<string, string>> = {
+const WANTED_TYPES: Readonly<Record<string, string>> = {
   object: 'a block of keys',
   record: 'a block of keys',
   array: 'a list',

@@ -39,7 +39,7 @@ const limitRows = (block: string): Row[] => [
   { key: `${block}.tarpit`, unused: only(0) },
 ];
 
-export const configRows: readonly Row[] = [
+export const CONFIG_ROWS: readonly Row[] = [
   { key: 'listeners[].certificates', unused: empty },
   { key: 'listeners[].implicit_tls', unused: only(false) },
   { key: 'listeners[].tls_min_version', unused: only('TLSv1.2') },
@@ -56,7 +56,7 @@ export const configRows: readonly Row[] = [
   { key: 'watch', unused: only(false) },
 ];
 
-export const policyRows: readonly Row[] = [
+export const POLICY_ROWS: readonly Row[] = [
   { key: 'connectors[].starttls', unused: only('hide') },
   { key: 'connectors[].max_message_size', unused: only(Number.POSITIVE_INFINITY) },
   ...limitRows('connectors[].limits'),

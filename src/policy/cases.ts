@@ -5,7 +5,7 @@
 //
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
-import { type Answer, answers, type Inquiry } from './inquiry.ts';
+import { ANSWERS, type Answer, type Inquiry } from './inquiry.ts';
 import { parseIp } from './ip.ts';
 import { parseEndpoint } from './lists.ts';
 
@@ -23,7 +23,7 @@ export interface BadCase {
 }
 
 /** An address of nobody: where a case does not say which of our addresses the client has connected to. */
-export const anyLocal = { address: '0.0.0.0', port: 25 };
+export const ANY_LOCAL = { address: '0.0.0.0', port: 25 };
 
 export function parseCases(text: string): (Case | BadCase)[] {
   const cases: (Case | BadCase)[] = [];
@@ -41,9 +41,9 @@ function parseCase(content: string, line: number): Case | BadCase {
   const recipient = content.slice(arrow + 2).trim();
   if (recipient === '') return bad('no recipient behind ->');
   const [expected = '', source = '', ...words] = content.slice(0, arrow).trim().split(/\s+/);
-  if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${answers.join(', ')} are`);
+  if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${ANSWERS.join(', ')} are`);
   if (parseIp(source) === null) return bad(`'${source}' is no address: the source stands behind the answer`);
-  const inquiry = { source, local: anyLocal, helo: '', login: null as string | null, tls: false, sender: '' };
+  const inquiry = { source, local: ANY_LOCAL, helo: '', login: null as string | null, tls: false, sender: '' };
   let names: string[] | null = [];
   for (const word of words) {
     const equals = word.indexOf('=');
@@ -66,7 +66,7 @@ function parseCase(content: string, line: number): Case | BadCase {
 }
 
 function isAnswer(text: string): text is Answer {
-  return (answers as readonly string[]).includes(text);
+  return (ANSWERS as readonly string[]).includes(text);
 }
 
 /** `address`, `address:port`, `[v6]:port`; port 25 where none is said. */

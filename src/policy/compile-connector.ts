@@ -24,7 +24,7 @@ import {
   SourceSet,
 } from './lists.ts';
 import type { Path } from './problem.ts';
-import { defaultReplies, parseReply } from './replies.ts';
+import { DEFAULT_REPLIES, parseReply } from './replies.ts';
 import { compileRule, membersOf, memberTest, type Rule, type Vocabulary } from './rules.ts';
 
 /** A connector on its way: what the selection, lint and the connector itself are made of. */
@@ -94,7 +94,7 @@ export function finishConnector(
   clientAt: ClientReader,
 ): Connector {
   const { document, path, rules, limits, mode } = draft;
-  const replies = { ...defaultReplies };
+  const replies = { ...DEFAULT_REPLIES };
   for (const [name, text] of Object.entries(document.replies) as [ReplyName, string | undefined][]) {
     if (text === undefined) continue;
     const reply = parseReply(name, text);

@@ -6,7 +6,7 @@
 
 import { draftConnector, finishConnector } from './compile-connector.ts';
 import type { ClientReader, Connector } from './connector.ts';
-import { defaultLimits, type Limits, type Mode, type PolicyDocument } from './document.ts';
+import { DEFAULT_LIMITS, type Limits, type Mode, type PolicyDocument } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, isLoopback, parseIp } from './ip.ts';
 import { type Domains, parseLiteral, type Resolve } from './judge.ts';
@@ -36,10 +36,10 @@ export interface PolicyOptions {
   readonly resolve: Resolve | null;
 }
 
-export const defaultOptions: Omit<PolicyOptions, 'now'> = {
+export const DEFAULT_OPTIONS: Omit<PolicyOptions, 'now'> = {
   readList: (name) => `${name} cannot be read here`,
   mode: 'enforce',
-  limits: defaultLimits,
+  limits: DEFAULT_LIMITS,
   dotLines: 'pass',
   lostAddressGuard: 'refuse',
   ownAddresses: [],
@@ -58,7 +58,7 @@ export function compilePolicy(
   document: PolicyDocument,
   given: Partial<PolicyOptions> & Pick<PolicyOptions, 'now'>,
 ): CompiledPolicy {
-  const options = { ...defaultOptions, ...given };
+  const options = { ...DEFAULT_OPTIONS, ...given };
   const notes = new Notes(options.readList);
   const words = vocabulary(document, options, notes);
   const domains = compileDomains(document, notes);

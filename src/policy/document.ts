@@ -120,7 +120,7 @@ export type PartialLimits = {
 
 type PartialBlock<Block> = { readonly [Key in keyof Block]?: Block[Key] | undefined };
 
-export const defaultLimits: Limits = {
+export const DEFAULT_LIMITS: Limits = {
   // Exchange: MaxProtocolErrors 5, MaxLogonFailures 3, MaxInboundConnection 5000; Postfix: smtpd_hard_error_limit 20,
   // smtpd_junk_command_limit 100, smtpd_recipient_limit 1000.
   session: {

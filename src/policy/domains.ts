@@ -21,7 +21,7 @@ export function toOctets(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-const label = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /** Reads `d` or `*.d`; a string says what is wrong. */
 export function parseDomainPattern(text: string): DomainPattern | string {
@@ -37,7 +37,7 @@ export function parseDomainPattern(text: string): DomainPattern | string {
   if (name.includes('*')) return `'${text}': a star stands only at the start, as '*.example.com'`;
   const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : foldAscii(domainToASCII(name));
   const labels = ascii.split('.');
-  if (ascii === '' || ascii.length > 253 || !labels.every((part) => label.test(part)))
+  if (ascii === '' || ascii.length > 253 || !labels.every((part) => LABEL.test(part)))
     return `'${text}' is not a domain name`;
   if (/^([0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
     return `'${text}' ends in a number and would be read as an address; addresses of our own go under accepted_literals`;

@@ -24,9 +24,9 @@ export interface Inquiry {
   readonly recipient: string;
 }
 
-export const answers = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;
+export const ANSWERS = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;
 
-export type Answer = (typeof answers)[number];
+export type Answer = (typeof ANSWERS)[number];
 
 export interface Verdict {
   readonly answer: Answer;

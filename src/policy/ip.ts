@@ -6,10 +6,10 @@
 
 export type Ip = number | bigint;
 
-export const lastIpv4 = 0xffffffff;
-export const lastIpv6 = (1n << 128n) - 1n;
+export const LAST_IPV4 = 0xffffffff;
+export const LAST_IPV6 = (1n << 128n) - 1n;
 
-const mappedPrefix = 0xffffn; // ::ffff:0:0/96, above the low 32 bits
+const MAPPED_PREFIX = 0xffffn; // ::ffff:0:0/96, above the low 32 bits
 
 /** The address, or null where `text` is not one in the strict spelling. */
 export function parseIp(text: string): Ip | null {
@@ -69,7 +69,7 @@ function groups(text: string, mayEndInIpv4: boolean): number[] | null {
 }
 
 function unmapped(value: bigint): Ip {
-  return value >> 32n === mappedPrefix ? Number(value & 0xffffffffn) : value;
+  return value >> 32n === MAPPED_PREFIX ? Number(value & 0xffffffffn) : value;
 }
 
 /** The usual spelling; the longest run of zero groups is `::` (RFC 5952 §4.2). */

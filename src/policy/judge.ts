@@ -13,7 +13,7 @@ import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client, UserNames } from './lists.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
 import { type Condition, type Facts, firstMatch, type Rule, type Trial, tryRules } from './rules.ts';
-import { type Guess, isUnknown, noGuess, settle, type Unknown } from './truth.ts';
+import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
 /** What holds for all connectors of a policy. */
 export interface Domains {
@@ -41,7 +41,7 @@ export interface Terms {
   readonly replies: Readonly<Record<ReplyName, OwnReply>>;
 }
 
-/** Forward-confirmed names of an address, folded and without a trailing dot; null when DNS did not answer. */
+/** Forward-confirmed names of an address, as DNS spells them; null when it did not answer. Never rejects. */
 export type Resolve = (address: string) => Promise<readonly string[] | null>;
 
 export interface Session {
@@ -73,7 +73,7 @@ function reject(reason: Reason, rule: string | null, reply: OwnReply): Decision 
 }
 
 /** Grammar stays enforced whatever the mode. */
-const alwaysEnforced: ReadonlySet<Reason> = new Set(['relay_trick', 'unqualified', 'syntax']);
+const ALWAYS_ENFORCED: ReadonlySet<Reason> = new Set(['relay_trick', 'unqualified', 'syntax']);
 
 export class Judgement {
   readonly #domains: Domains;
@@ -119,7 +119,7 @@ export class Judgement {
 
   #observed(decision: Decision): Decision {
     if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
-    if (alwaysEnforced.has(decision.reason)) return decision;
+    if (ALWAYS_ENFORCED.has(decision.reason)) return decision;
     return { action: 'proceed', reason: decision.reason, rule: decision.rule, observed: true };
   }
 
@@ -139,7 +139,7 @@ export class Judgement {
   }
 
   #settled(decide: (guess: Guess) => Decision | Unknown): Decision | Unknown {
-    const first = decide(noGuess);
+    const first = decide(NO_GUESS);
     return isUnknown(first) ? settle(decide, (a, b) => a.action === b.action) : first;
   }
 
@@ -191,7 +191,7 @@ export class Judgement {
       question,
       recipient,
       user: name === null ? null : this.#users.key(name),
-      names,
+      names: names?.map((one) => foldAscii(one).replace(/\.$/, '')) ?? null,
     };
   }
 
@@ -233,11 +233,11 @@ export class Judgement {
     // It may be any of those named, or none of them.
     const answers = new Set([otherLogins === 'allow', ...[...loginSenders.values()].map(owns)]);
     const [answer] = answers;
-    return answers.size === 1 ? (answer as boolean) : (guess.get(namelessLogin) ?? namelessLogin);
+    return answers.size === 1 ? (answer as boolean) : (guess.get(NAMELESS_LOGIN) ?? NAMELESS_LOGIN);
   }
 }
 
-const namelessLogin: Unknown = { fact: 'login' };
+const NAMELESS_LOGIN: Unknown = { fact: 'login' };
 
 /** The address in an address literal (RFC 5321 §4.1.3): dotted, or behind the tag `IPv6:`. */
 export function parseLiteral(text: string): Ip | null {

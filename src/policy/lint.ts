@@ -12,7 +12,7 @@ import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
-import { everything, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
+import { EVERYTHING, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
 import { shadows } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
@@ -25,7 +25,7 @@ export interface Subject {
   readonly notes: Notes;
 }
 
-const soon = 30 * 86_400_000;
+const SOON = 30 * 86_400_000;
 
 export function lint(subject: Subject): void {
   const { document, drafts, notes } = subject;
@@ -94,7 +94,7 @@ export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEn
 }
 
 function isEverything(range: Range): boolean {
-  return everything.some((all) => isInside(all, range));
+  return EVERYTHING.some((all) => isInside(all, range));
 }
 
 /** The addresses from which a rule can be reached without saying who one is. */
@@ -162,12 +162,12 @@ function formatSpan({ lo, hi }: Span): string {
   return lo === hi ? formatIp(lo) : `${formatIp(lo)}-${formatIp(hi)}`;
 }
 
-const loopback = ['127.0.0.0/8', '::1'].flatMap((text) => parseRange(text).ranges);
+const LOOPBACK = ['127.0.0.0/8', '::1'].flatMap((text) => parseRange(text).ranges);
 
 /** A relay right on an address at which clients seem to be when their own is lost, given as part of a range. */
 function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
   const lost = [
-    ...loopback.map((range) => ({ range, what: 'loopback' })),
+    ...LOOPBACK.map((range) => ({ range, what: 'loopback' })),
     ...options.ownAddresses.flatMap((text) => lostAddress(text, `${text} (an address of this host)`)),
     ...options.gateways.flatMap((text) => lostAddress(text, `${text} (a default gateway of this host)`)),
   ];
@@ -208,7 +208,7 @@ function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void 
       notes.warn([...rule.path, 'expires'], `rule '${rule.name}' has expired and never matches${askOwner(rule)}`);
       continue;
     }
-    if (rule.expiresAt - now <= soon) {
+    if (rule.expiresAt - now <= SOON) {
       const days = Math.ceil((rule.expiresAt - now) / 86_400_000);
       notes.warn(
         [...rule.path, 'expires'],

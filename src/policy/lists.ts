@@ -90,7 +90,7 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
   };
 }
 
-const filePrefix = 'file:';
+const FILE_PREFIX = 'file:';
 
 /** Reads a list of ranges, files included. Names are left to `other`, which returns whether it took the entry. */
 export function readRanges(
@@ -109,12 +109,12 @@ export function readRanges(
   for (const [i, text] of list.entries()) {
     const at = [...path, i];
     if (other(text, at, notes)) continue;
-    if (!text.startsWith(filePrefix)) {
+    if (!text.startsWith(FILE_PREFIX)) {
       take(text, at);
       continue;
     }
-    for (const { text: line, place } of linesOf(text.slice(filePrefix.length), at, notes)) {
-      if (line.startsWith(filePrefix)) notes.error(at, 'a list file cannot name another file', place);
+    for (const { text: line, place } of linesOf(text.slice(FILE_PREFIX.length), at, notes)) {
+      if (line.startsWith(FILE_PREFIX)) notes.error(at, 'a list file cannot name another file', place);
       else take(line, at, place);
     }
   }

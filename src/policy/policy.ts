@@ -3,11 +3,11 @@
 import type { Door, OwnReply } from '../smtp/types.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { parseIp } from './ip.ts';
-import { defaultReplies } from './replies.ts';
+import { DEFAULT_REPLIES } from './replies.ts';
 import type { Choice, Selection } from './selection.ts';
 
 /** What no connector answers is refused with this. */
-export const NO_CONNECTOR: OwnReply = defaultReplies.connect;
+export const NO_CONNECTOR: OwnReply = DEFAULT_REPLIES.connect;
 
 export class Policy {
   readonly connectors: readonly Connector[];

@@ -3,7 +3,7 @@
 // A span is a first and a last address. A mask with holes (Exchange 5.5 allows 255.255.255.123) is no span and is kept as
 // it is written. A table that finds the smallest range for an address is in range-table.ts.
 
-import { formatIp, type Ip, isIpv4, lastIpv4, lastIpv6, parseIp, parseIpv6Bits } from './ip.ts';
+import { formatIp, type Ip, isIpv4, LAST_IPV4, LAST_IPV6, parseIp, parseIpv6Bits } from './ip.ts';
 
 export interface Span {
   readonly lo: Ip;
@@ -20,9 +20,9 @@ export interface Masked {
 
 export type Range = Span | Masked;
 
-export const everything: readonly Span[] = [
-  { lo: 0, hi: lastIpv4, ofAny: true },
-  { lo: 0n, hi: lastIpv6, ofAny: true },
+export const EVERYTHING: readonly Span[] = [
+  { lo: 0, hi: LAST_IPV4, ofAny: true },
+  { lo: 0n, hi: LAST_IPV6, ofAny: true },
 ];
 
 export function isMasked(range: Range): range is Masked {
@@ -37,7 +37,7 @@ export function extent(range: Range): number | bigint {
 }
 
 export function isSingle(range: Range): boolean {
-  return isMasked(range) ? range.mask === lastIpv4 : range.lo === range.hi;
+  return isMasked(range) ? range.mask === LAST_IPV4 : range.lo === range.hi;
 }
 
 export function holes(mask: number): number {
@@ -55,7 +55,7 @@ export interface ParsedRange {
 
 /** Reads `any`, an address, `net/len`, `lo-hi` or `net;mask`. */
 export function parseRange(text: string): ParsedRange {
-  if (text === 'any') return { ranges: everything };
+  if (text === 'any') return { ranges: EVERYTHING };
   if (text.includes('%'))
     return wrong(`'${text}' has a zone id: leave it out, zones are dropped before anything is compared`);
   if (text.includes(';')) return parseMasked(text);

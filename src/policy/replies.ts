@@ -4,7 +4,7 @@ import { CONNECTION_REFUSED, RELAY_DENIED, TOO_MANY_CONNECTIONS } from '../smtp/
 import type { OwnReply } from '../smtp/types.ts';
 import type { ReplyName } from './document.ts';
 
-export const defaultReplies: Readonly<Record<ReplyName, OwnReply>> = {
+export const DEFAULT_REPLIES: Readonly<Record<ReplyName, OwnReply>> = {
   relay: RELAY_DENIED,
   connect: CONNECTION_REFUSED,
   connections: TOO_MANY_CONNECTIONS,
@@ -28,7 +28,7 @@ export const SENDER_CANNOT_TELL: OwnReply = {
   text: 'Cannot tell whether this sender is permitted, try again later',
 };
 
-const closesConnection: ReadonlySet<ReplyName> = new Set(['connect', 'connections']);
+const CLOSES_CONNECTION: ReadonlySet<ReplyName> = new Set(['connect', 'connections']);
 const placeholders = ['recipient', 'sender', 'client_address'];
 
 /** Reads `550 5.7.1 Unable to relay for {recipient}`; without the dotted code none is ever sent. A string says what is
@@ -41,7 +41,7 @@ export function parseReply(name: ReplyName, text: string): OwnReply | string {
   if (!/^[\x20-\x7e]*$/.test(rest))
     return `'${text}' has characters that are not printable ASCII: a reply is one line of those`;
   if (rest.trim() === '') return `'${text}' has no text behind its code`;
-  if (closesConnection.has(name)) {
+  if (CLOSES_CONNECTION.has(name)) {
     if (code !== '421' && code !== '554') return `'${code}' cannot refuse a connection: 421 is wanted, or 554`;
   } else if (!/^[45]/.test(code)) return `'${code}' does not refuse: a code from 400 to 599 is wanted`;
   else if (code === '421') return `'421' would close the session: another code from 400 to 599 is wanted`;

@@ -25,7 +25,7 @@ import {
   type UserNames,
 } from './lists.ts';
 import type { Path } from './problem.ts';
-import { type Guess, guessed, isUnknown, noGuess, type Truth, type Unknown } from './truth.ts';
+import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
 
 /** All that a condition may look at. */
 export interface Facts {
@@ -71,7 +71,7 @@ export interface Vocabulary {
   readonly unknowns: Map<string, Unknown>;
 }
 
-const day = 86_400_000;
+const DAY = 86_400_000;
 
 export function compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Rule {
   const action = document.deny === undefined ? 'allow' : 'deny';
@@ -96,7 +96,7 @@ interface Lists {
 function expiry(date: string | undefined, path: Path, notes: Notes): number {
   if (date === undefined) return Number.POSITIVE_INFINITY;
   const start = /^\d{4}-\d{2}-\d{2}$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
-  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(date)) return start + day;
+  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(date)) return start + DAY;
   notes.error(path, `'${date}' is not a day: the last day of the rule is wanted, as 2027-01-31`);
   return Number.POSITIVE_INFINITY;
 }
@@ -234,7 +234,7 @@ export function membersOf(list: readonly string[], path: Path, words: Vocabulary
 
 /** Whether the login is one of `members`; nobody can tell where its name is not shown. */
 export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('login', [...members].sort(), words);
+  const unknown = UNKNOWN_FOR('login', [...members].sort(), words);
   return ({ question, user }, guess) => {
     if (question.login === null || members.size === 0) return false;
     return user === null ? guessed(unknown, guess) : members.has(user);
@@ -247,14 +247,14 @@ function ptrTest(
   guarded: boolean,
   words: Vocabulary,
 ): Condition['holds'] {
-  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
+  const unknown = UNKNOWN_FOR('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && guarded)) return false;
     return names === null ? guessed(unknown, guess) : names.some((name) => table.find(name) !== null);
   };
 }
 
-function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
+function UNKNOWN_FOR(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
   const text = JSON.stringify([fact, list]);
   let unknown = words.unknowns.get(text);
   if (unknown === undefined) {
@@ -292,8 +292,8 @@ export interface Trial {
 export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number): Trial[] {
   const trials: Trial[] = [];
   for (const rule of rules) {
-    const matched = ruleMatches(rule, facts, noGuess, now);
-    const truths = rule.conditions.map((condition) => ({ condition, truth: condition.holds(facts, noGuess) }));
+    const matched = ruleMatches(rule, facts, NO_GUESS, now);
+    const truths = rule.conditions.map((condition) => ({ condition, truth: condition.holds(facts, NO_GUESS) }));
     trials.push({
       rule,
       matched,

@@ -31,7 +31,7 @@ interface Tables<C> {
   readonly lost: RangeTable<Choice<C>>;
 }
 
-const conflictsShown = 20;
+const CONFLICTS_SHOWN = 20;
 
 export class Selection<C> {
   readonly #addresses = new Set<Ip>();
@@ -112,7 +112,7 @@ function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, re
     const [a, b] =
       competing.indexOf(first.candidate) < competing.indexOf(second.candidate) ? [first, second] : [second, first];
     const key = `${a.entry.path} ${a.entry.text} ${b.entry.path} ${b.entry.text}`;
-    if (reported.has(key) || reported.size >= conflictsShown) return;
+    if (reported.has(key) || reported.size >= CONFLICTS_SHOWN) return;
     reported.add(key);
     const where = `'${b.entry.text}' of connector '${b.candidate.name}'`;
     const other = `'${a.entry.text}' of connector '${a.candidate.name}'`;

@@ -58,11 +58,11 @@ export function subtract(a: readonly Span[], b: readonly Span[]): Span[] {
 }
 
 /** A mask with holes that leaves at most this many addresses is no wide range, wherever they are. */
-const fewAddresses = 65_536;
+const FEW_ADDRESSES = 65_536;
 
 /** Ranges as spans that hold at least every address that they hold; small masked sets are left out. */
 export function widestSpans(ranges: readonly Range[]): Span[] {
-  return union(ranges.filter((range) => !isMasked(range) || extent(range) >= fewAddresses).map(hullOf));
+  return union(ranges.filter((range) => !isMasked(range) || extent(range) >= FEW_ADDRESSES).map(hullOf));
 }
 
 /** Ranges as spans that hold no address that they do not hold: masks with holes are left out. */
@@ -71,7 +71,7 @@ export function surestSpans(ranges: readonly Range[]): Span[] {
 }
 
 /** RFC 1918, 6598, 3927, 4193, 4291, 5735: addresses that no client on the Internet has. */
-const privateSpans = union(
+const PRIVATE_SPANS = union(
   [
     '0.0.0.0/8',
     '10.0.0.0/8',
@@ -89,14 +89,14 @@ const privateSpans = union(
 );
 
 export function publicPart(spans: readonly Span[]): Span[] {
-  return subtract(spans, privateSpans);
+  return subtract(spans, PRIVATE_SPANS);
 }
 
-const widest = { ipv4: 2 ** 16 - 1, ipv6: 2n ** 96n - 1n }; // a /16, a /32
+const WIDEST = { ipv4: 2 ** 16 - 1, ipv6: 2n ** 96n - 1n }; // a /16, a /32
 
 /** Wider than a /16 (IPv4) or a /32 (IPv6). */
 export function isWide(span: Span): boolean {
-  return extent(span) > (isIpv4(span.lo) ? widest.ipv4 : widest.ipv6);
+  return extent(span) > (isIpv4(span.lo) ? WIDEST.ipv4 : WIDEST.ipv6);
 }
 
 export function holds(spans: readonly Span[], address: string): boolean {

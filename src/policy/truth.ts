@@ -15,7 +15,7 @@ export type Truth = boolean | Unknown;
 /** What each unknown is taken to be on this way through. */
 export type Guess = ReadonlyMap<Unknown, boolean>;
 
-export const noGuess: Guess = new Map();
+export const NO_GUESS: Guess = new Map();
 
 export function isUnknown(value: unknown): value is Unknown {
   return typeof value === 'object' && value !== null && 'fact' in value;
@@ -25,7 +25,7 @@ export function guessed(unknown: Unknown, guess: Guess): Truth {
   return guess.get(unknown) ?? unknown;
 }
 
-const waysLimit = 512; // a policy that needs more is answered "cannot tell"
+const WAYS_LIMIT = 512; // a policy that needs more is answered "cannot tell"
 
 /** What `decide` comes to whichever way its unknowns turn out; the first unknown in the way if that differs. */
 export function settle<Outcome extends object>(
@@ -36,12 +36,12 @@ export function settle<Outcome extends object>(
   const walk = (guess: Guess): Outcome | Unknown => {
     const outcome = decide(guess);
     if (!isUnknown(outcome)) return outcome;
-    if (++ways > waysLimit) return outcome;
+    if (++ways > WAYS_LIMIT) return outcome;
     const yes = walk(new Map(guess).set(outcome, true));
     if (isUnknown(yes)) return yes;
     const no = walk(new Map(guess).set(outcome, false));
     if (isUnknown(no)) return no;
     return same(yes, no) ? yes : outcome;
   };
-  return walk(noGuess);
+  return walk(NO_GUESS);
 }

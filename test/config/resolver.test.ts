@@ -82,7 +82,7 @@ function resolver(): NameResolver {
 }
 
 test('a name counts only when it leads back to the address', async () => {
-  assert.deepEqual(await resolver().names('192.0.2.7'), ['pc7.corp.example']);
+  assert.deepEqual(await resolver().names('192.0.2.7'), ['PC7.corp.example']);
 });
 
 test('an IPv6 address is confirmed by the addresses of its own kind', async () => {

@@ -263,7 +263,7 @@ test('reverse DNS is asked only when a rule needs it, and no answer is never a p
   assert.equal(asked, 0);
   assert.equal(await answer(laptops, '192.0.2.1', rcpt(foreign)), '451 cannot_tell');
   assert.equal(asked, 1);
-  names = ['pc7.corp.example'];
+  names = ['PC7.Corp.example.'];
   assert.equal(await answer(laptops, '192.0.2.1', rcpt(foreign)), 'proceed');
   names = ['pc7.corp.example.evil.test'];
   assert.equal(await answer(laptops, '192.0.2.1', rcpt(foreign)), '554 no_rule');
