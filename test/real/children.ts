@@ -22,7 +22,7 @@ export interface Child {
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
-  for (const child of running) killAll(child.pid ?? 0);
+  for (const child of running) killNow(child.pid ?? 0);
 });
 
 export function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
@@ -44,10 +44,10 @@ export function start(command: string, args: readonly string[], env: NodeJS.Proc
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const family = descendants(pid);
-      kill(pid, 'SIGTERM');
+      child.kill('SIGTERM');
       await Promise.race([ended, delay(STOPPED_WITHIN_MS, null, { ref: false })]);
-      for (const member of [pid, ...family]) kill(member, 'SIGKILL');
-      await ended;
+      child.kill('SIGKILL');
+      await Promise.all([ended, ...family.map(killAll)]);
     },
   };
 }
@@ -107,10 +107,24 @@ export function freezeAll(pid: number): void {
   }
 }
 
-/** SIGKILL to a process and all that it started, as if at once. */
-export function killAll(pid: number): void {
+/** SIGKILL to a process and all that it started, as if at once. Resolves when they are gone, and their ports with them. */
+export async function killAll(pid: number): Promise<void> {
+  for (const member of killNow(pid)) {
+    while (isAlive(member)) await delay(5);
+  }
+}
+
+function killNow(pid: number): number[] {
   freezeAll(pid);
-  for (const member of [pid, ...descendants(pid)]) kill(member, 'SIGKILL');
+  const family = [pid, ...descendants(pid)];
+  for (const member of family) kill(member, 'SIGKILL');
+  return family;
+}
+
+/** A zombie has closed everything; it waits only for its parent. */
+function isAlive(pid: number): boolean {
+  const state = statOf(pid)[0];
+  return state !== undefined && state !== 'Z' && state !== 'X';
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {
@@ -126,7 +140,7 @@ function descendants(pid: number): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
-    const parent = parentOf(entry);
+    const parent = Number(statOf(entry)[1] ?? 0);
     children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
   }
   const found = [pid];
@@ -134,13 +148,14 @@ function descendants(pid: number): number[] {
   return found.slice(1);
 }
 
-function parentOf(entry: string): number {
+/** The state, the parent's id … of a process; empty when there is none. */
+function statOf(pid: number | string): string[] {
   try {
-    // The name before it is in brackets and may hold blanks.
-    const stat = readFileSync(`/proc/${entry}/stat`, 'latin1');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    // The name before the state is in brackets and may hold blanks.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return 0;
+    return [];
   }
 }
 

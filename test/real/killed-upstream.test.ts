@@ -38,7 +38,7 @@ const MOMENTS: readonly Moment[] = [
 ];
 
 for (const server of MAIL_SERVERS) {
-  suite(`${server.name} killed`, { skip: server.missing, timeout: 120_000 }, () => {
+  suite(`${server.name} killed`, { skip: server.missing }, () => {
     let sink: Sink;
     let port: number;
     let postern: Postern;
@@ -53,13 +53,13 @@ for (const server of MAIL_SERVERS) {
       await sink?.stop();
     });
 
-    test('before the greeting: the client hears a 4yz or nothing', async () => {
+    test('before the greeting: the client hears a 4yz or nothing', { timeout: 30_000 }, async () => {
       const bed = await server.start(sink.port, port);
       freezeAll(bed.pid);
       const client = new Client(postern.port);
       try {
         await connectionTo(port);
-        killAll(bed.pid);
+        await killAll(bed.pid);
         assertNothingAccepted(await client.rest());
       } finally {
         client.close();
@@ -68,7 +68,7 @@ for (const server of MAIL_SERVERS) {
     });
 
     for (const moment of MOMENTS) {
-      test(`${moment.name}: the client hears a 4yz or nothing`, async () => {
+      test(`${moment.name}: the client hears a 4yz or nothing`, { timeout: 30_000 }, async () => {
         const bed = await server.start(sink.port, port);
         const client = new Client(postern.port);
         try {
@@ -76,7 +76,7 @@ for (const server of MAIL_SERVERS) {
           for (const line of moment.answered) assert.match(await client.say(line), /^[23]/, bed.log());
           freezeAll(bed.pid);
           client.write(moment.unanswered);
-          killAll(bed.pid);
+          await killAll(bed.pid);
           assertNothingAccepted(await client.rest());
         } finally {
           client.close();
