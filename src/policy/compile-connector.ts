@@ -77,7 +77,7 @@ export function draftConnector(
 
 /** The door decides at once: a name would have to be asked for first. */
 function noNames(text: string, at: Path, notes: Notes): boolean {
-  if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.]+$/.test(text)) return false;
+  if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
   notes.error(at, `'${text}': a name is not supported here by this version, only addresses and ranges`);
   return true;
 }
@@ -104,7 +104,9 @@ export function finishConnector(
   const loginSenders = new Map<string, AddressSet>();
   for (const [user, senders] of Object.entries(document.senders.login_must_match)) {
     const at = [...path, 'senders', 'login_must_match', user];
-    loginSenders.set(words.users.keyOfWritten(user), readAddresses(senders, at, words.notes));
+    const key = words.users.keyOfWritten(user);
+    if (loginSenders.has(key)) words.notes.error(at, `'${user}' is named above already, perhaps in another spelling`);
+    loginSenders.set(key, readAddresses(senders, at, words.notes));
   }
   const terms = {
     mode,

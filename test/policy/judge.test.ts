@@ -434,7 +434,7 @@ test('a refused connection hears the connector say so', () => {
   const policy = sound({
     connectors: [
       connector({
-        connect: { allow: ['10.0.0.0/8'], deny: ['10.9.0.0/16'] },
+        connect: { allow: ['10.0.0.0/8'], deny: ['10.9.0.0-10.9.255.255'] },
         replies: { connect: '421 4.3.2 Not you' },
       }),
     ],
