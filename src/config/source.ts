@@ -77,7 +77,11 @@ export function parseSource(file: string, text: string): Source {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const lineAt = (offset: number): string => text.split('\n')[at(offset).line - 1] ?? '';
+  let rows: readonly string[] | null = null;
+  const lineAt = (offset: number): string => {
+    rows ??= text.split('\n');
+    return rows[at(offset).line - 1] ?? '';
+  };
   const findings: Finding[] = [];
   const found = (offset: number, message: string, key = ''): void => {
     findings.push({ ...at(offset), severity: 'error', key, message });
@@ -155,16 +159,19 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
       return visit.SKIP;
     },
     Scalar(key, node, ancestors) {
-      const where = pathOf(key, ancestors);
       if (node.value === null && /^\s*(- |[^#]*:\s+|- [^#]*:\s+)?#\S/.test(lineAt(offset(node)))) {
         const comment = /#\S*/.exec(lineAt(offset(node)))?.[0];
         if (ancestors.some(isSeq) && isSeq(ancestors.at(-1)))
-          found(offset(node), `an unquoted # begins a comment: use quotes, as '${comment}'`, where);
+          found(offset(node), `an unquoted # begins a comment: use quotes, as '${comment}'`, pathOf(key, ancestors));
       }
       if (typeof node.value !== 'string') return;
       const control = /[\x00-\x1f\x7f-\x9f\xa0\u2028\u2029\ufeff]/.exec(node.value);
       if (control !== null)
-        found(offset(node), explainControl(control[0], node.value, text.slice(...(node.range ?? [0, 0]))), where);
+        found(
+          offset(node),
+          explainControl(control[0], node.value, text.slice(...(node.range ?? [0, 0]))),
+          pathOf(key, ancestors),
+        );
     },
   });
 }

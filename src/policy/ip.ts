@@ -9,6 +9,8 @@ export type Ip = number | bigint;
 export const LAST_IPV4 = 0xffffffff;
 export const LAST_IPV6 = (1n << 128n) - 1n;
 
+const ZERO = 0x30; // '0'
+const DOT = 0x2e - ZERO; // '.', counted from '0' like a digit
 const MAPPED_PREFIX = 0xffffn; // ::ffff:0:0/96, above the low 32 bits
 
 /** The address, or null where `text` is not one in the strict spelling. */
@@ -17,16 +19,22 @@ export function parseIp(text: string): Ip | null {
 }
 
 function parseIpv4(text: string): number | null {
-  const parts = text.split('.');
-  if (parts.length !== 4) return null;
   let value = 0;
-  for (const part of parts) {
-    if (!/^(0|[1-9][0-9]{0,2})$/.test(part)) return null;
-    const octet = Number(part);
-    if (octet > 255) return null;
-    value = value * 256 + octet;
+  let dots = 0;
+  let part = -1; // -1: no digit yet
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      if (part === 0) return null; // a leading zero
+      part = part === -1 ? digit : part * 10 + digit;
+      if (part > 255) return null;
+    } else {
+      if (digit !== DOT || part === -1 || ++dots > 3) return null;
+      value = value * 256 + part;
+      part = -1;
+    }
   }
-  return value;
+  return dots === 3 && part !== -1 ? value * 256 + part : null;
 }
 
 function parseIpv6(text: string): Ip | null {
