@@ -4,9 +4,11 @@
 import packageFile from '../package.json' with { type: 'json' };
 import { check } from './commands/check.ts';
 import { demo } from './commands/demo.ts';
+import { explain } from './commands/explain.ts';
 import type { Output } from './commands/output.ts';
 import { probe } from './commands/probe.ts';
 import { run } from './commands/run.ts';
+import { test } from './commands/test.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
 
@@ -14,6 +16,8 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
 
   run      the firewall
   check    read a configuration or policy, and say what is wrong with it
+  explain  why a client may, or may not, reach a recipient
+  test     ask a policy the questions of its .cases files
   probe    is this server an open relay?
   demo     an old Exchange that relays for everyone, before and after
 
@@ -23,6 +27,8 @@ postern COMMAND --help says more; --version prints the version.
 const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise<number>>> = {
   run,
   check,
+  explain,
+  test,
   probe,
   demo,
 };
