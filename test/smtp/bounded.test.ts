@@ -97,6 +97,20 @@ test('a client that is held hears every reply once the upstream answers', () => 
   assert.equal(harness.takeClientHeard(), '250 ok\r\n'.repeat(count));
 });
 
+test('a queue of replies that is never empty keeps its order', () => {
+  const harness = greeted();
+  const expected: string[] = [];
+  for (let command = 0; command < 3000; command++) {
+    harness.clientSays(command % 3 === 0 ? 'FOO\r\n' : 'NOOP\r\n');
+    if (command % 3 === 0) expected.push('500 Command unrecognized\r\n');
+    else expected.push(`250 ${command}\r\n`);
+    if (command >= 12 && (command - 12) % 3 !== 0) harness.upstreamSays(`250 ${command - 12}\r\n`);
+  }
+  const heard = harness.takeClientHeard();
+  assert.equal(heard, expected.join('').slice(0, heard.length));
+  assert.ok(heard.split('\r\n').length > 2980);
+});
+
 // --- what is worked
 
 /** The work on `count` of something, and that on twice as many, may differ by a factor of two and a little. */
