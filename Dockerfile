@@ -3,7 +3,7 @@
 #   docker build --tag postern .
 #   docker run --publish 25:25 --env POSTERN_UPSTREAM=10.0.0.10:25 --env POSTERN_ACCEPTED_DOMAIN=example.com postern
 #
-# Or with a file: --volume ./postern.yaml:/etc/postern/postern.yaml:ro, and `run --config /etc/postern/postern.yaml`.
+# Or with a file: --volume ./postern.yaml:/etc/postern/postern.yaml:ro --env POSTERN_CONFIG=/etc/postern/postern.yaml
 # It runs as user 1000, writes nothing, and needs no capability; deploy/README.md says what port 25 asks for.
 ARG BASE=node:24-slim
 
