@@ -155,7 +155,15 @@ const TRANSACTION = fc
 
 // --- whole dialogues
 
-const SPOIL = fc.record({
+interface Spoil {
+  readonly unit: number;
+  readonly place: number;
+  readonly octets: string;
+  /** Octets that give way. */
+  readonly instead: number;
+}
+
+const SPOIL: fc.Arbitrary<Spoil> = fc.record({
   unit: fc.nat(30),
   place: fc.nat(60),
   octets: fc.constantFrom(...['\0', '\r', '\n', '\r\n', ' ', '\t', '\x80', '\x8a', '\xff'], ...'<>@%!"\\:.x'),
@@ -175,15 +183,19 @@ export const DIALOGUE: fc.Arbitrary<Burst[]> = fc
     return burstsOf(units.map(numbered), ends);
   });
 
-function spoilOne(
-  units: Unit[],
-  { unit, place, octets, instead }: { unit: number; place: number; octets: string; instead: number },
-): void {
+function spoilOne(units: Unit[], { unit, place, octets, instead }: Spoil): void {
   const index = 1 + (unit % Math.max(1, units.length - 1));
   const [first, ...rest] = units[index] ?? [];
   if (first === undefined) return;
   const at = place % (first.octets.length + 1);
-  units[index] = [...lines(first.octets.slice(0, at) + octets + first.octets.slice(at + instead)), ...rest];
+  const [command, ...behind] = lines(first.octets.slice(0, at) + octets + first.octets.slice(at + instead));
+  // What a line end cut off a BDAT is part of its payload now.
+  const payload = rest[0]?.payload ?? false;
+  units[index] = [
+    ...(command === undefined ? [] : [command]),
+    ...behind.map((atom) => ({ ...atom, payload })),
+    ...rest,
+  ];
 }
 
 function numbered(unit: Unit, number: number): Unit {

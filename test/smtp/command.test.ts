@@ -68,6 +68,8 @@ for (const [line, verb] of [
   ['RCPT TO:<a@b.example> <c@d.example>', 'bad parameter'],
   ['RCPT TO:<a@b.example> NOTIFY=', 'bad parameter'],
   ['RCPT TO:<a@b.example> =x', 'bad parameter'],
+  ['RCPT TO:a@b.example ORCPT=<rfc822;c@d.example', 'bad parameter'],
+  ['RCPT TO:<a@b.example> ORCPT=rfc822;<c@d.example>', 'bad parameter'],
   ['MAIL FROM:<a@b.example> X\tY', 'bad parameter'],
   ['MAIL FROM', 'bad sender'],
   ['MAIL TO:<a@b.example>', 'bad sender'],
