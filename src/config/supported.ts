@@ -58,7 +58,6 @@ export const CONFIG_ROWS: readonly Row[] = [
 
 export const POLICY_ROWS: readonly Row[] = [
   { key: 'connectors[].starttls', unused: only('hide') },
-  { key: 'connectors[].max_message_size', unused: only(Number.POSITIVE_INFINITY) },
   ...limitRows('connectors[].limits'),
 ];
 

@@ -42,6 +42,7 @@ const LIMIT_KEYS: ReadonlySet<string> = new Set([
   'messages',
   'auth_failures',
   'command_line',
+  'max_message_size',
   'connections',
   'connections_percent',
   'connection_rate',

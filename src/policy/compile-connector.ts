@@ -71,8 +71,18 @@ export function draftConnector(
     connectDeny: new SourceSet(readRanges(document.connect.deny, [...path, 'connect', 'deny'], notes, noNames)),
     limits: replaceLimits(options.limits, document.limits),
     mode: options.mode === 'observe' ? 'observe' : document.mode,
-    relaysAnywhere: first !== undefined && isUnconditionalAllow(first) && policy.blocked_domains.length === 0,
+    relaysAnywhere:
+      first !== undefined &&
+      isUnconditionalAllow(first) &&
+      policy.blocked_domains.length === 0 &&
+      mayAllSubmit(document),
   };
+}
+
+/** Who gets past MAIL only under conditions could get past them in a stream that nobody reads. */
+function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): boolean {
+  const free = senders.own_domains === 'allow' && senders.others === 'allow';
+  return submit === 'anyone' && !require_tls && free && Object.keys(senders.login_must_match).length === 0;
 }
 
 /** The door decides at once: a name would have to be asked for first. */
@@ -170,6 +180,7 @@ function profileOf(
     vrfy: document.vrfy,
     bareLf: document.bare_lf,
     dotLines: options.dotLines,
+    maxMessageSize: document.max_message_size,
     earlyTalker: document.early_talker,
     unqualifiedRecipients: document.unqualified_recipients,
     relayReply: relay,

@@ -190,7 +190,7 @@ export class Judgement {
       localPort: session.localPort,
       question,
       recipient,
-      user: name === null ? null : this.#users.key(name),
+      user: name === null ? null : this.#users.keyOfWritten(name),
       names: names?.map((one) => foldAscii(one).replace(/\.$/, '')) ?? null,
     };
   }

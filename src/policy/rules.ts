@@ -101,6 +101,14 @@ function expiry(date: string | undefined, path: Path, notes: Notes): number {
   return Number.POSITIVE_INFINITY;
 }
 
+/** A condition on the reverse-path; null is `<>`. A routed path or the like is read as one sender by some servers and as
+ * another by others, so that it cannot be told: else a deny would be passed by in writing the sender in another way. */
+function plainSender(holds: (sender: Address | null) => boolean): Condition['holds'] {
+  const unknown: Unknown = { fact: 'sender' };
+  return ({ question: { sender, senderAddress } }, guess) =>
+    senderAddress === null && sender !== '' ? guessed(unknown, guess) : holds(senderAddress);
+}
+
 /** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
 function compileConditions(
   document: ConditionsDocument,
@@ -140,13 +148,17 @@ function compileConditions(
   if (document.groups !== undefined) add('groups', groupsTest(document.groups, [...path, 'groups'], words));
   if (document.senders !== undefined) {
     const set = addresses('senders');
-    add('senders', ({ question }) =>
-      question.senderAddress === null ? question.sender === '' && set.hasNullPath() : set.has(question.senderAddress),
+    add(
+      'senders',
+      plainSender((sender) => (sender === null ? set.hasNullPath() : set.has(sender))),
     );
   }
   if (document.sender_domains !== undefined) {
     const table = domains('sender_domains');
-    add('sender_domains', ({ question }) => holdsDomain(table, question.senderAddress?.domain));
+    add(
+      'sender_domains',
+      plainSender((sender) => holdsDomain(table, sender?.domain)),
+    );
   }
   if (document.recipients !== undefined) {
     const set = addresses('recipients');

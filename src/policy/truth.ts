@@ -1,13 +1,13 @@
 // Yes, no, and cannot tell.
 //
-// What cannot be told stays itself: a condition that depends on an unanswered DNS query or on a login without a name is
-// an `Unknown`, and a decision that meets one is made both ways. When both ways end alike that is the decision; else
+// What cannot be told stays itself: a condition that depends on an unanswered DNS query, on a login without a name or on
+// a reverse-path that is no plain address is an `Unknown`, and a decision that meets one is made both ways. When both ways end alike that is the decision; else
 // nobody knows, and the caller answers 4yz. Kleene's tables alone were not chosen: they cannot see that "x" and "not x" in
 // two rules are one question.
 
 /** One thing that cannot be told; the same object wherever the same question stands in the policy. */
 export interface Unknown {
-  readonly fact: 'ptr' | 'login';
+  readonly fact: 'ptr' | 'login' | 'sender';
 }
 
 export type Truth = boolean | Unknown;

@@ -122,7 +122,7 @@ function openMailData(dialogue: Dialogue): void {
   const { bareLf, dotLines, relaysAnywhere } = dialogue.profile;
   // protocol.md 1.5: an ambiguous terminator may pass only where nothing could be smuggled past us.
   const lenient = bareLf === 'pass' && !relaysAnywhere ? 'reject' : bareLf;
-  dialogue.mailData = new MailData({ bareLf: lenient, dotLines }, (bytes) => dialogue.up.add(bytes));
+  dialogue.mailData = new MailData({ bareLf: lenient, dotLines }, (bytes) => dialogue.sendMailData(bytes));
   dialogue.mode = MAIL_DATA;
 }
 

@@ -154,6 +154,8 @@ export class ClientOctets {
     const found = mailData.scan(chunk, at);
     if (found === REFUSED) {
       this.#dialogue.endNow(replies.AMBIGUOUS_END, { origin: 'policy', what: 'ambiguous end of mail data' });
+    } else if (found === ENDED && this.#dialogue.transaction.tooLarge) {
+      this.#dialogue.endNow(replies.MESSAGE_TOO_LARGE, { origin: 'policy', what: 'message too large' });
     } else if (found === ENDED) {
       this.#dialogue.mode = COMMAND;
       this.#dialogue.mailData = null;

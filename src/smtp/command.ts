@@ -105,6 +105,8 @@ function parseRcpt(argument: string, utf8: boolean): Command {
   if (upper(argument.slice(0, 3)) !== 'TO:') return bad('bad recipient', { trick: false, written: argument });
   const path = parseForwardPath(argument, afterColon(argument, 3), utf8 && isUtf8Text(argument));
   if (!('address' in path)) return bad('bad recipient', path);
+  // A bracket behind the path would be the path to a server that looks for the first `<` of the line (Sendmail does).
+  if (/[<>]/.test(argument.slice(path.end))) return bad('bad parameter');
   const parameters = parseParameters(argument, path.end, utf8);
   return parameters === null ? bad('bad parameter') : { verb: 'RCPT', path, parameters };
 }

@@ -46,6 +46,8 @@ export const TO_AUTH = 8;
 export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
 
+const END_OF_DATA = 3; // the octets of the last line, which are no part of the message (RFC 1870 §3)
+
 export class Dialogue {
   readonly wire: Wire;
   readonly profile: Profile;
@@ -220,6 +222,21 @@ export class Dialogue {
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();
     this.wire.close(reason);
+  }
+
+  /** Mail data on its way, as long as the message is not too large. The rest is read to its end and thrown away, so that
+   * the client hears why; the upstream, which gets no end, drops its half. */
+  sendMailData(bytes: Buffer): void {
+    const { transaction, profile } = this;
+    const before = transaction.octets;
+    transaction.octets += bytes.length;
+    const limit = profile.maxMessageSize + END_OF_DATA;
+    if (before <= limit && transaction.octets > limit && this.exceeds('max_message_size')) {
+      transaction.tooLarge = true;
+      this.up.add(bytes.subarray(0, limit - before));
+    } else if (!transaction.tooLarge) {
+      this.up.add(bytes);
+    }
   }
 
   /** The counted octets are through: what follows is commands again. */

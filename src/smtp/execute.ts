@@ -5,7 +5,7 @@
 
 import { foldAscii } from './bytes.ts';
 import { NO_CAPABILITIES } from './capabilities.ts';
-import type { Command } from './command.ts';
+import type { Command, Parameters } from './command.ts';
 import {
   COUNTED,
   type Dialogue,
@@ -130,6 +130,8 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
     dialogue.refuse(replies.NESTED_MAIL);
   } else if (!dialogue.offered.allowsMail(parameters)) {
     dialogue.refuse(replies.BAD_PARAMETER);
+  } else if (isTooLarge(dialogue, declaredSize(parameters))) {
+    dialogue.say(replies.MESSAGE_TOO_LARGE);
   } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
     dialogue.closeWith(replies.TOO_MANY_MESSAGES, { origin: 'policy', what: 'too many messages in one session' });
   } else {
@@ -144,6 +146,18 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
       dialogue.forward(line, TO_MAIL);
     });
   }
+}
+
+/** RFC 1870 §4: what MAIL declares with SIZE; 0 where it declares nothing that is a number. */
+function declaredSize(parameters: Parameters): number {
+  const size = parameters.get('SIZE') ?? '';
+  return /^[0-9]{1,20}$/.test(size) ? Number(size) : 0;
+}
+
+/** Beyond what the upstream offered, which every mode respects, or beyond the connector's own limit. */
+function isTooLarge(dialogue: Dialogue, octets: number): boolean {
+  if (octets > dialogue.offered.size) return true;
+  return octets > dialogue.profile.maxMessageSize && dialogue.exceeds('max_message_size');
 }
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
@@ -275,11 +289,11 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
   dialogue.left = command.size;
   if (transaction.state !== OPEN || transaction.accepted === 0) {
     swallow(dialogue, replies.NO_RECIPIENTS);
-  } else if (transaction.octets + command.size > dialogue.offered.size) {
+  } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
     // The upstream has half a message: nothing but RSET leads on from there.
     transaction.chunking = true;
     transaction.accepted = 0;
-    swallow(dialogue, replies.CHUNK_TOO_LARGE);
+    swallow(dialogue, replies.MESSAGE_TOO_LARGE);
   } else {
     transaction.octets += command.size;
     transaction.chunking = !command.last;

@@ -39,7 +39,7 @@ export const NO_RECIPIENTS = reply(503, '5.5.1', 'No valid recipients');
 export const CHUNKING_BEGAN = reply(503, '5.5.1', 'Only BDAT, RSET, NOOP or QUIT after BDAT');
 export const BDAT_NOT_OFFERED = reply(503, '5.5.1', 'BDAT was not offered');
 export const BAD_CHUNK = reply(501, '5.5.4', 'Syntax: BDAT count [LAST]');
-export const CHUNK_TOO_LARGE = reply(552, '5.3.4', 'Message size exceeds the limit');
+export const MESSAGE_TOO_LARGE = reply(552, '5.3.4', 'Message size exceeds the limit');
 export const NOT_IN_TRANSACTION = reply(503, '5.5.1', 'Not permitted during a mail transaction');
 
 // Logins

@@ -26,8 +26,10 @@ export class Transaction {
   accepted = 0;
   /** BDAT began: only BDAT, RSET, NOOP and QUIT may follow until LAST (RFC 3030 §2). */
   chunking = false;
-  /** Octets announced by BDAT so far. */
+  /** Octets of mail data so far: sent behind DATA, announced by BDAT. */
   octets = 0;
+  /** Beyond max_message_size: nothing more of it goes on. */
+  tooLarge = false;
 
   begin(sender: string, senderAddress: Address | null, utf8: boolean): void {
     this.reset();
@@ -48,5 +50,6 @@ export class Transaction {
     this.accepted = 0;
     this.chunking = false;
     this.octets = 0;
+    this.tooLarge = false;
   }
 }

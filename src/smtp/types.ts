@@ -114,6 +114,8 @@ export interface Profile {
   readonly dotLines: 'pass' | 'strict';
   readonly earlyTalker: 'hold' | 'reject';
   readonly unqualifiedRecipients: 'reject' | 'allow';
+  /** Octets of one message (RFC 1870); Infinity = unlimited. */
+  readonly maxMessageSize: number;
   readonly relayReply: OwnReply;
   readonly limits: SessionLimits;
 }

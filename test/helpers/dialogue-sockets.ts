@@ -119,6 +119,7 @@ function configOf({ header, policy, profile }: Transcript, upstreamPort: number)
   for (const key of CONNECTOR_KEYS) if (header.has(key)) connector[key.replaceAll('-', '_')] = header.get(key);
   if (header.has('unqualified')) connector.unqualified_recipients = header.get('unqualified');
   if (profile.hideKeywords !== undefined) connector.hide_keywords = [...profile.hideKeywords];
+  if (header.has('max-message-size')) connector.max_message_size = `${header.get('max-message-size')}B`;
   if (header.has('relay-reply')) connector.replies = { relay: header.get('relay-reply') };
   return {
     listeners: [{ bind: ['127.0.0.1:0'] }],

@@ -46,6 +46,7 @@ export const DEFAULT_PROFILE: Profile = {
   vrfy: 'forward',
   bareLf: 'reject',
   dotLines: 'pass',
+  maxMessageSize: Number.POSITIVE_INFINITY,
   earlyTalker: 'hold',
   unqualifiedRecipients: 'reject',
   relayReply: RELAY_DENIED,

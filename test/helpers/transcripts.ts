@@ -91,7 +91,7 @@ function linesOf(folder: URL, file: string): Line[] {
 const HEADER_KEYS = new Set(
   [
     'opening accepted blocked literals relay refused-senders mode relay-reply judge sockets',
-    'relays-anywhere auth exchange-verbs chunking hide vrfy bare-lf dot-lines early-talker unqualified limits',
+    'relays-anywhere auth exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );
 
@@ -143,6 +143,7 @@ function profileOf(header: ReadonlyMap<string, string>): Partial<Profile> {
   for (const [key, name] of Object.entries(plain)) {
     if (header.has(key)) profile[name] = header.get(key);
   }
+  if (header.has('max-message-size')) profile.maxMessageSize = Number(header.get('max-message-size'));
   if (header.has('hide')) profile.hideKeywords = new Set(words(header.get('hide')));
   if (header.get('relays-anywhere') === 'yes') profile.relaysAnywhere = true;
   return profile as Partial<Profile>;

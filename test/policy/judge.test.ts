@@ -334,6 +334,22 @@ test('a sender that is no plain address is not believed to be foreign', async ()
   assert.equal(await answer(policy, '192.0.2.1', routed), '550 sender');
 });
 
+test('a deny by sender is not passed by in writing the sender in another way', async () => {
+  const routed = (recipient: string) => rcpt(recipient, { sender: '@r.example:s@spam.example', senderAddress: null });
+  for (const deny of [{ sender_domains: ['spam.example'] }, { senders: ['s@spam.example'] }]) {
+    const policy = withRules({ deny }, { allow: {} });
+    assert.equal(await answer(policy, '192.0.2.1', routed(foreign)), '451 cannot_tell');
+    assert.equal(await answer(policy, '192.0.2.1', routed('a@local.example')), 'proceed');
+  }
+});
+
+test('user names outside ASCII are those that the login showed', async () => {
+  const policy = withRules({ allow: { users: ['CORP\\müller', 'привет@local.example'] } });
+  for (const name of ['corp\\müller', 'привет@LOCAL.example'])
+    assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign, { login: login(name) })), 'proceed');
+  assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign, { login: login('corp\\muller') })), '554 no_rule');
+});
+
 test('a login must match the sender where the connector says so', async () => {
   const may = (sender: string, who: string | null | undefined, others: 'allow' | 'deny' = 'allow'): Promise<string> =>
     answer(
