@@ -4,7 +4,7 @@
 // end of the connection. Pure: octets in, a verdict out. Both versions are bounded, so what is kept is too.
 
 import { isIPv4, isIPv6 } from 'node:net';
-import { type Endpoint, normaliseAddress } from './address.ts';
+import type { Endpoint } from './address.ts';
 
 /** The addresses that the header names; null where it names none (UNKNOWN, LOCAL): then the peer's own count. */
 export interface ProxyHeader {
@@ -46,10 +46,11 @@ function readVersion1(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof B
   const ports = [fromPort, toPort].map(Number) as [number, number];
   const leadingZero = /^0\d/.test(fromPort) || /^0\d/.test(toPort);
   if (!isAddress(from) || !isAddress(to) || leadingZero || ports.some((port) => port > 65535)) return BAD;
+  const spelled = family === 'TCP4' ? (text: string) => text : oneSpelling;
   return {
     length,
-    source: { address: normaliseAddress(from), port: ports[0] },
-    destination: { address: normaliseAddress(to), port: ports[1] },
+    source: { address: spelled(from), port: ports[0] },
+    destination: { address: spelled(to), port: ports[1] },
   };
 }
 
@@ -79,11 +80,17 @@ function readVersion2(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof B
   return BAD; // UNSPEC, UDP and UNIX sockets are not mail clients
 }
 
-/** Sixteen octets as the text that URL parsers and policies write: shortest form, mapped IPv4 as IPv4. */
+/** Sixteen octets as text. */
 function ipv6(octets: Buffer): string {
-  if (octets.subarray(0, 12).equals(MAPPED)) return [...octets.subarray(12)].join('.');
   const groups = Array.from({ length: 8 }, (_, index) => octets.readUInt16BE(index * 2).toString(16));
-  return normaliseAddress(new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1));
+  return oneSpelling(groups.join(':'));
 }
 
-const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
+/** The shortest form of an IPv6 address, however it was written; mapped IPv4 as IPv4. */
+function oneSpelling(text: string): string {
+  const shortest = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(shortest);
+  if (mapped === null) return shortest;
+  const groups = mapped.slice(1).map((hex) => Number.parseInt(hex, 16));
+  return groups.flatMap((group) => [group >> 8, group & 255]).join('.');
+}
