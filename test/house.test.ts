@@ -11,7 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   smtp: [],
   policy: ['smtp', 'ipaddr.js'],
   limits: ['lru-cache'],
-  proxy: ['smtp'],
+  proxy: ['smtp', 'ipaddr.js', 'lru-cache'],
   observe: ['smtp', 'pino', 'prom-client'],
   demo: [],
   config: ['policy', 'yaml', 'zod'],

@@ -5,11 +5,11 @@
 import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
-import { NameResolver } from '../config/resolver.ts';
 import { ANY_LOCAL, parseLocal } from '../policy/cases.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
 import type { Inquiry } from '../policy/inquiry.ts';
 import { parseIp } from '../policy/ip.ts';
+import { NameResolver } from '../proxy/resolver.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern explain FILE --source IP --rcpt ADDR [OPTION…]

@@ -9,6 +9,7 @@ import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
 import { NOT_PROTECTED } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
+import { NameResolver } from '../proxy/resolver.ts';
 import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 
@@ -65,7 +66,11 @@ export async function run(args: string[], out: Output): Promise<number> {
   }
   const file = configFile(values, process.env);
   const late: { onLostAddress: (address: string) => void } = { onLostAddress: () => {} };
-  const options = { onLostAddress: (address: string) => late.onLostAddress(address) };
+  const resolver = new NameResolver();
+  const options = {
+    onLostAddress: (address: string) => late.onLostAddress(address),
+    resolve: (address: string) => resolver.names(address),
+  };
   const loaded: Loaded =
     file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
   const { config, policy, findings } = loaded;

@@ -15,7 +15,6 @@ import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
 import { policySchema } from './policy-schema.ts';
-import { NameResolver } from './resolver.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { readSource, readText, type Source } from './source.ts';
@@ -155,14 +154,14 @@ class Loader {
         key: prefixed(prefix, finding.key),
       })),
     );
-    const { onLostAddress, resolve = systemNames(), now = Date.now } = this.#options;
+    const { onLostAddress, resolve, now = Date.now } = this.#options;
     const { policy, problems } = compilePolicy(document, {
       ...settings,
       ...this.#host,
       now,
       readList: this.#listReader(file),
       ...(onLostAddress === undefined ? {} : { onLostAddress }),
-      resolve,
+      ...(resolve === undefined ? {} : { resolve }),
     });
     for (const problem of problems) {
       const at: Place = problem.place ?? place(problem.path);
@@ -238,15 +237,6 @@ class Loader {
         add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);
     }
   }
-}
-
-/** The system's DNS, of which nothing is set up before a rule needs it. */
-function systemNames(): Resolve {
-  let resolver: NameResolver | null = null;
-  return (address) => {
-    resolver ??= new NameResolver();
-    return resolver.names(address);
-  };
 }
 
 /** A path in a file is meant from where that file stands. */

@@ -4,6 +4,8 @@
 // 8.0.0.1 to some and 10.0.0.1 to others, 10.1 is 10.0.0.1 to inet_aton). IPv4-mapped IPv6 becomes IPv4. A zone id is
 // refused here; the door drops it before.
 
+import ipaddr from 'ipaddr.js';
+
 export type Ip = number | bigint;
 
 export const LAST_IPV4 = 0xffffffff;
@@ -80,17 +82,10 @@ function unmapped(value: bigint): Ip {
   return value >> 32n === MAPPED_PREFIX ? Number(value & 0xffffffffn) : value;
 }
 
-/** The usual spelling; the longest run of zero groups is `::` (RFC 5952 §4.2). */
+/** The usual spelling (RFC 5952). */
 export function formatIp(ip: Ip): string {
   if (typeof ip === 'number') return [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join('.');
-  const groups: string[] = [];
-  for (let shift = 112n; shift >= 0n; shift -= 16n) groups.push(((ip >> shift) & 0xffffn).toString(16));
-  const text = groups.join(':');
-  const runs = text.match(/\b0(:0)+\b/g) ?? [];
-  const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '');
-  if (longest === '') return text;
-  const at = text.search(new RegExp(`\\b${longest}\\b`));
-  return `${text.slice(0, at).replace(/:$/, '')}::${text.slice(at + longest.length).replace(/^:/, '')}`;
+  return new ipaddr.IPv6([...Buffer.from(ip.toString(16).padStart(32, '0'), 'hex')]).toRFC5952String();
 }
 
 export function isIpv4(ip: Ip): ip is number {
