@@ -62,18 +62,22 @@ const LOST: readonly Backend[] = [
 const sound = fc.constantFrom(...SOUND);
 const anyBackend = fc.constantFrom(...SOUND, ...ODD);
 
+/** Mostly none, or one that a message of the grammar may pass. */
+const maxMessageSize = fc.constantFrom(Infinity, Infinity, Infinity, 4, 10, 40);
+
 const parameters = { numRuns: RUNS };
 
 test('chunking: however the stream is cut and however late the judge answers, both ears hear the same', () => {
   fc.assert(
-    fc.property(DIALOGUE, sound, fc.nat(), fc.integer({ min: 1, max: 50 }), (bursts, backend, seed, most) => {
+    fc.property(DIALOGUE, sound, maxMessageSize, fc.nat(), fc.nat(50), (bursts, backend, size, seed, most) => {
+      const profile = { maxMessageSize: size };
       const outcome = (options: Parameters<typeof converse>[2]) => {
         const server = new LenientServer({ dialect: 'lf', backend });
-        const { clientHeard, upstreamHeard, harness } = converse(bursts, server, { policy, ...options });
+        const { clientHeard, upstreamHeard, harness } = converse(bursts, server, { policy, profile, ...options });
         return { clientHeard, upstreamHeard, closed: harness.closed?.what ?? null };
       };
       const plain = outcome({});
-      const random = cutAtRandom(seed, most);
+      const random = cutAtRandom(seed, most + 1);
       assert.deepEqual(outcome({ clientCut: everyOctet }), plain, 'client octet by octet');
       assert.deepEqual(outcome({ clientCut: random, upstreamCut: random }), plain, 'both cut at random');
       assert.deepEqual(outcome({ upstreamCut: everyOctet, judgement: 'late' }), plain, 'a judge that answers late');
@@ -105,18 +109,21 @@ test('no smuggling: no server executes a recipient that the policy refused, what
       anyBackend,
       fc.constantFrom(...DIALECTS),
       fc.constantFrom('reject', 'normalize'),
+      maxMessageSize,
       (...given) => {
-        const [bursts, backend, dialect, bareLf] = given;
+        const [bursts, backend, dialect, bareLf, size] = given;
         // What a server cannot bear is configured: it offers no SMTPUTF8, ends on any dot, takes short lines only.
         const { caps_remove = [] } = backend;
         const suited = dialect === '7bit' ? { ...backend, caps_remove: [...caps_remove, 'SMTPUTF8'] } : backend;
         const dotLines = dialect === 'dotany' ? 'strict' : 'pass';
         const limits = { ...DEFAULT_LIMITS, commandLine: dialect === 'cut512' ? 512 : 2048 };
-        const profile = { bareLf, dotLines, limits } as const;
+        const profile = { bareLf, dotLines, limits, maxMessageSize: size } as const;
         const server = new LenientServer({ dialect, backend: suited });
-        const { upstreamHeard } = converse(bursts, server, { policy, profile });
+        const { upstreamHeard, clientHeard } = converse(bursts, server, { policy, profile });
         for (const recipient of server.recipients) assert.ok(!isForeign(recipient), `${dialect} executed ${recipient}`);
         assert.deepEqual(server.commands.filter(isForeignRcpt), [], `${dialect} read a foreign RCPT`);
+        const confirmed = clientHeard.match(/^250 2\.6\.0 queued/gm)?.length ?? 0;
+        assert.equal(server.messages.length, confirmed, `${dialect} took a message that the client does not know of`);
         // What it read as commands is what a strict server reads.
         const strictly = asReadStrictly(upstreamHeard, suited);
         assert.deepEqual(server.commands, dialect === '7bit' ? strictly.map(clearHighBits) : strictly);
