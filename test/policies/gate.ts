@@ -1,0 +1,164 @@
+// A policy file behind real sockets: the product in this process, a mail server of some version behind it, and a client
+// that comes from whatever address a case names.
+//
+// The addresses of the two ends are said in a PROXY header, so that one loopback address can play them all. The stand-in
+// refuses nobody: a 4yz or 5yz is always the firewall's. Cases are asked one after the other; DNS answers for the one
+// that is being asked. TLS cannot be said here: isSayable tells which cases that leaves out.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startFirewall } from '../../src/commands/firewall.ts';
+import { formatFinding } from '../../src/config/finding.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import type { Case } from '../../src/policy/cases.ts';
+import { type Answer, type Inquiry, inquire, type Verdict } from '../../src/policy/inquiry.ts';
+import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
+import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
+import { backendOf, type Version } from './versions.ts';
+
+/** What came of one case on the wire. */
+export interface Outcome {
+  readonly answer: Answer;
+  /** The reply that decided, as received. */
+  readonly reply: string;
+  /** What the client said, without the lines that were refused. */
+  readonly allowed: string;
+  /** What the mail server received; null when nobody connected to it. */
+  readonly heard: string | null;
+}
+
+export interface Gate {
+  /** A whole session: connection, EHLO, login, MAIL, RCPT, QUIT. */
+  ask(one: Case): Promise<Outcome>;
+  /** What the policy itself says to the same case, as `explain` would show it. */
+  explain(one: Case): Promise<Verdict>;
+  /** A client at the door, its greeting not yet read. */
+  enter(from: Pick<Inquiry, 'source' | 'local'>): Promise<SmtpClient>;
+  /** Rejects when a defect of ours was caught meanwhile. */
+  close(): Promise<void>;
+}
+
+/** This machine's own addresses do not count, so that the answers are the same everywhere. */
+const NOWHERE = { ownAddresses: [], gateways: [] };
+
+export function isSayable({ inquiry }: Case): boolean {
+  return !inquiry.tls;
+}
+
+/** `policy` is an absolute path. */
+export async function openGate(policy: string, version: Version): Promise<Gate> {
+  let names: readonly string[] | null = [];
+  const standIn = await UpstreamStandIn.listen({ dialect: 'lf', backend: backendOf(version) });
+  const folder = await mkdtemp(join(tmpdir(), 'postern-gate-'));
+  const file = join(folder, 'postern.yaml');
+  await writeFile(file, JSON.stringify(configOf(policy, standIn.port)));
+  const loaded = loadConfig(file, { host: NOWHERE, resolve: async () => names });
+  await rm(folder, { recursive: true });
+  const { config, policy: compiled } = loaded;
+  if (config === null || compiled === null) throw new Error(loaded.findings.map(formatFinding).join('\n'));
+
+  const logs: string[] = [];
+  const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
+  const firewall = await startFirewall(config, compiled, { sink });
+  const port = firewall.addresses[0]?.port ?? 0;
+
+  const enter: Gate['enter'] = async (from) => {
+    const client = new SmtpClient(port);
+    await client.write(Buffer.from(proxyHeader(from), 'latin1'));
+    return client;
+  };
+  return {
+    enter,
+    ask: async (one) => {
+      names = one.names;
+      const before = standIn.connections.length;
+      const client = await enter(one.inquiry);
+      const session = await converse(client, one.inquiry);
+      client.destroy();
+      const heard = standIn.connections[before]?.server.received.toString('latin1') ?? null;
+      return { ...session, heard };
+    },
+    explain: (one) => {
+      names = one.names;
+      return inquire(compiled, one.inquiry);
+    },
+    close: async () => {
+      await firewall.close();
+      await standIn.close();
+      const defects = logs.filter((line) => line.includes('"msg":"defect"'));
+      if (defects.length > 0) throw new Error(`defects were caught: ${defects.join('')}`);
+    },
+  };
+}
+
+function configOf(policy: string, upstreamPort: number): object {
+  return {
+    listeners: [{ bind: ['127.0.0.1:0'], proxy_protocol: { from: ['127.0.0.1/32'] } }],
+    upstream: { servers: [`127.0.0.1:${upstreamPort}`] },
+    policy,
+    admin: null,
+  };
+}
+
+/** Where one end is IPv6, an IPv4 one is written as a mapped address. */
+function proxyHeader({ source, local }: Pick<Inquiry, 'source' | 'local'>): string {
+  const six = source.includes(':') || local.address.includes(':');
+  const [from, to] = [source, local.address].map((ip) => (six && !ip.includes(':') ? `::ffff:${ip}` : ip));
+  return `PROXY ${six ? 'TCP6' : 'TCP4'} ${from} ${to} 40000 ${local.port}\r\n`;
+}
+
+async function converse(client: SmtpClient, inquiry: Inquiry): Promise<Omit<Outcome, 'heard'>> {
+  let allowed = '';
+  const say = async (line: string): Promise<Reply> => {
+    await client.write(Buffer.from(`${line}\r\n`));
+    const reply = await heardBy(client);
+    if (/^[23]/.test(reply.code)) allowed += `${line}\r\n`;
+    return reply;
+  };
+  const end = async (answer: Answer, { text }: Reply): Promise<Omit<Outcome, 'heard'>> => {
+    // Whatever else went to the mail server came there before this.
+    await say('QUIT');
+    return { answer, reply: text, allowed: Buffer.from(allowed).toString('latin1') };
+  };
+
+  const greeting = await heardBy(client);
+  if (greeting.code !== '220') return end('refuse-connection', greeting);
+  const { text: offer } = await say(`EHLO ${inquiry.helo || 'client.example'}`);
+  if (inquiry.login !== null) await logIn(inquiry.login, offer, say);
+  const mail = await say(`MAIL FROM:${bracketed(inquiry.sender)}`);
+  if (mail.code !== '250') return end(mail.code.startsWith('4') ? 'defer' : 'refuse-sender', mail);
+  const rcpt = await say(`RCPT TO:${bracketed(inquiry.recipient)}`);
+  if (rcpt.code !== '250') return end(rcpt.code.startsWith('4') ? 'defer' : 'reject', rcpt);
+  return end('proceed', rcpt);
+}
+
+async function heardBy(client: SmtpClient): Promise<Reply> {
+  const reply = await client.reply();
+  if (reply === null) throw new Error(`the connection ended behind ${JSON.stringify(client.replies.at(-1)?.text)}`);
+  return reply;
+}
+
+function bracketed(path: string): string {
+  return path.startsWith('<') ? path : `<${path}>`;
+}
+
+/** Logs in with what is offered, and with LOGIN where nothing is: then it will be refused. `?` is a login that shows no
+ * name: Kerberos, or the empty name that a server with a Guest account lets in (Q251149). */
+async function logIn(name: string, offer: string, say: (line: string) => Promise<Reply>): Promise<void> {
+  const offered = new Set(/^250[ -]AUTH (.*)\r$/m.exec(offer)?.[1]?.split(' ') ?? []);
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const shown = name === '?' ? '' : name;
+  let mechanism = 'LOGIN';
+  let responses = [base64(shown), base64('secret')];
+  if (name === '?' && offered.has('GSSAPI')) {
+    mechanism = 'GSSAPI';
+    responses = ['ticket', 'token', 'token'].map(base64);
+  } else if (name !== '?' && offered.has('PLAIN')) {
+    mechanism = 'PLAIN';
+    responses = [base64(`\0${shown}\0secret`)];
+  }
+  let { code, text } = await say(`AUTH ${mechanism}`);
+  for (const response of responses) if (code === '334') ({ code, text } = await say(response));
+  if (offered.size > 0 && code !== '235') throw new Error(`the login of ${name} failed: ${text}`);
+}

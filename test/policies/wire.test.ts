@@ -1,0 +1,132 @@
+// The presets beyond yes and no: what the EHLO reply of each version still offers, to strangers and to the other
+// servers, and the limits of the default receive connectors (exchange.md 4.3).
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ANY_LOCAL } from '../../src/policy/cases.ts';
+import type { SmtpClient } from '../helpers/smtp-client.ts';
+import { type Gate, openGate } from './gate.ts';
+import { type Preset, VERSIONS } from './versions.ts';
+
+const FOLDER = fileURLToPath(new URL('../../policies/', import.meta.url));
+const STRANGER = '203.0.113.7';
+
+async function withGate(preset: Preset, use: (gate: Gate) => Promise<void>): Promise<void> {
+  const gate = await openGate(`${FOLDER}${preset}.yaml`, VERSIONS[preset]);
+  await use(gate).finally(() => gate.close());
+}
+
+async function greeted(gate: Gate, source: string): Promise<{ client: SmtpClient; greeting: string }> {
+  const client = await gate.enter({ source, local: ANY_LOCAL });
+  return { client, greeting: (await client.reply())?.text ?? '' };
+}
+
+/** The reply to octets that ask for one. */
+async function say(client: SmtpClient, octets: string): Promise<string> {
+  await client.write(Buffer.from(octets, 'latin1'));
+  return (await client.reply())?.text ?? '';
+}
+
+async function offeredTo(gate: Gate, source: string): Promise<string[]> {
+  const { client } = await greeted(gate, source);
+  const lines = (await say(client, 'EHLO client.example\r\n')).split('\r\n').slice(1, -1);
+  client.destroy();
+  return lines.map((line) => line.slice(4));
+}
+
+/** Keywords that are taken out for strangers; the rest stands, in the server's order. */
+const TAKEN_OUT: Readonly<Record<Preset, RegExp>> = {
+  'exchange-5.5': /^(XEXCH50|ETRN)$/,
+  'exchange-2000': /^(TURN|ATRN|ETRN|X-EXPS.*|X-LINK2STATE|XEXCH50)$/,
+  'exchange-2003': /^(TURN|ATRN|ETRN|X-EXPS.*|X-LINK2STATE|XEXCH50)$/,
+  'exchange-2007': /^(STARTTLS|X-ANONYMOUSTLS|X-EXPS.*|XEXCH50)$/,
+  'exchange-2010': /^(STARTTLS|X-ANONYMOUSTLS|X-EXPS.*|XEXCH50|XRDST|XSHADOW)$/,
+  postfix: /^(ETRN|STARTTLS)$/,
+  closed: /^(ETRN|STARTTLS)$/,
+  appliance: /^$/,
+};
+
+for (const preset of Object.keys(VERSIONS) as Preset[]) {
+  test(`${preset} lets the banner and the keywords of its server pass, but those that lead around the policy`, () =>
+    withGate(preset, async (gate) => {
+      const { keywords, greeting } = VERSIONS[preset];
+      const expected = keywords.filter((keyword) => !TAKEN_OUT[preset].test(keyword));
+      assert.deepEqual(await offeredTo(gate, STRANGER), expected);
+      const stranger = await greeted(gate, STRANGER);
+      assert.equal(stranger.greeting, `${greeting}\r\n`);
+      stranger.client.destroy();
+    }));
+}
+
+for (const [preset, server, kept] of [
+  ['exchange-2000', '10.20.0.26', ['X-EXPS GSSAPI NTLM LOGIN', 'X-EXPS=LOGIN', 'X-LINK2STATE', 'XEXCH50']],
+  ['exchange-2007', '10.20.0.27', ['X-EXPS GSSAPI NTLM', 'XEXCH50']],
+  ['exchange-2010', '10.20.44.10', ['X-EXPS GSSAPI NTLM', 'XEXCH50', 'XRDST', 'XSHADOW']],
+] as const) {
+  test(`${preset} lets the other servers speak as Exchange does among itself`, () =>
+    withGate(preset, async (gate) => {
+      const strangers = await offeredTo(gate, STRANGER);
+      const servers = await offeredTo(gate, server);
+      assert.deepEqual(
+        servers.filter((keyword) => !strangers.includes(keyword)),
+        kept,
+      );
+      const blob = '\r\nRCPT TO:<x@foreign.example>\r\n';
+      const { client } = await greeted(gate, server);
+      await say(client, 'EHLO server.example.com\r\nMAIL FROM:<a@example.com>\r\n');
+      await client.reply();
+      assert.match(await say(client, 'RCPT TO:<x@foreign.example>\r\n'), /^250/);
+      assert.match(await say(client, `XEXCH50 ${blob.length} 2\r\n`), /^354/);
+      assert.match(await say(client, blob), /^250 2\.0\.0 binary data taken/);
+      client.destroy();
+      const stranger = await greeted(gate, STRANGER);
+      await say(stranger.client, 'EHLO client.example\r\n');
+      assert.equal(await say(stranger.client, `XEXCH50 ${blob.length} 2\r\n`), '502 5.5.1 Command not available\r\n');
+      stranger.client.destroy();
+    }));
+}
+
+for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
+  test(`${preset} takes MaxRecipientsPerMessage recipients, and the rest may come again`, () =>
+    withGate(preset, async (gate) => {
+      const { client } = await greeted(gate, STRANGER);
+      await say(client, 'EHLO client.example\r\n');
+      await say(client, 'MAIL FROM:<>\r\n');
+      await client.write(Buffer.from('RCPT TO:<user@example.com>\r\n'.repeat(201)));
+      const replies: string[] = [];
+      while (replies.length < 201) replies.push((await client.reply())?.text ?? '');
+      assert.deepEqual(new Set(replies.slice(0, 200)), new Set([`${VERSIONS[preset].rcpt}\r\n`]));
+      assert.equal(replies[200], '452 4.5.3 Too many recipients\r\n');
+      client.destroy();
+    }));
+
+  test(`${preset} takes MaxInboundConnectionPerSource connections from one address, and one from another`, () =>
+    withGate(preset, async (gate) => {
+      const clients: SmtpClient[] = [];
+      for (let count = 0; count < 20; count++) {
+        const { client, greeting } = await greeted(gate, STRANGER);
+        assert.match(greeting, /^220/);
+        clients.push(client);
+      }
+      for (const [source, expected] of [
+        [STRANGER, /^421 4\.7\.0 Too many connections from 203\.0\.113\.7\r\n$/],
+        ['203.0.113.8', /^220/],
+      ] as const) {
+        const { client, greeting } = await greeted(gate, source);
+        assert.match(greeting, expected);
+        clients.push(client);
+      }
+      for (const client of clients) client.destroy();
+    }));
+
+  test(`${preset} forgives MaxProtocolErrors errors`, () =>
+    withGate(preset, async (gate) => {
+      const { client } = await greeted(gate, STRANGER);
+      await say(client, 'EHLO client.example\r\n');
+      for (let errors = 0; errors < 5; errors++) assert.match(await say(client, 'FROBNICATE\r\n'), /^500/);
+      assert.match(await say(client, 'FROBNICATE\r\n'), /^421 4\.7\.0 Too many errors/);
+      await client.end();
+      client.destroy();
+    }));
+}
