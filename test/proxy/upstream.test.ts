@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
+import { Upstream } from '../../src/proxy/upstream.ts';
+import { openBlackHole } from './black-hole.ts';
+import { freePort, type Peer, UpstreamPeers } from './peer.ts';
+import { asked, Rig } from './rig.ts';
+
+const SHORT = 50; // ms
+const LONG = 60_000;
+
+interface Watched {
+  readonly upstream: Upstream;
+  /** What the observer was told: `ADDRESS up`, `ADDRESS down`. */
+  readonly told: string[];
+  /** Of the servers that were reached. */
+  readonly connected: string[];
+}
+
+function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
+  const told: string[] = [];
+  const connected: string[] = [];
+  const upstream = new Upstream(servers, timeout, {
+    upstreamUp: (server, up) => void told.push(`${server} ${up ? 'up' : 'down'}`),
+    upstreamConnected: (server) => void connected.push(server),
+  });
+  return { upstream, told, connected };
+}
+
+async function refusing(): Promise<Endpoint> {
+  return { address: '127.0.0.1', port: await freePort() };
+}
+
+async function answering(t: TestContext): Promise<{ server: UpstreamPeers; at: Endpoint }> {
+  const server = await UpstreamPeers.listen(t);
+  return { server, at: { address: '127.0.0.1', port: server.port } };
+}
+
+function dial(t: TestContext, upstream: Upstream): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const giveUp = upstream.dial(resolve);
+    t.after(giveUp);
+  });
+}
+
+describe('dialling', () => {
+  it('takes the first server when it answers, and leaves the others alone', async (t) => {
+    const first = await answering(t);
+    const second = await answering(t);
+    const { upstream, told, connected } = watch([first.at, second.at]);
+    const socket = await dial(t, upstream);
+    assert.equal(socket?.remotePort, first.at.port);
+    assert.deepEqual(told, [`${formatEndpoint(first.at)} up`]);
+    assert.deepEqual(connected, [formatEndpoint(first.at)]);
+    assert.equal(second.server.count, 0);
+  });
+
+  it('takes the next server when one refuses', async (t) => {
+    const away = await refusing();
+    const { at } = await answering(t);
+    const { upstream, told, connected } = watch([away, at]);
+    const socket = await dial(t, upstream);
+    assert.equal(socket?.remotePort, at.port);
+    assert.deepEqual(told, [`${formatEndpoint(away)} down`, `${formatEndpoint(at)} up`]);
+    assert.deepEqual(connected, [formatEndpoint(at)]);
+  });
+
+  it('takes the next server when one does not answer in time', async (t) => {
+    const hole = await openBlackHole(t);
+    const { at } = await answering(t);
+    const { upstream, told } = watch([hole, at], SHORT);
+    const socket = await dial(t, upstream);
+    assert.equal(socket?.remotePort, at.port);
+    assert.deepEqual(told, [`${formatEndpoint(hole)} down`, `${formatEndpoint(at)} up`]);
+  });
+
+  it('begins with the first server every time', async (t) => {
+    const away = await refusing();
+    const { at } = await answering(t);
+    const { upstream, told } = watch([away, at]);
+    await dial(t, upstream);
+    await dial(t, upstream);
+    assert.equal(told.filter((one) => one === `${formatEndpoint(away)} down`).length, 2);
+  });
+
+  it('says that there is none when all refuse or do not answer', async (t) => {
+    const hole = await openBlackHole(t);
+    const { upstream, told } = watch([await refusing(), hole, await refusing()], SHORT);
+    assert.equal(await dial(t, upstream), null);
+    assert.equal(told.length, 3);
+    assert.ok(told.every((one) => one.endsWith('down')));
+  });
+
+  it('connects to a server that is given by its name', async (t) => {
+    const { at } = await answering(t);
+    const { upstream } = watch([{ address: 'localhost', port: at.port }]);
+    assert.equal((await dial(t, upstream))?.remotePort, at.port);
+  });
+
+  it('goes no further when it is given up', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const hole = await openBlackHole(t);
+    const { server, at } = await answering(t);
+    const given = watch([hole, at], LONG);
+    const giveUp = given.upstream.dial(() => assert.fail('called back behind the end'));
+    giveUp();
+    t.mock.timers.tick(LONG);
+    await dial(t, watch([at]).upstream);
+    assert.equal(server.count, 1);
+    assert.deepEqual(given.told, []);
+  });
+
+  it('closes the connection when it is given up behind its success', async (t) => {
+    const { server, at } = await answering(t);
+    const connected = new Promise<void>((resolve) => {
+      const giveUp = watch([at]).upstream.dial(() => {
+        resolve();
+        setImmediate(() => giveUp());
+      });
+    });
+    const peer = await server.next();
+    await connected;
+    assert.equal(await peer.rest(), '');
+  });
+});
+
+describe('asking for the greeting', () => {
+  async function greets(t: TestContext, greeting: string, timeout = LONG): Promise<[boolean, Peer]> {
+    const { server, at } = await answering(t);
+    const answer = watch([at], timeout).upstream.greets();
+    const peer = await server.next();
+    if (greeting !== '') peer.say(greeting);
+    return [await answer, peer];
+  }
+
+  it('is content with 220, and takes its leave', async (t) => {
+    const [greeted, peer] = await greets(t, '220 mail.example ESMTP\r\n');
+    assert.equal(greeted, true);
+    assert.equal(await peer.rest(), 'QUIT\r\n');
+    assert.equal(peer.ending, 'end');
+  });
+
+  it('is not content with 421 or 554', async (t) => {
+    for (const greeting of ['421 4.3.2 not now\r\n', '554 5.3.2 no SMTP here\r\n']) {
+      assert.equal((await greets(t, greeting))[0], false, greeting);
+    }
+  });
+
+  it('is not content with a server that says nothing, and leaves it', async (t) => {
+    const [greeted, peer] = await greets(t, '', SHORT);
+    assert.equal(greeted, false);
+    await peer.rest();
+  });
+
+  it('is not content with a server that hangs up', async (t) => {
+    for (const leave of [(peer: Peer) => peer.finish(), (peer: Peer) => peer.reset()]) {
+      const { server, at } = await answering(t);
+      const answer = watch([at]).upstream.greets();
+      leave(await server.next());
+      assert.equal(await answer, false);
+    }
+  });
+
+  it('is not content when nobody is there', async () => {
+    assert.equal(await watch([await refusing()]).upstream.greets(), false);
+  });
+
+  it('asks the next server when the first is away', async (t) => {
+    const { server, at } = await answering(t);
+    const answer = watch([await refusing(), at]).upstream.greets();
+    (await server.next()).say('220 mail.example\r\n');
+    assert.equal(await answer, true);
+  });
+});
+
+describe('a client whose mail servers are away', () => {
+  it('hears 421 4.3.2 when all refuse', async (t) => {
+    const rig = await Rig.open(t, { servers: [await refusing(), await refusing()] });
+    const client = await rig.client();
+    assert.equal(await client.rest(), '421 4.3.2 Service not available, try again later\r\n');
+    assert.equal(client.ending, 'end');
+    assert.equal((await rig.reason()).origin, 'upstream');
+  });
+
+  it('hears 421 4.3.2 when none answers in time', async (t) => {
+    const hole = await openBlackHole(t);
+    const rig = await Rig.open(t, { servers: [hole, hole], timeouts: { upstream_connect: SHORT } });
+    const client = await rig.client();
+    assert.match(await client.rest(), /^421 4\.3\.2 .*\r\n$/);
+  });
+
+  it('hears 421 4.3.2 when one accepts and never greets', async (t) => {
+    const rig = await Rig.open(t, { timeouts: { upstream_greeting: SHORT } });
+    const { client, upstream } = await rig.dialled();
+    assert.match(await client.rest(), /^421 4\.3\.2 .*\r\n$/);
+    assert.equal(await upstream.rest(), '');
+    await rig.servesOn();
+  });
+
+  it('is served by the next server, and notices nothing', async (t) => {
+    const { server, at } = await answering(t);
+    const rig = await Rig.open(t, { servers: [await refusing(), at] });
+    const client = await rig.client();
+    const upstream = await server.next();
+    await asked({ client, upstream }, null, '220 second.example ESMTP');
+  });
+
+  it('may leave while it is still dialled for, and no server hears of it', async (t) => {
+    const hole = await openBlackHole(t);
+    const rig = await Rig.open(t, { servers: [hole] });
+    for (const leave of [(peer: Peer) => peer.finish(), (peer: Peer) => peer.reset()]) {
+      const client = await rig.client();
+      leave(client);
+      await rig.reason(rig.sessions.length - 1);
+    }
+    assert.deepEqual(
+      rig.sessions.map(({ reason }) => reason?.origin),
+      ['client', 'client'],
+    );
+    assert.equal(rig.firewall.sessions, 0);
+  });
+});
