@@ -228,7 +228,8 @@ export class Connection implements Wire {
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
     if (this.#closed) return;
-    const at = this.#patience.nextCheck;
+    const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
+    const at = Math.min(full, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -246,8 +247,9 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
-    if (this.#patience.isExpired(now)) this.#run(() => this.#session.expire());
-    else this.#watchTime();
+    if (!this.#patience.isExpired(now)) this.#watchTime();
+    // A client that does not read keeps the upstream's reply from being read as well.
+    else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
 }
 
