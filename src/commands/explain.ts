@@ -5,10 +5,8 @@
 import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
-import { ANY_LOCAL, parseLocal } from '../policy/cases.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
-import type { Inquiry } from '../policy/inquiry.ts';
-import { parseIp } from '../policy/ip.ts';
+import { type Inquiry, readInquiry } from '../policy/inquiry.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import type { Output } from './output.ts';
 
@@ -84,20 +82,15 @@ function parseRequest(args: string[]): Request | string {
   }
   const { values, positionals } = parsed;
   const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;
-  const { source = '', rcpt = '', sender = '', login = null, helo = '' } = values;
-  const local = values.local === undefined ? ANY_LOCAL : parseLocal(values.local);
+  const inquiry = readInquiry({ ...values, tls }, (word) => `--${word}`);
   if (!help) {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
-    if (source === '') return 'who is the client? --source IP is wanted';
-    if (parseIp(source) === null) return `--source: ${JSON.stringify(source)} is not an address`;
-    if (rcpt === '') return 'to whom? --rcpt ADDR is wanted';
-    if (local === null) return `--local: ${JSON.stringify(values.local)} is not IP:PORT, as 192.0.2.1:25`;
+    if (typeof inquiry === 'string') return inquiry;
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));
-  const inquiry = { source, local: local ?? ANY_LOCAL, helo, login, tls, sender, recipient: rcpt };
-  return { help, json, resolve, file: positionals[0] ?? '', names, inquiry };
+  return { help, json, resolve, file: positionals[0] ?? '', names, inquiry: inquiry as Inquiry };
 }
 
 function parseExplainArgs(args: string[]) {

@@ -9,17 +9,23 @@ import { Connections } from '../limits/connections.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log.ts';
-import { parseIp } from '../policy/ip.ts';
+import { explain, type PlaceOf } from '../policy/explain.ts';
+import { readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
-import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
+import type { Policy } from '../policy/policy.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
-import { SERVER_BUSY } from '../smtp/replies.ts';
-import type { Admission, Admit, CloseReason, Door, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
+import { Gate } from './gate.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
   readonly file?: string | null;
+  /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
+  readonly version?: string;
+  readonly place?: PlaceOf;
+  /** The names of an address that DNS gave last; null when it gave none. */
+  readonly names?: (address: string) => readonly string[] | null;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
@@ -31,6 +37,8 @@ export interface RunningFirewall {
   readonly addresses: readonly Endpoint[];
   readonly adminAddress: Endpoint | null;
   readonly observer: Observer;
+  /** Puts another policy in the place of the one in force. */
+  replacePolicy(policy: Policy, version: string, place: PlaceOf): void;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -53,6 +61,7 @@ export async function startFirewall(
     servers: config.upstream.servers.map(formatEndpoint),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
+  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
@@ -60,15 +69,25 @@ export async function startFirewall(
     })),
     servers: config.upstream.servers,
     timeouts: config.timeouts,
-    admit: admitBy(policy, new Connections(config.upstream.max_connections)),
+    admit: (door) => gate.admit(door),
     observer: watching(observer, settings.onEvent),
   });
   await firewall.listen();
-  const admin = await openAdmin(config, settings.file ?? null, observer, firewall).catch((error: Error) => {
-    firewall.stopListening();
-    throw error;
-  });
-  observer.listening(firewall.addresses.map(formatEndpoint));
+  let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
+  const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
+    const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
+    if (typeof inquiry === 'string') return inquiry;
+    return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
+  };
+  const admin = await openAdmin(config, settings.file ?? null, observer, firewall, explainQuery).catch(
+    (error: Error) => {
+      firewall.stopListening();
+      throw error;
+    },
+  );
+  const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
+  observer.listening(firewall.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
     observer.draining(firewall.sessions);
     observer.drained(await firewall.drain(patience));
@@ -77,8 +96,13 @@ export async function startFirewall(
   };
   return {
     addresses: firewall.addresses,
-    adminAddress: admin === null ? null : { address: admin.host, port: admin.port },
+    adminAddress,
     observer,
+    replacePolicy: (next, version, at) => {
+      gate.policy = next;
+      place = at;
+      observer.policyLoaded(version);
+    },
     drain: end,
     cutOff: () => {
       firewall.cutOff();
@@ -87,7 +111,13 @@ export async function startFirewall(
   };
 }
 
-function openAdmin(config: Config, file: string | null, observer: Observer, firewall: Firewall): Promise<Admin | null> {
+function openAdmin(
+  config: Config,
+  file: string | null,
+  observer: Observer,
+  firewall: Firewall,
+  explainQuery: (query: URLSearchParams) => Promise<object | string>,
+): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
   return startAdmin({
@@ -97,42 +127,10 @@ function openAdmin(config: Config, file: string | null, observer: Observer, fire
     hostNames: [hostname().toLowerCase()],
     observer,
     askUpstream: () => firewall.upstream.greets(),
+    explain: explainQuery,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${error.message}`);
   });
-}
-
-/** The door: which connector answers, whether it takes this client, and whether there is room. */
-function admitBy(policy: Policy, connections: Connections): Admit {
-  return (door): Admission => {
-    const connector = policy.connectorFor(door);
-    if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
-    const { name, limits, replies, profile } = connector;
-    const enforced = connector.mode === 'enforce';
-    const refusal = connector.refusal(door.clientAddress);
-    if (refusal !== null && enforced) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
-    const network = networkOf(door.clientAddress);
-    const reached = connections.reached(name, network, {
-      source: limits.source.connections,
-      connector: limits.connector.connections,
-    });
-    // The upstream's own limit is not policy: it holds in observe as well.
-    if (reached === 'upstream') {
-      return { admitted: false, connector: name, reply: SERVER_BUSY, reason: 'upstream_connections' };
-    }
-    if (reached !== null && enforced) {
-      return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
-    }
-    const release = connections.open(name, network);
-    const { clientAddress: address, localAddress, localPort } = door;
-    return { admitted: true, profile, judge: connector.judgeFor({ address, localAddress, localPort }), release };
-  };
-}
-
-/** What counts as one source: an IPv4 address, or the /64 that one customer is given. */
-function networkOf(address: string): string {
-  const ip = parseIp(address);
-  return typeof ip === 'bigint' ? (ip >> 64n).toString(16) : address;
 }
 
 const UPSTREAM_LIMIT =

@@ -1,15 +1,18 @@
 // postern run: the firewall itself. Reads the configuration, opens the doors, and ends in good order.
 //
 // It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
-// SIGTERM and SIGINT drain; a second one cuts off. How the rooms are put together is firewall.ts.
+// SIGTERM and SIGINT drain; a second one cuts off. SIGHUP reads the
+// files anew. How the rooms are put together is firewall.ts.
 
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { NOT_PROTECTED } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { versionOf, watchFiles } from './files.ts';
 import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 
@@ -71,14 +74,16 @@ export async function run(args: string[], out: Output): Promise<number> {
     onLostAddress: (address: string) => late.onLostAddress(address),
     resolve: (address: string) => resolver.names(address),
   };
-  const loaded: Loaded =
+  const load = (): Loaded =>
     file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
-  const { config, policy, findings } = loaded;
+  const loaded = load();
+  const { config, policy, findings, place } = loaded;
   if (config === null || policy === null || hasErrors(findings)) return refuse(findings, file, out);
 
   let firewall: RunningFirewall;
   try {
-    firewall = await startFirewall(config, policy, { file });
+    const names = (address: string) => resolver.known(address);
+    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;
@@ -89,8 +94,48 @@ export async function run(args: string[], out: Output): Promise<number> {
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const protectedBy = config.mode === 'observe' ? ` – ${NOT_PROTECTED}` : '';
   out.stderr(`postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${protectedBy}\n`);
+  const reload = reloader(firewall, load, loaded, file ?? 'command line');
+  process.on('SIGHUP', () => reload(true));
+  if (config.watch) watchFiles(loaded.files, () => reload(false));
   return untilSignal(firewall, config.timeouts.drain);
 }
+
+function versionOfLoaded({ files, document }: Loaded): string {
+  return versionOf(files, document);
+}
+
+/** Reads everything anew; what is faulty is refused whole, and the old policy stays. `always`: even if nothing changed. */
+function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, file: string) {
+  let inForce = versionOfLoaded(first);
+  let fixed = unchangeable(first.config);
+  return (always: boolean): void => {
+    const { observer } = firewall;
+    const next = load();
+    const { config, policy, findings } = next;
+    if (config === null || policy === null || hasErrors(findings)) {
+      observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
+      return;
+    }
+    const version = versionOfLoaded(next);
+    if (version === inForce && !always) return;
+    inForce = version;
+    firewall.replacePolicy(policy, version, next.place);
+    observer.reloaded(file, config.mode);
+    if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
+    fixed = unchangeable(config);
+  };
+}
+
+/** What only a new start can change. */
+function unchangeable(config: Config | null): string {
+  if (config === null) return '';
+  const { listeners, upstream, timeouts, admin, log, watch } = config;
+  return JSON.stringify({ listeners, upstream, timeouts, admin, log, watch });
+}
+
+const NEEDS_RESTART =
+  'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its ' +
+  'limits and the mode are in force';
 
 const OPTIONS = {
   config: { type: 'string' },

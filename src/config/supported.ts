@@ -53,7 +53,6 @@ export const CONFIG_ROWS: readonly Row[] = [
   { key: 'state', unused: only('memory') },
   { key: 'state_password_file', unused: never },
   { key: 'workers', unused: only(1) },
-  { key: 'watch', unused: only(false) },
 ];
 
 export const POLICY_ROWS: readonly Row[] = [

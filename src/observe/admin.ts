@@ -1,4 +1,4 @@
-// The admin listener: /metrics, /healthz and /readyz over HTTP, for Prometheus and for whoever restarts containers.
+// The admin listener: /metrics, /healthz, /readyz and /explain over HTTP, for Prometheus and for whoever restarts containers.
 //
 // Invariant: health and metrics need no token and change nothing; everything else needs one, and where the listener
 // stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
@@ -21,6 +21,8 @@ export interface AdminOptions {
   /** Asks an upstream server for its greeting; true = one answered. Called at most every 5 s, and only while no session
    * has shown that one does. */
   readonly askUpstream: () => Promise<boolean>;
+  /** Answers GET /explain: an object, or a sentence that says what is wrong with the question. */
+  readonly explain?: (query: URLSearchParams) => Promise<object | string>;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
 }
@@ -91,13 +93,21 @@ async function answer(
   if (!isOurs(request.headers.host, options)) return failure(421, 'This Host is not ours.');
   const path = request.url?.split('?', 1)[0];
   const open = path === '/metrics' || path === '/healthz' || path === '/readyz';
-  if (!open) return refusal(request, options) ?? failure(404, 'There is nothing here.');
+  const explains = path === '/explain' && options.explain !== undefined;
+  const closed = open ? null : refusal(request, options);
+  if (closed !== null) return closed;
+  if (!open && !explains) return failure(404, 'There is nothing here.');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return { ...failure(405, 'Only GET and HEAD.'), headers: { allow: 'GET, HEAD' } };
   }
+  if (explains) return explained(await options.explain(new URL(request.url ?? '', 'http://localhost').searchParams));
   if (path === '/healthz') return json(200, { alive: true });
   if (path === '/readyz') return ready(options.observer.readiness(), upstream);
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.observer.metrics() };
+}
+
+function explained(found: object | string): Answer {
+  return typeof found === 'string' ? failure(400, found) : json(200, found);
 }
 
 async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<Answer> {

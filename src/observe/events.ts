@@ -132,10 +132,10 @@ class LoggingObserver {
     this.#log.error({ doing, stack: stack.split('\n').slice(0, STACK_LINES).map(harmless) }, 'defect');
   }
 
-  /** All listeners are open; `addresses` as bound. */
-  listening(addresses: readonly string[]): void {
+  /** All listeners are open; addresses as bound. */
+  listening(addresses: readonly string[], admin: string | null = null): void {
     this.#listening = true;
-    this.#log.info({ addresses, mode: this.#mode }, 'listening');
+    this.#log.info({ addresses, admin: admin ?? undefined, mode: this.#mode }, 'listening');
     this.#warnWhenObserving();
   }
 
@@ -149,6 +149,12 @@ class LoggingObserver {
   drained(sessions: number): void {
     this.#listening = false;
     this.#log.info({ sessions_cut_off: sessions }, 'drained');
+  }
+
+  /** A policy is in force from now on; `version` is a digest of its files. */
+  policyLoaded(version: string): void {
+    this.#metrics.policyLoaded(version, Date.now() / 1000);
+    this.#log.info({ policy_version: version }, 'policy loaded');
   }
 
   reloaded(file: string, mode: Mode): void {
@@ -308,6 +314,7 @@ class LoggedSession implements SessionObserver {
         decision: event.decision,
         reason: event.reason,
         rule: event.rule ?? undefined,
+        trace: event.trace === undefined ? undefined : harmless(event.trace),
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'recipient refused' : 'recipient would be refused',

@@ -29,6 +29,7 @@ const REASONS: Record<Reason, number> = {
   relay_trick: 11,
   unqualified: 12,
   limit: 13,
+  reload: 14,
 };
 const REASON_COUNT = Object.keys(REASONS).length;
 const OUTCOMES: Record<Outcome, number> = { client: 0, upstream: 1, policy: 2, operator: 3, defect: 4, refused: 5 };
@@ -154,6 +155,7 @@ export class Metrics {
     DELAY_SECONDS,
   );
   readonly #limited: Counter<'kind' | 'key'>;
+  readonly #policyLoaded: Gauge<'version'>;
   readonly #defects: Counter;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
@@ -174,6 +176,12 @@ export class Metrics {
       name: 'postern_limited_total',
       help: 'How often a limit answered.',
       labelNames: ['kind', 'key'],
+      registers,
+    });
+    this.#policyLoaded = new Gauge({
+      name: 'postern_policy_loaded_timestamp',
+      help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
+      labelNames: ['version'],
       registers,
     });
     this.#defects = new Counter({
@@ -217,6 +225,12 @@ export class Metrics {
     this.#live.delete(octets);
     this.#endedFromClient += octets.octetsFromClient;
     this.#endedFromUpstream += octets.octetsFromUpstream;
+  }
+
+  /** The only label that is no closed set: one value at a time, and the operator's own file makes it. */
+  policyLoaded(version: string, seconds: number): void {
+    this.#policyLoaded.reset();
+    this.#policyLoaded.set({ version }, seconds);
   }
 
   limited(kind: LimitKind, key: string): void {

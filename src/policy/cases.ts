@@ -5,9 +5,8 @@
 //
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
-import { ANSWERS, type Answer, type Inquiry } from './inquiry.ts';
+import { ANSWERS, ANY_LOCAL, type Answer, type Inquiry, parseLocal } from './inquiry.ts';
 import { parseIp } from './ip.ts';
-import { parseEndpoint } from './lists.ts';
 
 export interface Case {
   readonly line: number;
@@ -21,9 +20,6 @@ export interface BadCase {
   readonly line: number;
   readonly problem: string;
 }
-
-/** An address of nobody: where a case does not say which of our addresses the client has connected to. */
-export const ANY_LOCAL = { address: '0.0.0.0', port: 25 };
 
 export function parseCases(text: string): (Case | BadCase)[] {
   const cases: (Case | BadCase)[] = [];
@@ -67,12 +63,4 @@ function parseCase(content: string, line: number): Case | BadCase {
 
 function isAnswer(text: string): text is Answer {
   return (ANSWERS as readonly string[]).includes(text);
-}
-
-/** `address`, `address:port`, `[v6]:port`; port 25 where none is said. */
-export function parseLocal(text: string): { address: string; port: number } | null {
-  const endpoint = parseEndpoint(text);
-  if (typeof endpoint === 'string' || endpoint.ip === null) return null;
-  const address = endpoint.port === null ? text : text.slice(0, text.lastIndexOf(':'));
-  return { address: address.replace(/^\[(.*)\]$/, '$1'), port: endpoint.port ?? 25 };
 }

@@ -9,7 +9,8 @@ import { BAD_RECIPIENT, BAD_SENDER, formatReply, UNQUALIFIED_RECIPIENT } from '.
 import type { Address, Decision, Login, OwnReply, Question } from '../smtp/types.ts';
 import type { Connector } from './connector.ts';
 import { toOctets } from './domains.ts';
-import type { SourceEntry } from './lists.ts';
+import { parseIp } from './ip.ts';
+import { parseEndpoint, type SourceEntry } from './lists.ts';
 import { NO_CONNECTOR, type Policy } from './policy.ts';
 
 /** Text as people write it; it becomes octets when it is put to the policy. */
@@ -22,6 +23,39 @@ export interface Inquiry {
   readonly tls: boolean;
   readonly sender: string;
   readonly recipient: string;
+}
+
+/** What a person may say of a question; every word may be left out but `source` and `rcpt`. */
+export interface InquiryWords {
+  readonly source?: string | undefined;
+  readonly rcpt?: string | undefined;
+  readonly sender?: string | undefined;
+  readonly login?: string | undefined;
+  readonly local?: string | undefined;
+  readonly helo?: string | undefined;
+  readonly tls?: boolean | undefined;
+}
+
+/** An address of nobody: where a question does not say which of our addresses the client has connected to. */
+export const ANY_LOCAL = { address: '0.0.0.0', port: 25 };
+
+/** `address`, `address:port`, `[v6]:port`; port 25 where none is said. */
+export function parseLocal(text: string): { address: string; port: number } | null {
+  const endpoint = parseEndpoint(text);
+  if (typeof endpoint === 'string' || endpoint.ip === null) return null;
+  const address = endpoint.port === null ? text : text.slice(0, text.lastIndexOf(':'));
+  return { address: address.replace(/^\[(.*)\]$/, '$1'), port: endpoint.port ?? 25 };
+}
+
+/** Reads the words; a string says what is wrong, each word spelled by `spell` (`--source`, `source`). */
+export function readInquiry(words: InquiryWords, spell: (word: keyof InquiryWords) => string): Inquiry | string {
+  const { source = '', rcpt = '', sender = '', login = null, helo = '', tls = false } = words;
+  const local = words.local === undefined ? ANY_LOCAL : parseLocal(words.local);
+  if (source === '') return `who is the client? ${spell('source')} is wanted, an IP address`;
+  if (parseIp(source) === null) return `${spell('source')}: ${JSON.stringify(source)} is not an address`;
+  if (rcpt === '') return `to whom? ${spell('rcpt')} is wanted, an address`;
+  if (local === null) return `${spell('local')}: ${JSON.stringify(words.local)} is not IP:PORT, as 192.0.2.1:25`;
+  return { source, local, helo, login, tls, sender, recipient: rcpt };
 }
 
 export const ANSWERS = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;

@@ -120,7 +120,8 @@ export class Judgement {
   #observed(decision: Decision): Decision {
     if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
     if (ALWAYS_ENFORCED.has(decision.reason)) return decision;
-    return { action: 'proceed', reason: decision.reason, rule: decision.rule, observed: true };
+    const { reason, rule, trace } = decision;
+    return { action: 'proceed', reason, rule, observed: true, trace };
   }
 
   #cannotTell(question: Question): Decision {
@@ -157,11 +158,13 @@ export class Judgement {
     if (known?.kind === 'relay') return RELAYED;
     if (known?.kind === 'accepted') return this.#validRecipient(address);
     const facts = this.#facts(session, question, address, names);
-    return this.#settled((guess) => {
+    const decision = this.#settled((guess) => {
       const rule = firstMatch(this.#terms.rules, facts, guess, this.#now);
       if (rule === null) return reject('no_rule', null, replies.relay);
       return isUnknown(rule) ? rule : (this.#ruled.get(rule) as Decision);
     });
+    if (isUnknown(decision) || decision.action === 'proceed') return decision;
+    return { ...decision, trace: formatTrials(tryRules(this.#terms.rules, facts, this.#now)) };
   }
 
   #withoutDomain(address: Address): Decision {
@@ -235,6 +238,19 @@ export class Judgement {
     const [answer] = answers;
     return answers.size === 1 ? (answer as boolean) : (guess.get(NAMELESS_LOGIN) ?? NAMELESS_LOGIN);
   }
+}
+
+const TRACED_RULES = 16;
+
+/** The rules that were tried, each with the condition that failed: `printers no(sources), never yes`. */
+function formatTrials(trials: readonly Trial[]): string {
+  const told = trials.slice(0, TRACED_RULES).map(({ rule, matched, expired, failed, open }) => {
+    if (matched === true) return `${rule.name} yes`;
+    if (expired) return `${rule.name} no(expired)`;
+    return failed === null ? `${rule.name} ?(${open?.key ?? ''})` : `${rule.name} no(${failed.key})`;
+  });
+  if (trials.length > TRACED_RULES) told.push(`${trials.length - TRACED_RULES} more`);
+  return told.join(', ');
 }
 
 const NAMELESS_LOGIN: Unknown = { fact: 'login' };

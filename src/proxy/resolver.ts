@@ -26,6 +26,8 @@ export class NameResolver {
   readonly #resolver: Resolver;
   readonly #cache: LRUCache<string, Promise<readonly string[] | null>>;
 
+  readonly #known = new LRUCache<string, readonly string[]>({ max: CACHE_LIMIT });
+
   constructor({ timeout = 3_000, servers, now = () => performance.now() }: NameResolverOptions = {}) {
     this.#resolver = new Resolver({ timeout, tries: 2 });
     if (servers !== undefined) this.#resolver.setServers(servers);
@@ -39,10 +41,16 @@ export class NameResolver {
     const asked = this.#ask(address);
     this.#cache.set(address, asked);
     asked.then((names) => {
+      if (names !== null) this.#known.set(address, names);
       // Trouble passes sooner than a name changes.
       if (names === null && this.#cache.peek(address) === asked) this.#cache.set(address, asked, { ttl: UNKNOWN_FOR });
     });
     return asked;
+  }
+
+  /** What DNS said last of an address; null when it did not answer or was not asked. */
+  known(address: string): readonly string[] | null {
+    return this.#known.get(address) ?? null;
   }
 
   async #ask(address: string): Promise<readonly string[] | null> {

@@ -157,6 +157,7 @@ export class ClientOctets {
     } else if (found === ENDED && this.#dialogue.transaction.tooLarge) {
       this.#dialogue.endNow(replies.MESSAGE_TOO_LARGE, { origin: 'policy', what: 'message too large' });
     } else if (found === ENDED) {
+      this.#dialogue.up.add(mailData.terminator);
       this.#dialogue.mode = COMMAND;
       this.#dialogue.mailData = null;
       this.#dialogue.expect(TO_END);

@@ -46,8 +46,6 @@ export const TO_AUTH = 8;
 export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
 
-const END_OF_DATA = 3; // the octets of the last line, which are no part of the message (RFC 1870 §3)
-
 export class Dialogue {
   readonly wire: Wire;
   readonly profile: Profile;
@@ -230,7 +228,7 @@ export class Dialogue {
     const { transaction, profile } = this;
     const before = transaction.octets;
     transaction.octets += bytes.length;
-    const limit = profile.maxMessageSize + END_OF_DATA;
+    const limit = profile.maxMessageSize;
     if (before <= limit && transaction.octets > limit && this.exceeds('max_message_size')) {
       transaction.tooLarge = true;
       this.up.add(bytes.subarray(0, limit - before));

@@ -199,22 +199,22 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     dialogue.profile.unqualifiedRecipients === 'reject' &&
     foldAscii(path.address.local) !== 'postmaster'
   ) {
-    refuseRecipient(dialogue, replies.UNQUALIFIED_RECIPIENT, 'unqualified', null, path.written);
+    refuseRecipient(dialogue, replies.UNQUALIFIED_RECIPIENT, { reason: 'unqualified', rule: null }, path.written);
     return;
   }
   if (path.gateway && !dialogue.profile.relaysAnywhere) {
-    refuseRecipient(dialogue, dialogue.profile.relayReply, 'relay_trick', null, path.written);
+    refuseRecipient(dialogue, dialogue.profile.relayReply, { reason: 'relay_trick', rule: null }, path.written);
     return;
   }
   if (!dialogue.offered.allowsRcpt(parameters)) {
-    refuseRecipient(dialogue, replies.BAD_PARAMETER, 'syntax', null, path.written);
+    refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null }, path.written);
     return;
   }
   if (
     transaction.recipients >= dialogue.profile.limits.recipientsPerMessage &&
     dialogue.exceeds('recipients_per_message')
   ) {
-    refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, 'limit', null, path.written);
+    refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, { reason: 'limit', rule: null }, path.written);
     return;
   }
   const question = dialogue.question(
@@ -226,51 +226,39 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
   );
   dialogue.ask(question, (decision) => {
     if (decision.action === 'proceed') {
-      const { observed, reason, rule } = decision;
-      recipientEvent(dialogue, observed ? 'would_reject' : 'proceed', reason, rule, path.written, '');
+      recipientEvent(dialogue, decision.observed ? 'would_reject' : 'proceed', decision, path.written, '');
       transaction.recipients++;
       dialogue.forward(line, TO_RCPT);
       return;
     }
-    refuseRecipient(dialogue, decision.reply, decision.reason, decision.rule, path.written);
+    refuseRecipient(dialogue, decision.reply, decision, path.written);
     if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
   });
 }
 
 function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): void {
-  if (trick) refuseRecipient(dialogue, dialogue.profile.relayReply, 'relay_trick', null, written);
-  else refuseRecipient(dialogue, replies.BAD_RECIPIENT, 'syntax', null, written);
+  if (trick) refuseRecipient(dialogue, dialogue.profile.relayReply, { reason: 'relay_trick', rule: null }, written);
+  else refuseRecipient(dialogue, replies.BAD_RECIPIENT, { reason: 'syntax', rule: null }, written);
 }
 
-function refuseRecipient(
-  dialogue: Dialogue,
-  own: OwnReply,
-  reason: Reason,
-  rule: string | null,
-  recipient: string,
-): void {
+/** What a decision says of itself. */
+type Why = Pick<Decision, 'reason' | 'rule' | 'trace'>;
+
+function refuseRecipient(dialogue: Dialogue, own: OwnReply, why: Why, recipient: string): void {
   const reply = dialogue.format(own, { recipient, sender: dialogue.transaction.sender });
-  recipientEvent(dialogue, 'reject', reason, rule, recipient, reply.toString('latin1').trimEnd());
+  recipientEvent(dialogue, 'reject', why, recipient, reply.toString('latin1').trimEnd());
   dialogue.put(reply);
 }
 
 function recipientEvent(
   dialogue: Dialogue,
   decision: 'proceed' | 'reject' | 'would_reject',
-  reason: Reason,
-  rule: string | null,
+  { reason, rule, trace }: Why,
   recipient: string,
   reply: string,
 ): void {
-  dialogue.wire.event({
-    name: 'recipient',
-    decision,
-    reason,
-    rule,
-    sender: dialogue.transaction.sender,
-    recipient,
-    reply,
-  });
+  const { sender } = dialogue.transaction;
+  dialogue.wire.event({ name: 'recipient', decision, reason, rule, trace, sender, recipient, reply });
 }
 
 function takeData(dialogue: Dialogue, line: Buffer): void {

@@ -65,8 +65,9 @@ export class MailData {
   readonly #emit: (bytes: Buffer) => void;
   #state = L0;
   #held = ''; // latin-1; octets of earlier chunks that are not let go yet
-  /** Behind scan(): the index behind the last octet of mail data. */
+  /** Behind ENDED: the index behind the last octet of mail data, and the last line, which is not emitted. */
   end = 0;
+  terminator: Buffer = Buffer.alloc(0);
 
   constructor(options: MailDataOptions, emit: (bytes: Buffer) => void) {
     this.#options = options;
@@ -101,8 +102,9 @@ export class MailData {
           held = '';
         }
       } else if (state === END) {
-        if (held !== '') this.#emit(Buffer.from(held, 'latin1'));
-        this.#emit(chunk.subarray(from, at));
+        const last = chunk.subarray(held === '' ? dot : start, at);
+        this.#emit(chunk.subarray(from, held === '' ? dot : start));
+        this.terminator = held === '' ? last : Buffer.concat([Buffer.from(held, 'latin1'), last]);
         this.end = at;
         return ENDED;
       } else if (state === AMBIGUOUS) {

@@ -18,7 +18,8 @@ export type Reason =
   | 'syntax' // our grammar cannot parse it
   | 'relay_trick' // source route, hidden second address, foreign literal …
   | 'unqualified' // no domain
-  | 'limit'; // a limit answered
+  | 'limit' // a limit answered
+  | 'reload'; // the policy changed, and this session has no place in the new one
 
 /** A reply of ours: never a multi-line one. `enhanced` is left out where the session did not offer it. `text` may hold
  * {recipient} {sender} {client_address}, which are filled in escaped. */
@@ -61,14 +62,22 @@ export interface Question {
 }
 
 /** The answer. `rule` names the rule, for the log only. A `reject` carries its reply (4yz = cannot tell);
- * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. */
+ * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. `trace` tells the rules
+ * that were tried, for the log. */
 export type Decision =
-  | { readonly action: 'proceed'; readonly reason: Reason; readonly rule: string | null; readonly observed: boolean }
+  | {
+      readonly action: 'proceed';
+      readonly reason: Reason;
+      readonly rule: string | null;
+      readonly observed: boolean;
+      readonly trace?: string | undefined;
+    }
   | {
       readonly action: 'reject' | 'disconnect';
       readonly reason: Reason;
       readonly rule: string | null;
       readonly reply: OwnReply;
+      readonly trace?: string | undefined;
     };
 
 /** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Never throws or
@@ -149,6 +158,7 @@ export type SessionEvent =
       readonly sender: string;
       readonly recipient: string;
       readonly reply: string;
+      readonly trace?: string | undefined;
     }
   | {
       readonly name: 'sender';

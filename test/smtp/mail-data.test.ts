@@ -25,6 +25,7 @@ function scan(text: string, options: MailDataOptions, cut: Cut = whole): Outcome
   let offset = 0;
   for (const chunk of cut(Buffer.from(text, 'latin1'), 0)) {
     const found = mailData.scan(chunk, 0);
+    if (found === ENDED) emitted.push(mailData.terminator);
     if (found === ENDED) return { found, emitted: heard(), behind: text.length - offset - mailData.end };
     if (found === REFUSED) return { found, emitted: heard(), behind: -1 };
     offset += chunk.length;

@@ -1,0 +1,212 @@
+// SIGHUP and watch: another policy under a running firewall, and GET /explain, which asks the one in force.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { SmtpClient } from '../helpers/smtp-client.ts';
+import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const TOKEN = 'of-the-operator';
+
+interface Running {
+  readonly port: number;
+  readonly folder: string;
+  /** Sends SIGHUP and waits for the log line with this message. */
+  reload(message: string): Promise<Record<string, unknown>>;
+  logged(message: string): Promise<Record<string, unknown>>;
+  ask(path: string, token?: string): Promise<Response>;
+}
+
+const CLOSED = policy('internet', []);
+const OPEN_TO_PARTNER = policy('internet', [{ name: 'partner', allow: { recipient_domains: ['partner.example'] } }]);
+
+function policy(name: string, rules: object[], more: object = {}): object {
+  const connector = { name, remote_ip_ranges: ['any'], rules, ...more };
+  return { version: 1, accepted_domains: ['local.example'], connectors: [connector] };
+}
+
+async function start(t: TestContext, config: object = {}): Promise<Running> {
+  const upstream = await UpstreamStandIn.listen({ dialect: 'strict' });
+  const folder = mkdtempSync(join(tmpdir(), 'postern-reload-'));
+  writeFileSync(join(folder, 'policy.yaml'), JSON.stringify(CLOSED));
+  writeFileSync(join(folder, 'token'), `${TOKEN}\n`);
+  const settings = {
+    listeners: [{ bind: ['127.0.0.1:0'] }],
+    upstream: { servers: [`127.0.0.1:${upstream.port}`] },
+    policy: 'policy.yaml',
+    admin: { listen: '127.0.0.1:0', token_file: 'token' },
+    lost_address_guard: 'warn',
+    ...config,
+  };
+  writeFileSync(join(folder, 'postern.yaml'), JSON.stringify(settings));
+  const child = spawn(process.execPath, [MAIN, 'run', '--config', join(folder, 'postern.yaml')]);
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await upstream.close();
+    rmSync(folder, { recursive: true });
+  });
+  const lines = logOf(child);
+  const listening = await lines.next('listening');
+  const base = `http://${listening.admin}`;
+  return {
+    port: Number((listening.addresses as string[])[0]?.split(':')[1]),
+    folder,
+    logged: (message) => lines.next(message),
+    reload: (message) => {
+      child.kill('SIGHUP');
+      return lines.next(message);
+    },
+    ask: (path, token = TOKEN) => fetch(base + path, { headers: { authorization: `Bearer ${token}` } }),
+  };
+}
+
+/** The log as it comes: each call waits for the next line with that message. */
+function logOf(child: ChildProcess): { next(message: string): Promise<Record<string, unknown>> } {
+  const seen: Record<string, unknown>[] = [];
+  let wake = (): void => {};
+  let rest = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    seen.push(...lines.map((line) => JSON.parse(line) as Record<string, unknown>));
+    wake();
+  });
+  return {
+    async next(message) {
+      for (;;) {
+        const at = seen.findIndex(({ msg }) => msg === message);
+        if (at !== -1) return seen.splice(at, 1)[0] as Record<string, unknown>;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+async function say(client: SmtpClient, line: string): Promise<string> {
+  await client.write(Buffer.from(line === '' ? '' : `${line}\r\n`));
+  return (await client.reply())?.text.trimEnd() ?? 'closed';
+}
+
+async function greeted(running: Running): Promise<SmtpClient> {
+  const client = new SmtpClient(running.port);
+  await say(client, '');
+  await say(client, 'EHLO client.example');
+  return client;
+}
+
+test('a session in mid-transaction finishes it under the old policy, and its next MAIL is judged by the new one', async (t) => {
+  const running = await start(t);
+  const client = await greeted(running);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+  await running.reload('reloaded');
+  assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^554 /);
+  await say(client, 'RSET');
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
+  client.destroy();
+});
+
+test('a session whose connector is gone, or that may not connect any more, hears 421 at its next MAIL', async (t) => {
+  const running = await start(t);
+  for (const next of [
+    policy('other', []),
+    policy('internet', [], { connect: { allow: ['any'], deny: ['127.0.0.1'] } }),
+  ]) {
+    writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(CLOSED));
+    await running.reload('reloaded');
+    const client = await greeted(running);
+    writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(next));
+    await running.reload('reloaded');
+    assert.equal(
+      await say(client, 'MAIL FROM:<a@sender.example>'),
+      '421 4.3.2 Configuration changed, please connect again',
+    );
+    assert.equal(await say(client, 'NOOP'), 'closed');
+    client.destroy();
+  }
+});
+
+test('a faulty file is refused whole, with every fault in the log, and the old policy stays', async (t) => {
+  const running = await start(t);
+  const before = await (await running.ask('/metrics')).text();
+  writeFileSync(join(running.folder, 'policy.yaml'), '{ version: 1, accepted_domain: [local.example] }');
+  const line = await running.reload('reload refused, the old config stays');
+  assert.match(JSON.stringify(line.findings), /policy\.yaml:1:15: error: accepted_domain: .*accepted_domains/);
+  const client = await greeted(running);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  assert.match(await say(client, 'RCPT TO:<x@local.example>'), /^250 /);
+  client.destroy();
+  const version = /postern_policy_loaded_timestamp\{version="([0-9a-f]{12})"\} \d+/;
+  assert.equal(version.exec(await (await running.ask('/metrics')).text())?.[1], version.exec(before)?.[1]);
+});
+
+test('a reload shows in the metrics, and says what it could not change', async (t) => {
+  const running = await start(t);
+  const version = async (): Promise<string | undefined> =>
+    /postern_policy_loaded_timestamp\{version="(\w+)"\}/.exec(await (await running.ask('/metrics')).text())?.[1];
+  const first = await version();
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+  await running.reload('reloaded');
+  assert.notEqual(await version(), first);
+  const file = join(running.folder, 'postern.yaml');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+  writeFileSync(file, JSON.stringify({ ...config, timeouts: { command: '1m' } }));
+  await running.reload('reloaded');
+  await running.logged(
+    'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force',
+  );
+});
+
+test('with watch, a changed file is read without a signal', async (t) => {
+  const running = await start(t, { watch: true });
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+  await running.logged('reloaded');
+  const client = await greeted(running);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
+  client.destroy();
+});
+
+test('GET /explain asks the policy in force, for who has the token', async (t) => {
+  const running = await start(t);
+  const question = '/explain?source=192.0.2.1&rcpt=x@partner.example';
+  assert.equal((await running.ask(question, 'guessed')).status, 401);
+  const answer = (await (await running.ask(question)).json()) as { answer: string; connector: { name: string } };
+  assert.deepEqual([answer.answer, answer.connector.name], ['reject', 'internet']);
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+  await running.reload('reloaded');
+  const after = (await (await running.ask(question)).json()) as {
+    answer: string;
+    recipients: { rules: { name: string; place: string }[] }[];
+  };
+  assert.equal(after.answer, 'proceed');
+  assert.match(after.recipients[0]?.rules[0]?.place ?? '', /policy\.yaml:\d+$/);
+  const wrong = await running.ask('/explain?source=nobody&rcpt=x@y.example');
+  assert.deepEqual([wrong.status, await wrong.json()], [400, { error: 'source: "nobody" is not an address' }]);
+});
+
+test('the log line of a refusal tells the rules that were tried', async (t) => {
+  const running = await start(t);
+  const rules = [
+    { name: 'roaming', allow: { authenticated: true } },
+    { name: 'partner', allow: { recipient_domains: ['partner.example'] } },
+  ];
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(policy('internet', rules)));
+  await running.reload('reloaded');
+  const client = await greeted(running);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  await say(client, 'RCPT TO:<x@foreign.example>');
+  const line = await running.logged('recipient refused');
+  assert.equal(line.trace, 'roaming no(authenticated), partner no(recipient_domains)');
+  client.destroy();
+});
