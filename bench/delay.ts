@@ -23,8 +23,10 @@ const script = [
 
 class Probe {
   readonly name: string;
+  readonly greeted: Promise<void>;
   readonly #socket: Socket;
   #answered: () => void = () => {};
+  #failed: (error: Error) => void = () => {};
 
   constructor({ name, port }: Running) {
     this.name = name;
@@ -32,16 +34,25 @@ class Probe {
     this.#socket.on('data', (chunk: Buffer) => {
       if (/^\d{3} [^\n]*\n$/m.test(chunk.toString('latin1'))) this.#answered();
     });
+    this.#socket.on('error', (error) => this.#failed(error));
+    this.#socket.on('close', () => this.#failed(new Error(`${name} closed`)));
+    this.greeted = this.#reply();
   }
 
   /** Milliseconds until the reply. */
-  async ask(command: Buffer | null): Promise<number> {
+  async ask(command: Buffer): Promise<number> {
     const begin = performance.now();
-    await new Promise<void>((resolve) => {
-      this.#answered = resolve;
-      if (command !== null) this.#socket.write(command);
-    });
+    const reply = this.#reply();
+    this.#socket.write(command);
+    await reply;
     return performance.now() - begin;
+  }
+
+  #reply(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#answered = resolve;
+      this.#failed = reject;
+    });
   }
 
   end(): void {
@@ -52,7 +63,7 @@ class Probe {
 async function measure(probes: readonly Probe[], commands: number): Promise<Map<string, Float64Array>> {
   const times = new Map(probes.map((probe) => [probe.name, new Float64Array(commands)]));
   for (let number = 0; number < commands; number++) {
-    const command = script[number % script.length] ?? null;
+    const command = script[number % script.length] as Buffer;
     for (let turn = 0; turn < probes.length; turn++) {
       const probe = probes[(number + turn) % probes.length];
       const into = probe && times.get(probe.name);
@@ -73,7 +84,7 @@ try {
   const halves = new Map<string, number[]>();
   const tails = new Map<string, number[]>();
   for (const probe of probes) {
-    await probe.ask(null);
+    await probe.greeted;
     await probe.ask(Buffer.from('EHLO client.example\r\n'));
     halves.set(probe.name, []);
     tails.set(probe.name, []);

@@ -97,6 +97,9 @@ upstream:
   servers: ["127.0.0.1:${upstream}"]
   max_connections: ${connections}
 lost_address_guard: warn
+limits:
+  source: { connections: ${connections} }
+  connector: { connections: ${connections} }
 admin: { listen: "127.0.0.1:${admin}" }
 log: { level: info }
 policy:
