@@ -2,9 +2,10 @@
 //
 // Drain (SIGTERM): no new clients; every session goes on to the end of the transaction it is in and then hears 421; who
 // is not done by the deadline is cut off. Cutting off inside mail data is safe: no end of data was sent, so the upstream
-// drops the message and the client, which was not told 250, tries again.
+// drops the message and the client, which was not told 250, tries again. A process that ends resets what clients are
+// still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { SHUTTING_DOWN } from '../smtp/replies.ts';
 import type { Admit, Door, OwnReply } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
@@ -28,14 +29,17 @@ export interface FirewallObserver extends DialObserver {
   defect(error: unknown, doing: string): void;
 }
 
+const LAST_WORDS = 1000; // ms for clients to read their last reply
+
 type DoorReason = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
 
 export class Firewall {
   readonly upstream: Upstream;
   readonly #options: FirewallOptions;
   readonly #connections = new Set<Connection>();
+  readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
-  #emptied: (() => void) | null = null;
+  #changed: () => void = () => {};
   #draining = false;
 
   constructor(options: FirewallOptions) {
@@ -69,7 +73,8 @@ export class Firewall {
           ended: () => {
             release();
             this.#connections.delete(connection);
-            if (this.#connections.size === 0) this.#emptied?.();
+            this.#seeOff(client);
+            this.#changed();
           },
         });
         this.#connections.add(connection);
@@ -100,17 +105,30 @@ export class Firewall {
     this.#draining = true;
     this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
-    if (this.#connections.size === 0) return 0;
-    const emptied = new Promise<void>((resolve) => {
-      this.#emptied = resolve;
-    });
+    await this.#wait(() => this.#connections.size === 0, patience);
+    const cut = this.cutOff();
+    await this.#wait(() => this.#leaving.size === 0, LAST_WORDS);
+    return cut;
+  }
+
+  /** Resolves when it is so, or when the time is over. */
+  async #wait(isSo: () => boolean, ms: number): Promise<void> {
+    if (isSo()) return;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, patience);
+    await new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+      this.#changed = () => isSo() && resolve();
     });
-    await Promise.race([emptied, late]);
     clearTimeout(timer);
-    return this.cutOff();
+  }
+
+  #seeOff(client: Socket): void {
+    if (client.closed) return;
+    this.#leaving.add(client);
+    client.once('close', () => {
+      this.#leaving.delete(client);
+      this.#changed();
+    });
   }
 
   /** Ends every session now; how many there were. */

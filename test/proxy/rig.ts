@@ -34,6 +34,8 @@ export interface RigOptions {
   readonly judge?: Judge;
   /** Instead of the mail server of the test. */
   readonly servers?: readonly Endpoint[];
+  /** Everyone must send a PROXY header. */
+  readonly proxied?: boolean;
 }
 
 /** Both ends of one session. */
@@ -57,13 +59,13 @@ export class Rig {
   #wake: () => void = () => {};
 
   private constructor(upstreams: UpstreamPeers, options: RigOptions) {
-    const { timeouts, profile, servers, judge = judgeBy({ accepted: ['local.example'] }) } = options;
+    const { timeouts, profile, servers, proxied = false, judge = judgeBy({ accepted: ['local.example'] }) } = options;
     this.upstreams = upstreams;
     const release = () => {
       this.released++;
     };
     this.firewall = new Firewall({
-      listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: null }],
+      listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
       timeouts: { ...PATIENT, ...timeouts },
       admit: () => ({ admitted: true, profile: { ...DEFAULT_PROFILE, ...profile }, judge, release }),
@@ -80,8 +82,8 @@ export class Rig {
   static async open(t: TestContext, options: RigOptions = {}): Promise<Rig> {
     const rig = new Rig(await UpstreamPeers.listen(t), options);
     t.after(async () => {
-      await rig.firewall.drain(0);
       for (const { socket } of rig.#clients) socket.destroy();
+      await rig.firewall.drain(0);
     });
     await rig.firewall.listen();
     return rig;
