@@ -5,10 +5,11 @@
 // hears 421 at that MAIL (design.md 3). What a connector lets its sessions do on the wire is settled when they begin.
 
 import type { Connections } from '../limits/connections.ts';
+import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { parseIp } from '../policy/ip.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { SERVER_BUSY } from '../smtp/replies.ts';
-import type { Admission, Decision, Door, Judge } from '../smtp/types.ts';
+import type { Admission, Decision, Door, Judge, OwnReply } from '../smtp/types.ts';
 
 const CONFIGURATION_CHANGED: Decision = {
   action: 'disconnect',
@@ -27,13 +28,18 @@ export class Gate {
   }
 
   /** Which connector answers, whether it takes this client, and whether there is room. */
-  admit(door: Door): Admission {
-    const connector = this.policy.connectorFor(door);
+  admit(door: Door): Admission | Promise<Admission> {
+    const { policy } = this;
+    const connector = policy.connectorFor(door);
     if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
+    const refusal = connector.mode === 'enforce' ? connector.refusal(door.clientAddress) : null;
+    if (!(refusal instanceof Promise)) return this.#admit(door, policy, connector, refusal);
+    return refusal.then((found) => this.#admit(door, policy, connector, found));
+  }
+
+  #admit(door: Door, policy: Policy, connector: Connector, refusal: OwnReply | null): Admission {
     const { name, limits, replies, profile } = connector;
-    const enforced = connector.mode === 'enforce';
-    const refusal = connector.refusal(door.clientAddress);
-    if (refusal !== null && enforced) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
+    if (refusal !== null) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
     const network = networkOf(door.clientAddress);
     const reached = this.#connections.reached(name, network, {
       source: limits.source.connections,
@@ -43,37 +49,34 @@ export class Gate {
     if (reached === 'upstream') {
       return { admitted: false, connector: name, reply: SERVER_BUSY, reason: 'upstream_connections' };
     }
-    if (reached !== null && enforced) {
+    if (reached !== null && connector.mode === 'enforce') {
       return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
     }
     const release = this.#connections.open(name, network);
-    return { admitted: true, profile, judge: this.#judgeFor(door, name), release };
+    return { admitted: true, profile, judge: this.#judgeFor(door, policy, connector), release };
   }
 
   /** The judge of one session, which goes on to the policy in force with every MAIL. */
-  #judgeFor(door: Door, connector: string): Judge {
-    let policy = this.policy;
-    let judge = judgeOf(policy, door, connector);
+  #judgeFor(door: Door, first: Policy, connector: Connector): Judge {
+    let policy = first;
+    let judge: Judge | null = connector.judgeFor(endsOf(door));
     return (question) => {
-      if (policy !== this.policy && question.protocolState === 'MAIL') {
-        policy = this.policy;
-        judge = judgeOf(policy, door, connector);
-      }
-      return judge === null ? CONFIGURATION_CHANGED : judge(question);
+      if (policy === this.policy || question.protocolState !== 'MAIL')
+        return judge?.(question) ?? CONFIGURATION_CHANGED;
+      policy = this.policy;
+      const next = policy.connectorFor(door);
+      const refusal = next?.mode === 'enforce' ? next.refusal(door.clientAddress) : null;
+      const goOn = (found: OwnReply | null): Decision | Promise<Decision> => {
+        judge = next !== null && next.name === connector.name && found === null ? next.judgeFor(endsOf(door)) : null;
+        return judge?.(question) ?? CONFIGURATION_CHANGED;
+      };
+      return refusal instanceof Promise ? refusal.then(goOn) : goOn(refusal);
     };
   }
 }
 
-/** Null when this connector does not answer, or does not take the client, under that policy. */
-function judgeOf(policy: Policy, door: Door, name: string): Judge | null {
-  const connector = policy.connectorFor(door);
-  if (connector === null || connector.name !== name) return null;
-  if (connector.mode === 'enforce' && connector.refusal(door.clientAddress) !== null) return null;
-  return connector.judgeFor({
-    address: door.clientAddress,
-    localAddress: door.localAddress,
-    localPort: door.localPort,
-  });
+function endsOf({ clientAddress, localAddress, localPort }: Door): SessionEnds {
+  return { address: clientAddress, localAddress, localPort };
 }
 
 /** What counts as one source: an IPv4 address, or the /64 that one customer is given. */

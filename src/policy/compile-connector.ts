@@ -2,7 +2,7 @@
 
 import type { OwnReply, Profile } from '../smtp/types.ts';
 import type { PolicyOptions } from './compile.ts';
-import { type ClientReader, Connector } from './connector.ts';
+import { type AccessList, type ClientReader, Connector } from './connector.ts';
 import {
   type ConditionsDocument,
   type ConnectorDocument,
@@ -12,6 +12,7 @@ import {
   type ReplyName,
   replaceLimits,
 } from './document.ts';
+import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Domains, Judgement } from './judge.ts';
 import {
   type AddressSet,
@@ -34,8 +35,8 @@ export interface Draft {
   readonly bindings: readonly Endpoint[];
   readonly ranges: readonly SourceEntry[];
   readonly rules: readonly Rule[];
-  readonly connectAllow: SourceSet;
-  readonly connectDeny: SourceSet;
+  readonly connectAllow: AccessList;
+  readonly connectDeny: AccessList;
   readonly limits: Limits;
   readonly mode: Mode;
   readonly relaysAnywhere: boolean;
@@ -67,8 +68,8 @@ export function draftConnector(
     bindings,
     ranges: readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
     rules,
-    connectAllow: new SourceSet(readRanges(document.connect.allow, [...path, 'connect', 'allow'], notes, noNames)),
-    connectDeny: new SourceSet(readRanges(document.connect.deny, [...path, 'connect', 'deny'], notes, noNames)),
+    connectAllow: readAccess(document.connect.allow, [...path, 'connect', 'allow'], notes),
+    connectDeny: readAccess(document.connect.deny, [...path, 'connect', 'deny'], notes),
     limits: replaceLimits(options.limits, document.limits),
     mode: options.mode === 'observe' ? 'observe' : document.mode,
     relaysAnywhere:
@@ -85,11 +86,17 @@ function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): bool
   return submit === 'anyone' && !require_tls && free && Object.keys(senders.login_must_match).length === 0;
 }
 
-/** The door decides at once: a name would have to be asked for first. */
-function noNames(text: string, at: Path, notes: Notes): boolean {
-  if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
-  notes.error(at, `'${text}': a name is not supported here by this version, only addresses and ranges`);
-  return true;
+/** Ranges, and names that a client may have in DNS (Exchange 2000's connection control takes both). */
+function readAccess(list: readonly string[], path: Path, notes: Notes): AccessList {
+  const names = new DomainTable<string>();
+  const takeName = (text: string, at: Path): boolean => {
+    if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
+    const pattern = parseDomainPattern(text);
+    if (typeof pattern === 'string') notes.error(at, pattern);
+    else names.add(pattern, text);
+    return true;
+  };
+  return { ranges: new SourceSet(readRanges(list, path, notes, takeName)), names };
 }
 
 function isUnconditionalAllow(rule: Rule): boolean {

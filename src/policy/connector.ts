@@ -2,11 +2,12 @@
 
 import type { Address, Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
+import type { DomainTable } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet } from './lists.ts';
 import type { Path } from './problem.ts';
-import { CANNOT_TELL } from './replies.ts';
+import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
 
 /** A session's ends, as the listener sees them: addresses are normalised. */
@@ -27,11 +28,17 @@ export interface ConnectorParts {
   readonly limits: Limits;
   readonly replies: { readonly connect: OwnReply; readonly connections: OwnReply; readonly rate: OwnReply };
   readonly rules: readonly Rule[];
-  readonly connectAllow: SourceSet;
-  readonly connectDeny: SourceSet;
+  readonly connectAllow: AccessList;
+  readonly connectDeny: AccessList;
   readonly judgement: Judgement;
   readonly clientAt: ClientReader;
   readonly resolve: Resolve | null;
+}
+
+/** Who may connect: ranges, and forward-confirmed names. */
+export interface AccessList {
+  readonly ranges: SourceSet;
+  readonly names: DomainTable<string>;
 }
 
 export class Connector {
@@ -58,12 +65,21 @@ export class Connector {
     this.#parts = parts;
   }
 
-  /** Whether this client may talk at all: the reply that refuses it, or null. Deny is looked at first. */
-  refusal(address: string): OwnReply | null {
-    const { connectAllow, connectDeny, replies } = this.#parts;
+  /** Whether this client may talk at all: the reply that refuses it, or null. Deny is looked at first; DNS is asked only
+   * where a name could change the answer, and a DNS that does not answer is a 421. */
+  refusal(address: string): OwnReply | null | Promise<OwnReply | null> {
+    const { connectAllow, connectDeny, replies, resolve } = this.#parts;
     const ip = parseIp(address);
-    const may = ip !== null && connectDeny.find(ip) === null && connectAllow.find(ip) !== null;
-    return may ? null : replies.connect;
+    if (ip === null || connectDeny.ranges.find(ip) !== null) return replies.connect;
+    const allowed = connectAllow.ranges.find(ip) !== null;
+    const mayDeny = !connectDeny.names.isEmpty;
+    if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : replies.connect;
+    if (resolve === null) return CONNECT_CANNOT_TELL;
+    return resolve(address).then((names) => {
+      if (names === null) return CONNECT_CANNOT_TELL;
+      if (names.some((name) => connectDeny.names.find(name) !== null)) return replies.connect;
+      return allowed || names.some((name) => connectAllow.names.find(name) !== null) ? null : replies.connect;
+    });
   }
 
   /** The judge of one session; its addresses are read once, here. */

@@ -93,7 +93,7 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
     reply: reply === null ? null : spoken(reply, inquiry),
   });
   if (connector === null) return end('refuse-connection', {}, NO_CONNECTOR);
-  const refusal = connector.refusal(source);
+  const refusal = await connector.refusal(source);
   if (refusal !== null) return end('refuse-connection', {}, refusal);
 
   const sender = readSender(inquiry.sender);

@@ -100,8 +100,8 @@ function isEverything(range: Range): boolean {
 /** The addresses from which a rule can be reached without saying who one is. */
 function reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: number): Span[] {
   const rule = rules[index] as Rule;
-  let spans = intersect(widestSpans(rangesOf(ranges)), widestSpans(rangesOf(connectAllow.entries)));
-  spans = subtract(spans, surestSpans(rangesOf(connectDeny.entries)));
+  let spans = intersect(widestSpans(rangesOf(ranges)), widestSpans(rangesOf(connectAllow.ranges.entries)));
+  spans = subtract(spans, surestSpans(rangesOf(connectDeny.ranges.entries)));
   if (rule.sources !== null) spans = intersect(spans, widestSpans(rangesOf(rule.sources.entries)));
   for (const earlier of rules.slice(0, index)) {
     if (earlier.action === 'allow' || earlier.expiresAt !== Number.POSITIVE_INFINITY) continue;

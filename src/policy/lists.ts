@@ -97,7 +97,7 @@ export function readRanges(
   list: readonly string[],
   path: Path,
   notes: Notes,
-  other: (text: string, path: Path, notes: Notes) => boolean = () => false,
+  other: (text: string, path: Path) => boolean = () => false,
 ): SourceEntry[] {
   const entries: SourceEntry[] = [];
   const take = (text: string, at: Path, place?: Place): void => {
@@ -108,7 +108,7 @@ export function readRanges(
   };
   for (const [i, text] of list.entries()) {
     const at = [...path, i];
-    if (other(text, at, notes)) continue;
+    if (other(text, at)) continue;
     if (!text.startsWith(FILE_PREFIX)) {
       take(text, at);
       continue;

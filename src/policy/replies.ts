@@ -22,6 +22,11 @@ export const CANNOT_TELL: OwnReply = {
   enhanced: '4.7.1',
   text: '<{recipient}>: Cannot tell whether relaying is permitted, try again later',
 };
+export const CONNECT_CANNOT_TELL: OwnReply = {
+  code: 421,
+  enhanced: '4.7.1',
+  text: 'Cannot tell who you are, try again later',
+};
 export const SENDER_CANNOT_TELL: OwnReply = {
   code: 451,
   enhanced: '4.7.1',

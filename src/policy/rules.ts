@@ -246,7 +246,7 @@ export function membersOf(list: readonly string[], path: Path, words: Vocabulary
 
 /** Whether the login is one of `members`; nobody can tell where its name is not shown. */
 export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Condition['holds'] {
-  const unknown = UNKNOWN_FOR('login', [...members].sort(), words);
+  const unknown = unknownFor('login', [...members].sort(), words);
   return ({ question, user }, guess) => {
     if (question.login === null || members.size === 0) return false;
     return user === null ? guessed(unknown, guess) : members.has(user);
@@ -259,14 +259,14 @@ function ptrTest(
   guarded: boolean,
   words: Vocabulary,
 ): Condition['holds'] {
-  const unknown = UNKNOWN_FOR('ptr', list.map(foldAscii).sort(), words);
+  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && guarded)) return false;
     return names === null ? guessed(unknown, guess) : names.some((name) => table.find(name) !== null);
   };
 }
 
-function UNKNOWN_FOR(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
+function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
   const text = JSON.stringify([fact, list]);
   let unknown = words.unknowns.get(text);
   if (unknown === undefined) {

@@ -105,10 +105,27 @@ function awaitHeader(client: Socket, door: Door, keeper: DoorKeeper): void {
 
 function enter(client: Socket, early: Buffer | null, door: Door, keeper: DoorKeeper): void {
   const admission = keeper.admit(door);
-  if (admission.admitted) {
-    keeper.admitted(client, early, door, admission);
+  if (!(admission instanceof Promise)) {
+    settle(client, early, door, keeper, admission);
     return;
   }
-  refuseAtDoor(client, admission.reply, door.clientAddress);
-  keeper.refused(door, admission);
+  const lost = (): void => {
+    client.destroy();
+  };
+  client.on('error', lost);
+  admission.then((found) => {
+    client.off('error', lost);
+    settle(client, early, door, keeper, found);
+  });
+}
+
+function settle(client: Socket, early: Buffer | null, door: Door, keeper: DoorKeeper, admission: Admission): void {
+  if (client.destroyed) {
+    if (admission.admitted) admission.release();
+  } else if (admission.admitted) {
+    keeper.admitted(client, early, door, admission);
+  } else {
+    refuseAtDoor(client, admission.reply, door.clientAddress);
+    keeper.refused(door, admission);
+  }
 }

@@ -103,7 +103,8 @@ export type Admission =
       readonly reason: 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
     };
 
-export type Admit = (door: Door) => Admission;
+/** A promise where DNS has to be asked who the client is; it never rejects. */
+export type Admit = (door: Door) => Admission | Promise<Admission>;
 
 /** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
 export interface Profile {

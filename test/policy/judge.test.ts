@@ -446,7 +446,7 @@ test('a connector that may relay anywhere is known by its first rule and an empt
   assert.equal(anywhere([]), false);
 });
 
-test('a refused connection hears the connector say so', () => {
+test('a refused connection hears the connector say so', async () => {
   const policy = sound({
     connectors: [
       connector({
@@ -458,11 +458,38 @@ test('a refused connection hears the connector say so', () => {
   const [only] = policy.connectors;
   assert.equal(only?.refusal('10.1.1.1'), null);
   assert.deepEqual(only?.refusal('10.9.1.1'), { code: 421, enhanced: '4.3.2', text: 'Not you' });
-  assert.equal(only?.refusal('192.0.2.1')?.code, 421);
+  assert.equal((await only?.refusal('192.0.2.1'))?.code, 421);
 });
 
 test('a policy with an error decides nothing', () => {
   assert.deepEqual(complaints({ connectors: [connector({ rules: [{ allow: { groups: ['nobody'] } }] })] }), [
     "error: no group 'nobody': none is defined under groups",
   ]);
+});
+
+test('who may connect may be said by name, and DNS is asked only where a name could change the answer', async () => {
+  const asked: string[] = [];
+  const zone: Record<string, string[] | null> = {
+    '192.0.2.1': ['pc.corp.example'],
+    '192.0.2.2': ['x.dial.example'],
+    '192.0.2.3': null,
+  };
+  const resolve = async (address: string) => {
+    asked.push(address);
+    return zone[address] ?? (address in zone ? null : []);
+  };
+  const refusal = async (connect: { allow: string[]; deny: string[] }, address: string): Promise<number | null> => {
+    const [only] = sound({ connectors: [connector({ connect })] }, { resolve }).connectors;
+    return (await only?.refusal(address))?.code ?? null;
+  };
+  const named = { allow: ['10.0.0.0/8', '*.corp.example'], deny: [] };
+  assert.equal(await refusal(named, '10.1.1.1'), null);
+  assert.deepEqual(asked, []);
+  assert.equal(await refusal(named, '192.0.2.1'), null);
+  assert.equal(await refusal(named, '192.0.2.9'), 554);
+  assert.equal(await refusal(named, '192.0.2.3'), 421, 'who it is cannot be told');
+  const denied = { allow: ['any'], deny: ['*.dial.example'] };
+  assert.equal(await refusal(denied, '192.0.2.1'), null);
+  assert.equal(await refusal(denied, '192.0.2.2'), 554);
+  assert.equal(await refusal(denied, '192.0.2.3'), 421);
 });
