@@ -10,13 +10,14 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Case, parseCases } from '../../src/policy/cases.ts';
 import type { Answer, Inquiry } from '../../src/policy/inquiry.ts';
-import { type Gate, isSayable, openGate } from './gate.ts';
+import { isSayable, type LivePolicy, openLivePolicy } from './live-policy.ts';
 import { offersCodes, type Preset, VERSIONS, type Version, withCodesTurned } from './versions.ts';
 
 const FOLDER = fileURLToPath(new URL('../../policies/', import.meta.url));
 const PRESETS = Object.keys(VERSIONS) as Preset[];
 
 const DENIED = '554 5.7.1 Access denied';
+const CANNOT_TELL_WHO = '421 4.7.1 Cannot tell who you are, try again later';
 const NO_DOMAIN = '553 5.1.3 <{recipient}>: Recipient address rejected: Domain name required';
 const NOT_AUTHENTICATED = '530 5.7.1 Client was not authenticated';
 const NOT_AS_THIS_SENDER = '550 5.7.1 Client does not have permissions to send as this sender';
@@ -34,7 +35,7 @@ const SENTENCES: Readonly<Record<Preset, Partial<Record<Answer, readonly string[
   'exchange-2000': {
     reject: ['550 5.7.1 Unable to relay for {recipient}', NO_DOMAIN],
     defer: [CANNOT_TELL],
-    'refuse-connection': [DENIED],
+    'refuse-connection': [DENIED, CANNOT_TELL_WHO],
     'refuse-sender': [NOT_AUTHENTICATED],
   },
   'exchange-2003': {
@@ -70,9 +71,9 @@ function casesOf(preset: string): Case[] {
   });
 }
 
-async function withGate(preset: Preset, version: Version, use: (gate: Gate) => Promise<void>): Promise<void> {
-  const gate = await openGate(`${FOLDER}${preset}.yaml`, version);
-  await use(gate).finally(() => gate.close());
+async function withPolicy(preset: Preset, version: Version, use: (live: LivePolicy) => Promise<void>): Promise<void> {
+  const live = await openLivePolicy(`${FOLDER}${preset}.yaml`, version);
+  await use(live).finally(() => live.close());
 }
 
 /** A reply of ours as a session hears it. At the door the client has not been asked which replies it knows. */
@@ -90,10 +91,10 @@ async function askAll(t: TestContext, preset: Preset, version: Version): Promise
   const sayable = cases.filter(isSayable);
   t.diagnostic(`${sayable.length} cases asked; ${cases.length - sayable.length} need TLS and were not`);
   const unsaid = new Set(Object.values(SENTENCES[preset]).flat());
-  await withGate(preset, version, async (gate) => {
+  await withPolicy(preset, version, async (live) => {
     for (const one of sayable) {
       const where = `${preset}.cases:${one.line}`;
-      const { answer, reply, allowed, heard } = await gate.ask(one);
+      const { answer, reply, allowed, heard } = await live.ask(one);
       assert.equal(answer, one.expected, `${where}: ${reply}`);
       assert.equal(heard, answer === 'refuse-connection' ? null : allowed, where);
       if (answer === 'proceed') {
@@ -101,7 +102,7 @@ async function askAll(t: TestContext, preset: Preset, version: Version): Promise
         continue;
       }
       const heardAs = (sentence: string): string => asHeard(sentence, answer, offersCodes(version));
-      assert.equal(reply, heardAs((await gate.explain(one)).reply ?? ''), where);
+      assert.equal(reply, heardAs((await live.explain(one)).reply ?? ''), where);
       const said = SENTENCES[preset][answer]?.find((sentence) => heardAs(filled(sentence, one.inquiry)) === reply);
       assert.ok(said !== undefined, `${where}: ${reply}`);
       unsaid.delete(said);

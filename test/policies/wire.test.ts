@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SmtpClient } from '../helpers/smtp-client.ts';
-import { type Gate, openGate } from './gate.ts';
+import { type LivePolicy, openLivePolicy } from './live-policy.ts';
 import { type Preset, VERSIONS } from './versions.ts';
 
 const FOLDER = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -13,13 +13,13 @@ const FOLDER = fileURLToPath(new URL('../../policies/', import.meta.url));
 const LOCAL = { address: '192.0.2.25', port: 25 };
 const STRANGER = '203.0.113.7';
 
-async function withGate(preset: Preset, use: (gate: Gate) => Promise<void>): Promise<void> {
-  const gate = await openGate(`${FOLDER}${preset}.yaml`, VERSIONS[preset]);
-  await use(gate).finally(() => gate.close());
+async function withPolicy(preset: Preset, use: (live: LivePolicy) => Promise<void>): Promise<void> {
+  const live = await openLivePolicy(`${FOLDER}${preset}.yaml`, VERSIONS[preset]);
+  await use(live).finally(() => live.close());
 }
 
-async function greeted(gate: Gate, source: string): Promise<{ client: SmtpClient; greeting: string }> {
-  const client = await gate.enter({ source, local: LOCAL });
+async function greeted(live: LivePolicy, source: string): Promise<{ client: SmtpClient; greeting: string }> {
+  const client = await live.enter({ source, local: LOCAL });
   return { client, greeting: (await client.reply())?.text ?? '' };
 }
 
@@ -29,8 +29,8 @@ async function say(client: SmtpClient, octets: string): Promise<string> {
   return (await client.reply())?.text ?? '';
 }
 
-async function offeredTo(gate: Gate, source: string): Promise<string[]> {
-  const { client } = await greeted(gate, source);
+async function offeredTo(live: LivePolicy, source: string): Promise<string[]> {
+  const { client } = await greeted(live, source);
   const lines = (await say(client, 'EHLO client.example\r\n')).split('\r\n').slice(1, -1);
   client.destroy();
   return lines.map((line) => line.slice(4));
@@ -50,11 +50,11 @@ const TAKEN_OUT: Readonly<Record<Preset, RegExp>> = {
 
 for (const preset of Object.keys(VERSIONS) as Preset[]) {
   test(`${preset} lets the banner and the keywords of its server pass, but those that lead around the policy`, () =>
-    withGate(preset, async (gate) => {
+    withPolicy(preset, async (live) => {
       const { keywords, greeting } = VERSIONS[preset];
       const expected = keywords.filter((keyword) => !TAKEN_OUT[preset].test(keyword));
-      assert.deepEqual(await offeredTo(gate, STRANGER), expected);
-      const stranger = await greeted(gate, STRANGER);
+      assert.deepEqual(await offeredTo(live, STRANGER), expected);
+      const stranger = await greeted(live, STRANGER);
       assert.equal(stranger.greeting, `${greeting}\r\n`);
       stranger.client.destroy();
     }));
@@ -66,22 +66,22 @@ for (const [preset, server, kept] of [
   ['exchange-2010', '10.20.44.10', ['X-EXPS GSSAPI NTLM', 'XEXCH50', 'XRDST', 'XSHADOW']],
 ] as const) {
   test(`${preset} lets the other servers speak as Exchange does among itself`, () =>
-    withGate(preset, async (gate) => {
-      const strangers = await offeredTo(gate, STRANGER);
-      const servers = await offeredTo(gate, server);
+    withPolicy(preset, async (live) => {
+      const strangers = await offeredTo(live, STRANGER);
+      const servers = await offeredTo(live, server);
       assert.deepEqual(
         servers.filter((keyword) => !strangers.includes(keyword)),
         kept,
       );
       const blob = '\r\nRCPT TO:<x@foreign.example>\r\n';
-      const { client } = await greeted(gate, server);
+      const { client } = await greeted(live, server);
       await say(client, 'EHLO server.example.com\r\nMAIL FROM:<a@example.com>\r\n');
       await client.reply();
       assert.match(await say(client, 'RCPT TO:<x@foreign.example>\r\n'), /^250/);
       assert.match(await say(client, `XEXCH50 ${blob.length} 2\r\n`), /^354/);
       assert.match(await say(client, blob), /^250 2\.0\.0 binary data taken/);
       client.destroy();
-      const stranger = await greeted(gate, STRANGER);
+      const stranger = await greeted(live, STRANGER);
       await say(stranger.client, 'EHLO client.example\r\n');
       assert.equal(await say(stranger.client, `XEXCH50 ${blob.length} 2\r\n`), '502 5.5.1 Command not available\r\n');
       stranger.client.destroy();
@@ -90,8 +90,8 @@ for (const [preset, server, kept] of [
 
 for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
   test(`${preset} takes MaxRecipientsPerMessage recipients, and the rest may come again`, () =>
-    withGate(preset, async (gate) => {
-      const { client } = await greeted(gate, STRANGER);
+    withPolicy(preset, async (live) => {
+      const { client } = await greeted(live, STRANGER);
       await say(client, 'EHLO client.example\r\n');
       await say(client, 'MAIL FROM:<>\r\n');
       await client.write(Buffer.from('RCPT TO:<user@example.com>\r\n'.repeat(201)));
@@ -103,10 +103,10 @@ for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
     }));
 
   test(`${preset} takes MaxInboundConnectionPerSource connections from one address, and one from another`, () =>
-    withGate(preset, async (gate) => {
+    withPolicy(preset, async (live) => {
       const clients: SmtpClient[] = [];
       for (let count = 0; count < 20; count++) {
-        const { client, greeting } = await greeted(gate, STRANGER);
+        const { client, greeting } = await greeted(live, STRANGER);
         assert.match(greeting, /^220/);
         clients.push(client);
       }
@@ -114,7 +114,7 @@ for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
         [STRANGER, /^421 4\.7\.0 Too many connections from 203\.0\.113\.7\r\n$/],
         ['203.0.113.8', /^220/],
       ] as const) {
-        const { client, greeting } = await greeted(gate, source);
+        const { client, greeting } = await greeted(live, source);
         assert.match(greeting, expected);
         clients.push(client);
       }
@@ -122,8 +122,8 @@ for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
     }));
 
   test(`${preset} forgives MaxProtocolErrors errors`, () =>
-    withGate(preset, async (gate) => {
-      const { client } = await greeted(gate, STRANGER);
+    withPolicy(preset, async (live) => {
+      const { client } = await greeted(live, STRANGER);
       await say(client, 'EHLO client.example\r\n');
       for (let errors = 0; errors < 5; errors++) assert.match(await say(client, 'FROBNICATE\r\n'), /^500/);
       assert.match(await say(client, 'FROBNICATE\r\n'), /^421 4\.7\.0 Too many errors/);

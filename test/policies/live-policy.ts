@@ -28,7 +28,7 @@ export interface Outcome {
   readonly heard: string | null;
 }
 
-export interface Gate {
+export interface LivePolicy {
   /** A whole session: connection, EHLO, login, MAIL, RCPT, QUIT. */
   ask(one: Case): Promise<Outcome>;
   /** What the policy itself says to the same case, as `explain` would show it. */
@@ -47,10 +47,10 @@ export function isSayable({ inquiry }: Case): boolean {
 }
 
 /** `policy` is an absolute path. */
-export async function openGate(policy: string, version: Version): Promise<Gate> {
+export async function openLivePolicy(policy: string, version: Version): Promise<LivePolicy> {
   let names: readonly string[] | null = [];
   const standIn = await UpstreamStandIn.listen({ dialect: 'lf', backend: backendOf(version) });
-  const folder = await mkdtemp(join(tmpdir(), 'postern-gate-'));
+  const folder = await mkdtemp(join(tmpdir(), 'postern-live-'));
   const file = join(folder, 'postern.yaml');
   await writeFile(file, JSON.stringify(configOf(policy, standIn.port)));
   const loaded = loadConfig(file, { host: NOWHERE, resolve: async () => names });
@@ -63,7 +63,7 @@ export async function openGate(policy: string, version: Version): Promise<Gate> 
   const firewall = await startFirewall(config, compiled, { sink });
   const port = firewall.addresses[0]?.port ?? 0;
 
-  const enter: Gate['enter'] = async (from) => {
+  const enter: LivePolicy['enter'] = async (from) => {
     const client = new SmtpClient(port);
     await client.write(Buffer.from(proxyHeader(from), 'latin1'));
     return client;
@@ -117,8 +117,9 @@ async function converse(client: SmtpClient, inquiry: Inquiry): Promise<Omit<Outc
     return reply;
   };
   const end = async (answer: Answer, { text }: Reply): Promise<Omit<Outcome, 'heard'>> => {
-    // Whatever else went to the mail server came there before this.
-    await say('QUIT');
+    // Whatever else went to the mail server came there before this. Behind a 421 the connection ends by itself.
+    if (text.startsWith('421')) await client.end();
+    else await say('QUIT');
     return { answer, reply: text, allowed: Buffer.from(allowed).toString('latin1') };
   };
 
