@@ -15,6 +15,7 @@ import { inRanges } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
+import { whyNot } from '../proxy/listener.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Gate } from './gate.ts';
 
@@ -129,7 +130,7 @@ function openAdmin(
     askUpstream: () => firewall.upstream.greets(),
     explain: explainQuery,
   }).catch((error: Error) => {
-    throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${error.message}`);
+    throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });
 }
 

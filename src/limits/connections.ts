@@ -21,11 +21,12 @@ export class Connections {
     this.#inAll = inAll;
   }
 
-  /** Which limit one more connection would pass. `source` is whatever stands for one client network. */
+  /** Which limit one more connection would pass. `source` is whatever stands for one client network. The upstream's comes
+   * first: it holds where those of policy are only observed. */
   reached(connector: string, source: string, limits: ConnectionLimits): Reached {
+    if (this.#open >= this.#inAll) return 'upstream';
     if (this.#count(key(connector, source)) >= limits.source) return 'source';
-    if (this.#count(connector) >= limits.connector) return 'connector';
-    return this.#open >= this.#inAll ? 'upstream' : null;
+    return this.#count(connector) >= limits.connector ? 'connector' : null;
   }
 
   /** Counts one connection; the function returned, called once, uncounts it. */

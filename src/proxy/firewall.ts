@@ -57,7 +57,7 @@ export class Firewall {
       admitted: (client, early, door, { profile, judge, release }) => {
         if (this.#draining) {
           release(); // its PROXY header came too late
-          refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress);
+          refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
           return;
         }
         const connection = new Connection({

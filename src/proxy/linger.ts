@@ -17,8 +17,8 @@ export function linger(socket: Socket): void {
 }
 
 /** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1), and whatever else it says hears one
- * 503; a 421 ends at once (§3.8). */
-export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: string): void {
+ * 503; a 421 ends at once (§3.8). `early`: what came behind its PROXY header. */
+export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: string, early: Buffer | null): void {
   drop(socket);
   socket.write(formatReply(reply, true, { client_address: clientAddress }));
   if (reply.code === 421) {
@@ -39,6 +39,7 @@ export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: str
   };
   socket.on('data', listen);
   socket.on('end', () => socket.end());
+  if (early !== null) listen(early);
 }
 
 /** Reads and forgets, for a bounded time. */

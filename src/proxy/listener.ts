@@ -48,7 +48,7 @@ function listenOn(endpoint: Endpoint, proxyPeers: ListenerOptions['proxyPeers'],
   });
   return new Promise((resolve, reject) => {
     server.once('error', (error) =>
-      reject(new Error(`cannot listen on ${formatEndpoint(endpoint)}: ${error.message}`)),
+      reject(new Error(`cannot listen on ${formatEndpoint(endpoint)}: ${whyNot(error)}`)),
     );
     // An IPv6 wildcard beside an IPv4 one on the same port is EADDRINUSE without ipv6Only.
     server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: true, backlog: 4096 }, () => {
@@ -57,6 +57,18 @@ function listenOn(endpoint: Endpoint, proxyPeers: ListenerOptions['proxyPeers'],
       resolve(server);
     });
   });
+}
+
+const WHY_NOT: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there',
+  EACCES: 'not permitted, as ports below 1024 often are: CAP_NET_BIND_SERVICE is wanted',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EAFNOSUPPORT: 'this machine has no addresses of that kind',
+};
+
+/** Why an address cannot be bound, for an operator. */
+export function whyNot(error: NodeJS.ErrnoException): string {
+  return WHY_NOT[error.code ?? ''] ?? error.message;
 }
 
 function doorOf(client: Socket): Door | null {
@@ -113,8 +125,12 @@ function enter(client: Socket, early: Buffer | null, door: Door, keeper: DoorKee
     client.destroy();
   };
   client.on('error', lost);
+  client.on('end', lost); // it comes even while paused, and only once
+  client.pause(); // who spoke already, in a PROXY header, would go on into the void
   admission.then((found) => {
     client.off('error', lost);
+    client.off('end', lost);
+    client.resume();
     settle(client, early, door, keeper, found);
   });
 }
@@ -125,7 +141,7 @@ function settle(client: Socket, early: Buffer | null, door: Door, keeper: DoorKe
   } else if (admission.admitted) {
     keeper.admitted(client, early, door, admission);
   } else {
-    refuseAtDoor(client, admission.reply, door.clientAddress);
+    refuseAtDoor(client, admission.reply, door.clientAddress, early);
     keeper.refused(door, admission);
   }
 }

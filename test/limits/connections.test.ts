@@ -45,11 +45,13 @@ test('the upstream takes as many as it takes, whoever has them', () => {
   assert.equal(connections.reached('internet', '192.0.2.9', NONE), 'upstream');
 });
 
-test('the narrowest limit is named first', () => {
-  const connections = new Connections(1);
+test('the limit that holds in every mode is named first, then the narrowest', () => {
+  const connections = new Connections(2);
   open(connections, 1);
   assert.equal(connections.reached('internet', '192.0.2.1', { source: 1, connector: 1 }), 'source');
   assert.equal(connections.reached('internet', '192.0.2.2', { source: 1, connector: 1 }), 'connector');
+  open(connections, 1);
+  assert.equal(connections.reached('internet', '192.0.2.1', { source: 1, connector: 1 }), 'upstream');
 });
 
 test('a limit of 0 lets nobody in', () => {
@@ -87,11 +89,15 @@ test('whatever comes and goes, the counts are those of what is open now', () => 
         else model.push({ connector, source, close: connections.open(connector, source) });
         const ofConnector = model.filter((one) => one.connector === connector);
         const ofSource = ofConnector.filter((one) => one.source === source);
-        const limits = { source: ofSource.length + 1, connector: ofConnector.length + 1 };
-        const room = model.length < 10 ? null : 'upstream';
-        assert.equal(connections.reached(connector, source, limits), room);
-        assert.equal(connections.reached(connector, source, { ...limits, source: ofSource.length }), 'source');
-        assert.equal(connections.reached(connector, source, { ...limits, connector: ofConnector.length }), 'connector');
+        const full = model.length < 10 ? null : 'upstream';
+        const reached = (room: { source: number; connector: number }) =>
+          connections.reached(connector, source, {
+            source: ofSource.length + room.source,
+            connector: ofConnector.length + room.connector,
+          });
+        assert.equal(reached({ source: 1, connector: 1 }), full);
+        assert.equal(reached({ source: 0, connector: 1 }), full ?? 'source');
+        assert.equal(reached({ source: 1, connector: 0 }), full ?? 'connector');
       }
     }),
   );

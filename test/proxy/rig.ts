@@ -9,7 +9,7 @@ import type { Endpoint } from '../../src/proxy/address.ts';
 import type { SessionWatcher } from '../../src/proxy/connection.ts';
 import { Firewall } from '../../src/proxy/firewall.ts';
 import type { Timeouts } from '../../src/proxy/patience.ts';
-import type { CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
+import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
 
@@ -36,6 +36,8 @@ export interface RigOptions {
   readonly servers?: readonly Endpoint[];
   /** Everyone must send a PROXY header. */
   readonly proxied?: boolean;
+  /** Resolves when the door knows who the client is; it knows at once when left out. */
+  readonly known?: Promise<void>;
 }
 
 /** Both ends of one session. */
@@ -59,16 +61,24 @@ export class Rig {
   #wake: () => void = () => {};
 
   private constructor(upstreams: UpstreamPeers, options: RigOptions) {
-    const { timeouts, profile, servers, proxied = false, judge = judgeBy({ accepted: ['local.example'] }) } = options;
+    const {
+      timeouts,
+      profile,
+      servers,
+      known,
+      proxied = false,
+      judge = judgeBy({ accepted: ['local.example'] }),
+    } = options;
     this.upstreams = upstreams;
     const release = () => {
       this.released++;
     };
+    const admission: Admission = { admitted: true, profile: { ...DEFAULT_PROFILE, ...profile }, judge, release };
     this.firewall = new Firewall({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
       timeouts: { ...PATIENT, ...timeouts },
-      admit: () => ({ admitted: true, profile: { ...DEFAULT_PROFILE, ...profile }, judge, release }),
+      admit: () => known?.then(() => admission) ?? admission,
       observer: {
         upstreamUp: () => {},
         upstreamConnected: () => {},

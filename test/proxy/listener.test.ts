@@ -1,0 +1,512 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type OpenFirewall, openFirewall } from '../helpers/postern.ts';
+import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
+import { freePort, Peer } from './peer.ts';
+import { asked, Rig } from './rig.ts';
+
+const GREETING = '220 mock ESMTP ready\r\n';
+const LOOPBACK = '127.0.0.1:0';
+
+interface Open {
+  readonly firewall: OpenFirewall;
+  readonly upstream: UpstreamStandIn;
+  /** A client of its own address, if given. */
+  client(localAddress?: string): Promise<Peer>;
+  /** Log lines of that message, so far. */
+  logged(message: string): Record<string, unknown>[];
+}
+
+interface Wanted {
+  readonly listener?: Record<string, unknown>;
+  readonly connectors?: readonly Record<string, unknown>[];
+  readonly upstream?: Record<string, unknown>;
+  readonly rest?: Record<string, unknown>;
+}
+
+async function open(t: TestContext, { listener, connectors, upstream: more, rest }: Wanted = {}): Promise<Open> {
+  const upstream = await UpstreamStandIn.listen({ dialect: 'lf' });
+  t.after(() => upstream.close());
+  const clients: Peer[] = [];
+  const firewall = await openFirewall({
+    listeners: [{ bind: [LOOPBACK], ...listener }],
+    upstream: { servers: [`127.0.0.1:${upstream.port}`], ...more },
+    policy: {
+      version: 1,
+      accepted_domains: ['local.example'],
+      connectors: connectors ?? [{ name: 'internet', remote_ip_ranges: ['any'] }],
+    },
+    admin: null,
+    lost_address_guard: 'warn',
+    ...rest,
+  });
+  t.after(async () => {
+    for (const { socket } of clients) socket.destroy();
+    await firewall.close();
+  });
+  return {
+    firewall,
+    upstream,
+    client: async (localAddress) => {
+      const client = await Peer.connect(firewall.port, localAddress === undefined ? {} : { localAddress });
+      clients.push(client);
+      return client;
+    },
+    logged: (message) => firewall.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === message),
+  };
+}
+
+/** Greeted by the upstream, through the firewall. */
+async function greeted(opened: Open, localAddress?: string): Promise<Peer> {
+  const client = await opened.client(localAddress);
+  assert.equal(await client.hears('\r\n'), GREETING);
+  return client;
+}
+
+async function quit(client: Peer): Promise<void> {
+  client.say('QUIT\r\n');
+  assert.match(await client.rest(), /^221 .*\r\n$/);
+  client.finish();
+}
+
+describe('a listener', () => {
+  it('binds the wildcards of IPv4 and IPv6 on one port, and sees each client as it is', async (t) => {
+    const port = await freePort();
+    const { logged } = await open(t, { listener: { bind: [`0.0.0.0:${port}`, `[::]:${port}`] } });
+    for (const host of ['127.0.0.1', '::1']) {
+      const client = await Peer.connect(port, { host });
+      assert.equal(await client.hears('\r\n'), GREETING);
+      await quit(client);
+    }
+    assert.deepEqual(
+      logged('session ended').map((entry) => entry.client_address),
+      ['127.0.0.1', '::1'],
+    );
+  });
+
+  it('takes no IPv4 client at the wildcard of IPv6', async (t) => {
+    const port = await freePort();
+    await open(t, { listener: { bind: [`[::]:${port}`] } });
+    await assert.rejects(Peer.connect(port), { code: 'ECONNREFUSED' });
+  });
+
+  it('says in one sentence which address is taken, and lets go of those it has', async (t) => {
+    const taken = createServer();
+    t.after(() => taken.close());
+    await once(taken.listen(0, '127.0.0.1'), 'listening');
+    const { port } = taken.address() as { port: number };
+    const free = await freePort();
+    await assert.rejects(open(t, { listener: { bind: [`127.0.0.1:${free}`, `127.0.0.1:${port}`] } }), {
+      message: `cannot listen on 127.0.0.1:${port}: another program listens there`,
+    });
+    await assert.rejects(Peer.connect(free), { code: 'ECONNREFUSED' });
+  });
+
+  it('says so when an address is not one of this machine', async (t) => {
+    await assert.rejects(open(t, { listener: { bind: ['192.0.2.1:0'] } }), {
+      message: 'cannot listen on 192.0.2.1:0: this machine has no such address',
+    });
+  });
+
+  it('chooses the connector by the address a client comes from', async (t) => {
+    const opened = await open(t, {
+      connectors: [
+        { name: 'internet', remote_ip_ranges: ['any'] },
+        { name: 'printer', remote_ip_ranges: ['127.0.0.7'] },
+      ],
+    });
+    for (const address of ['127.0.0.7', '127.0.0.8']) await quit(await greeted(opened, address));
+    assert.deepEqual(
+      opened.logged('session ended').map((entry) => [entry.client_address, entry.connector]),
+      [
+        ['127.0.0.7', 'printer'],
+        ['127.0.0.8', 'internet'],
+      ],
+    );
+  });
+});
+
+describe('a listener with proxy_protocol', () => {
+  const proxied: Wanted = {
+    listener: { proxy_protocol: { from: ['127.0.0.1/32'] } },
+    connectors: [
+      { name: 'internet', remote_ip_ranges: ['any'] },
+      { name: 'office', remote_ip_ranges: ['192.0.2.0/24'] },
+      { name: 'second', remote_ip_ranges: ['any'], bindings: ['203.0.113.9:2525'] },
+    ],
+  };
+  const fields = (addresses: string) => Buffer.from(addresses.replaceAll(' ', ''), 'hex');
+  const v2 = (family: string, addresses: string) =>
+    Buffer.concat([
+      fields(`0d0a0d0a000d0a515549540a 21 ${family}`),
+      Buffer.from([0, fields(addresses).length]),
+      fields(addresses),
+    ]);
+
+  const headers: readonly (readonly [string, Buffer, string, number | null, string])[] = [
+    ['version 1', Buffer.from('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\n'), '192.0.2.77', 4711, 'office'],
+    [
+      'version 1, IPv6',
+      Buffer.from('PROXY TCP6 2001:db8::7 2001:db8::25 4711 25\r\n'),
+      '2001:db8::7',
+      4711,
+      'internet',
+    ],
+    [
+      'version 1, another local address',
+      Buffer.from('PROXY TCP4 192.0.2.77 203.0.113.9 4711 2525\r\n'),
+      '192.0.2.77',
+      4711,
+      'second',
+    ],
+    ['version 1, no addresses', Buffer.from('PROXY UNKNOWN\r\n'), '127.0.0.1', null, 'internet'],
+    ['version 2', v2('11', 'c000024d cb007105 1267 0019'), '192.0.2.77', 4711, 'office'],
+    [
+      'version 2, IPv4 mapped into IPv6',
+      v2('21', '00000000000000000000ffffc000024d 00000000000000000000ffffcb007105 1267 0019'),
+      '192.0.2.77',
+      4711,
+      'office',
+    ],
+    [
+      'version 2, IPv4 mapped, another local address',
+      v2('21', '00000000000000000000ffffc000024d 00000000000000000000ffffcb007109 1267 09dd'),
+      '192.0.2.77',
+      4711,
+      'second',
+    ],
+  ];
+  for (const [what, header, address, port, connector] of headers) {
+    it(`takes the client's address from the header: ${what}`, async (t) => {
+      const opened = await open(t, proxied);
+      const client = await opened.client();
+      client.socket.write(header);
+      await client.hears(GREETING);
+      await quit(client);
+      const [entry] = opened.logged('session ended');
+      assert.equal(entry?.client_address, address);
+      assert.equal(entry?.client_port, port ?? client.socket.localPort);
+      assert.equal(entry?.connector, connector);
+    });
+  }
+
+  it('reads a header that comes octet by octet', async (t) => {
+    const opened = await open(t, proxied);
+    const client = await opened.client();
+    for (const octet of 'PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\n') {
+      client.say(octet);
+      await turn();
+    }
+    await client.hears(GREETING);
+    await quit(client);
+    assert.equal(opened.logged('session ended')[0]?.client_address, '192.0.2.77');
+  });
+
+  it('hands on, in order, what comes in one piece with the header', async (t) => {
+    const opened = await open(t, proxied);
+    const client = await opened.client();
+    client.say('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\nEHLO client.example\r\nQUIT\r\n');
+    assert.match(await client.rest(), /^220 .*\r\n(250-.*\r\n)+250 .*\r\n221 .*\r\n$/);
+    assert.deepEqual(opened.upstream.connections[0]?.server.commands, ['EHLO client.example', 'QUIT']);
+    assert.equal(opened.logged('session ended')[0]?.octets_from_client, 'EHLO client.example\r\nQUIT\r\n'.length);
+  });
+
+  it('closes on a peer that is not listed, whatever it says', async (t) => {
+    const opened = await open(t, proxied);
+    const client = await opened.client('127.0.0.2');
+    client.say('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\nEHLO client.example\r\n');
+    assert.equal(await client.rest(), '');
+    assert.equal(opened.upstream.connections.length, 0);
+  });
+
+  it('closes on a listed peer that does not begin with a header, and says nothing', async (t) => {
+    const opened = await open(t, proxied);
+    for (const words of [
+      'EHLO client.example\r\n',
+      'PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\n',
+      'GET / HTTP/1.1\r\n\r\n',
+    ]) {
+      const client = await opened.client();
+      client.say(words);
+      assert.equal(await client.rest(), '');
+    }
+    assert.equal(opened.upstream.connections.length, 0);
+  });
+
+  it('closes when the header is not whole in its time', async (t) => {
+    const opened = await open(t, { ...proxied, rest: { timeouts: { proxy_header: '50ms' } } });
+    for (const words of ['', 'PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r', '\r\n\r\n\0']) {
+      const client = await opened.client();
+      client.say(words);
+      assert.equal(await client.rest(), '');
+    }
+    assert.equal(opened.upstream.connections.length, 0);
+  });
+
+  it('is not harmed by a peer that leaves in the middle of the header', async (t) => {
+    const opened = await open(t, proxied);
+    for (const leave of [(client: Peer) => client.finish(), (client: Peer) => client.reset()]) {
+      const client = await opened.client();
+      client.say('PROXY TCP4 192.0');
+      await turn();
+      leave(client);
+    }
+    const client = await opened.client();
+    client.say('PROXY UNKNOWN\r\n');
+    await client.hears(GREETING);
+    await quit(client);
+  });
+
+  it('refuses by the address in the header', async (t) => {
+    const opened = await open(t, {
+      ...proxied,
+      connectors: [{ name: 'internet', remote_ip_ranges: ['any'], connect: { deny: ['192.0.2.77'] } }],
+    });
+    const client = await opened.client();
+    client.say('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\nQUIT\r\n');
+    assert.equal(await client.rest(), '554 5.7.1 Access denied\r\n221 2.0.0 Bye\r\n');
+    assert.equal(opened.logged('connection refused')[0]?.client_address, '192.0.2.77');
+  });
+
+  it('reads a second header as what it is: no command', async (t) => {
+    const opened = await open(t, proxied);
+    const client = await opened.client();
+    client.say('PROXY UNKNOWN\r\n');
+    await client.hears(GREETING);
+    client.say('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\n');
+    assert.match(await client.hears('\r\n'), /^500 /);
+    await quit(client);
+    assert.deepEqual(opened.upstream.connections[0]?.server.commands, ['QUIT']);
+  });
+});
+
+describe('a client that the door has to ask about', () => {
+  async function asking(t: TestContext, proxied: boolean): Promise<{ rig: Rig; answer: () => void }> {
+    let answer: () => void = () => {};
+    const known = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return { rig: await Rig.open(t, { known, proxied }), answer };
+  }
+
+  for (const proxied of [false, true]) {
+    const where = proxied ? ' behind its PROXY header' : '';
+
+    it(`has said nothing in vain meanwhile${where}`, async (t) => {
+      const { rig, answer } = await asking(t, proxied);
+      const client = await rig.client();
+      if (proxied) client.say('PROXY UNKNOWN\r\n');
+      await settled();
+      client.say('EHLO client.example\r\n');
+      await settled();
+      answer();
+      const upstream = await rig.upstreams.next();
+      await asked({ client, upstream }, null, '220 mail.example');
+      await upstream.hears('EHLO client.example\r\n');
+    });
+
+    it(`may leave meanwhile${where}`, async (t) => {
+      const { rig, answer } = await asking(t, proxied);
+      for (const leave of [(peer: Peer) => peer.finish(), (peer: Peer) => peer.reset()]) {
+        const client = await rig.client();
+        if (proxied) client.say('PROXY UNKNOWN\r\n');
+        await settled();
+        leave(client);
+        await settled();
+      }
+      answer();
+      while (rig.released < 2) await turn();
+      assert.equal(rig.firewall.sessions, 0);
+      assert.deepEqual(rig.defects, []);
+    });
+  }
+});
+
+/** What was said on one socket of this process has come in at another. */
+async function settled(): Promise<void> {
+  for (let turns = 0; turns < 10; turns++) await turn();
+}
+
+it('a PROXY header where none is due is no command, and is not passed on', async (t) => {
+  const opened = await open(t);
+  const client = await greeted(opened);
+  client.say('PROXY TCP4 192.0.2.77 203.0.113.5 4711 25\r\n');
+  assert.match(await client.hears('\r\n'), /^500 /);
+  await quit(client);
+  assert.deepEqual(opened.upstream.connections[0]?.server.commands, ['QUIT']);
+  assert.equal(opened.logged('session ended')[0]?.client_address, '127.0.0.1');
+});
+
+describe('a client refused with 554 at the door', () => {
+  const denied: Wanted = { connectors: [{ name: 'internet', remote_ip_ranges: ['any'], connect: { deny: ['any'] } }] };
+  const DENIED = '554 5.7.1 Access denied\r\n';
+  const ONLY_QUIT = '503 5.5.1 Only QUIT is accepted\r\n';
+  const BYE = '221 2.0.0 Bye\r\n';
+
+  it('is sent away after five seconds of silence', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const opened = await open(t, denied);
+    const client = await opened.client();
+    await client.hears(DENIED);
+    t.mock.timers.tick(4_999);
+    await turn();
+    assert.equal(client.ending, null);
+    t.mock.timers.tick(1);
+    assert.equal(await client.rest(), '');
+  });
+
+  it('may say QUIT, in any case and in pieces', async (t) => {
+    const opened = await open(t, denied);
+    for (const pieces of [['QUIT\r\n'], ['quit\r\n'], ['Q', 'UI', 'T\r', '\n'], ['QUIT \n']]) {
+      const client = await opened.client();
+      assert.equal(await client.hears(DENIED), DENIED);
+      for (const piece of pieces) {
+        client.say(piece);
+        await turn();
+      }
+      assert.equal(await client.rest(), BYE);
+    }
+    assert.equal(opened.upstream.connections.length, 0);
+  });
+
+  it('hears 503 once for whatever else it says', async (t) => {
+    const opened = await open(t, denied);
+    const client = await opened.client();
+    await client.hears(DENIED);
+    for (const line of [
+      'EHLO client.example\r\n',
+      'MAIL FROM:<s@sender.example>\r\n',
+      'RCPT TO:<quit@local.example>\r\n',
+    ]) {
+      client.say(line);
+      await turn();
+    }
+    client.say('QUIT\r\n');
+    assert.equal(await client.rest(), ONLY_QUIT + BYE);
+  });
+
+  it('gets no more for a flood of lines that it does not wait for', async (t) => {
+    const opened = await open(t, denied);
+    const client = await opened.client();
+    client.socket.pause();
+    for (let said = 0; said < 5_000; said++) {
+      client.say('x\n');
+      if (said % 50 === 0) await turn();
+    }
+    client.socket.resume();
+    assert.equal(await client.rest(), DENIED + ONLY_QUIT + BYE);
+    assert.equal(client.ending, 'end');
+  });
+
+  it('may simply leave', async (t) => {
+    const opened = await open(t, denied);
+    const client = await opened.client();
+    await client.hears(DENIED);
+    client.finish();
+    assert.equal(await client.rest(), '');
+    assert.deepEqual(
+      opened.logged('connection refused').map(({ reason, reply, connector }) => [reason, reply, connector]),
+      [['connect', '554 5.7.1 Access denied', 'internet']],
+    );
+  });
+
+  it('is no session: nothing is logged of its end, and no place is taken', async (t) => {
+    const opened = await open(t, {
+      connectors: [{ name: 'internet', remote_ip_ranges: ['any'], connect: { deny: ['127.0.0.2'] } }],
+      upstream: { max_connections: 1 },
+    });
+    const refused = await opened.client('127.0.0.2');
+    await refused.hears(DENIED);
+    await quit(await greeted(opened));
+    assert.deepEqual(
+      opened.logged('session ended').map((entry) => entry.client_address),
+      ['127.0.0.1'],
+    );
+  });
+
+  it('hears the sentence of its connector, and a 421 ends at once', async (t) => {
+    const opened = await open(t, {
+      connectors: [
+        {
+          name: 'a',
+          remote_ip_ranges: ['127.0.0.1'],
+          connect: { deny: ['any'] },
+          replies: { connect: '554 Not you, {client_address}' },
+        },
+        {
+          name: 'b',
+          remote_ip_ranges: ['127.0.0.2'],
+          connect: { deny: ['any'] },
+          replies: { connect: '421 4.7.1 Not now' },
+        },
+      ],
+    });
+    const first = await opened.client('127.0.0.1');
+    assert.equal(await first.hears('\r\n'), '554 Not you, 127.0.0.1\r\n');
+    const second = await opened.client('127.0.0.2');
+    assert.equal(await second.rest(), '421 4.7.1 Not now\r\n');
+    const nobodys = await opened.client('127.0.0.3');
+    assert.equal(await nobodys.hears('\r\n'), DENIED);
+  });
+});
+
+describe('too many connections', () => {
+  const limited = (limits: Record<string, unknown>): Wanted => ({
+    connectors: [
+      { name: 'internet', remote_ip_ranges: ['any'], limits },
+      { name: 'other', remote_ip_ranges: ['127.0.0.9'] },
+    ],
+  });
+  const cases: readonly (readonly [string, Wanted, { full: string; free: string | null }, RegExp, string])[] = [
+    [
+      'of one source',
+      limited({ source: { connections: 2 } }),
+      { full: '127.0.0.1', free: '127.0.0.2' },
+      /^421 4\.7\.0 Too many connections from 127\.0\.0\.1\r\n$/,
+      'connections',
+    ],
+    [
+      'of one connector',
+      limited({ connector: { connections: 2 } }),
+      { full: '127.0.0.2', free: '127.0.0.9' },
+      /^421 4\.7\.0 Too many connections from 127\.0\.0\.2\r\n$/,
+      'connections',
+    ],
+    [
+      'for the upstream',
+      { ...limited({}), upstream: { max_connections: 2 } },
+      { full: '127.0.0.9', free: null },
+      /^421 4\.3\.2 Too many connections, try again later\r\n$/,
+      'upstream_connections',
+    ],
+  ];
+  for (const [what, wanted, { full, free }, reply, reason] of cases) {
+    it(`${what}: 421, until one of them is over`, async (t) => {
+      const opened = await open(t, wanted);
+      const first = await greeted(opened, '127.0.0.1');
+      await greeted(opened, '127.0.0.1');
+      const refused = await opened.client(full);
+      assert.match(await refused.rest(), reply);
+      assert.equal(refused.ending, 'end');
+      assert.equal(opened.logged('connection refused')[0]?.reason, reason);
+      assert.equal(opened.upstream.connections.length, 2);
+      if (free !== null) await greeted(opened, free);
+      await quit(first);
+      await greeted(opened, full);
+    });
+  }
+
+  it('in observe: the limits of policy let pass, that of the upstream does not', async (t) => {
+    const opened = await open(t, {
+      ...limited({ source: { connections: 1 }, connector: { connections: 1 } }),
+      upstream: { max_connections: 2 },
+      rest: { mode: 'observe' },
+    });
+    await greeted(opened);
+    await greeted(opened);
+    assert.match(await (await opened.client()).rest(), /^421 4\.3\.2 /);
+  });
+});
