@@ -56,7 +56,10 @@ export async function openLivePolicy(policy: string, version: Version): Promise<
   const loaded = loadConfig(file, { host: NOWHERE, resolve: async () => names });
   await rm(folder, { recursive: true });
   const { config, policy: compiled } = loaded;
-  if (config === null || compiled === null) throw new Error(loaded.findings.map(formatFinding).join('\n'));
+  if (config === null || compiled === null) {
+    await standIn.close();
+    throw new Error(loaded.findings.map((finding) => formatFinding(finding)).join('\n'));
+  }
 
   const logs: string[] = [];
   const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
