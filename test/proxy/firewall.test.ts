@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { holdClock } from './clock.ts';
 import { asked, Rig } from './rig.ts';
 
 const SHUTTING_DOWN = '421 4.3.2 Service shutting down, closing transmission channel\r\n';
@@ -10,7 +11,7 @@ const LONG = 60_000; // ms
 describe('a drain', () => {
   // First of all: no timer of another test is left to meet its clock.
   it('gives clients one second to read their last reply', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = holdClock(t);
     const rig = await Rig.open(t);
     const pairs = [await rig.introduced(), await rig.introduced()];
     let over = false;
@@ -19,10 +20,9 @@ describe('a drain', () => {
     });
     for (const { client } of pairs) assert.equal(await client.rest(), SHUTTING_DOWN);
     pairs[0]?.client.finish();
-    t.mock.timers.tick(999);
-    await turn();
+    await clock.advance(999);
     assert.equal(over, false);
-    t.mock.timers.tick(1);
+    await clock.advance(1);
     await drained;
   });
 

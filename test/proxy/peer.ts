@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 
 /** How the other side went: FIN, or a reset. */
 export type Ending = 'end' | 'reset';
@@ -85,6 +86,19 @@ export class Peer {
 
 function quote(text: string): string {
   return JSON.stringify(text.length > 400 ? `${text.slice(0, 400)}…` : text);
+}
+
+/** Says it again and again, as fast as it is taken, until the connection is gone. */
+export async function pour({ socket }: Peer, chunk: Buffer): Promise<void> {
+  while (!socket.destroyed) {
+    if (socket.write(chunk)) await turn();
+    else await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
+  }
+}
+
+/** What was said on one socket of this process has come in at another. */
+export async function settled(): Promise<void> {
+  for (let turns = 0; turns < 10; turns++) await turn();
 }
 
 /** A mail server that only accepts connections: what is said on them is the test's. */

@@ -13,17 +13,17 @@ import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/type
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
 
-/** Long enough for no test to meet one that it did not ask for. */
+/** Long enough for no test to meet one that it does not wait for, and each another. */
 export const PATIENT: Timeouts = {
   client_idle: 60_000,
-  command: 60_000,
-  data_idle: 60_000,
+  command: 100_000,
+  data_idle: 70_000,
   proxy_header: 60_000,
   upstream_connect: 60_000,
   upstream_greeting: 60_000,
-  upstream_reply: 60_000,
-  upstream_data: 60_000,
-  upstream_final: 60_000,
+  upstream_reply: 80_000,
+  upstream_data: 90_000,
+  upstream_final: 110_000,
   drain: 60_000,
   min_data_rate: 0,
 };

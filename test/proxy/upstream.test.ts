@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
 import { openBlackHole } from './black-hole.ts';
+import { holdClock } from './clock.ts';
 import { freePort, type Peer, UpstreamPeers } from './peer.ts';
 import { asked, Rig } from './rig.ts';
 
@@ -99,13 +100,13 @@ describe('dialling', () => {
   });
 
   it('goes no further when it is given up', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = holdClock(t);
     const hole = await openBlackHole(t);
     const { server, at } = await answering(t);
     const given = watch([hole, at], LONG);
     const giveUp = given.upstream.dial(() => assert.fail('called back behind the end'));
     giveUp();
-    t.mock.timers.tick(LONG);
+    await clock.advance(LONG);
     await dial(t, watch([at]).upstream);
     assert.equal(server.count, 1);
     assert.deepEqual(given.told, []);
