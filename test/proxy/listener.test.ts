@@ -41,8 +41,8 @@ describe('a listener', () => {
   });
 
   it('says so when an address is not one of this machine', async (t) => {
-    await assert.rejects(open(t, { listener: { bind: ['192.0.2.1:0'] } }), {
-      message: 'cannot listen on 192.0.2.1:0: this machine has no such address',
+    await assert.rejects(open(t, { listener: { bind: ['198.51.100.1:0'] } }), {
+      message: 'cannot listen on 198.51.100.1:0: this machine has no such address',
     });
   });
 

@@ -1,0 +1,82 @@
+// postern run in a process of its own, with flags and variables, where a test needs signals, an exit code or the streams.
+//
+// No variable of ours comes in from the environment of the tests. The process is gone when the test is over.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** A log line. */
+export type Entry = Record<string, unknown>;
+
+/** `postern run` in a process of its own, which is gone when the test is over. */
+export class Running {
+  stdout = '';
+  stderr = '';
+  readonly #process: ChildProcess;
+  readonly #exited: Promise<number | null>;
+  #over = false;
+  #wake: () => void = () => {};
+
+  constructor(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('POSTERN_'));
+    this.#process = spawn(process.execPath, [MAIN, 'run', ...args], { env: { ...Object.fromEntries(clean), ...env } });
+    for (const stream of ['stdout', 'stderr'] as const) {
+      this.#process[stream]?.setEncoding('utf8').on('data', (text: string) => {
+        this[stream] += text;
+        this.#wake();
+      });
+    }
+    this.#exited = once(this.#process, 'close').then(([code]) => {
+      this.#over = true;
+      this.#wake();
+      return code as number | null;
+    });
+    t.after(async () => {
+      this.#process.kill('SIGKILL');
+      await this.#exited;
+    });
+  }
+
+  /** The exit code. */
+  exit(): Promise<number | null> {
+    return this.#exited;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
+  /** Of the first address in the line that it says when it listens. */
+  async port(): Promise<number> {
+    const line = await this.#until(() => /listening on \S*?:(\d+)\b/.exec(this.stderr));
+    return Number(line[1]);
+  }
+
+  /** The first log line with this message, now or later. */
+  logged(message: string): Promise<Entry> {
+    return this.#until(() => this.entries().find(({ msg }) => msg === message) ?? null);
+  }
+
+  /** Every log line so far: all that is on stdout. */
+  entries(): Entry[] {
+    return this.stdout
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Entry);
+  }
+
+  async #until<T>(look: () => T | null): Promise<T> {
+    for (;;) {
+      const found = look();
+      if (found !== null) return found;
+      if (this.#over) throw new Error(`postern has ended: ${this.stderr}${this.stdout}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
