@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, it, type TestContext } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { run } from '../../src/commands/run.ts';
 import { freePort, Peer, UpstreamPeers } from '../proxy/peer.ts';
 import { asked, type Pair } from '../proxy/rig.ts';
