@@ -104,7 +104,7 @@ function parseCheckArgs(args: string[]) {
       json: { type: 'boolean' },
       strict: { type: 'boolean' },
       'json-schema': { type: 'boolean' },
-      help: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
 }

@@ -108,7 +108,7 @@ function parseExplainArgs(args: string[]) {
       resolve: { type: 'boolean' },
       helo: { type: 'string' },
       json: { type: 'boolean' },
-      help: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
 }

@@ -58,6 +58,7 @@ export async function startFirewall(
     level: config.log.level,
     pretty: config.log.pretty,
     mode: config.mode,
+    observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
@@ -112,6 +113,11 @@ export async function startFirewall(
   };
 }
 
+/** Connectors that do not enforce. */
+export function observingIn(policy: Policy): string[] {
+  return policy.connectors.filter(({ mode }) => mode === 'observe').map(({ name }) => name);
+}
+
 function openAdmin(
   config: Config,
   file: string | null,
@@ -153,6 +159,7 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
+    observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (door, connector) => {
       const session = observer.sessionOpened(door, connector);

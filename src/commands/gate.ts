@@ -2,14 +2,15 @@
 //
 // A reload is atomic: the new policy is whole before the old one goes. A session in mid-transaction finishes it under the
 // old one; its next MAIL is judged by the new one; a session whose connector is gone, or that may not connect any more,
-// hears 421 at that MAIL (design.md 3). What a connector lets its sessions do on the wire is settled when they begin.
+// hears 421 at that MAIL (design.md 3), and so does one whose connector now lets its sessions do other things on the wire.
 
+import { inspect } from 'node:util';
 import type { Connections } from '../limits/connections.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { parseIp } from '../policy/ip.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { SERVER_BUSY } from '../smtp/replies.ts';
-import type { Admission, Decision, Door, Judge, OwnReply } from '../smtp/types.ts';
+import type { Admission, Decision, Door, Judge, OwnReply, Profile } from '../smtp/types.ts';
 
 const CONFIGURATION_CHANGED: Decision = {
   action: 'disconnect',
@@ -32,14 +33,15 @@ export class Gate {
     const { policy } = this;
     const connector = policy.connectorFor(door);
     if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
-    const refusal = connector.mode === 'enforce' ? connector.refusal(door.clientAddress) : null;
+    const refusal = connector.refusal(door.clientAddress);
     if (!(refusal instanceof Promise)) return this.#admit(door, policy, connector, refusal);
     return refusal.then((found) => this.#admit(door, policy, connector, found));
   }
 
   #admit(door: Door, policy: Policy, connector: Connector, refusal: OwnReply | null): Admission {
     const { name, limits, replies, profile } = connector;
-    if (refusal !== null) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
+    const enforced = connector.mode === 'enforce';
+    if (refusal !== null && enforced) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
     const network = networkOf(door.clientAddress);
     const reached = this.#connections.reached(name, network, {
       source: limits.source.connections,
@@ -49,11 +51,17 @@ export class Gate {
     if (reached === 'upstream') {
       return { admitted: false, connector: name, reply: SERVER_BUSY, reason: 'upstream_connections' };
     }
-    if (reached !== null && connector.mode === 'enforce') {
+    if (reached !== null && enforced) {
       return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
     }
+    const observed =
+      refusal !== null
+        ? ({ reply: refusal, reason: 'connect' } as const)
+        : reached !== null
+          ? ({ reply: replies.connections, reason: 'connections' } as const)
+          : undefined;
     const release = this.#connections.open(name, network);
-    return { admitted: true, profile, judge: this.#judgeFor(door, policy, connector), release };
+    return { admitted: true, profile, judge: this.#judgeFor(door, policy, connector), observed, release };
   }
 
   /** The judge of one session, which goes on to the policy in force with every MAIL. */
@@ -67,7 +75,8 @@ export class Gate {
       const next = policy.connectorFor(door);
       const refusal = next?.mode === 'enforce' ? next.refusal(door.clientAddress) : null;
       const goOn = (found: OwnReply | null): Decision | Promise<Decision> => {
-        judge = next !== null && next.name === connector.name && found === null ? next.judgeFor(endsOf(door)) : null;
+        const same = next !== null && next.name === connector.name && isSameProfile(next.profile, connector.profile);
+        judge = same && found === null ? next.judgeFor(endsOf(door)) : null;
         return judge?.(question) ?? CONFIGURATION_CHANGED;
       };
       return refusal instanceof Promise ? refusal.then(goOn) : goOn(refusal);
@@ -75,8 +84,13 @@ export class Gate {
   }
 }
 
-function endsOf({ clientAddress, localAddress, localPort }: Door): SessionEnds {
-  return { address: clientAddress, localAddress, localPort };
+/** What the session was given when it began, and would keep: another profile means another session. */
+function isSameProfile(a: Profile, b: Profile): boolean {
+  return inspect(a) === inspect(b);
+}
+
+function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {
+  return { address: clientAddress, localAddress, localPort, lost };
 }
 
 /** What counts as one source: an IPv4 address, or the /64 that one customer is given. */

@@ -9,11 +9,11 @@ import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { NOT_PROTECTED } from '../observe/events.ts';
+import { notProtected } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { versionOf, watchFiles } from './files.ts';
-import { type RunningFirewall, startFirewall } from './firewall.ts';
+import { observingIn, type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
@@ -78,7 +78,7 @@ export async function run(args: string[], out: Output): Promise<number> {
     file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
   const loaded = load();
   const { config, policy, findings, place } = loaded;
-  if (config === null || policy === null || hasErrors(findings)) return refuse(findings, file, out);
+  if (config === null || policy === null || hasErrors(findings)) return refuse(findings, out);
 
   let firewall: RunningFirewall;
   try {
@@ -92,11 +92,12 @@ export async function run(args: string[], out: Output): Promise<number> {
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
-  const protectedBy = config.mode === 'observe' ? ` – ${NOT_PROTECTED}` : '';
-  out.stderr(`postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${protectedBy}\n`);
+  const warning = notProtected(config.mode, observingIn(policy));
+  out.stderr(
+    `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
+  );
   const reload = reloader(firewall, load, loaded, file ?? 'command line');
   process.on('SIGHUP', () => reload(true));
-  if (config.watch) watchFiles(loaded.files, () => reload(false));
   return untilSignal(firewall, config.timeouts.drain);
 }
 
@@ -106,24 +107,35 @@ function versionOfLoaded({ files, document }: Loaded): string {
 
 /** Reads everything anew; what is faulty is refused whole, and the old policy stays. `always`: even if nothing changed. */
 function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, file: string) {
-  let inForce = versionOfLoaded(first);
+  const { observer } = firewall;
+  let tried = versionOfLoaded(first); // also when it was refused: a watched folder may change for other reasons
   let fixed = unchangeable(first.config);
-  return (always: boolean): void => {
-    const { observer } = firewall;
+  let watched: readonly string[] = [];
+  let unwatch = (): void => {};
+  const watchAnew = ({ config, files }: Loaded): void => {
+    if (config?.watch !== true || files.join('\0') === watched.join('\0')) return;
+    unwatch();
+    watched = files;
+    unwatch = watchFiles(files, () => reload(false));
+  };
+  const reload = (always: boolean): void => {
     const next = load();
     const { config, policy, findings } = next;
+    const version = versionOfLoaded(next);
+    if (version === tried && !always) return;
+    tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
       observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
-    const version = versionOfLoaded(next);
-    if (version === inForce && !always) return;
-    inForce = version;
     firewall.replacePolicy(policy, version, next.place);
-    observer.reloaded(file, config.mode);
+    observer.reloaded(file, config.mode, observingIn(policy));
     if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
     fixed = unchangeable(config);
+    watchAnew(next);
   };
+  watchAnew(first);
+  return reload;
 }
 
 /** What only a new start can change. */
@@ -148,19 +160,19 @@ const OPTIONS = {
   'drain-timeout': { type: 'string' },
   'log-level': { type: 'string' },
   'lost-address-guard': { type: 'string' },
-  help: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
 } as const;
 
 const LOST_ADDRESS =
   'a client seems to come from this machine or its gateway: its own address was lost on the way (container NAT, a ' +
   'balancer without PROXY protocol), so no source range that grants relaying is applied to it';
 
-/** What is wrong goes to stderr; a fault on the command line is wrong usage, one in a file or variable a bad config. */
-function refuse(findings: readonly Finding[], file: string | null, out: Output): number {
+/** What is wrong goes to stderr; what was said on the command line is wrong usage, in a file or variable a bad config. */
+function refuse(findings: readonly Finding[], out: Output): number {
   const errors = findings.filter(({ severity }) => severity === 'error');
   for (const finding of errors) out.stderr(`${formatFinding(finding)}\n`);
   const onCommandLine = errors.some((finding) => finding.file.startsWith('--') || finding.file === 'command line');
-  if (file === null && onCommandLine) {
+  if (onCommandLine) {
     out.stderr('Try: postern run --help\n');
     return USAGE;
   }
@@ -189,5 +201,3 @@ function untilSignal(firewall: RunningFirewall, patience: number): Promise<numbe
     }
   });
 }
-
-export { startFirewall };

@@ -179,6 +179,6 @@ function parseTestArgs(args: string[]) {
   return parseArgs({
     args,
     allowPositionals: true,
-    options: { json: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
   });
 }

@@ -1,6 +1,6 @@
 // The admin listener: /metrics, /healthz, /readyz and /explain over HTTP, for Prometheus and for whoever restarts containers.
 //
-// Invariant: health and metrics need no token and change nothing; everything else needs one, and where the listener
+// Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file, and where the listener
 // stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
 // Not here: TLS, keep-alive pools, request bodies (an answer closes the door on them), and any way to change the mode.
@@ -8,7 +8,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
-import { NOT_PROTECTED, type Observer, type Readiness } from './events.ts';
+import { notProtected, type Observer, type Readiness } from './events.ts';
 
 export interface AdminOptions {
   readonly host: string;
@@ -112,6 +112,7 @@ function explained(found: object | string): Answer {
 
 async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<Answer> {
   const answers = now.upstream === true || (await upstream());
+  const warning = notProtected(now.mode, now.observing);
   const isReady = now.listening && answers && !now.draining;
   return json(isReady ? 200 : 503, {
     ready: isReady,
@@ -119,8 +120,8 @@ async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<
     upstream: answers,
     draining: now.draining,
     mode: now.mode,
-    protected: now.mode === 'enforce',
-    ...(now.mode === 'observe' ? { warning: NOT_PROTECTED } : {}),
+    protected: warning === null,
+    ...(warning === null ? {} : { warning }),
   });
 }
 

@@ -6,6 +6,7 @@
 // Not here: per-command lines (a busy relay would drown in them) and anything that needs a socket.
 
 import type { Logger } from 'pino';
+import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
@@ -41,6 +42,8 @@ export interface Readiness {
   readonly upstream: boolean | null;
   readonly draining: boolean;
   readonly mode: Mode;
+  /** Connectors that only observe although the mode is enforce. */
+  readonly observing: readonly string[];
 }
 
 export interface ObserverOptions {
@@ -48,6 +51,8 @@ export interface ObserverOptions {
   /** Readable lines for a terminal instead of JSON. */
   readonly pretty: boolean;
   readonly mode: Mode;
+  /** Connectors that only observe although the mode is enforce; none when left out. */
+  readonly observing?: readonly string[];
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
@@ -75,12 +80,14 @@ class LoggingObserver {
   #listening = false;
   #draining = false;
   #mode: Mode;
+  #observing: readonly string[];
 
   constructor(options: ObserverOptions) {
     const sink = options.sink ?? new DescriptorSink(STANDARD_OUTPUT);
     this.#sink = sink;
     this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
+    this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink);
     this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
   }
@@ -101,9 +108,26 @@ class LoggingObserver {
         protocol_state: 'CONNECT',
         decision: 'disconnect',
         reason,
-        reply: formatReply(reply),
+        reply: spoken(reply, door),
       },
       'connection refused',
+    );
+  }
+
+  /** In observe: let in, although this would have refused it. */
+  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void {
+    if (reason === 'connections') this.#metrics.limited('door', reason);
+    this.#log.info(
+      {
+        client_address: door.clientAddress,
+        client_port: door.clientPort,
+        connector,
+        protocol_state: 'CONNECT',
+        decision: 'would_reject',
+        reason,
+        reply: spoken(reply, door),
+      },
+      'connection would be refused',
     );
   }
 
@@ -157,8 +181,9 @@ class LoggingObserver {
     this.#log.info({ policy_version: version }, 'policy loaded');
   }
 
-  reloaded(file: string, mode: Mode): void {
+  reloaded(file: string, mode: Mode, observing: readonly string[] = []): void {
     this.#mode = mode;
+    this.#observing = observing;
     this.#log.info({ file, mode }, 'reloaded');
     this.#warnWhenObserving();
   }
@@ -183,6 +208,7 @@ class LoggingObserver {
       upstream: this.#upstreamAnswers(),
       draining: this.#draining,
       mode: this.#mode,
+      observing: this.#observing,
     };
   }
 
@@ -203,13 +229,20 @@ class LoggingObserver {
   }
 
   #warnWhenObserving(): void {
-    if (this.#mode === 'observe') this.#log.warn({ mode: this.#mode }, NOT_PROTECTED);
+    const warning = notProtected(this.#mode, this.#observing);
+    if (warning !== null) this.#log.warn({ mode: this.#mode }, warning);
   }
 }
 
-/** Said at the start, at every reload and by /readyz, as long as nothing is refused. */
-export const NOT_PROTECTED =
-  'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
+/** Said at the start, at every reload and by /readyz, as long as something is not refused; null = all is. */
+export function notProtected(mode: Mode, observing: readonly string[]): string | null {
+  if (mode === 'observe') return NOT_PROTECTED;
+  if (observing.length === 0) return null;
+  const names = observing.join(', ');
+  return `connectors that only observe (${names}): what the policy would refuse there is only logged, so the relay is not protected`;
+}
+
+const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;
@@ -349,9 +382,9 @@ class LoggedSession implements SessionObserver {
   }
 }
 
-/** As it is in the policy, placeholders and all: the sentence that went out is nobody's secret, but holds peer bytes. */
-function formatReply(reply: OwnReply): string {
-  return reply.enhanced === null ? `${reply.code} ${reply.text}` : `${reply.code} ${reply.enhanced} ${reply.text}`;
+/** As the client heard it. */
+function spoken(reply: OwnReply, door: Door): string {
+  return formatReply(reply, true, { client_address: door.clientAddress }).toString('latin1').trimEnd();
 }
 
 function formatCause(cause: unknown): string | undefined {

@@ -5,6 +5,7 @@
 //
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
+import { foldName } from './domains.ts';
 import { ANSWERS, ANY_LOCAL, type Answer, type Inquiry, parseLocal } from './inquiry.ts';
 import { parseIp } from './ip.ts';
 
@@ -51,7 +52,7 @@ function parseCase(content: string, line: number): Case | BadCase {
     else if (value === '') return bad(`'${word}' has nothing behind its =`);
     else if (key === 'login') inquiry.login = value;
     else if (key === 'helo') inquiry.helo = value;
-    else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), value.toLowerCase().replace(/\.$/, '')];
+    else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), foldName(value)];
     else if (key === 'local') {
       const local = parseLocal(value);
       if (local === null) return bad(`'${value}' is no local address: 192.0.2.1 or 192.0.2.1:25 is wanted`);

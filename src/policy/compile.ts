@@ -113,6 +113,11 @@ function compileDomains(document: PolicyDocument, notes: Notes): Domains {
         notes.error([key, i], pattern + all);
         continue;
       }
+      if (pattern.below && !pattern.text.slice(2).includes('.'))
+        notes.warn(
+          [key, i],
+          `'${text}' holds every domain below a top-level name, for everyone: name the domains that are meant`,
+        );
       const earlier = known.add(pattern, { kind, text });
       if (earlier?.kind === kind) notes.warn([key, i], `'${text}' is listed twice`);
       else if (earlier !== undefined)

@@ -2,7 +2,7 @@
 
 import type { Address, Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
-import type { DomainTable } from './domains.ts';
+import { type DomainTable, foldName } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet } from './lists.ts';
@@ -15,6 +15,8 @@ export interface SessionEnds {
   readonly address: string;
   readonly localAddress: string;
   readonly localPort: number;
+  /** The address is a balancer's, that came without its client's. */
+  readonly lost?: boolean | undefined;
 }
 
 /** Whether an address is one at which clients seem to be whose own is lost. */
@@ -75,8 +77,9 @@ export class Connector {
     const mayDeny = !connectDeny.names.isEmpty;
     if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : replies.connect;
     if (resolve === null) return CONNECT_CANNOT_TELL;
-    return resolve(address).then((names) => {
-      if (names === null) return CONNECT_CANNOT_TELL;
+    return resolve(address).then((found) => {
+      if (found === null) return CONNECT_CANNOT_TELL;
+      const names = found.map(foldName);
       if (names.some((name) => connectDeny.names.find(name) !== null)) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.find(name) !== null) ? null : replies.connect;
     });
@@ -101,7 +104,7 @@ export class Connector {
     if (ip === null) return null;
     const localIp = parseIp(client.localAddress);
     return {
-      client: this.#parts.clientAt(ip, localIp),
+      client: { ip, lost: client.lost === true || this.#parts.clientAt(ip, localIp).lost },
       clientAddress: client.address,
       localIp,
       localPort: client.localPort,

@@ -50,6 +50,11 @@ interface Node<V> {
   below: V | undefined;
 }
 
+/** A name as DNS or a client spells it, for the comparison: ASCII-folded, without the dot at its end. */
+export function foldName(name: string): string {
+  return foldAscii(name).replace(/\.$/, '');
+}
+
 /** Finds the value of the most specific pattern that holds a domain; the first given wins where two are equal. */
 export class DomainTable<V> {
   /** Every configured name and every suffix of one, so that the walk from the right ends where nothing is known. */

@@ -83,7 +83,7 @@ export async function explain(
   const bound = connector !== null && connector.document.bindings.length > 0;
   return {
     answer,
-    observed: decision?.action === 'proceed' && decision.observed,
+    observed: answer === 'proceed' && reply !== null,
     reply,
     reason: decision?.reason ?? null,
     rule: decision?.rule ?? null,
@@ -167,8 +167,8 @@ function whyNot({ key }: Condition, facts: Facts): string {
 /** The account as text: the answer first, then the way to it. */
 export function formatExplanation(explanation: Explanation): string {
   const { answer, observed, reply, connector, grammar, recipients, reason, rule } = explanation;
-  const lines = [`${answer}${reply === null ? '' : `  ${reply}`}`];
-  if (observed) lines.push('(observe: it would be refused, and is only logged)');
+  const lines = [`${answer}${reply === null || observed ? '' : `  ${reply}`}`];
+  if (observed) lines.push(`(observe: it would be refused, and is only logged: ${reply})`);
   lines.push('');
   if (connector === null) lines.push('connector  none: no connector of this local address holds the client');
   else lines.push(`connector  ${connector.name} (${connector.place}): ${connector.why}`);

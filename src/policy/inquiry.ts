@@ -71,7 +71,7 @@ export interface Verdict {
   readonly decision: Decision | null;
   /** What ended it before the policy was asked: the core's grammar. */
   readonly grammar: string | null;
-  /** As the client would hear it, with the enhanced code; null when all proceeds. */
+  /** As the client would hear it, with the enhanced code (observe: as it would, were it enforced); null when all proceeds. */
   readonly reply: string | null;
   /** At RCPT: what was asked, and the addresses that the path names. */
   readonly question: Question | null;
@@ -94,7 +94,7 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
   });
   if (connector === null) return end('refuse-connection', {}, NO_CONNECTOR);
   const refusal = await connector.refusal(source);
-  if (refusal !== null) return end('refuse-connection', {}, refusal);
+  if (refusal !== null && connector.mode === 'enforce') return end('refuse-connection', {}, refusal);
 
   const sender = readSender(inquiry.sender);
   if (sender === null) return end('refuse-sender', { grammar: 'the sender is no reverse-path' }, BAD_SENDER);
@@ -121,7 +121,14 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
       connector.profile.relayReply,
     );
   const decision = await judge(question);
-  if (decision.action === 'proceed') return end('proceed', { decision, question }, null);
+  if (decision.action === 'proceed') {
+    const wouldBe = decision.observed ? (decision.reply ?? null) : may.observed ? (may.reply ?? null) : refusal;
+    return end(
+      'proceed',
+      { decision: decision.observed ? decision : may.observed ? may : decision, question },
+      wouldBe,
+    );
+  }
   return end(isDeferral(decision) ? 'defer' : 'reject', { decision, question }, decision.reply);
 }
 

@@ -8,7 +8,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 import { UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
 import type { Mode, ReplyName, SendersDocument } from './document.ts';
-import type { DomainTable } from './domains.ts';
+import { type DomainTable, foldName } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client, UserNames } from './lists.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
@@ -120,8 +120,8 @@ export class Judgement {
   #observed(decision: Decision): Decision {
     if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
     if (ALWAYS_ENFORCED.has(decision.reason)) return decision;
-    const { reason, rule, trace } = decision;
-    return { action: 'proceed', reason, rule, observed: true, trace };
+    const { reason, rule, reply, trace } = decision;
+    return { action: 'proceed', reason, rule, observed: true, reply, trace };
   }
 
   #cannotTell(question: Question): Decision {
@@ -164,7 +164,8 @@ export class Judgement {
       return isUnknown(rule) ? rule : (this.#ruled.get(rule) as Decision);
     });
     if (isUnknown(decision) || decision.action === 'proceed') return decision;
-    return { ...decision, trace: formatTrials(tryRules(this.#terms.rules, facts, this.#now)) };
+    const trace = formatTrials(tryRules(this.#terms.rules, facts, this.#now));
+    return trace === '' ? decision : { ...decision, trace };
   }
 
   #withoutDomain(address: Address): Decision {
@@ -194,7 +195,7 @@ export class Judgement {
       question,
       recipient,
       user: name === null ? null : this.#users.keyOfWritten(name),
-      names: names?.map((one) => foldAscii(one).replace(/\.$/, '')) ?? null,
+      names: names?.map(foldName) ?? null,
     };
   }
 

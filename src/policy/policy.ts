@@ -9,6 +9,9 @@ import type { Choice, Selection } from './selection.ts';
 /** What no connector answers is refused with this. */
 export const NO_CONNECTOR: OwnReply = DEFAULT_REPLIES.connect;
 
+/** What of a door chooses the connector. */
+export type Arrival = Pick<Door, 'clientAddress' | 'localAddress' | 'localPort' | 'lost'>;
+
 export class Policy {
   readonly connectors: readonly Connector[];
   readonly #selection: Selection<Connector>;
@@ -29,16 +32,16 @@ export class Policy {
   }
 
   /** The connector that answers at this door, null when none does: then the connection is refused. */
-  connectorFor(door: Pick<Door, 'clientAddress' | 'localAddress' | 'localPort'>): Connector | null {
+  connectorFor(door: Arrival): Connector | null {
     return this.choiceFor(door)?.connector ?? null;
   }
 
   /** The same, with the range that decided. */
-  choiceFor(door: Pick<Door, 'clientAddress' | 'localAddress' | 'localPort'>): Choice<Connector> | null {
+  choiceFor(door: Arrival): Choice<Connector> | null {
     const ip = parseIp(door.clientAddress);
     if (ip === null) return null;
     const localIp = parseIp(door.localAddress);
-    const { lost } = this.#clientAt(ip, localIp);
+    const lost = door.lost === true || this.#clientAt(ip, localIp).lost;
     if (lost && this.#onLostAddress !== null) {
       this.#onLostAddress(door.clientAddress);
       this.#onLostAddress = null;

@@ -10,7 +10,7 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address, Question } from '../smtp/types.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
-import type { DomainTable } from './domains.ts';
+import { type DomainTable, foldName } from './domains.ts';
 import type { Ip } from './ip.ts';
 import {
   type AddressSet,
@@ -171,7 +171,7 @@ function compileConditions(
   }
   if (document.helo !== undefined) {
     const table = domains('helo');
-    add('helo', ({ question }) => holdsDomain(table, foldAscii(question.helo).replace(/\.$/, '')));
+    add('helo', ({ question }) => holdsDomain(table, foldName(question.helo)));
   }
   if (document.not !== undefined) {
     const inner = compileConditions(document.not, [...path, 'not'], !opening, words, {

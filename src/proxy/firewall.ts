@@ -26,6 +26,8 @@ export interface FirewallOptions {
 export interface FirewallObserver extends DialObserver {
   sessionOpened(door: Door, connector: string): SessionWatcher;
   refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
+  /** In observe: it was let in although this would have refused it. */
+  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void;
   defect(error: unknown, doing: string): void;
 }
 
@@ -54,7 +56,8 @@ export class Firewall {
       admit,
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
-      admitted: (client, early, door, { profile, judge, release }) => {
+      admitted: (client, early, door, { profile, judge, observed, release }) => {
+        if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
         if (this.#draining) {
           release(); // its PROXY header came too late
           refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);

@@ -107,6 +107,7 @@ function awaitHeader(client: Socket, door: Door, keeper: DoorKeeper): void {
       clientPort: source?.port ?? door.clientPort,
       localAddress: destination?.address ?? door.localAddress,
       localPort: destination?.port ?? door.localPort,
+      lost: source === null,
     };
     enter(client, bytes.subarray(header.length), named, keeper);
   };

@@ -141,17 +141,25 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         refuseSender(dialogue, decision, path.written);
         return;
       }
-      if (decision.observed) senderEvent(dialogue, 'would_reject', decision.reason, path.written, '');
+      if (decision.observed)
+        senderEvent(
+          dialogue,
+          'would_reject',
+          decision.reason,
+          path.written,
+          said(dialogue, decision.reply, { sender: path.written }),
+        );
       dialogue.transaction.begin(path.written, path.address, utf8);
       dialogue.forward(line, TO_MAIL);
     });
   }
 }
 
-/** RFC 1870 §4: what MAIL declares with SIZE; 0 where it declares nothing that is a number. */
+/** RFC 1870 §4: what MAIL declares with SIZE; 0 where it declares nothing, beyond all limits where it is no number. */
 function declaredSize(parameters: Parameters): number {
-  const size = parameters.get('SIZE') ?? '';
-  return /^[0-9]{1,20}$/.test(size) ? Number(size) : 0;
+  const size = parameters.get('SIZE');
+  if (size === undefined) return 0;
+  return size !== null && /^[0-9]{1,20}$/.test(size) ? Number(size) : Number.POSITIVE_INFINITY;
 }
 
 /** Beyond what the upstream offered, which every mode respects, or beyond the connector's own limit. */
@@ -210,11 +218,9 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null }, path.written);
     return;
   }
-  if (
-    transaction.recipients >= dialogue.profile.limits.recipientsPerMessage &&
-    dialogue.exceeds('recipients_per_message')
-  ) {
-    refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, { reason: 'limit', rule: null }, path.written);
+  const over = transaction.recipients >= dialogue.profile.limits.recipientsPerMessage;
+  if (over && dialogue.exceeds('recipients_per_message')) {
+    refuseRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, TOO_MANY, path.written);
     return;
   }
   const question = dialogue.question(
@@ -226,7 +232,9 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
   );
   dialogue.ask(question, (decision) => {
     if (decision.action === 'proceed') {
-      recipientEvent(dialogue, decision.observed ? 'would_reject' : 'proceed', decision, path.written, '');
+      if (decision.observed) observeRecipient(dialogue, decision.reply, decision, path.written);
+      else if (over) observeRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, TOO_MANY, path.written);
+      else recipientEvent(dialogue, 'proceed', decision, path.written, '');
       transaction.recipients++;
       dialogue.forward(line, TO_RCPT);
       return;
@@ -244,10 +252,23 @@ function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): 
 /** What a decision says of itself. */
 type Why = Pick<Decision, 'reason' | 'rule' | 'trace'>;
 
+const TOO_MANY: Why = { reason: 'limit', rule: null };
+
 function refuseRecipient(dialogue: Dialogue, own: OwnReply, why: Why, recipient: string): void {
   const reply = dialogue.format(own, { recipient, sender: dialogue.transaction.sender });
   recipientEvent(dialogue, 'reject', why, recipient, reply.toString('latin1').trimEnd());
   dialogue.put(reply);
+}
+
+/** In observe: it goes on, and the log has what would have been said. */
+function observeRecipient(dialogue: Dialogue, own: OwnReply | undefined, why: Why, recipient: string): void {
+  const fill = { recipient, sender: dialogue.transaction.sender };
+  recipientEvent(dialogue, 'would_reject', why, recipient, said(dialogue, own, fill));
+}
+
+/** A reply of ours as the log has it. */
+function said(dialogue: Dialogue, own: OwnReply | undefined, fill: replies.Fill): string {
+  return own === undefined ? '' : dialogue.format(own, fill).toString('latin1').trimEnd();
 }
 
 function recipientEvent(

@@ -62,9 +62,11 @@ export class SaslExchange {
       case 'SCRAM-SHA-256':
         return step > 0 || this.#scram(textOf(octets));
       case 'XOAUTH2':
-        return step > 0 || this.#named(/^user=([^\x01]*)\x01auth=/.exec(textOf(octets))?.[1] ?? null);
+        return step > 0 ? octets.length <= 1 : this.#oauth(/^user=([^\x01]*)\x01auth=[^\x01]*\x01\x01$/, octets);
       case 'OAUTHBEARER':
-        return step > 0 || this.#named(/^n,a=([^,\x01]*),\x01/.exec(textOf(octets))?.[1] ?? null);
+        return step > 0
+          ? octets.length <= 1
+          : this.#oauth(/^n,a=([^,\x01]*),\x01(?:[a-z]+=[^\x01]*\x01)+\x01$/, octets);
       default:
         return this.#ntlm(octets); // NTLM, and GSSAPI or SPNEGO with NTLM inside
     }
@@ -100,6 +102,14 @@ export class SaslExchange {
     const authzid = fields.get('authzid') ?? '';
     if (username === undefined || foldAscii(fields.get('qop') ?? 'auth') !== 'auth') return false;
     return (authzid === '' || authzid === username) && this.#named(username);
+  }
+
+  /** XOAUTH2, and RFC 7628 §3.1: the whole response, so that no second name stands in it. What is none names nobody. */
+  #oauth(form: RegExp, octets: Buffer): boolean {
+    const text = textOf(octets);
+    const name = form.exec(text)?.[1];
+    if (name === undefined) return !/user=|a=/.test(text);
+    return this.#named(name.replace(/=2C/g, ',').replace(/=3D/g, '='));
   }
 
   /** RFC 5802 §7 client-first-message. */

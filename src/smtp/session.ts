@@ -104,7 +104,9 @@ export class Session {
     while (at < chunk.length && dialogue.mode !== CLOSED) {
       const found = this.#replies.next(chunk, at);
       if (found === INCOMPLETE) {
-        if (dialogue.mode === MAIL_DATA || dialogue.mode === COUNTED) dialogue.hold = HOLD_EARLY;
+        // The beginning of a reply that nobody asked for: nothing more goes up before it is whole, and its end ours.
+        const uncalledFor = dialogue.mode === MAIL_DATA || dialogue.mode === COUNTED || dialogue.queue.isEmpty;
+        if (uncalledFor && dialogue.hold === RUN) dialogue.hold = HOLD_EARLY;
         break;
       }
       if (found === MALFORMED) {
@@ -153,7 +155,10 @@ export class Session {
       return;
     }
     const { doing } = this;
-    const what = `upstream closed while awaiting ${DOING[doing]}`;
+    const what =
+      doing === AWAITING_GREETING
+        ? 'upstream cannot be reached, or closed before its greeting'
+        : `upstream closed while awaiting ${DOING[doing]}`;
     this.#dialogue.endNow(lossReply(doing), { origin: 'upstream', what });
   }
 

@@ -70,6 +70,8 @@ export type Decision =
       readonly reason: Reason;
       readonly rule: string | null;
       readonly observed: boolean;
+      /** Observed: what the client would have heard. */
+      readonly reply?: OwnReply | undefined;
       readonly trace?: string | undefined;
     }
   | {
@@ -90,12 +92,21 @@ export interface Door {
   readonly clientPort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** A balancer came without its client's address: the address is the balancer's own. */
+  readonly lost?: boolean | undefined;
 }
 
 /** What the door decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
  * called exactly once when an admitted connection is gone. */
 export type Admission =
-  | { readonly admitted: true; readonly profile: Profile; readonly judge: Judge; release(): void }
+  | {
+      readonly admitted: true;
+      readonly profile: Profile;
+      readonly judge: Judge;
+      /** What would have refused it, were the mode not observe. */
+      readonly observed?: { readonly reply: OwnReply; readonly reason: 'connect' | 'connections' } | undefined;
+      release(): void;
+    }
   | {
       readonly admitted: false;
       readonly connector: string | null;

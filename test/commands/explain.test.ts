@@ -166,7 +166,10 @@ test('a configuration is asked as its policy would be, observe included', async 
   writeFileSync(config, "upstream: { servers: ['10.0.0.10:25'] }\npolicy: office.yaml\nmode: observe\n");
   const { stdout, code } = await run(config, '--source', '203.0.113.66', '--rcpt', 'x@foreign.example');
   assert.equal(code, 0);
-  assert.match(stdout, /^proceed\n\(observe: it would be refused, and is only logged\)\n/);
+  assert.match(
+    stdout,
+    /^proceed\n\(observe: it would be refused, and is only logged: 550 5\.7\.1 Unable to relay for x@foreign\.example\)\n/,
+  );
 });
 
 test('wrong usage and faulty files have their own exit codes', async () => {

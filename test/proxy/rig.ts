@@ -82,6 +82,7 @@ export class Rig {
       observer: {
         upstreamUp: () => {},
         upstreamConnected: () => {},
+        observedAtDoor: () => {},
         refusedAtDoor: () => {},
         defect: (error) => void this.defects.push(error),
         sessionOpened: () => this.#watch(),
