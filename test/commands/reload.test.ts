@@ -20,6 +20,8 @@ interface Running {
   /** Sends SIGHUP and waits for the log line with this message. */
   reload(message: string): Promise<Record<string, unknown>>;
   logged(message: string): Promise<Record<string, unknown>>;
+  /** Lines with that message that nobody has asked for. */
+  count(message: string): number;
   ask(path: string, token?: string): Promise<Response>;
 }
 
@@ -59,6 +61,7 @@ async function start(t: TestContext, config: object = {}): Promise<Running> {
     port: Number((listening.addresses as string[])[0]?.split(':')[1]),
     folder,
     logged: (message) => lines.next(message),
+    count: (message) => lines.count(message),
     reload: (message) => {
       child.kill('SIGHUP');
       return lines.next(message);
@@ -68,7 +71,7 @@ async function start(t: TestContext, config: object = {}): Promise<Running> {
 }
 
 /** The log as it comes: each call waits for the next line with that message. */
-function logOf(child: ChildProcess): { next(message: string): Promise<Record<string, unknown>> } {
+function logOf(child: ChildProcess) {
   const seen: Record<string, unknown>[] = [];
   let wake = (): void => {};
   let rest = '';
@@ -79,7 +82,8 @@ function logOf(child: ChildProcess): { next(message: string): Promise<Record<str
     wake();
   });
   return {
-    async next(message) {
+    count: (message: string): number => seen.filter(({ msg }) => msg === message).length,
+    async next(message: string): Promise<Record<string, unknown>> {
       for (;;) {
         const at = seen.findIndex(({ msg }) => msg === message);
         if (at !== -1) return seen.splice(at, 1)[0] as Record<string, unknown>;
@@ -121,6 +125,7 @@ test('a session whose connector is gone, or that may not connect any more, hears
   for (const next of [
     policy('other', []),
     policy('internet', [], { connect: { allow: ['any'], deny: ['127.0.0.1'] } }),
+    policy('internet', [], { chunking: 'hide' }),
   ]) {
     writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(CLOSED));
     await running.reload('reloaded');
@@ -209,4 +214,32 @@ test('the log line of a refusal tells the rules that were tried', async (t) => {
   const line = await running.logged('recipient refused');
   assert.equal(line.trace, 'roaming no(authenticated), partner no(recipient_domains)');
   client.destroy();
+});
+
+test('observe at the door lets in, and the log has what would have been said', async (t) => {
+  const running = await start(t);
+  const next = policy('internet', [], { mode: 'observe', connect: { allow: ['any'], deny: ['127.0.0.1'] } });
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(next));
+  await running.reload('reloaded');
+  const client = await greeted(running);
+  const line = await running.logged('connection would be refused');
+  assert.deepEqual([line.decision, line.reason, line.reply], ['would_reject', 'connect', '554 5.7.1 Access denied']);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  assert.match(await say(client, 'RCPT TO:<x@foreign.example>'), /^250 /);
+  const refusal = await running.logged('recipient would be refused');
+  assert.equal(refusal.reply, '554 5.7.1 <x@foreign.example>: Recipient address rejected: Relay access denied');
+  const ready = (await (await running.ask('/readyz')).json()) as { protected: boolean; warning: string };
+  assert.equal(ready.protected, false);
+  assert.match(ready.warning, /internet/);
+  client.destroy();
+});
+
+test('watch tries a faulty file once, whatever else changes beside it', async (t) => {
+  const running = await start(t, { watch: true });
+  writeFileSync(join(running.folder, 'policy.yaml'), '{ version: 1 }');
+  await running.logged('reload refused, the old config stays');
+  writeFileSync(join(running.folder, 'notes.txt'), 'nothing of ours');
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+  await running.logged('reloaded');
+  assert.equal(running.count('reload refused, the old config stays'), 0);
 });

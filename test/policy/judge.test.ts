@@ -20,6 +20,16 @@ test('mail for an accepted domain passes, all else is refused', async () => {
   assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign)), '554 no_rule');
 });
 
+test('a balancer that names no client has no right to relay by its own address', async () => {
+  const policy = withRules({ allow: { sources: ['192.0.2.0/24'] } });
+  const ends = { address: '192.0.2.2', localAddress: '10.0.0.1', localPort: 25 };
+  const door = { clientAddress: '192.0.2.2', localAddress: '10.0.0.1', localPort: 25 };
+  const decide = (lost: boolean) =>
+    policy.connectorFor({ ...door, lost })?.judge({ ...ends, lost }, rcpt(foreign)) as { action: string };
+  assert.equal(decide(false).action, 'proceed');
+  assert.equal(decide(true).action, 'reject');
+});
+
 test('a login alone is no right to relay', async () => {
   const policy = sound({});
   assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign, { login: login('alice') })), '554 no_rule');
@@ -489,6 +499,8 @@ test('who may connect may be said by name, and DNS is asked only where a name co
   assert.equal(await refusal(named, '192.0.2.9'), 554);
   assert.equal(await refusal(named, '192.0.2.3'), 421, 'who it is cannot be told');
   const denied = { allow: ['any'], deny: ['*.dial.example'] };
+  zone['192.0.2.4'] = ['Y.DIAL.example.'];
+  assert.equal(await refusal(denied, '192.0.2.4'), 554, 'DNS has no capitals and no dot at the end');
   assert.equal(await refusal(denied, '192.0.2.1'), null);
   assert.equal(await refusal(denied, '192.0.2.2'), 554);
   assert.equal(await refusal(denied, '192.0.2.3'), 421);

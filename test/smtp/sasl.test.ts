@@ -73,6 +73,15 @@ test('an NTLM name that answers no challenge is nobody: it may be planted in a K
   }
 });
 
+test('XOAUTH2 and OAUTHBEARER name one user, or nobody passes', () => {
+  const x = '\x01';
+  assert.equal(watch('XOAUTH2', `user=bob${x}auth=Bearer t${x}${x}`, '')?.name, 'bob');
+  assert.equal(watch('XOAUTH2', `user=boss${x}auth=Bearer t${x}user=mallory${x}${x}`), null);
+  assert.equal(watch('XOAUTH2', `user=boss${x}auth=Bearer t`), null);
+  assert.equal(watch('OAUTHBEARER', `n,a=bob=2Cx,${x}host=h${x}auth=Bearer t${x}${x}`)?.name, 'bob,x');
+  assert.equal(watch('OAUTHBEARER', `n,a=bob,${x}auth=Bearer t${x}a=mallory`), null);
+});
+
 test('DIGEST-MD5 fields are read one behind the other: a name inside a value, or behind a token, is no field', () => {
   for (const text of [`x2="username=alice,y=", ${DIGEST}`, `${DIGEST},x2="username=alice"`])
     assert.equal(watch('DIGEST-MD5', text)?.name, 'chris', text);
