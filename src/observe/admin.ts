@@ -6,8 +6,8 @@
 // Not here: TLS, keep-alive pools, request bodies (an answer closes the door on them), and any way to change the mode.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { notProtected, type Observer, type Readiness } from './events.ts';
 
 export interface AdminOptions {
@@ -64,7 +64,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       );
     },
   );
-  server.maxConnections = CONNECTIONS;
+  keepNewest(server);
   server.on('clientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -83,6 +83,16 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
         server.closeAllConnections();
       }),
   };
+}
+
+/** One connection too many ends the oldest: whoever holds them all open cannot keep the prober out. */
+function keepNewest(server: Server): void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+    if (open.size > CONNECTIONS) (open.values().next().value as Socket).destroy();
+  });
 }
 
 async function answer(

@@ -89,11 +89,20 @@ export function compilePolicy(
 
 function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Vocabulary {
   const users = new UserNames();
+  const mails = new Map<string, string>();
   for (const [windows, mail] of Object.entries(document.user_domains)) {
     const pattern = parseDomainPattern(mail);
     if (typeof pattern === 'string') notes.error(['user_domains', windows], pattern);
     else if (pattern.below) notes.error(['user_domains', windows], `'${mail}': one domain is wanted, without a star`);
-    else users.add(windows, mail);
+    else {
+      if (mails.has(mail))
+        notes.warn(
+          ['user_domains', windows],
+          `'${mail}' stands for ${mails.get(mail)} already: people of one name in both are one user to every rule`,
+        );
+      mails.set(mail, windows);
+      users.add(windows, mail);
+    }
   }
   const groups = new Map<string, Set<string>>();
   for (const [name, members] of Object.entries(document.groups)) {

@@ -58,9 +58,9 @@ export class NameResolver {
     const ip = ipaddr.process(address);
     // Not reverse(): it reads the hosts file too, and takes a server's failure for the absence of a name.
     const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
-    if (names === null) return null;
+    if (names === null || names.length > NAMES_LIMIT) return null; // which ones would count, the zone's owner would choose
     const confirmed = await Promise.all(
-      names.slice(0, NAMES_LIMIT).map(async (name) => {
+      names.map(async (name) => {
         const isIpv4 = ip.kind() === 'ipv4';
         const addresses = await orNull(isIpv4 ? this.#resolver.resolve4(name) : this.#resolver.resolve6(name));
         if (addresses === null) return null;

@@ -188,7 +188,7 @@ describe('a hostile HTTP client', () => {
     assert.doesNotMatch(heard, /postern_sessions/);
   });
 
-  it('finds no room for more than 32 connections, and leaves room when it goes', async (t) => {
+  it('ends the oldest of more than 32 connections, so that who holds them cannot keep a prober out', async (t) => {
     const { admin, ask } = await start(t);
     const sockets = await Promise.all(
       Array.from(
@@ -199,10 +199,9 @@ describe('a hostile HTTP client', () => {
           }),
       ),
     );
-    await assert.rejects(ask('/healthz'));
-    const gone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-    for (const socket of sockets) socket.end('x\r\n\r\n').resume();
-    await gone;
+    const first = new Promise((resolve) => sockets[0]?.once('close', resolve).resume());
     assert.equal((await ask('/healthz')).status, 200);
+    await first;
+    for (const socket of sockets) socket.destroy();
   });
 });
