@@ -4,13 +4,13 @@
 // old one; its next MAIL is judged by the new one; a session whose connector is gone, or that may not connect any more,
 // hears 421 at that MAIL (design.md 3), and so does one whose connector now lets its sessions do other things on the wire.
 
-import { inspect } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import type { Connections } from '../limits/connections.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { parseIp } from '../policy/ip.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { SERVER_BUSY } from '../smtp/replies.ts';
-import type { Admission, Decision, Door, Judge, OwnReply, Profile } from '../smtp/types.ts';
+import type { Admission, Decision, Door, Judge, OwnReply } from '../smtp/types.ts';
 
 const CONFIGURATION_CHANGED: Decision = {
   action: 'disconnect',
@@ -75,18 +75,15 @@ export class Gate {
       const next = policy.connectorFor(door);
       const refusal = next?.mode === 'enforce' ? next.refusal(door.clientAddress) : null;
       const goOn = (found: OwnReply | null): Decision | Promise<Decision> => {
-        const same = next !== null && next.name === connector.name && isSameProfile(next.profile, connector.profile);
+        // What the session was given when it began it would keep: another profile means another session.
+        const same =
+          next !== null && next.name === connector.name && isDeepStrictEqual(next.profile, connector.profile);
         judge = same && found === null ? next.judgeFor(endsOf(door)) : null;
         return judge?.(question) ?? CONFIGURATION_CHANGED;
       };
       return refusal instanceof Promise ? refusal.then(goOn) : goOn(refusal);
     };
   }
-}
-
-/** What the session was given when it began, and would keep: another profile means another session. */
-function isSameProfile(a: Profile, b: Profile): boolean {
-  return inspect(a) === inspect(b);
 }
 
 function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {
