@@ -59,6 +59,15 @@ describe('the client resets the connection', () => {
     });
   }
 
+  it('and the upstream that goes on is reset as well, and not only told', async (t) => {
+    const rig = await Rig.open(t);
+    const { client, upstream } = await rig.introduced();
+    client.reset();
+    await upstream.rest();
+    await pour(upstream, Buffer.from('250 2.0.0 is anybody there\r\n'));
+    assert.ok(upstream.socket.destroyed);
+  });
+
   it('while it is held: the upstream is dropped at the next reply', async (t) => {
     const rig = await Rig.open(t);
     const { client, upstream } = await sayInto(rig.addressed(), 'DATA\r\n');

@@ -70,6 +70,30 @@ describe('the time that a session may take', () => {
     }
   });
 
+  it('begins anew with a command that we answer ourselves', async (t) => {
+    const clock = holdClock(t);
+    const rig = await Rig.open(t, { timeouts: { client_idle: 20_000, command: 20_000 } });
+    const { client } = await rig.introduced();
+    for (let times = 0; times < 5; times++) {
+      await clock.advance(19_999);
+      client.say('NONSENSE\r\n');
+      assert.match(await client.hears('\r\n'), /^500 /);
+    }
+  });
+
+  it('begins anew with every reply that others still follow', async (t) => {
+    const clock = holdClock(t);
+    const rig = await Rig.open(t, { timeouts: { upstream_reply: 20_000 } });
+    const { client, upstream } = await rig.addressed();
+    client.say('RCPT TO:<user@local.example>\r\n'.repeat(5));
+    await settled();
+    for (let times = 0; times < 5; times++) {
+      await clock.advance(19_999);
+      upstream.say('250 2.1.5 ok\r\n');
+      assert.equal(await client.hears('\r\n'), '250 2.1.5 ok\r\n');
+    }
+  });
+
   it('for one command is not prolonged by an octet now and then', async (t) => {
     const clock = holdClock(t);
     const rig = await Rig.open(t);

@@ -6,7 +6,7 @@ import { Upstream } from '../../src/proxy/upstream.ts';
 import { openBlackHole } from './black-hole.ts';
 import { holdClock } from './clock.ts';
 import { freePort, type Peer, UpstreamPeers } from './peer.ts';
-import { asked, Rig } from './rig.ts';
+import { asked, PATIENT, Rig } from './rig.ts';
 
 const SHORT = 50; // ms
 const LONG = 60_000;
@@ -208,17 +208,18 @@ describe('a client whose mail servers are away', () => {
   });
 
   it('may leave while it is still dialled for, and no server hears of it', async (t) => {
+    const clock = holdClock(t);
     const hole = await openBlackHole(t);
-    const rig = await Rig.open(t, { servers: [hole] });
-    for (const leave of [(peer: Peer) => peer.finish(), (peer: Peer) => peer.reset()]) {
-      const client = await rig.client();
-      leave(client);
-      await rig.reason(rig.sessions.length - 1);
+    const { server, at } = await answering(t);
+    const rig = await Rig.open(t, { servers: [hole, at] });
+    const leaving = [(peer: Peer) => peer.finish(), (peer: Peer) => peer.reset()];
+    for (const [number, leave] of leaving.entries()) {
+      leave(await rig.client());
+      assert.equal((await rig.reason(number)).origin, 'client');
     }
-    assert.deepEqual(
-      rig.sessions.map(({ reason }) => reason?.origin),
-      ['client', 'client'],
-    );
     assert.equal(rig.firewall.sessions, 0);
+    await clock.advance(PATIENT.upstream_connect);
+    await clock.advance(PATIENT.upstream_connect);
+    assert.equal(server.count, 0);
   });
 });
