@@ -2,7 +2,7 @@
 //
 //   node bench/loads.ts [--rounds 3] [--load A,B] [--proxy haproxy,pipe,postern] [--quick]
 //
-// The proxies take turns in every round, after a warm-up each. CPU is user + system from /proc, the steadiest figure;
+// The proxies take turns in every round, after a warm-up round that does not count (V8 compiles in it). CPU is user + system from /proc, the steadiest figure;
 // source and sink share the machine, so the wall says little. `--quick` is a tenth of the load, for a look.
 // Not here: throughput (smtp-source and smtp-sink are the limit long before a proxy is).
 
@@ -57,7 +57,7 @@ async function measure(load: Load, names: readonly ProxyName[], flags: Flags) {
       proxies.push(await startProxy(name, sink.port, flags));
       costs.set(name, { cpu: [], wall: [] });
     }
-    for (const proxy of proxies) await send(load, Math.ceil(load.messages / 10), proxy);
+    for (const proxy of proxies) await send(load, messages, proxy);
     for (let round = 0; round < flags.rounds; round++) {
       for (const proxy of inTurn(proxies, round)) {
         const { cpu, wall } = await send(load, messages, proxy);

@@ -44,7 +44,7 @@ async function measure(kind: string, flags: Flags): Promise<string[][]> {
   const samples = new Map<string, Sample[]>(names.map((name) => [name, []]));
   try {
     for (const name of names) proxies.push(await startProxy(name, sink.port, flags));
-    for (const proxy of proxies) await send(kind, Math.ceil(batches / 5), proxy);
+    for (const proxy of proxies) await send(kind, batches, proxy);
     for (let round = 0; round < flags.rounds; round++) {
       for (const proxy of inTurn(proxies, round)) samples.get(proxy.name)?.push(await send(kind, batches, proxy));
     }
