@@ -1,8 +1,8 @@
 // postern run: the firewall itself. Reads the configuration, opens the doors, and ends in good order.
 //
 // It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
-// SIGTERM and SIGINT drain; a second one cuts off. SIGHUP reads the
-// files anew. How the rooms are put together is firewall.ts.
+// SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
+// firewall.ts.
 
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
