@@ -7,12 +7,9 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, DoorReason, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
-
-/** Why a connection was refused before it was a session. A closed set: it is a metric label. */
-export type RefusedAtDoor = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
 
 export type Mode = 'enforce' | 'observe';
 
@@ -97,7 +94,7 @@ class LoggingObserver {
     return new LoggedSession(this.#log, this.#metrics, this.#now, door, connector, this.#opened);
   }
 
-  refusedAtDoor(door: Door, connector: string | null, reason: RefusedAtDoor, reply: OwnReply): void {
+  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void {
     this.#metrics.connector(connector).sessionEnded('refused');
     if (reason !== 'no_connector' && reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
@@ -115,8 +112,8 @@ class LoggingObserver {
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void {
-    if (reason === 'connections') this.#metrics.limited('door', reason);
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void {
+    if (reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
       {
         client_address: door.clientAddress,
@@ -296,6 +293,9 @@ class LoggedSession implements SessionObserver {
       case 'login_failed':
         this.#loginFailures += 1;
         return;
+      case 'login_refused':
+        this.#loginRefused(event);
+        return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
         return;
@@ -362,9 +362,26 @@ class LoggedSession implements SessionObserver {
         protocol_state: 'MAIL',
         decision: event.decision,
         reason: event.reason,
+        rule: event.rule ?? undefined,
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'sender refused' : 'sender would be refused',
+    );
+  }
+
+  #loginRefused({ login, decision, rule, reply }: SessionEvent & { name: 'login_refused' }): void {
+    this.#log.info(
+      {
+        ...this.#who(),
+        sasl_method: harmless(login.mechanism),
+        sasl_username: login.name === null ? undefined : harmless(login.name),
+        protocol_state: 'AUTH',
+        decision,
+        reason: 'limit',
+        rule: rule ?? undefined,
+        reply: harmless(reply),
+      },
+      decision === 'reject' ? 'login refused' : 'login would be refused',
     );
   }
 
