@@ -5,19 +5,24 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { beside } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { Connections } from '../limits/connections.ts';
+import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import { readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
+import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Gate } from './gate.ts';
+import { Limiter } from './limits/limiter.ts';
+import { LimitReport } from './limits/report.ts';
+import { openStore } from './limits/stores.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
@@ -61,9 +66,23 @@ export async function startFirewall(
     observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
+    bans: () => store.bans(performance.now()),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
-  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
+  let endSessions: (ban: Ban) => void = () => {};
+  const store = await openStore(config, settings.file ?? null, {
+    up: () => observer.stateUp(true),
+    down: (why) => observer.stateUp(false, why),
+    banned: (ban) => endSessions(ban),
+  });
+  const limiter = new Limiter(store, {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => {
+      observer.banned(ban.network, ban.for, ban.by);
+      endSessions(ban);
+    },
+  });
+  const gate = new Gate(policy, limiter, config.upstream.max_connections);
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
@@ -74,16 +93,30 @@ export async function startFirewall(
     admit: (door) => gate.admit(door),
     observer: watching(observer, settings.onEvent),
   });
-  await firewall.listen();
+  // What a ban ends may be under way at this very moment: so it ends a moment later.
+  endSessions = ({ network }) => {
+    const isMeant = (address: string): boolean => isWithin(address, network) && !gate.neverBans(address);
+    setImmediate(() => firewall.end(isMeant, BANNED, BAN));
+  };
+  await firewall.listen().catch(async (error: Error) => {
+    await store.close();
+    throw error;
+  });
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
     const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
     if (typeof inquiry === 'string') return inquiry;
     return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
   };
-  const admin = await openAdmin(config, settings.file ?? null, observer, firewall, explainQuery).catch(
-    (error: Error) => {
+  const report = new LimitReport(
+    limiter,
+    () => gate.policy,
+    (network) => observer.banLifted(network),
+  );
+  const admin = await openAdmin(config, settings.file ?? null, observer, firewall, explainQuery, report).catch(
+    async (error: Error) => {
       firewall.stopListening();
+      await store.close();
       throw error;
     },
   );
@@ -94,6 +127,7 @@ export async function startFirewall(
     observer.draining(firewall.sessions);
     observer.drained(await firewall.drain(patience));
     await admin?.close();
+    await store.close();
     await observer.flush();
   };
   return {
@@ -124,6 +158,7 @@ function openAdmin(
   observer: Observer,
   firewall: Firewall,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
+  limits: LimitReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
@@ -135,10 +170,13 @@ function openAdmin(
     observer,
     askUpstream: () => firewall.upstream.greets(),
     explain: explainQuery,
+    limits,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });
 }
+
+const BAN: CloseReason = { origin: 'policy', what: 'banned' };
 
 const UPSTREAM_LIMIT =
   'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, DoorReason, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
-import { type ConnectorCounts, Metrics } from './metrics.ts';
+import { type ConnectorCounts, type LimitKind, Metrics } from './metrics.ts';
 
 export type Mode = 'enforce' | 'observe';
 
@@ -53,6 +53,8 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** How many networks are banned now; none when left out. */
+  readonly bans?: () => number;
   /** Standard output when left out. */
   readonly sink?: LogSink;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -86,7 +88,7 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink);
-    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
+    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost, options.bans ?? (() => 0));
   }
 
   sessionOpened(door: Door, connector: string): SessionObserver {
@@ -188,6 +190,28 @@ class LoggingObserver {
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
     this.#log.error({ file, findings }, 'reload refused, the old config stays');
+  }
+
+  /** A limit of a source, a login, a sender or a connector answered, or would have. */
+  limited(kind: LimitKind, key: string): void {
+    this.#metrics.limited(kind, key);
+  }
+
+  /** `network` may not come for so many milliseconds. */
+  banned(network: string, ms: number, by: 'limits' | 'operator'): void {
+    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by }, 'banned');
+  }
+
+  banLifted(network: string): void {
+    this.#log.warn({ network }, 'ban lifted');
+  }
+
+  /** The counters that nodes share can be asked, or not: then this node counts by itself. */
+  stateUp(up: boolean, why = ''): void {
+    this.#metrics.stateUp(up);
+    if (up) this.#log.info('counters are shared with the other nodes');
+    else
+      this.#log.warn({ why: harmless(why) }, 'counters are not shared: this node counts by itself until Redis answers');
   }
 
   /** A sentence for the operator that has no event of its own. */

@@ -7,7 +7,7 @@ import { COMMAND, type Dialogue, SASL, TO_AUTH } from './dialogue.ts';
 import * as replies from './replies.ts';
 import { SaslExchange } from './sasl.ts';
 import { NONE } from './transaction.ts';
-import type { OwnReply } from './types.ts';
+import type { Decision } from './types.ts';
 
 export function takeAuth(
   dialogue: Dialogue,
@@ -32,17 +32,18 @@ export function takeAuth(
       dialogue.refuse(replies.BAD_RESPONSE);
       return;
     }
-    askForLogin(dialogue, exchange, (refused) => {
-      if (refused === null) {
+    askForLogin(dialogue, exchange, (decision) => {
+      if (decision.action === 'proceed') {
         dialogue.exchange = exchange;
         dialogue.forwardAndHold(line, TO_AUTH);
-      } else dialogue.refuse(refused);
+      } else if (decision.action === 'reject') dialogue.refuse(decision.reply);
+      else dialogue.closeWith(decision.reply, { origin: 'policy', what: 'login refused' });
     });
   }
 }
 
 /** Whether this login may be tried at all: what has failed too often is not put to the upstream. */
-function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (refused: OwnReply | null) => void): void {
+function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (decision: Decision) => void): void {
   const login = { mechanism: exchange.mechanism, name: exchange.name };
   const question = { ...dialogue.question('AUTH', '', null, '', []), login };
   dialogue.ask(question, (decision) => {
@@ -52,7 +53,7 @@ function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (refused:
       const says = refused ? 'reject' : 'would_reject';
       dialogue.wire.event({ name: 'login_refused', decision: says, login, rule: decision.rule, reply });
     }
-    then(refused ? decision.reply : null);
+    then(decision);
   });
 }
 
@@ -72,8 +73,8 @@ export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): vo
   } else if (exchange.name === before) {
     dialogue.forwardAndHold(line, TO_AUTH);
   } else {
-    askForLogin(dialogue, exchange, (refused) => {
-      if (refused === null) dialogue.forwardAndHold(line, TO_AUTH);
+    askForLogin(dialogue, exchange, ({ action }) => {
+      if (action === 'proceed') dialogue.forwardAndHold(line, TO_AUTH);
       else
         dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins of this user' });
     });
