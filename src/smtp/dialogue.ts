@@ -233,7 +233,8 @@ export class Dialogue {
   endNow(own: OwnReply | null, reason: CloseReason): void {
     if (this.mode === CLOSED) return;
     // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
-    if (own !== null) this.down.add(formatReply(own, this.offersCodes || this.helo === ''));
+    const fill = { client_address: this.clientAddress };
+    if (own !== null) this.down.add(formatReply(own, this.offersCodes || this.helo === '', fill));
     this.mode = CLOSED;
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();
