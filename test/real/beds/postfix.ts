@@ -26,8 +26,13 @@ export const postfix: MailServer = {
   start: (smartHost, port) => startPostfix(smartHost, port),
 };
 
-/** `settings` are lines of main.cf; what they name again counts. */
-export async function startPostfix(smartHost: number, port: number, settings: readonly string[] = []): Promise<Bed> {
+/** `settings` are lines of main.cf; what they name again counts. `cyrus` is for beds/cyrus.ts. */
+export async function startPostfix(
+  smartHost: number,
+  port: number,
+  settings: readonly string[] = [],
+  cyrus = '',
+): Promise<Bed> {
   const folder = makeFolder();
   const config = join(folder, 'etc');
   const queue = join(folder, 'queue');
@@ -40,6 +45,8 @@ export async function startPostfix(smartHost: number, port: number, settings: re
   mkdirSync(join(queue, 'pid'));
   chownSync(data, userId('postfix'), groupId('postfix'));
   copyFileSync(needUnpacked('postfix', 'etc/postfix/postfix-files'), join(config, 'postfix-files'));
+  mkdirSync(join(config, 'sasl'));
+  writeFileSync(join(config, 'sasl/smtpd.conf'), cyrus);
 
   const programs = needUnpacked('postfix', 'usr/lib/postfix/sbin');
   writeFileSync(
