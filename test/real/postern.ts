@@ -43,7 +43,7 @@ export interface ConfiguredPostern extends Postern {
   readonly ports: readonly number[];
   /** The log so far. */
   lines(): LogLine[];
-  /** The newest line that says this with these fields; waits for it. */
+  /** The next line, behind the one that was found last, that says this with these fields; waits for it. */
   logged(message: string, fields?: LogLine): Promise<LogLine>;
   /** SIGHUP, and the line that says that it was done. */
   reload(): Promise<void>;
@@ -79,15 +79,19 @@ export async function startConfigured(configuration: Configuration): Promise<Con
       .split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(Buffer.from(line, 'latin1').toString()) as LogLine);
+  let read = 0;
   const logged = async (message: string, fields: LogLine = {}) => {
+    const wanted = Object.entries({ msg: message, ...fields });
     for (const deadline = Date.now() + LOGGED_WITHIN_MS; Date.now() < deadline; await delay(20)) {
-      const found = lines().findLast(
-        (line) =>
-          line.msg === message && Object.entries(fields).every(([name, value]) => isDeepStrictEqual(line[name], value)),
+      const written = lines();
+      const at = written.findIndex(
+        (line, number) => number >= read && wanted.every(([name, value]) => isDeepStrictEqual(line[name], value)),
       );
-      if (found !== undefined) return found;
+      if (at === -1) continue;
+      read = at + 1;
+      return written[at] as LogLine;
     }
-    throw new Error(`the log does not say ${JSON.stringify({ message, ...fields })}:\n${child.output()}`);
+    throw new Error(`the log does not say ${JSON.stringify(fields)} ${message}:\n${child.output()}`);
   };
   return {
     ...child,
@@ -96,12 +100,8 @@ export async function startConfigured(configuration: Configuration): Promise<Con
     lines,
     logged,
     async reload() {
-      const said = () => lines().filter(({ msg }) => msg === 'reloaded').length;
-      const before = said();
       process.kill(child.pid, 'SIGHUP');
-      for (const deadline = Date.now() + LOGGED_WITHIN_MS; said() === before; await delay(20)) {
-        if (Date.now() > deadline) throw new Error(`did not reload:\n${child.output()}`);
-      }
+      await logged('reloaded');
     },
     ask: async (path) => (await fetch(`http://127.0.0.1:${admin}${path}`)).text(),
   };

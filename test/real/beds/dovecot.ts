@@ -44,7 +44,7 @@ tokeninfo_url =
   writeFileSync(
     file('users'),
     Object.entries(users)
-      .map(([name, password]) => `${name}:{PLAIN}${password}\n`)
+      .map(([name, password]) => `${name.replaceAll('\\', '\\\\')}:{PLAIN}${password}\n`)
       .join(''),
   );
   const passwordDatabase = `driver = passwd-file\n  args = scheme=PLAIN username_format=%u ${file('users')}`;
@@ -55,6 +55,8 @@ tokeninfo_url =
 state_dir = ${file('state')}
 log_path = /dev/stderr
 auth_verbose = yes
+auth_username_chars =
+auth_username_format = %u
 protocols =
 listen = 127.0.0.1
 import_environment = LD_LIBRARY_PATH
