@@ -16,6 +16,8 @@ export interface Certificate {
 }
 
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-sha256'];
+/** As old servers have them: they know no curves. */
+const RSA = ['-newkey', 'rsa:2048', '-nodes', '-sha256'];
 
 export class Authority {
   readonly folder = makeFolder();
@@ -42,15 +44,24 @@ export class Authority {
   }
 
   /** For DNS names and, as `IP:127.0.0.1`, addresses. The first is the CN as well. `name` again overwrites the files. */
-  issue(names: readonly [string, ...string[]], name: string = names[0]): Certificate {
+  issue(names: readonly [string, ...string[]], name: string = names[0], kind: 'curve' | 'rsa' = 'curve'): Certificate {
     const folder = join(this.folder, name);
     mkdirSync(folder, { recursive: true });
     const [cert, key, request, extensions] = ['cert.pem', 'key.pem', 'request.pem', 'extensions'].map((file) =>
       join(folder, file),
     ) as [string, string, string, string];
     const alternatives = names.map((each) => (each.startsWith('IP:') ? each : `DNS:${each}`));
-    writeFileSync(extensions, `subjectAltName=${alternatives}\nkeyUsage=digitalSignature\n`);
-    openssl('req', ...CURVE, '-subj', `/CN=${names[0].replace(/^IP:/, '')}`, '-keyout', key, '-out', request);
+    writeFileSync(extensions, `subjectAltName=${alternatives}\nkeyUsage=digitalSignature,keyEncipherment\n`);
+    openssl(
+      'req',
+      ...(kind === 'rsa' ? RSA : CURVE),
+      '-subj',
+      `/CN=${names[0].replace(/^IP:/, '')}`,
+      '-keyout',
+      key,
+      '-out',
+      request,
+    );
     const by = ['-CA', this.cert, '-CAkey', this.#key, '-CAcreateserial', '-extfile', extensions];
     openssl('x509', '-req', '-in', request, '-days', '2', '-sha256', ...by, '-out', cert);
     chmodSync(key, 0o644);

@@ -120,11 +120,13 @@ suite('logins at Postfix with Dovecot', { skip: skipLogins || missingDovecot }, 
   before(async () => {
     sink = await Sink.start();
     dovecot = await startDovecot(await freePort(), usersOf(DOVECOT_MECHANISMS));
-    server = await startPostfix(sink.port, await freePort(), [
-      'smtpd_sasl_auth_enable = yes',
-      'smtpd_sasl_type = dovecot',
-      `smtpd_sasl_path = inet:127.0.0.1:${dovecot.port}`,
-    ]);
+    server = await startPostfix(sink.port, await freePort(), {
+      main: [
+        'smtpd_sasl_auth_enable = yes',
+        'smtpd_sasl_type = dovecot',
+        `smtpd_sasl_path = inet:127.0.0.1:${dovecot.port}`,
+      ],
+    });
     postern = await startConfigured({ upstream: { servers: [`127.0.0.1:${server.port}`] }, policy: POLICY });
   });
   after(async () => {
@@ -211,8 +213,8 @@ suite('logins at Postfix with Cyrus SASL', { skip: skipLogins || missingCyrus },
 
   before(async () => {
     sink = await Sink.start();
-    const library = cyrusConfiguration(usersOf(CYRUS_MECHANISMS));
-    server = await startPostfix(sink.port, await freePort(), CYRUS_SETTINGS, library);
+    const cyrus = cyrusConfiguration(usersOf(CYRUS_MECHANISMS));
+    server = await startPostfix(sink.port, await freePort(), { main: CYRUS_SETTINGS, cyrus });
     postern = await startConfigured({ upstream: { servers: [`127.0.0.1:${server.port}`] }, policy: POLICY });
   });
   after(async () => {

@@ -26,13 +26,16 @@ export const postfix: MailServer = {
   start: (smartHost, port) => startPostfix(smartHost, port),
 };
 
-/** `settings` are lines of main.cf; what they name again counts. `cyrus` is for beds/cyrus.ts. */
-export async function startPostfix(
-  smartHost: number,
-  port: number,
-  settings: readonly string[] = [],
-  cyrus = '',
-): Promise<Bed> {
+export interface PostfixSettings {
+  /** Lines of main.cf; what they name again counts. */
+  readonly main?: readonly string[];
+  /** More ports of the same server, each with lines that count there alone: a server takes two seconds to start. */
+  readonly ports?: ReadonlyMap<number, readonly string[]>;
+  /** For beds/cyrus.ts. */
+  readonly cyrus?: string;
+}
+
+export async function startPostfix(smartHost: number, port: number, settings: PostfixSettings = {}): Promise<Bed> {
   const folder = makeFolder();
   const config = join(folder, 'etc');
   const queue = join(folder, 'queue');
@@ -46,7 +49,7 @@ export async function startPostfix(
   chownSync(data, userId('postfix'), groupId('postfix'));
   copyFileSync(needUnpacked('postfix', 'etc/postfix/postfix-files'), join(config, 'postfix-files'));
   mkdirSync(join(config, 'sasl'));
-  writeFileSync(join(config, 'sasl/smtpd.conf'), cyrus);
+  writeFileSync(join(config, 'sasl/smtpd.conf'), settings.cyrus ?? '');
 
   const programs = needUnpacked('postfix', 'usr/lib/postfix/sbin');
   writeFileSync(
@@ -81,13 +84,13 @@ relayhost = [127.0.0.1]:${smartHost}
 smtp_dns_support_level = disabled
 smtp_line_length_limit = 0
 message_size_limit = 0
-${settings.join('\n')}
+${(settings.main ?? []).join('\n')}
 `,
   );
   writeFileSync(
     join(config, 'master.cf'),
     `127.0.0.1:${port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
+${[...(settings.ports ?? [])].map(formatPort).join('')}cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
@@ -103,6 +106,10 @@ postlog unix-dgram n - n - 1 postlogd
   );
   const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], postfixEnvironment());
   return bed(port, child, folder, () => child.output() + (existsSync(log) ? readFileSync(log, 'latin1') : ''));
+}
+
+function formatPort([port, lines]: [number, readonly string[]]): string {
+  return `127.0.0.1:${port} inet n - n - - smtpd\n${lines.map((line) => `  -o { ${line} }\n`).join('')}`;
 }
 
 function makeOwned(path: string, mode: number, group = groupId('postfix')): void {
