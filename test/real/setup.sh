@@ -2,7 +2,7 @@
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
 #   tools    nmap, swaks, gsasl, openssl, python3 and haproxy, and what some of them load, through apt
-#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Dovecot, and saslpasswd2 for Cyrus SASL.
+#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Dovecot, a Kerberos KDC, Cyrus SASL.
 #            Their packages exclude each other or start something, so none is installed: each is unpacked into a
 #            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
 #            that folder; the libraries that they need come through apt.
@@ -22,7 +22,8 @@ say() { printf 'postern: %s\n' "$*" >&2; }
 tools='nmap swaks gsasl openssl python3 haproxy'
 # TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
 plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
-packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin'
+packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
 
 missing_tools() {
@@ -45,7 +46,8 @@ missing_libraries() {
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
     "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" \
-    "$servers/sasl2-bin/usr/sbin/saslpasswd2" 2>/dev/null |
+    "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
+    "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
 }
 

@@ -15,7 +15,11 @@ export type ServerPackage =
   | 'opensmtpd'
   | 'sendmail-bin'
   | 'dovecot-core'
-  | 'sasl2-bin';
+  | 'sasl2-bin'
+  | 'libsasl2-modules-gssapi-mit'
+  | 'krb5-kdc'
+  | 'krb5-admin-server'
+  | 'krb5-user';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {

@@ -28,7 +28,10 @@ export const CYRUS_SETTINGS: readonly string[] = [
 ];
 
 /** What Cyrus SASL is to read: `startPostfix` puts it where Debian's Postfix looks. `users` are names with passwords. */
-export function cyrusConfiguration(users: Readonly<Record<string, string>>): string {
+export function cyrusConfiguration(
+  users: Readonly<Record<string, string>>,
+  mechanisms: readonly string[] = CYRUS_MECHANISMS,
+): string {
   const database = join(makeFolder(), 'sasldb2');
   for (const [name, password] of Object.entries(users)) {
     const add = ['-p', '-c', '-f', database, '-u', HOST_NAME, name];
@@ -38,6 +41,6 @@ export function cyrusConfiguration(users: Readonly<Record<string, string>>): str
   return `pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: ${database}
-mech_list: ${CYRUS_MECHANISMS.join(' ')}
+mech_list: ${mechanisms.join(' ')}
 `;
 }

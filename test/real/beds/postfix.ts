@@ -33,6 +33,8 @@ export interface PostfixSettings {
   readonly ports?: ReadonlyMap<number, readonly string[]>;
   /** For beds/cyrus.ts. */
   readonly cyrus?: string;
+  /** Variables that its processes see. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export async function startPostfix(smartHost: number, port: number, settings: PostfixSettings = {}): Promise<Bed> {
@@ -62,7 +64,7 @@ data_directory = ${data}
 daemon_directory = ${programs}
 command_directory = ${needUnpacked('postfix', 'usr/sbin')}
 shlib_directory = ${needUnpacked('postfix', 'usr/lib/postfix')}
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+import_environment = ${['MAIL_CONFIG', 'LD_LIBRARY_PATH', ...Object.keys(settings.environment ?? {})].join(' ')}
 mail_owner = postfix
 setgid_group = postdrop
 maillog_file_prefixes = ${folder}
@@ -104,7 +106,8 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 `,
   );
-  const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], postfixEnvironment());
+  const environment = { ...postfixEnvironment(), ...settings.environment };
+  const child = await startServer(port, join(programs, 'master'), ['-c', config, '-d'], environment);
   return bed(port, child, folder, () => child.output() + (existsSync(log) ? readFileSync(log, 'latin1') : ''));
 }
 
