@@ -6,8 +6,9 @@
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { DOING, Session } from '../smtp/session.ts';
+import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { Answer } from './call.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Upstream } from './upstream.ts';
@@ -43,6 +44,7 @@ export class Connection implements Wire {
   readonly #session: Session;
   readonly #patience: Patience;
   #giveUpDialling: () => void = () => {};
+  #dialling = true; // until then time is the call's to watch
   #upstream: Socket | null = null;
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
@@ -65,8 +67,7 @@ export class Connection implements Wire {
   start(): void {
     const { client, early, upstream } = this.#options;
     this.#wireClient(client);
-    this.#giveUpDialling = upstream.dial((socket) => this.#dialled(socket));
-    this.#watchTime();
+    this.#giveUpDialling = upstream.dial((answer) => this.#answered(answer));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -137,15 +138,20 @@ export class Connection implements Wire {
     client.on('close', () => this.#run(() => this.#session.clientLost()));
   }
 
-  #dialled(socket: Socket | null): void {
-    if (this.#closed) {
-      socket?.destroy();
+  /** A server has greeted, or none will. */
+  #answered(answer: Answer | null): void {
+    this.#dialling = false;
+    const now = performance.now();
+    this.#patience.waitsFor(AWAITING_GREETING, true, now);
+    if (answer === null) {
+      this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
-    if (socket === null) {
-      this.#run(() => this.#session.upstreamEnded());
-      return;
-    }
+    if (answer.socket !== null) this.#wireUpstream(answer.socket);
+    this.#fromUpstream(answer.greeting);
+  }
+
+  #wireUpstream(socket: Socket): void {
     this.#upstream = socket;
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
     socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
@@ -227,7 +233,7 @@ export class Connection implements Wire {
 
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#dialling) return;
     const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
     const at = Math.min(full, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;

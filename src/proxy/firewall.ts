@@ -46,7 +46,9 @@ export class Firewall {
 
   constructor(options: FirewallOptions) {
     this.#options = options;
-    this.upstream = new Upstream(options.servers, options.timeouts.upstream_connect, options.observer);
+    const { upstream_connect, upstream_greeting } = options.timeouts;
+    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting };
+    this.upstream = new Upstream(options.servers, settings, options.observer);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */

@@ -1,10 +1,10 @@
 // Reaching the mail server: the servers in their order, the next one when one does not answer.
 //
 // One connection for one session; nothing is pooled, since what a server remembers of a connection (login, transaction,
-// capabilities) belongs to one client. Not done here: TLS, and any choice by load.
+// capabilities) belongs to one client. Not done here: any choice by load.
 
-import { connect, type Socket } from 'node:net';
 import { type Endpoint, formatEndpoint } from './address.ts';
+import { type Answer, Call, type CallSettings } from './call.ts';
 
 /** What dialling tells the observer. */
 export interface DialObserver {
@@ -14,77 +14,77 @@ export interface DialObserver {
 
 export class Upstream {
   readonly #servers: readonly Endpoint[];
-  readonly #timeout: number;
+  readonly #settings: CallSettings;
   readonly #observer: DialObserver;
 
-  /** `timeout`: milliseconds that one server may take to accept the connection. */
-  constructor(servers: readonly Endpoint[], timeout: number, observer: DialObserver) {
+  constructor(servers: readonly Endpoint[], settings: CallSettings, observer: DialObserver) {
     this.#servers = servers;
-    this.#timeout = timeout;
+    this.#settings = settings;
     this.#observer = observer;
   }
 
-  /** Calls back once: with a connected socket, or with null when no server answered. The function returned gives up. */
-  dial(done: (socket: Socket | null) => void): () => void {
-    let current: Socket | null = null;
+  /** Calls back once, perhaps before it returns: with a server that answered, or with null when none did. The function
+   * returned gives up. */
+  dial(done: (answer: Answer | null) => void): () => void {
+    return this.#dial(this.#settings, done);
+  }
+
+  #dial(settings: CallSettings, done: (answer: Answer | null) => void): () => void {
+    let call: Call | null = null;
     let over = false;
-    const finish = (socket: Socket | null): void => {
-      if (over) return;
-      over = true;
-      done(socket);
-    };
+    let refusal: Answer | null = null; // what the last one that refused to greet said
     const attempt = (index: number): void => {
       const server = this.#servers[index];
       if (over) return;
       if (server === undefined) {
-        finish(null);
+        over = true;
+        done(refusal);
         return;
       }
       const name = formatEndpoint(server);
-      const started = performance.now();
-      const socket = connect({ host: server.address, port: server.port, noDelay: true, allowHalfOpen: true });
-      current = socket;
-      const timer = setTimeout(() => socket.destroy(new Error('connect time-out')), this.#timeout);
-      socket.once('close', () => clearTimeout(timer));
-      const failed = (error: Error): void => {
-        socket.destroy();
-        this.#observer.upstreamUp(name, false, error.message);
-        attempt(index + 1);
-      };
-      socket.once('error', failed);
-      socket.once('connect', () => {
-        clearTimeout(timer);
-        socket.off('error', failed);
-        this.#observer.upstreamUp(name, true);
-        this.#observer.upstreamConnected(name, (performance.now() - started) / 1000);
-        finish(socket);
+      call = new Call(server, settings, {
+        connected: (seconds) => this.#observer.upstreamConnected(name, seconds),
+        answered: (answer) => {
+          this.#observer.upstreamUp(name, answer.socket !== null, textOf(answer.greeting));
+          if (answer.socket === null) {
+            refusal = answer;
+            attempt(index + 1);
+            return;
+          }
+          over = true;
+          done(answer);
+        },
+        failed: (why) => {
+          this.#observer.upstreamUp(name, false, why);
+          attempt(index + 1);
+        },
       });
     };
     attempt(0);
     return () => {
       over = true;
-      current?.destroy();
+      call?.giveUp();
     };
   }
 
   /** Whether a server greets with 2yz: what /readyz wants to know. */
   greets(): Promise<boolean> {
+    const settings = { ...this.#settings, greetWithin: this.#settings.connectWithin };
     return new Promise((resolve) => {
-      this.dial((socket) => {
-        if (socket === null) {
-          resolve(false);
-          return;
-        }
-        const end = (greeted: boolean): void => {
-          socket.end('QUIT\r\n');
-          socket.setTimeout(1000, () => socket.destroy());
-          resolve(greeted);
-        };
-        socket.setTimeout(this.#timeout, () => end(false));
-        socket.once('data', (chunk) => end(chunk[0] === 0x32));
-        socket.on('error', () => end(false));
-        socket.on('end', () => end(false));
+      this.#dial(settings, (answer) => {
+        const socket = answer?.socket ?? null;
+        resolve(answer?.greeting[0] === 0x32);
+        if (socket === null) return;
+        socket.on('error', () => {});
+        socket.setTimeout(1000, () => socket.destroy());
+        socket.resume();
+        socket.end('QUIT\r\n');
       });
     });
   }
+}
+
+/** The first line of a reply, for the log. */
+function textOf(greeting: Buffer): string {
+  return greeting.toString('latin1').split('\n', 1)[0]?.trimEnd() ?? '';
 }
