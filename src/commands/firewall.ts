@@ -63,13 +63,15 @@ export async function startFirewall(
     servers: config.upstream.servers.map(formatEndpoint),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
-  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
+  const gate = new Gate(policy, new Connections());
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
     })),
     servers: config.upstream.servers,
+    maxConnections: config.upstream.max_connections,
+    maxWait: config.upstream.max_wait,
     timeouts: config.timeouts,
     admit: (door) => gate.admit(door),
     observer: watching(observer, settings.onEvent),
@@ -156,7 +158,7 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observer.warn(UPSTREAM_LIMIT);
   };
   return {
-    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamUp: (server, up, why, nextProbe) => observer.upstreamUp(server, up, why, nextProbe),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),

@@ -21,6 +21,7 @@ const listener = z.strictObject({
 const upstream = z.strictObject({
   servers: z.array(serverAddress).min(1, { error: 'the mail server behind is wanted, as 10.0.0.10:25' }),
   max_connections: count.prefault(5000),
+  max_wait: duration.prefault('2s'),
   identity: z.enum(['none', 'proxy-v1', 'proxy-v2', 'xclient', 'xforward']).prefault('none'),
   tls: z
     .strictObject({

@@ -131,14 +131,14 @@ class LoggingObserver {
     );
   }
 
-  /** A server of the config answered, or did not. Logs only the change. */
-  upstreamUp(server: string, up: boolean, why = 'no answer'): void {
+  /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
+  upstreamUp(server: string, up: boolean, why = 'no answer', nextProbe?: number): void {
     if (up) this.#answeredAt = this.#now();
     const before = this.#servers.get(server);
     if (before === up) return;
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
-    if (!up) this.#log.warn({ server, why: harmless(why) }, 'upstream does not answer');
+    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: nextProbe }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
   }

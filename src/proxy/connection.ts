@@ -8,10 +8,9 @@ import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import type { Answer } from './call.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
-import type { Upstream } from './upstream.ts';
+import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -45,7 +44,9 @@ export class Connection implements Wire {
   readonly #patience: Patience;
   #giveUpDialling: () => void = () => {};
   #dialling = true; // until then time is the call's to watch
+  #reached: Reached | null = null;
   #upstream: Socket | null = null;
+  #silent = false; // the upstream owed an answer and did not give it in time
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
@@ -67,7 +68,7 @@ export class Connection implements Wire {
   start(): void {
     const { client, early, upstream } = this.#options;
     this.#wireClient(client);
-    this.#giveUpDialling = upstream.dial((answer) => this.#answered(answer));
+    this.#giveUpDialling = upstream.dial((reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -118,11 +119,17 @@ export class Connection implements Wire {
     this.#giveUpDialling();
     this.#upstream?.destroy();
     this.#upstream = null;
+    this.#reached?.ended(this.#howItServed(this.#reached));
     if (this.#timer !== null) clearTimeout(this.#timer);
     linger(this.#client);
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
     this.#options.ended();
+  }
+
+  #howItServed({ greeting }: Reached): 'silent' | 'served' | 'neither' {
+    if (this.#silent) return 'silent';
+    return this.#options.watcher.octetsFromUpstream > greeting.length ? 'served' : 'neither';
   }
 
   // ---------------------------------------------------------------- sockets
@@ -139,16 +146,17 @@ export class Connection implements Wire {
   }
 
   /** A server has greeted, or none will. */
-  #answered(answer: Answer | null): void {
+  #answered(reached: Reached | null): void {
     this.#dialling = false;
+    this.#reached = reached;
     const now = performance.now();
     this.#patience.waitsFor(AWAITING_GREETING, true, now);
-    if (answer === null) {
+    if (reached === null) {
       this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
-    if (answer.socket !== null) this.#wireUpstream(answer.socket);
-    this.#fromUpstream(answer.greeting);
+    if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    this.#fromUpstream(reached.greeting);
   }
 
   #wireUpstream(socket: Socket): void {
@@ -248,14 +256,19 @@ export class Connection implements Wire {
     if (this.#upstreamFull) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
       if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+        this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
-    if (!this.#patience.isExpired(now)) this.#watchTime();
+    if (!this.#patience.isExpired(now)) {
+      this.#watchTime();
+      return;
+    }
+    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
     // A client that does not read keeps the upstream's reply from being read as well.
-    else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
 }
 

@@ -85,6 +85,12 @@ export class Session {
     return kind === TO_DATA ? AWAITING_GO_AHEAD : kind === TO_END ? AWAITING_CONFIRMATION : AWAITING_REPLY;
   }
 
+  /** The next move is the upstream's: not the client's, nor the judge's. */
+  get waitsForUpstream(): boolean {
+    const { doing } = this;
+    return doing <= AWAITING_CONFIRMATION && doing !== AWAITING_COMMAND && doing !== AWAITING_MAIL_DATA;
+  }
+
   /** Takes octets of the client. The chunk may be forwarded as it is: the caller does not touch it again. */
   fromClient(chunk: Buffer): void {
     const { hold, mode, profile } = this.#dialogue;
