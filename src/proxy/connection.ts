@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { Caller } from './call.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Reached, Upstream } from './upstream.ts';
@@ -30,6 +31,8 @@ export interface ConnectionOptions {
   readonly profile: Profile;
   readonly judge: Judge;
   readonly upstream: Upstream;
+  /** Who the client is, for a server that is told. */
+  readonly caller: Caller;
   readonly timeouts: Timeouts;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
@@ -66,9 +69,9 @@ export class Connection implements Wire {
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { client, early, upstream } = this.#options;
+    const { client, early, upstream, caller } = this.#options;
     this.#wireClient(client);
-    this.#giveUpDialling = upstream.dial((reached) => this.#answered(reached));
+    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -156,6 +159,7 @@ export class Connection implements Wire {
       return;
     }
     if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
     this.#fromUpstream(reached.greeting);
   }
 

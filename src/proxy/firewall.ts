@@ -6,15 +6,18 @@
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
+import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type { Admission, Admit, Door, OwnReply } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import type { Caller, CallSettings } from './call.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import { type Leave, Places } from './places.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
 
 export interface FirewallOptions {
   readonly listeners: readonly ListenerOptions[];
@@ -22,6 +25,13 @@ export interface FirewallOptions {
   /** Sessions that the servers take in all, and milliseconds that one more may wait for its place. */
   readonly maxConnections: number;
   readonly maxWait: number;
+  /** How the servers are spoken to, and told who the client is. */
+  readonly tls: UpstreamTls | null;
+  readonly identity: CallSettings['identity'];
+  /** Our host name where it is a full one. */
+  readonly ourName: string | null;
+  /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
+  readonly names: (address: string) => Promise<readonly string[] | null>;
   readonly timeouts: Timeouts;
   readonly admit: Admit;
   readonly observer: FirewallObserver;
@@ -51,8 +61,9 @@ export class Firewall {
 
   constructor(options: FirewallOptions) {
     this.#options = options;
-    const { upstream_connect, upstream_greeting } = options.timeouts;
-    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting };
+    const { timeouts, tls, identity, ourName } = options;
+    const { upstream_connect, upstream_greeting } = timeouts;
+    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
     this.#places = new Places(options.maxConnections, options.maxWait);
     this.upstream = new Upstream(options.servers, settings, options.observer);
   }
@@ -79,6 +90,7 @@ export class Firewall {
           judge,
           timeouts,
           upstream: this.upstream,
+          caller: this.#callerFor(door),
           watcher: observer.sessionOpened(door, profile.connector),
           defect: (error, doing) => observer.defect(error, doing),
           ended: () => {
@@ -92,6 +104,17 @@ export class Firewall {
         connection.start();
       },
     });
+  }
+
+  #callerFor({ clientAddress, clientPort, localAddress, localPort }: Door): Caller {
+    const source = { address: clientAddress, port: clientPort };
+    const destination = { address: localAddress, port: localPort };
+    const identify = async (): Promise<ClientIdentity> => {
+      const names = await this.#options.names(clientAddress);
+      const name = names === null ? undefined : (names[0] ?? null);
+      return { address: clientAddress, port: clientPort, name, localAddress, localPort };
+    };
+    return { ends: { source, destination }, identify };
   }
 
   /** Who is admitted and gets a place at the upstream; who gets none leaves as one refused at the door. */

@@ -6,7 +6,7 @@
 // instead of waiting for a connection that will not come. Not done here: any choice by load.
 
 import { type Endpoint, formatEndpoint } from './address.ts';
-import { type Answer, Call, type CallSettings } from './call.ts';
+import { type Answer, Call, type Caller, type CallSettings } from './call.ts';
 import { Health } from './health.ts';
 
 /** What dialling tells the observer. */
@@ -14,6 +14,10 @@ export interface DialObserver {
   /** `nextProbe`: seconds until it is asked again. */
   upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
   upstreamConnected(server: string, seconds: number): void;
+  /** TLS was wanted where it can be had, and could not be made. */
+  upstreamInClear(server: string, why: string): void;
+  /** It was to be told who the client is, and does not offer that. */
+  upstreamUnidentified(server: string, identity: string): void;
 }
 
 /** A server that answered a session, or the last one that refused it. */
@@ -64,7 +68,7 @@ export class Upstream {
 
   /** Calls back once, perhaps before it returns: with a server that answered, or with null when none did. The function
    * returned gives up. */
-  dial(done: (reached: Reached | null) => void): () => void {
+  dial(caller: Caller, done: (reached: Reached | null) => void): () => void {
     const tried: Server[] = [];
     let call: Call | null = null;
     let refusal: Reached | null = null; // what the last one that refused to greet said
@@ -86,12 +90,16 @@ export class Upstream {
         this.#trial = true;
       }
       tried.push(server);
-      call = new Call(server.endpoint, this.#settings, {
+      callIt(server, this.#settings);
+    };
+    const callIt = (server: Server, settings: CallSettings): void => {
+      call = new Call(server.endpoint, caller, settings, {
         connected: (seconds) => this.#observer.upstreamConnected(server.name, seconds),
+        unidentified: () => this.#observer.upstreamUnidentified(server.name, settings.identity),
         answered: (answer) => {
           if (answer.socket === null) {
             refusal = { ...answer, ended: () => {} };
-            this.#failed(server, firstLine(answer.greeting));
+            this.#refused(server, answer.greeting);
             attempt();
             return;
           }
@@ -99,7 +107,12 @@ export class Upstream {
           this.#greeted(server);
           done({ ...answer, ended: (how) => this.#ended(server, how) });
         },
-        failed: (why) => {
+        failed: (why, inTls) => {
+          if (inTls && settings.tls?.mode === 'opportunistic') {
+            this.#observer.upstreamInClear(server.name, why);
+            callIt(server, { ...settings, tls: null });
+            return;
+          }
           this.#failed(server, why);
           attempt();
         },
@@ -156,6 +169,14 @@ export class Upstream {
     this.#observer.upstreamUp(server.name, true);
   }
 
+  /** A greeting of 4yz. Where the server knows the client, it may mean that client alone; but RFC 3463 §3.4: X.3.2 is the
+   * system that takes no messages now. */
+  #refused(server: Server, greeting: Buffer): void {
+    const said = firstLine(greeting);
+    const known = this.#settings.identity === 'proxy-v1' || this.#settings.identity === 'proxy-v2';
+    if (!known || / 4\d\d[ -]4\.3\.2/.test(said)) this.#failed(server, said);
+  }
+
   #failed(server: Server, why: string): void {
     const now = performance.now();
     this.#isDown(server, now, server.health.failed(why, now));
@@ -189,8 +210,9 @@ export class Upstream {
   #ask(server: Server): Promise<boolean> {
     server.found ??= new Promise<boolean>((resolve) => {
       const settings = { ...this.#settings, greetWithin: this.#settings.connectWithin };
-      server.probe = new Call(server.endpoint, settings, {
+      server.probe = new Call(server.endpoint, null, settings, {
         connected: () => {},
+        unidentified: () => {},
         answered: ({ socket, greeting }) => {
           if (socket !== null) takeLeave(socket);
           if (greeting[0] === TWO) this.#greeted(server);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
-import type { Answer } from '../../src/proxy/call.ts';
+import type { Answer, Caller, CallSettings } from '../../src/proxy/call.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
 import { openBlackHole } from './black-hole.ts';
 import { holdClock } from './clock.ts';
@@ -19,15 +19,30 @@ interface Watched {
   readonly connected: string[];
 }
 
+const CALLER: Caller = {
+  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
+  identify: async () => ({
+    address: '192.0.2.1',
+    port: 40000,
+    name: 'client.example',
+    localAddress: '203.0.113.5',
+    localPort: 25,
+  }),
+};
+
+const PLAIN: CallSettings = { connectWithin: LONG, greetWithin: LONG, tls: null, identity: 'none', ourName: null };
+
 function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
   const told: string[] = [];
   const connected: string[] = [];
   const upstream = new Upstream(
     servers,
-    { connectWithin: timeout, greetWithin: timeout },
+    { ...PLAIN, connectWithin: timeout, greetWithin: timeout },
     {
       upstreamUp: (server, up) => void told.push(`${server} ${up ? 'up' : 'down'}`),
       upstreamConnected: (server) => void connected.push(server),
+      upstreamInClear: () => {},
+      upstreamUnidentified: () => {},
     },
   );
   return { upstream, told, connected };
@@ -54,7 +69,7 @@ async function greeting(t: TestContext, text = GREETING): Promise<{ server: Upst
 
 function dial(t: TestContext, upstream: Upstream): Promise<Answer | null> {
   return new Promise((resolve) => {
-    const giveUp = upstream.dial((answer) => {
+    const giveUp = upstream.dial(CALLER, (answer) => {
       t.after(() => answer?.socket?.destroy());
       resolve(answer);
     });
@@ -153,7 +168,7 @@ describe('dialling', () => {
     const hole = await openBlackHole(t);
     const { server, at } = await greeting(t);
     const given = watch([hole, at], LONG);
-    const giveUp = given.upstream.dial(() => assert.fail('called back behind the end'));
+    const giveUp = given.upstream.dial(CALLER, () => assert.fail('called back behind the end'));
     giveUp();
     await clock.advance(LONG);
     await dial(t, watch([at]).upstream);
@@ -163,7 +178,7 @@ describe('dialling', () => {
 
   it('closes the connection when it is given up before the greeting', async (t) => {
     const { server, at } = await answering(t);
-    const giveUp = watch([at]).upstream.dial(() => assert.fail('called back behind the end'));
+    const giveUp = watch([at]).upstream.dial(CALLER, () => assert.fail('called back behind the end'));
     const peer = await server.next();
     giveUp();
     peer.say(GREETING);
