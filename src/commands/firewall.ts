@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { beside } from '../config/load.ts';
+import { beside } from '../config/beside.ts';
 import type { Config } from '../config/schema.ts';
 import { Connections } from '../limits/connections.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
@@ -16,8 +16,10 @@ import type { Policy } from '../policy/policy.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { NameResolver } from '../proxy/resolver.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Gate } from './gate.ts';
+import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
@@ -27,6 +29,8 @@ export interface FirewallSettings {
   readonly place?: PlaceOf;
   /** The names of an address that DNS gave last; null when it gave none. */
   readonly names?: (address: string) => readonly string[] | null;
+  /** Finds the names of an address; DNS is asked when left out. */
+  readonly resolve?: (address: string) => Promise<readonly string[] | null>;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
@@ -63,13 +67,19 @@ export async function startFirewall(
     servers: config.upstream.servers.map(formatEndpoint),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
-  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
+  const gate = new Gate(policy, new Connections());
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
     })),
     servers: config.upstream.servers,
+    maxConnections: config.upstream.max_connections,
+    maxWait: config.upstream.max_wait,
+    tls: upstreamTls(config, settings.file ?? null),
+    identity: config.upstream.identity,
+    ourName: fullHostName(),
+    names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
     admit: (door) => gate.admit(door),
     observer: watching(observer, settings.onEvent),
@@ -111,6 +121,11 @@ export async function startFirewall(
     },
     close: () => end(0),
   };
+}
+
+function namesFromDns(): (address: string) => Promise<readonly string[] | null> {
+  const resolver = new NameResolver();
+  return (address) => resolver.names(address);
 }
 
 /** Connectors that do not enforce. */
@@ -156,10 +171,12 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observer.warn(UPSTREAM_LIMIT);
   };
   return {
-    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamUp: (server, up, why, nextProbe) => observer.upstreamUp(server, up, why, nextProbe),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
+    upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
+    upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (door, connector) => {
       const session = observer.sessionOpened(door, connector);

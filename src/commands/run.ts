@@ -83,7 +83,8 @@ export async function run(args: string[], out: Output): Promise<number> {
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
-    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names });
+    const resolve = (address: string) => resolver.names(address);
+    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names, resolve });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;

@@ -75,6 +75,8 @@ class LoggingObserver {
   readonly #metrics: Metrics;
   readonly #now: () => number;
   readonly #servers = new Map<string, boolean>();
+  readonly #inClear = new Map<string, string>(); // why, as said last
+  readonly #unidentified = new Set<string>();
   #answeredAt = Number.NEGATIVE_INFINITY;
   #opened = 0;
   #listening = false;
@@ -131,14 +133,14 @@ class LoggingObserver {
     );
   }
 
-  /** A server of the config answered, or did not. Logs only the change. */
-  upstreamUp(server: string, up: boolean, why = 'no answer'): void {
+  /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
+  upstreamUp(server: string, up: boolean, why = 'no answer', nextProbe?: number): void {
     if (up) this.#answeredAt = this.#now();
     const before = this.#servers.get(server);
     if (before === up) return;
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
-    if (!up) this.#log.warn({ server, why: harmless(why) }, 'upstream does not answer');
+    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: nextProbe }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
   }
@@ -147,6 +149,20 @@ class LoggingObserver {
   upstreamConnected(server: string, seconds: number): void {
     this.#metrics.upstreamConnected(seconds);
     this.#log.debug({ server, seconds }, 'upstream connected');
+  }
+
+  /** TLS was wanted where it can be had, and could not be made: the session goes on in clear text. */
+  upstreamInClear(server: string, why: string): void {
+    if (this.#inClear.get(server) !== why) this.#log.warn({ server, why: harmless(why) }, 'upstream in clear text');
+    this.#inClear.set(server, why);
+  }
+
+  /** A server that was to be told who the client is does not offer that: it takes every client for us. */
+  upstreamUnidentified(server: string, identity: string): void {
+    this.#metrics.unidentified();
+    if (this.#unidentified.has(server)) return;
+    this.#unidentified.add(server);
+    this.#log.warn({ server, identity }, UNIDENTIFIED);
   }
 
   /** A fault of ours that was caught: counted, logged with its stack, and the process lives on. */
@@ -243,6 +259,10 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 }
 
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
+
+const UNIDENTIFIED =
+  'the upstream does not offer to be told who the client is, and takes every client for Postern: list the address of ' +
+  'Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts), or set upstream.identity: none';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;

@@ -156,6 +156,7 @@ export class Metrics {
   );
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #policyLoaded: Gauge<'version'>;
+  readonly #unidentified: Counter;
   readonly #defects: Counter;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
@@ -176,6 +177,11 @@ export class Metrics {
       name: 'postern_limited_total',
       help: 'How often a limit answered.',
       labelNames: ['kind', 'key'],
+      registers,
+    });
+    this.#unidentified = new Counter({
+      name: 'postern_upstream_unidentified_total',
+      help: 'Sessions whose server was to be told who the client is and did not offer that.',
       registers,
     });
     this.#policyLoaded = new Gauge({
@@ -239,6 +245,10 @@ export class Metrics {
 
   upstreamUp(server: string, up: boolean): void {
     this.#upstreamUp.set({ server }, up ? 1 : 0);
+  }
+
+  unidentified(): void {
+    this.#unidentified.inc();
   }
 
   upstreamConnected(seconds: number): void {

@@ -34,6 +34,8 @@ export interface RigOptions {
   readonly judge?: Judge;
   /** Instead of the mail server of the test. */
   readonly servers?: readonly Endpoint[];
+  readonly maxConnections?: number;
+  readonly maxWait?: number;
   /** Everyone must send a PROXY header. */
   readonly proxied?: boolean;
   /** Resolves when the door knows who the client is; it knows at once when left out. */
@@ -55,6 +57,7 @@ export class Rig {
   readonly upstreams: UpstreamPeers;
   readonly sessions: Watched[] = [];
   readonly defects: unknown[] = [];
+  readonly refusals: string[] = [];
   /** Sessions that gave back their place. */
   released = 0;
   readonly #clients: Peer[] = [];
@@ -66,6 +69,8 @@ export class Rig {
       profile,
       servers,
       known,
+      maxConnections,
+      maxWait = 0,
       proxied = false,
       judge = judgeBy({ accepted: ['local.example'] }),
     } = options;
@@ -77,13 +82,21 @@ export class Rig {
     this.firewall = new Firewall({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
+      maxConnections: maxConnections ?? Number.POSITIVE_INFINITY,
+      maxWait,
+      tls: null,
+      identity: 'none',
+      ourName: null,
+      names: async () => [],
       timeouts: { ...PATIENT, ...timeouts },
       admit: () => known?.then(() => admission) ?? admission,
       observer: {
         upstreamUp: () => {},
         upstreamConnected: () => {},
+        upstreamInClear: () => {},
+        upstreamUnidentified: () => {},
         observedAtDoor: () => {},
-        refusedAtDoor: () => {},
+        refusedAtDoor: (_door, _connector, reason) => void this.refusals.push(reason),
         defect: (error) => void this.defects.push(error),
         sessionOpened: () => this.#watch(),
       },
