@@ -9,6 +9,7 @@ import { CYRUS_MECHANISMS, CYRUS_SETTINGS, cyrusConfiguration, missingCyrus } fr
 import { DOVECOT_MECHANISMS, missingDovecot, startDovecot, tokenFor } from './beds/dovecot.ts';
 import { type Kdc, missingKerberos, startKdc } from './beds/kerberos.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
+import { Authority } from './certificates.ts';
 import { freePort, run } from './children.ts';
 import { Client } from './client.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
@@ -16,6 +17,9 @@ import { Sink } from './sink.ts';
 import { missing } from './tools.ts';
 
 const PASSWORD = 'a secret & more';
+/** Who connects from here logs in over TLS only. */
+const CAREFUL = '127.0.0.51';
+
 /** Alice may relay as a member of a group, and dora, whom Windows calls CORP\dora. */
 const POLICY = {
   groups: { approved: ['alice', 'dora@corp.example.com'] },
@@ -28,6 +32,15 @@ const POLICY = {
       rules: [{ name: 'approved', allow: { groups: ['approved'] } }],
     },
   ],
+};
+
+/** Beside the connector above, which stays as it is. */
+const OVER_TLS = {
+  name: 'over-tls',
+  remote_ip_ranges: [`${CAREFUL}/32`],
+  starttls: 'terminate',
+  auth: 'require_tls',
+  rules: [{ name: 'approved', allow: { groups: ['approved'] } }],
 };
 
 function userOf(mechanism: string): string {
@@ -69,6 +82,7 @@ async function gsasl(
 }
 
 // Exit codes of swaks.
+const NO_LOGIN = 28;
 const SENDER_REFUSED = 23;
 const RECIPIENT_REFUSED = 24;
 
@@ -110,7 +124,7 @@ async function offered(port: number): Promise<string[]> {
   return /^250.AUTH (.*)\r$/m.exec(capabilities)?.[1]?.split(' ') ?? [];
 }
 
-const skipLogins = postfix.missing || missing(['gsasl', 'swaks']);
+const skipLogins = postfix.missing || missing(['gsasl', 'swaks', 'openssl']);
 
 suite('logins at Postfix with Dovecot', { skip: skipLogins || missingDovecot }, () => {
   let sink: Sink;
@@ -128,7 +142,12 @@ suite('logins at Postfix with Dovecot', { skip: skipLogins || missingDovecot }, 
         `smtpd_sasl_path = inet:127.0.0.1:${dovecot.port}`,
       ],
     });
-    postern = await startConfigured({ upstream: { servers: [`127.0.0.1:${server.port}`] }, policy: POLICY });
+    const { cert, key } = new Authority().issue(['mx.local.example']);
+    postern = await startConfigured({
+      listeners: [{ certificates: [{ cert, key }] }, { certificates: [{ cert, key }], implicit_tls: true }],
+      upstream: { servers: [`127.0.0.1:${server.port}`] },
+      policy: { ...POLICY, connectors: [...POLICY.connectors, OVER_TLS] },
+    });
   });
   after(async () => {
     await postern?.stop();
@@ -205,6 +224,30 @@ suite('logins at Postfix with Dovecot', { skip: skipLogins || missingDovecot }, 
     await postern.logged('sender refused', { sasl_username: 'alice', reason: 'sender' });
     assert.equal(await swaks(postern.port, 'alice@local.example', to, ...login('carol')), 0);
   });
+
+  const careful = ['--local-interface', CAREFUL];
+
+  test('auth: require_tls hides every login in clear, and refuses one that is tried', async () => {
+    const client = new Client(postern.port, CAREFUL);
+    await client.reply();
+    assert.doesNotMatch(await client.say('EHLO client.example'), /AUTH/);
+    const response = Buffer.from(`\0alice\0${PASSWORD}`).toString('base64');
+    assert.match(await client.say(`AUTH PLAIN ${response}`), /^538 /);
+    client.close();
+    assert.equal(await swaks(postern.port, 'alice@local.example', FOREIGN, ...careful, ...login('alice')), NO_LOGIN);
+  });
+
+  for (const [way, port, option] of [
+    ['STARTTLS', () => postern.port, '-tls'],
+    ['a port of its own', () => postern.ports[1] as number, '-tlsc'],
+  ] as const) {
+    test(`auth: require_tls offers them inside TLS by ${way}: alice logs in by swaks and relays`, async () => {
+      const how = [option, ...careful, ...login('alice')];
+      assert.equal(await swaks(port(), 'alice@local.example', FOREIGN, ...how), 0);
+      const fields = { sasl_username: 'alice', connector: 'over-tls', encryption_protocol: 'TLSv1.3' };
+      await postern.logged('session ended', { ...fields, recipients_accepted: 1 });
+    });
+  }
 });
 
 suite('logins at Postfix with Cyrus SASL', { skip: skipLogins || missingCyrus }, () => {

@@ -44,7 +44,7 @@ export interface ConfiguredPostern extends Postern {
   /** The log so far. */
   lines(): LogLine[];
   /** The next line, behind the one that was found last, that says this with these fields; waits for it. */
-  logged(message: string, fields?: LogLine): Promise<LogLine>;
+  logged(message: string | RegExp, fields?: LogLine): Promise<LogLine>;
   /** SIGHUP, and the line that says that it was done. */
   reload(): Promise<void>;
   /** The body of an answer of the admin listener. */
@@ -80,18 +80,20 @@ export async function startConfigured(configuration: Configuration): Promise<Con
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(Buffer.from(line, 'latin1').toString()) as LogLine);
   let read = 0;
-  const logged = async (message: string, fields: LogLine = {}) => {
-    const wanted = Object.entries({ msg: message, ...fields });
+  const logged = async (message: string | RegExp, fields: LogLine = {}) => {
+    const wanted = Object.entries(fields);
+    const says = ({ msg }: LogLine) => (typeof message === 'string' ? msg === message : message.test(String(msg)));
     for (const deadline = Date.now() + LOGGED_WITHIN_MS; Date.now() < deadline; await delay(20)) {
       const written = lines();
       const at = written.findIndex(
-        (line, number) => number >= read && wanted.every(([name, value]) => isDeepStrictEqual(line[name], value)),
+        (line, number) =>
+          number >= read && says(line) && wanted.every(([name, value]) => isDeepStrictEqual(line[name], value)),
       );
       if (at === -1) continue;
       read = at + 1;
       return written[at] as LogLine;
     }
-    throw new Error(`the log does not say ${JSON.stringify(fields)} ${message}:\n${child.output()}`);
+    throw new Error(`the log does not say ${message} ${JSON.stringify(fields)}:\n${child.output()}`);
   };
   return {
     ...child,

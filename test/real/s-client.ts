@@ -2,8 +2,10 @@
 // words about certificates and ciphers.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const WITHIN_MS = 5_000;
+const REPLY = /^(?:\d{3}-[^\n]*\n)*\d{3} [^\n]*\n/m;
 
 export class SClient {
   /** Everything printed so far, both streams. */
@@ -28,25 +30,28 @@ export class SClient {
 
   /** What matches, behind everything that was waited for before. */
   async until(what: RegExp): Promise<string> {
-    for (const deadline = Date.now() + WITHIN_MS; Date.now() < deadline; ) {
+    let over = false;
+    for (const deadline = Date.now() + WITHIN_MS; Date.now() < deadline && !over; await delay(10)) {
+      over = this.#child.exitCode !== null; // what it printed last may still be on its way, so look once more
       const found = what.exec(this.output.slice(this.#read));
-      if (found !== null) {
-        this.#read += found.index + found[0].length;
-        return found[0];
-      }
-      const over = this.#child.exitCode !== null || this.#child.signalCode !== null;
-      await Promise.race([once(this.#child.stdout, 'data'), over ? null : this.ended, delayed(50)]);
-      if (over && !what.test(this.output.slice(this.#read))) break;
+      if (found === null) continue;
+      this.#read += found.index + found[0].length;
+      return found[0];
     }
     this.close();
     throw new Error(`s_client did not print ${what}:\n${this.output}`);
   }
 
-  /** Types a line and waits for the last line of a reply; all of the reply. A line that begins with Q or R is an order to
+  /** The next reply that the other side gives by itself. */
+  reply(): Promise<string> {
+    return this.until(REPLY);
+  }
+
+  /** Types a line and waits for a reply to it. A line that begins with Q or R is an order to
    * openssl, unless it was started with -quiet. */
   async say(line: string): Promise<string> {
     this.type(line);
-    return this.until(/^(?:\d{3}-.*\n)*\d{3} .*\n/m);
+    return this.until(REPLY);
   }
 
   type(line: string): void {
@@ -56,8 +61,4 @@ export class SClient {
   close(): void {
     this.#child.kill('SIGKILL');
   }
-}
-
-function delayed(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
