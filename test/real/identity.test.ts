@@ -123,7 +123,10 @@ const CASES: readonly Case[] = [
 
 const missingExim = missingServer('exim4-daemon-heavy');
 
-suite('who the server believes the client is', { skip: missing(['openssl']) || postfix.missing }, () => {
+suite('who the server believes the client is', {
+  concurrency: 2,
+  skip: missing(['openssl']) || postfix.missing,
+}, () => {
   let authority: Authority;
   let server: Bed;
   let behindProxy: Bed | null = null;
@@ -171,7 +174,7 @@ suite('who the server believes the client is', { skip: missing(['openssl']) || p
   }
 
   for (const each of CASES) {
-    suite(each.name, { skip: each.postfix === null && missingExim }, () => {
+    suite(each.name, { concurrency: false, skip: each.postfix === null && missingExim }, () => {
       let postern: ConfiguredPostern;
       before(async () => {
         const port = each.postfix === null ? behindProxy?.port : ports.get(each.name);

@@ -67,6 +67,7 @@ suite('STARTTLS through Postern to Postfix', { skip }, () => {
     );
     await client.until(/Verified peername: mail\.local\.example/);
     client.close();
+    await postern.logged('TLS passes through: from here on nothing is read');
     await postern.logged('session ended', { connector: 'other-site' });
   });
 

@@ -65,7 +65,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
       test(`${way}, TLS ${version}: verified, and a message arrives byte for byte`, async () => {
         const names = ['-servername', 'mx.local.example', '-verify_hostname', 'mx.local.example'];
         const client = open(`-tls${version.replace('.', '_')}`, '-quiet', ...trusting(), ...names);
-        await client.reply(); // to openssl's own EHLO, or the greeting
+        if (way !== 'STARTTLS') assert.match(await client.reply(), /^220/);
         const offered = await client.say('EHLO client.example');
         assert.match(offered, /^250-PIPELINING\r$/m);
         assert.doesNotMatch(offered, /STARTTLS/);
@@ -86,7 +86,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
 
     test(`${way}, TLS 1.1: refused in the handshake`, async () => {
       const client = open('-tls1_1', '-cipher', 'DEFAULT@SECLEVEL=0');
-      await client.until(/alert protocol version/);
+      await client.complains(/alert protocol version/);
       assert.notEqual(await client.ended, 0);
     });
 
@@ -115,7 +115,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
         const ticket = join(authority.folder, `${way}${version}.session`.replaceAll(' ', ''));
         const one = open(version, '-sess_out', ticket);
         await one.until(/New, TLS/);
-        await one.reply();
+        if (way !== 'STARTTLS') await one.reply();
         await one.say('NOOP'); // the tickets of TLS 1.3 come behind the handshake
         one.type('Q');
         await one.ended;
@@ -130,8 +130,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
       const client = open('-tls1_2');
       await client.until(/New, TLS/);
       client.type('R');
-      await client.until(/RENEGOTIATING/);
-      await client.until(/no renegotiation|unexpected|ssl3_read_bytes|closed|:error:/i);
+      await client.complains(/no renegotiation/);
       await client.ended;
       const next = open('-tls1_2');
       await next.until(/New, TLS/);
@@ -147,7 +146,6 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
     test(`a client with a certificate ${whose}: RCPT is answered with ${answer.source.slice(1)}`, async () => {
       const { cert, key } = certificate();
       const client = starttls('-quiet', '-cert', cert, '-key', key);
-      await client.reply();
       await client.say('EHLO client.example');
       await client.say(`MAIL FROM:<${SENDER}>`);
       assert.match(await client.say(`RCPT TO:<${FOREIGN}>`), answer);
@@ -172,7 +170,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
 
   test('after SIGHUP new sessions get the new certificate, and an old one goes on', async () => {
     const old = starttls('-quiet');
-    await old.reply();
+    await old.say('EHLO client.example');
     const renewed = authority.issue(['mx.local.example', 'renewed.local.example'], 'mx.local.example');
     assert.equal(renewed.cert, first.cert);
     assert.notEqual(renewed.fingerprint, first.fingerprint);
@@ -186,7 +184,7 @@ suite('TLS towards clients', { skip: missing(['openssl', 'swaks']) }, () => {
     );
     await next.until(/Verified peername: renewed\.local\.example/);
     next.close();
-    assert.match(await old.say('EHLO client.example'), /^250/);
+    assert.match(await old.say('NOOP'), /^250/);
     assert.match(await old.say('QUIT'), /^221/);
     await old.ended;
   });

@@ -91,64 +91,67 @@ const eximServer: Server = {
   },
 };
 
-suite('TLS towards the server', { skip: missing(['openssl']) }, () => {
+// Both servers at the same time: most of it is waiting for programs to start.
+suite('TLS towards the server', { concurrency: true, skip: missing(['openssl']) }, () => {
   let authority: Authority;
   let strangers: Authority;
   let certificate: Certificate;
   let rsa: Certificate;
-  let sink: Sink;
 
-  before(async () => {
+  before(() => {
     authority = new Authority();
     strangers = new Authority('Another authority');
     certificate = authority.issue(['mail.local.example', 'IP:127.0.0.1']);
     rsa = authority.issue(['old.local.example', 'IP:127.0.0.1'], 'old.local.example', 'rsa');
-    sink = await Sink.start();
   });
-  after(() => sink?.stop());
 
   function behind(port: number, tls: object): Promise<ConfiguredPostern> {
     return startConfigured({ upstream: { servers: [`127.0.0.1:${port}`], tls } });
   }
 
-  async function assertDelivers(port: number, tls: object, received: RegExp): Promise<void> {
-    const postern = await behind(port, tls);
-    try {
-      const { mark, content } = makeMessage();
-      await hand(postern.port, content);
-      const [message] = await sink.arrival(mark, [RECIPIENT]);
-      assertArrived(message, content);
-      assert.match(message?.content ?? '', received);
-    } finally {
-      await postern.stop();
-    }
-  }
-
-  /** The client hears 421 and no more, the server no mail; gives what the log says of it. */
-  async function whyNot(port: number, tls: object): Promise<string> {
-    const postern = await behind(port, tls);
-    const before = sink.messages.length;
-    const client = new Client(postern.port);
-    try {
-      const [reply = '', ...others] = await client.rest();
-      assert.match(reply, /^421 4\.\d\.\d /);
-      assert.deepEqual(others, []);
-      const { why } = await postern.logged('upstream does not answer', { server: `127.0.0.1:${port}` });
-      assert.equal(sink.messages.length, before);
-      return String(why);
-    } finally {
-      client.close();
-      await postern.stop();
-    }
-  }
-
   for (const server of [postfixServer, eximServer]) {
-    suite(server.name, { skip: server.missing }, () => {
+    suite(server.name, { concurrency: false, skip: server.missing }, () => {
+      let sink: Sink;
       let ports: Ports;
       before(async () => {
+        sink = await Sink.start();
         ports = await server.start(sink.port, certificate, rsa);
       });
-      after(() => ports?.stop());
+      after(async () => {
+        await ports?.stop();
+        await sink?.stop();
+      });
+
+      async function assertDelivers(port: number, tls: object, received: RegExp): Promise<void> {
+        const postern = await behind(port, tls);
+        try {
+          const { mark, content } = makeMessage();
+          await hand(postern.port, content);
+          const [message] = await sink.arrival(mark, [RECIPIENT]);
+          assertArrived(message, content);
+          assert.match(message?.content ?? '', received);
+        } finally {
+          await postern.stop();
+        }
+      }
+
+      /** The client hears 421 and no more, the server no mail; gives what the log says of it. */
+      async function whyNot(port: number, tls: object): Promise<string> {
+        const postern = await behind(port, tls);
+        const before = sink.messages.length;
+        const client = new Client(postern.port);
+        try {
+          const [reply = '', ...others] = await client.rest();
+          assert.match(reply, /^421 4\.\d\.\d /);
+          assert.deepEqual(others, []);
+          const { why } = await postern.logged('upstream does not answer', { server: `127.0.0.1:${port}` });
+          assert.equal(sink.messages.length, before);
+          return String(why);
+        } finally {
+          client.close();
+          await postern.stop();
+        }
+      }
 
       const encrypted = server.received('TLSv1.3');
 
