@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { beside } from '../config/beside.ts';
+import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
 import { Connections } from '../limits/connections.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
@@ -13,6 +14,7 @@ import { explain, type PlaceOf } from '../policy/explain.ts';
 import { readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
@@ -58,6 +60,7 @@ export async function startFirewall(
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
+  const { ownAddresses, gateways } = thisHost();
   const observer = createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
@@ -65,6 +68,7 @@ export async function startFirewall(
     observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
+    isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
   const gate = new Gate(policy, new Connections());
@@ -81,7 +85,10 @@ export async function startFirewall(
     ourName: fullHostName(),
     names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => gate.admit(door),
+    admit: (door) => {
+      observer.arrived(door);
+      return gate.admit(door);
+    },
     observer: watching(observer, settings.onEvent),
   });
   await firewall.listen();
@@ -149,6 +156,7 @@ function openAdmin(
     hostNames: [hostname().toLowerCase()],
     observer,
     askUpstream: () => firewall.upstream.greets(),
+    servers: () => firewall.upstream.states,
     explain: explainQuery,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);

@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
+import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
 
 /** Why a connection was refused before it was a session. A closed set: it is a metric label. */
@@ -44,6 +45,8 @@ export interface Readiness {
   readonly mode: Mode;
   /** Connectors that only observe although the mode is enforce. */
   readonly observing: readonly string[];
+  /** Most clients seem to be one: the sentence about it. */
+  readonly lostAddresses: string | null;
 }
 
 export interface ObserverOptions {
@@ -56,6 +59,8 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** Whether an address is private, ours, or a gateway: such a one may hide others. */
+  readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -73,6 +78,7 @@ class LoggingObserver {
   readonly #log: Logger;
   readonly #sink: LogSink;
   readonly #metrics: Metrics;
+  readonly #lost: LostAddresses;
   readonly #now: () => number;
   readonly #servers = new Map<string, boolean>();
   readonly #inClear = new Map<string, string>(); // why, as said last
@@ -91,7 +97,21 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink);
-    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
+    this.#lost = new LostAddresses(options.isInside ?? (() => false));
+    this.#metrics = new Metrics(
+      options.connectors,
+      options.servers,
+      () => sink.lost,
+      () => this.#lost.suspect !== null,
+    );
+  }
+
+  /** Somebody is at the door. What comes without the address of a client (a balancer's own question) does not count. */
+  arrived(door: Door): void {
+    if (door.lost === true) return;
+    this.#lost.saw(door.clientAddress);
+    const { suspect } = this.#lost;
+    if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));
   }
 
   sessionOpened(door: Door, connector: string): SessionObserver {
@@ -219,7 +239,9 @@ class LoggingObserver {
   }
 
   readiness(): Readiness {
+    const { suspect } = this.#lost;
     return {
+      lostAddresses: suspect === null ? null : lostAddresses(suspect),
       listening: this.#listening,
       upstream: this.#upstreamAnswers(),
       draining: this.#draining,

@@ -161,8 +161,13 @@ export class Metrics {
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far. */
-  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number) {
+  /** `lostLines`: how many log lines were given up so far. `addressesAreLost`: most clients seem to be one. */
+  constructor(
+    connectors: readonly string[],
+    servers: readonly string[],
+    lostLines: () => number,
+    addressesAreLost: () => boolean,
+  ) {
     const registers = [this.#registry];
     for (const name of connectors) this.connector(name);
     this.#registerSessionCounts(registers);
@@ -189,6 +194,14 @@ export class Metrics {
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
       labelNames: ['version'],
       registers,
+    });
+    new Gauge({
+      name: 'postern_lost_client_addresses',
+      help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
+      registers,
+      collect() {
+        this.set(addressesAreLost() ? 1 : 0);
+      },
     });
     this.#defects = new Counter({
       name: 'postern_defects_total',

@@ -75,7 +75,7 @@ export class Call {
   #deadline: number;
   #greetBy = 0;
 
-  /** `caller` null: it is our own question, and the server is asked for its greeting alone. */
+  /** `caller` null: it is our own question, and the server is told of no client. */
   constructor(server: Endpoint, caller: Caller | null, settings: CallSettings, listener: CallListener) {
     this.#server = server;
     this.#caller = caller;
@@ -87,9 +87,11 @@ export class Call {
     this.#socket = connect({ host: server.address, port: server.port, noDelay: true, allowHalfOpen: true });
     this.#socket.once('connect', this.#onConnect);
     this.#listen(this.#socket);
-    this.#approach = caller === null ? null : this.#makeApproach();
-    const told = settings.identity === 'xclient' || settings.identity === 'xforward';
-    this.#client = told && caller !== null ? caller.identify() : null; // asked for now, so that DNS has answered by then
+    const { identity } = settings;
+    const told =
+      caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
+    this.#approach = this.#makeApproach(told);
+    this.#client = told === null || caller === null ? null : caller.identify(); // now, so that DNS has answered by then
   }
 
   /** Ends it without a word to the listener. */
@@ -99,13 +101,12 @@ export class Call {
     this.#socket.destroy();
   }
 
-  #makeApproach(): Approach | null {
-    const { tls, identity, ourName } = this.#settings;
+  #makeApproach(identity: 'XCLIENT' | 'XFORWARD' | null): Approach | null {
+    const { tls, ourName } = this.#settings;
     const startTls =
       tls === null || tls.mode === 'implicit' ? 'no' : tls.mode === 'require' ? 'required' : 'if offered';
-    const wanted = identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
-    if (startTls === 'no' && wanted === null) return null;
-    return new Approach({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity: wanted });
+    if (startTls === 'no' && identity === null) return null;
+    return new Approach({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity });
   }
 
   readonly #onConnect = (): void => {

@@ -209,7 +209,9 @@ export class Upstream {
   /** Hears a server's greeting and takes leave; whether it was a good one. */
   #ask(server: Server): Promise<boolean> {
     server.found ??= new Promise<boolean>((resolve) => {
-      const settings = { ...this.#settings, greetWithin: this.#settings.connectWithin };
+      const { tls, connectWithin } = this.#settings;
+      const inside = tls?.mode === 'implicit' ? tls : null;
+      const settings = { ...this.#settings, greetWithin: connectWithin, tls: inside };
       server.probe = new Call(server.endpoint, null, settings, {
         connected: () => {},
         unidentified: () => {},

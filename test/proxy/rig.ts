@@ -125,10 +125,16 @@ export class Rig {
     return { client, upstream: await this.upstreams.next() };
   }
 
+  /** The same, behind this greeting. */
+  async greeted(greeting: string): Promise<Pair> {
+    const pair = await this.dialled();
+    await asked(pair, null, greeting);
+    return pair;
+  }
+
   /** The same, behind EHLO and its reply. */
   async introduced(keywords: readonly string[] = ['PIPELINING', 'ENHANCEDSTATUSCODES', 'AUTH LOGIN']): Promise<Pair> {
-    const pair = await this.dialled();
-    await asked(pair, null, '220 mail.example ESMTP');
+    const pair = await this.greeted('220 mail.example ESMTP');
     const lines = ['mail.example', ...keywords];
     await asked(
       pair,
