@@ -283,8 +283,9 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
 
 const UNIDENTIFIED =
-  'the upstream does not offer to be told who the client is, and takes every client for Postern: list the address of ' +
-  'Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts), or set upstream.identity: none';
+  'the upstream does not offer to be told who the client is, or does not understand it, and takes the client for Postern: ' +
+  'list the address of Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts; ' +
+  'inet_protocols = all for IPv6 clients), or set upstream.identity: none';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;

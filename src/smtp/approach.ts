@@ -35,7 +35,7 @@ export interface Approached {
   readonly greeting: Buffer;
   /** It is the answer to XCLIENT, and so the server's word on this client. */
   readonly introduced: boolean;
-  /** The server was to be told who the client is, and does not offer that. */
+  /** The server was to be told who the client is, and does not offer that or did not understand it. */
   readonly unidentified: boolean;
   /** The attributes that XFORWARD may have; none where it is not wanted or not offered. */
   readonly xforward: readonly string[];
@@ -150,9 +150,15 @@ export class Approach {
     return { do: 'send', bytes };
   }
 
-  /** A refusal may be the server's word on this client (as a greeting of 554 is): the client is shown it. */
+  /** A refusal may be the server's word on this client (as a greeting of 554 is): the client is shown it. But 501 and 503
+   * are about the command: Postfix with `inet_protocols = ipv4` says so to every IPv6 address. It has learnt nothing then,
+   * as one that does not offer XCLIENT, and its greeting stands. */
   #introduced(code: number, bytes: Buffer): Step {
     if (code < 400 && code !== 220) return this.#giveUp(`it answered XCLIENT with ${code}`);
+    if (code === 501 || code === 503) {
+      this.#unidentified = true;
+      return this.#end();
+    }
     this.#greeting = bytes;
     this.#isIntroduced = true;
     return code === 220 ? this.#sayNext() : this.#end();

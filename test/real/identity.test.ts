@@ -144,6 +144,7 @@ suite('who the server believes the client is', {
     };
     for (const each of CASES) if (each.postfix !== null) await listen(each.name, each.postfix);
     await listen('judging', [...XCLIENT, `smtpd_client_restrictions = check_client_access inline:{ ${FAR}=REJECT }`]);
+    await listen('IPv4 only', [...XCLIENT, 'inet_protocols = ipv4', 'mynetworks = 0.0.0.0/0']);
     await listen('forwarding', ['smtpd_authorized_xforward_hosts = 127.0.0.1']);
     const main = [
       'inet_protocols = all', // or it does not believe in IPv6 clients
@@ -204,16 +205,21 @@ suite('who the server believes the client is', {
     }
   });
 
-  test('XCLIENT to Postfix that does not offer it: mail goes through as from us, and the log warns', async () => {
-    const postern = await behind(server.port, { identity: 'xclient' });
-    try {
-      const { content } = await sendFrom(postern, NEAR);
-      assert.ok(content.startsWith(postfixSays('127.0.0.1')), content.slice(0, 200));
-      await postern.logged(/does not offer to be told who the client is/, { level: 'warn' });
-    } finally {
-      await postern.stop();
-    }
-  });
+  for (const [what, name, address] of [
+    ['does not offer it', 'no identity, Postfix', NEAR],
+    ['knows no IPv6', 'IPv4 only', FAR_IPV6],
+  ] as const) {
+    test(`XCLIENT to Postfix that ${what}: mail goes through as from us, and the log warns`, async () => {
+      const postern = await behind(ports.get(name), { identity: 'xclient' });
+      try {
+        const { content } = await sendFrom(postern, address);
+        assert.ok(content.startsWith(postfixSays('127.0.0.1')), content.slice(0, 200));
+        await postern.logged(/does not offer to be told who the client is/, { level: 'warn' });
+      } finally {
+        await postern.stop();
+      }
+    });
+  }
 
   test('XFORWARD to Postfix: its log names the client with every message of a session', async () => {
     const postern = await behind(ports.get('forwarding'), { identity: 'xforward' });

@@ -108,6 +108,12 @@ const ROWS: readonly Row[] = [
     replies: [GREETING, offers(XCLIENT), '554 5.7.1 not you\r\n'],
     comes: [EHLO, SAID, 'end: "554 5.7.1 not you\\r\\n" introduced'],
   },
+  ...[501, 503].map((code) => ({
+    name: `a server that answers XCLIENT with ${code} does not know the client, and its greeting stands`,
+    options: { identity: 'XCLIENT' as const },
+    replies: [GREETING, offers(XCLIENT), `${code} 5.5.4 Bad ADDR syntax\r\n`],
+    comes: [EHLO, SAID, `${FIRST} unidentified`],
+  })),
   {
     name: 'no STARTTLS where it is required',
     options: { startTls: 'required' },
