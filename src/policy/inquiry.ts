@@ -180,6 +180,7 @@ function questionOf(
     helo: toOctets(inquiry.helo),
     login: loginOf(inquiry.login),
     tls: inquiry.tls,
+    tlsSubject: [],
     sender: sender.written,
     senderAddress: sender.address,
     recipient,

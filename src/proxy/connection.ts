@@ -110,6 +110,8 @@ export class Connection implements Wire {
     this.#options.watcher.event(event);
   }
 
+  secureClient(): void {}
+
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];

@@ -110,6 +110,8 @@ export interface HarnessOptions {
   readonly judgement?: 'now' | 'late' | 'asked';
   /** Hands client octets in although the session holds: what was read before the pause took effect. */
   readonly pushy?: boolean;
+  /** The client came through TLS from the start, with a certificate that names these. */
+  readonly names?: readonly string[];
 }
 
 export class Harness implements Wire {
@@ -118,6 +120,8 @@ export class Harness implements Wire {
   readonly questions: Question[] = [];
   closed: CloseReason | null = null;
   holding = false;
+  /** The session waits for the client's handshake. */
+  securing = false;
   /** Writes to either side. */
   writes = 0;
   readonly #judge: TestJudge;
@@ -133,7 +137,7 @@ export class Harness implements Wire {
     this.#judge = options.judge ?? judgeBy(options.policy ?? { accepted: ['local.example'] });
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
-    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile });
+    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
   }
 
   // --- what the two sides, the judge and the operator do
@@ -162,6 +166,13 @@ export class Harness implements Wire {
       this.#unanswered = null;
       this.session.judged(decision);
     });
+  }
+
+  /** The client's handshake is complete, if one is due. */
+  shakeHands(names: readonly string[] = []): void {
+    if (!this.securing) return;
+    this.securing = false;
+    this.#enter(() => this.session.clientSecured(names));
   }
 
   drain(): void {
@@ -224,8 +235,15 @@ export class Harness implements Wire {
     this.events.push(event);
   }
 
+  secureClient(): void {
+    this.#open('secureClient');
+    if (this.holding || this.securing) throw new Error('a handshake while the client is held, or a second one');
+    this.securing = true;
+  }
+
   close(reason: CloseReason): void {
     this.#open('close');
+    this.securing = false;
     this.closed = reason;
     this.#waiting.length = 0;
     this.#unanswered = null;
