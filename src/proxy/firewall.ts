@@ -7,16 +7,24 @@
 
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admit, Door, OwnReply } from '../smtp/types.ts';
+import type { Admission, Admit, Door, Handshake, OwnReply, Profile } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
-import { type ListenerOptions, listen } from './listener.ts';
+import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 
+/** What a listener is opened with. */
+export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implicitTls'> {
+  /** None where left out. */
+  readonly credentials?: Credentials | undefined;
+  readonly implicitTls?: boolean | undefined;
+}
+
 export interface FirewallOptions {
-  readonly listeners: readonly ListenerOptions[];
+  readonly listeners: readonly ListenerSettings[];
   readonly servers: readonly Endpoint[];
   readonly timeouts: Timeouts;
   readonly admit: Admit;
@@ -28,6 +36,8 @@ export interface FirewallObserver extends DialObserver {
   refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
   /** In observe: it was let in although this would have refused it. */
   observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void;
+  /** Where TLS comes before all else: there is no session yet. */
+  handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
   defect(error: unknown, doing: string): void;
 }
 
@@ -38,52 +48,71 @@ type DoorReason = 'no_connector' | 'connect' | 'connections' | 'upstream_connect
 export class Firewall {
   readonly upstream: Upstream;
   readonly #options: FirewallOptions;
+  readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
   #draining = false;
 
+  /** Throws what OpenSSL does not accept. */
   constructor(options: FirewallOptions) {
     this.#options = options;
+    const { tls_handshake } = options.timeouts;
+    this.#tls = options.listeners.map(({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake));
     this.upstream = new Upstream(options.servers, options.timeouts.upstream_connect, options.observer);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
     const { admit, observer, timeouts, listeners } = this.#options;
-    this.#servers = await listen(listeners, {
+    const opened = listeners.map(({ bind, proxyPeers, implicitTls = false }, i) => {
+      return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
+    });
+    this.#servers = await listen(opened, {
       admit,
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
-      admitted: (client, early, door, { profile, judge, observed, release }) => {
-        if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
-        if (this.#draining) {
-          release(); // its PROXY header came too late
-          refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
-          return;
-        }
-        const connection = new Connection({
-          client,
-          early,
-          clientAddress: door.clientAddress,
-          profile,
-          judge,
-          timeouts,
-          upstream: this.upstream,
-          watcher: observer.sessionOpened(door, profile.connector),
-          defect: (error, doing) => observer.defect(error, doing),
-          ended: () => {
-            release();
-            this.#connections.delete(connection);
-            this.#seeOff(client);
-            this.#changed();
-          },
-        });
-        this.#connections.add(connection);
-        connection.start();
+      handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
+      admitted: (entry, admission) => this.#admitted(entry, admission),
+    });
+  }
+
+  #admitted(entry: Entry, { profile, judge, observed, release }: Admission & { admitted: true }): void {
+    const { observer, timeouts } = this.#options;
+    const { client, early, door, handshake, tls } = entry;
+    if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
+    if (this.#draining) {
+      release(); // its PROXY header or its handshake came too late
+      refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
+      return;
+    }
+    const connection = new Connection({
+      client,
+      early,
+      handshake,
+      tls,
+      clientAddress: door.clientAddress,
+      profile: tls.isAble ? profile : withoutTls(profile),
+      judge,
+      timeouts,
+      upstream: this.upstream,
+      watcher: observer.sessionOpened(door, profile.connector),
+      defect: (error, doing) => observer.defect(error, doing),
+      ended: () => {
+        release();
+        this.#connections.delete(connection);
+        this.#seeOff(client);
+        this.#changed();
       },
     });
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
+  replaceCredentials(credentials: readonly Credentials[]): void {
+    for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
   }
 
   /** The addresses as bound, so that port 0 shows what it became. */
@@ -137,7 +166,13 @@ export class Firewall {
   /** Ends every session now; how many there were. */
   cutOff(): number {
     const cut = this.#connections.size;
+    for (const tls of this.#tls) tls.giveUp();
     for (const connection of [...this.#connections]) connection.shutDown();
     return cut;
   }
+}
+
+/** Where a listener has no certificate, nothing that needs one is offered: what asks for TLS then refuses. */
+function withoutTls(profile: Profile): Profile {
+  return profile.starttls === 'terminate' ? { ...profile, starttls: 'hide' } : profile;
 }

@@ -164,6 +164,21 @@ export interface CloseReason {
   readonly cause?: unknown;
 }
 
+/** How a client's TLS handshake ended. `why` is OpenSSL's or ours: fit for a log. */
+export type Handshake =
+  | {
+      readonly result: 'ok';
+      readonly protocol: string;
+      readonly cipher: string;
+      /** What Question.tlsSubject will be. */
+      readonly names: readonly string[];
+      /** The common name of a verified certificate, or its whole name; null without one. */
+      readonly subject: string | null;
+      /** Why the certificate that was shown names nobody; null when none was shown, or it was verified. */
+      readonly unverified: string | null;
+    }
+  | { readonly result: 'failed' | 'timeout'; readonly why: string };
+
 /** Something worth a log line or a metric; handed to Wire.event as it happens. */
 export type SessionEvent =
   | {
