@@ -11,11 +11,12 @@ import { type Admin, startAdmin } from '../observe/admin.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
-import { readInquiry } from '../policy/inquiry.ts';
+import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import type { Credentials } from '../proxy/client-tls.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
 import { NameResolver } from '../proxy/resolver.ts';
@@ -26,6 +27,8 @@ import { fullHostName, upstreamTls } from './upstream-settings.ts';
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
   readonly file?: string | null;
+  /** Of each listener, in the order of the configuration; none when left out. */
+  readonly credentials?: readonly Credentials[];
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
@@ -46,6 +49,8 @@ export interface RunningFirewall {
   readonly observer: Observer;
   /** Puts another policy in the place of the one in force. */
   replacePolicy(policy: Policy, version: string, place: PlaceOf): void;
+  /** What each listener shows to its clients from now on. */
+  replaceCredentials(credentials: readonly Credentials[]): void;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -73,9 +78,11 @@ export async function startFirewall(
   });
   const gate = new Gate(policy, new Connections());
   const firewall = new Firewall({
-    listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
+    listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
+      credentials: settings.credentials?.[i],
+      implicitTls: implicit_tls,
     })),
     servers: config.upstream.servers,
     maxConnections: config.upstream.max_connections,
@@ -94,7 +101,7 @@ export async function startFirewall(
   await firewall.listen();
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
-    const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
+    const inquiry = readInquiry(wordsOf(query), (word) => word);
     if (typeof inquiry === 'string') return inquiry;
     return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
   };
@@ -122,6 +129,7 @@ export async function startFirewall(
       place = at;
       observer.policyLoaded(version);
     },
+    replaceCredentials: (credentials) => firewall.replaceCredentials(credentials),
     drain: end,
     cutOff: () => {
       firewall.cutOff();
@@ -133,6 +141,11 @@ export async function startFirewall(
 function namesFromDns(): (address: string) => Promise<readonly string[] | null> {
   const resolver = new NameResolver();
   return (address) => resolver.names(address);
+}
+
+/** The words of GET /explain. */
+function wordsOf(query: URLSearchParams): InquiryWords {
+  return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
 }
 
 /** Connectors that do not enforce. */
@@ -185,6 +198,7 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
     upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
     upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
+    handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (door, connector) => {
       const session = observer.sessionOpened(door, connector);

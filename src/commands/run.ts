@@ -4,7 +4,7 @@
 // SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
 // firewall.ts.
 
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
@@ -84,7 +84,15 @@ export async function run(args: string[], out: Output): Promise<number> {
   try {
     const names = (address: string) => resolver.known(address);
     const resolve = (address: string) => resolver.names(address);
-    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names, resolve });
+    const { credentials } = loaded;
+    firewall = await startFirewall(config, policy, {
+      file,
+      credentials,
+      version: versionOfLoaded(loaded),
+      place,
+      names,
+      resolve,
+    });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;
@@ -129,6 +137,7 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
       observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
+    if (sameDoors(config, first.config)) firewall.replaceCredentials(next.credentials);
     firewall.replacePolicy(policy, version, next.place);
     observer.reloaded(file, config.mode, observingIn(policy));
     if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
@@ -142,8 +151,17 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
 /** What only a new start can change. */
 function unchangeable(config: Config | null): string {
   if (config === null) return '';
-  const { listeners, upstream, timeouts, admin, log, watch } = config;
-  return JSON.stringify({ listeners, upstream, timeouts, admin, log, watch });
+  const { upstream, timeouts, admin, log, watch } = config;
+  return JSON.stringify({ doors: doorsOf(config), upstream, timeouts, admin, log, watch });
+}
+
+/** The listeners without what they show to clients, which a reload does change. */
+function doorsOf({ listeners }: Config): unknown {
+  return listeners.map(({ bind, proxy_protocol, implicit_tls }) => ({ bind, proxy_protocol, implicit_tls }));
+}
+
+function sameDoors(config: Config, first: Config | null): boolean {
+  return first !== null && isDeepStrictEqual(doorsOf(config), doorsOf(first));
 }
 
 const NEEDS_RESTART =

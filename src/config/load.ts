@@ -11,10 +11,12 @@ import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { beside } from './beside.ts';
+import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
 import { policySchema } from './policy-schema.ts';
+import { lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { readSource, readText, type Source } from './source.ts';
@@ -36,6 +38,8 @@ export interface Loaded {
   readonly policy: Policy | null;
   /** The policy as written, null unless `policy` is there. */
   readonly document: PolicyDocument | null;
+  /** Of each listener; empty unless `config` is there. */
+  readonly credentials: readonly Credentials[];
   readonly findings: readonly Finding[];
   /** Every file that was read: what to watch. */
   readonly files: readonly string[];
@@ -103,11 +107,12 @@ class Loader {
     if (source !== null) this.#take(source);
     const { data, place } = flagDocument(flags.given, source);
     if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(place);
-    const { value: config, findings } = checkShape(configSchema, data, place);
-    this.#findings.push(...findings);
+    const { value: config, findings: faults } = checkShape(configSchema, data, place);
+    this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
     this.#findings.push(...findUnsupported(CONFIG_ROWS, config, place));
     this.#checkConfig(config, place, source?.file ?? null);
+    const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
       limits: config.limits,
@@ -120,7 +125,10 @@ class Loader {
         : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
             'policy',
           ]);
-    return hasErrors(loaded.findings) ? { ...loaded, policy: null, document: null } : { ...loaded, config };
+    if (loaded.document !== null) this.#checkReach(config, loaded.document, loaded.place, place);
+    const findings = sortFindings(this.#findings);
+    if (hasErrors(findings)) return { ...loaded, findings, policy: null, document: null };
+    return { ...loaded, findings, config, credentials };
   }
 
   policyFile(source: Source, settings: Partial<PolicyOptions>): Loaded {
@@ -139,7 +147,7 @@ class Loader {
 
   #nothing(place: PlaceOf): Loaded {
     const findings = sortFindings(this.#findings);
-    return { config: null, policy: null, document: null, findings, files: this.#files, place };
+    return { config: null, policy: null, document: null, credentials: [], findings, files: this.#files, place };
   }
 
   #compile(
@@ -174,6 +182,7 @@ class Loader {
       config: null,
       policy: sound ? policy : null,
       document: sound ? document : null,
+      credentials: [],
       findings: sortFindings(this.#findings),
       files: this.#files,
       place,
@@ -183,9 +192,7 @@ class Loader {
   /** List files stand beside the file that names them. */
   #listReader(file: string | null): ReadList {
     return (name): ListFile | string => {
-      const path = beside(file, name);
-      if (!this.#files.includes(path)) this.#files.push(path);
-      const read = readText(path);
+      const { path, read } = this.#read(file, name);
       if ('problem' in read) return read.problem;
       const lines = read.text
         .split('\n')
@@ -193,6 +200,33 @@ class Loader {
         .filter(({ text }) => text !== '');
       return { file: path, lines };
     };
+  }
+
+  #read(file: string | null, name: string): { readonly path: string; readonly read: ReturnType<typeof readText> } {
+    const path = beside(file, name);
+    if (!this.#files.includes(path)) this.#files.push(path);
+    return { path, read: readText(path) };
+  }
+
+  #readCredentials({ listeners }: Config, place: PlaceOf, file: string | null): Credentials[] {
+    const { now = Date.now } = this.#options;
+    const read = (name: string) => this.#read(file, name).read;
+    return listeners.map((listener, i) =>
+      readCredentials(listener, ['listeners', i], read, now(), (severity, path, message) => {
+        this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
+      }),
+    );
+  }
+
+  /** What listeners and connectors must agree on. */
+  #checkReach(config: Config, document: PolicyDocument, placeInPolicy: PlaceOf, place: PlaceOf): void {
+    const prefix = typeof config.policy === 'string' ? [] : ['policy'];
+    lintReach(config.listeners, document, {
+      listener: (severity, path, message) =>
+        this.#findings.push({ ...place(path), severity, key: formatPath(path), message }),
+      connector: (severity, path, message) =>
+        this.#findings.push({ ...placeInPolicy(path), severity, key: formatPath([...prefix, ...path]), message }),
+    });
   }
 
   /** What the shape alone does not show. */

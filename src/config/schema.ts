@@ -28,6 +28,7 @@ const listener = z.strictObject({
   certificates: z.array(z.strictObject({ cert: text, key: text })).prefault([]),
   implicit_tls: flag.prefault(false),
   tls_min_version: tlsVersion.prefault('TLSv1.2'),
+  client_ca: text.optional(),
 });
 
 const upstream = z.strictObject({
@@ -54,6 +55,7 @@ const timeouts = z.strictObject({
   command: duration.prefault('5m'),
   data_idle: duration.prefault('3m'),
   proxy_header: duration.prefault('3s'),
+  tls_handshake: duration.prefault('30s'),
   upstream_connect: duration.prefault('10s'),
   upstream_greeting: duration.prefault('5m'),
   upstream_reply: duration.prefault('5m'),

@@ -41,19 +41,13 @@ const limitRows = (block: string): Row[] => [
 ];
 
 export const CONFIG_ROWS: readonly Row[] = [
-  { key: 'listeners[].certificates', unused: empty },
-  { key: 'listeners[].implicit_tls', unused: only(false) },
-  { key: 'listeners[].tls_min_version', unused: only('TLSv1.2') },
   ...limitRows('limits'),
   { key: 'state', unused: only('memory') },
   { key: 'state_password_file', unused: never },
   { key: 'workers', unused: only(1) },
 ];
 
-export const POLICY_ROWS: readonly Row[] = [
-  { key: 'connectors[].starttls', unused: only('hide') },
-  ...limitRows('connectors[].limits'),
-];
+export const POLICY_ROWS: readonly Row[] = [...limitRows('connectors[].limits')];
 
 /** A finding for each value that needs what is not built. */
 export function findUnsupported(rows: readonly Row[], value: unknown, place: PlaceOf, prefix: Path = []): Finding[] {

@@ -7,7 +7,7 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
@@ -30,6 +30,8 @@ export interface SessionObserver {
   heloName: string;
   /** Straight from Wire.event. */
   event(event: SessionEvent): void;
+  /** The client's handshake has ended. */
+  handshake(handshake: Handshake): void;
   /** What we added to one command: from its octets' arrival to their departure, in seconds. */
   delay(seconds: number): void;
   /** The summary line. Exactly once; later calls are ignored. */
@@ -150,6 +152,23 @@ class LoggingObserver {
         reply: spoken(reply, door),
       },
       'connection would be refused',
+    );
+  }
+
+  /** A client that comes through TLS from the start was admitted, and its handshake came to nothing. */
+  handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
+    this.#metrics.handshake(handshake.result);
+    if (handshake.result === 'ok') return;
+    this.#metrics.connector(connector).sessionEnded('client');
+    this.#log.info(
+      {
+        client_address: door.clientAddress,
+        client_port: door.clientPort,
+        connector,
+        protocol_state: 'CONNECT',
+        why: harmless(handshake.why),
+      },
+      'TLS handshake failed',
     );
   }
 
@@ -303,6 +322,7 @@ class LoggedSession implements SessionObserver {
   readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
+  #encryption: (Handshake & { result: 'ok' }) | null = null;
   #loginFailures = 0;
   #messages = 0;
   #accepted = 0;
@@ -335,14 +355,29 @@ class LoggedSession implements SessionObserver {
         return;
       case 'login':
         this.#login = event.login;
+        this.#counts.logins += 1;
         return;
       case 'login_failed':
         this.#loginFailures += 1;
+        this.#counts.failedLogins += 1;
+        return;
+      case 'opaque':
+        this.#log.info(this.#who(), 'TLS passes through: from here on nothing is read');
         return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
         return;
     }
+  }
+
+  /** One that failed ends the session, whose summary says why. */
+  handshake(handshake: Handshake): void {
+    this.#metrics.handshake(handshake.result);
+    if (handshake.result !== 'ok') return;
+    this.#encryption = handshake;
+    if (handshake.unverified === null) return;
+    const why = harmless(handshake.unverified);
+    this.#log.info({ ...this.#who(), why }, 'client certificate names nobody: it could not be verified');
   }
 
   delay(seconds: number): void {
@@ -354,9 +389,13 @@ class LoggedSession implements SessionObserver {
     this.#open = false;
     this.#metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
+    const { protocol, cipher, subject = null } = this.#encryption ?? {};
     this.#log.info(
       {
         ...this.#who(),
+        encryption_protocol: protocol,
+        encryption_cipher: cipher,
+        ccert_subject: subject === null ? undefined : harmless(subject),
         messages: this.#messages,
         recipients_accepted: this.#accepted,
         recipients_refused: this.#refused,

@@ -7,7 +7,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { CloseReason, Reason } from '../smtp/types.ts';
+import type { CloseReason, Handshake, Reason } from '../smtp/types.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
@@ -64,6 +64,8 @@ const LOOP_DELAY_RESOLUTION_MS = 20;
 export class ConnectorCounts {
   readonly name: string;
   messages = 0;
+  logins = 0;
+  failedLogins = 0;
   readonly #outcomes = new Float64Array(Object.keys(OUTCOMES).length);
   readonly #recipients = new Float64Array(Object.keys(DECISIONS).length * REASON_COUNT);
 
@@ -155,6 +157,7 @@ export class Metrics {
     DELAY_SECONDS,
   );
   readonly #limited: Counter<'kind' | 'key'>;
+  readonly #handshakes: Counter<'result'>;
   readonly #policyLoaded: Gauge<'version'>;
   readonly #unidentified: Counter;
   readonly #defects: Counter;
@@ -189,6 +192,13 @@ export class Metrics {
       help: 'Sessions whose server was to be told who the client is and did not offer that.',
       registers,
     });
+    this.#handshakes = new Counter({
+      name: 'postern_tls_handshakes_total',
+      help: 'TLS handshakes with clients, by how they ended.',
+      labelNames: ['result'],
+      registers,
+    });
+    for (const result of ['ok', 'failed', 'timeout'] as const) this.#handshakes.inc({ result }, 0);
     this.#policyLoaded = new Gauge({
       name: 'postern_policy_loaded_timestamp',
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
@@ -254,6 +264,10 @@ export class Metrics {
 
   limited(kind: LimitKind, key: string): void {
     this.#limited.inc({ kind, key: LIMIT_KEYS.has(key) ? key : OTHER_KEY });
+  }
+
+  handshake(result: Handshake['result']): void {
+    this.#handshakes.inc({ result });
   }
 
   upstreamUp(server: string, up: boolean): void {
@@ -332,6 +346,19 @@ export class Metrics {
       collect() {
         this.reset();
         for (const counts of connectors.values()) this.inc({ connector: counts.name }, counts.messages);
+      },
+    });
+    new Counter({
+      name: 'postern_logins_total',
+      help: 'Logins that the upstream answered, by its answer.',
+      labelNames: ['connector', 'outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: connector, logins, failedLogins } of connectors.values()) {
+          this.inc({ connector, outcome: 'accepted' }, logins);
+          this.inc({ connector, outcome: 'failed' }, failedLogins);
+        }
       },
     });
     new Counter({

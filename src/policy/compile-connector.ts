@@ -180,7 +180,7 @@ function profileOf(
     mode,
     relaysAnywhere,
     auth: document.auth,
-    starttls: 'hide',
+    starttls: document.starttls,
     exchangeVerbs: document.exchange_verbs,
     chunking: document.chunking,
     hideKeywords: new Set(document.hide_keywords.map((keyword) => keyword.toUpperCase())),

@@ -244,7 +244,10 @@ function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
   if (document.require_tls) notes.warn([...path, 'require_tls'], `nobody else can send: ${only}`);
   if (document.auth === 'require_tls') notes.warn([...path, 'auth'], `nobody else can log in: ${only}`);
   for (const { name, path: at, document: rule } of rules) {
-    if (rule.allow?.tls === true) notes.warn([...at, 'allow', 'tls'], `rule '${name}' asks for TLS: ${only}`);
+    for (const key of ['tls', 'tls_subject'] as const) {
+      if (rule.allow?.[key] !== undefined && rule.allow[key] !== false)
+        notes.warn([...at, 'allow', key], `rule '${name}' asks for TLS: ${only}`);
+    }
   }
 }
 
@@ -268,6 +271,11 @@ function lintDialogue(draft: Draft, { options, notes }: Subject): void {
       );
   }
   if (document.starttls === 'hide') lintHiddenTls(draft, notes);
+  if (document.starttls === 'passthrough' && relaysAnywhere)
+    notes.note(
+      at('starttls'),
+      'behind a STARTTLS that passes through nothing is read: no rule and no limit holds there',
+    );
   if (mode === 'observe' && options.mode !== 'observe')
     notes.warn(
       at('mode'),

@@ -25,6 +25,7 @@ import {
   type UserNames,
 } from './lists.ts';
 import type { Path } from './problem.ts';
+import { subjectTest } from './subjects.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
 
 /** All that a condition may look at. */
@@ -184,7 +185,7 @@ function compileConditions(
     });
   }
   if (document.tls_subject !== undefined)
-    words.notes.error([...path, 'tls_subject'], 'not supported by this version: leave it out');
+    add('tls_subject', subjectTest(document.tls_subject, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
   if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, guarded, words));
   return conditions;

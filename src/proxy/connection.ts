@@ -3,12 +3,14 @@
 // The session decides, this file carries out. Whatever is thrown inside the core ends here: 421, both sides destroyed,
 // counted, and the process lives on (protocol.md 1.11: fail closed, never a plain pipe). The upstream is never sent a
 // byte after the session closed, and never a FIN that could be read as the end of something: it is destroyed.
+// Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
-import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { CloseReason, Decision, Handshake, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
 import type { Caller } from './call.ts';
+import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Reached, Upstream } from './upstream.ts';
@@ -19,12 +21,17 @@ export interface SessionWatcher {
   octetsFromUpstream: number;
   heloName: string;
   event(event: SessionEvent): void;
+  handshake(handshake: Handshake): void;
   delay(seconds: number): void;
   closed(reason: CloseReason): void;
 }
 
 export interface ConnectionOptions {
   readonly client: Socket;
+  /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
+  readonly handshake: (Handshake & { result: 'ok' }) | null;
+  /** For a handshake that comes later. */
+  readonly tls: ClientTls;
   /** Octets that came behind a PROXY header. */
   readonly early: Buffer | null;
   readonly clientAddress: string;
@@ -42,12 +49,24 @@ export interface ConnectionOptions {
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
-  readonly #client: Socket;
   readonly #session: Session;
   readonly #patience: Patience;
+  readonly #heardFromClient = {
+    data: (chunk: Buffer) => this.#fromClient(chunk),
+    end: () => this.#run(() => this.#session.clientEnded()),
+    drain: () => {
+      this.#clientFull = false;
+      this.#steer();
+    },
+    error: () => this.#run(() => this.#session.clientLost()),
+    close: () => this.#run(() => this.#session.clientLost()),
+  };
+  #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
   #dialling = true; // until then time is the call's to watch
   #reached: Reached | null = null;
+  #giveUpHandshake: (() => void) | null = null; // while it goes on: the plain socket is not ours then
+  #handshakeDue = false;
   #upstream: Socket | null = null;
   #silent = false; // the upstream owed an answer and did not give it in time
   #held = false; //         by the session
@@ -64,13 +83,15 @@ export class Connection implements Wire {
     this.#options = options;
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
-    this.#session = new Session(this, options.profile, options.clientAddress);
+    const names = options.handshake?.names ?? null;
+    this.#session = new Session(this, options.profile, options.clientAddress, names);
   }
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { client, early, upstream, caller } = this.#options;
-    this.#wireClient(client);
+    const { early, handshake, upstream, caller, watcher } = this.#options;
+    if (handshake !== null) watcher.handshake(handshake);
+    this.#listen();
     this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
@@ -115,6 +136,10 @@ export class Connection implements Wire {
     this.#options.watcher.event(event);
   }
 
+  secureClient(): void {
+    this.#handshakeDue = true; // when the 220 is on its way
+  }
+
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];
@@ -124,7 +149,8 @@ export class Connection implements Wire {
     this.#upstream = null;
     this.#reached?.ended(this.#howItServed(this.#reached));
     if (this.#timer !== null) clearTimeout(this.#timer);
-    linger(this.#client);
+    if (this.#giveUpHandshake === null) linger(this.#client);
+    else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
     this.#options.ended();
@@ -137,15 +163,32 @@ export class Connection implements Wire {
 
   // ---------------------------------------------------------------- sockets
 
-  #wireClient(client: Socket): void {
-    client.on('data', (chunk: Buffer) => this.#fromClient(chunk));
-    client.on('end', () => this.#run(() => this.#session.clientEnded()));
-    client.on('drain', () => {
+  #listen(): void {
+    for (const [event, listener] of Object.entries(this.#heardFromClient)) this.#client.on(event, listener);
+  }
+
+  /** The client's socket is the handshake's, until that has ended. */
+  #shakeHands(): void {
+    this.#handshakeDue = false;
+    const plain = this.#client;
+    if (plain.readableLength > 0) {
+      plain.read(); // it came in clear text before our 220 went out: the session hears it ('data'), and ends itself
+      return;
+    }
+    for (const [event, listener] of Object.entries(this.#heardFromClient)) plain.off(event, listener);
+    this.#giveUpHandshake = this.#options.tls.secure(plain, (handshake, socket) => {
+      this.#giveUpHandshake = null;
+      this.#options.watcher.handshake(handshake);
+      if (handshake.result !== 'ok' || socket === null) {
+        this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why));
+        return;
+      }
+      this.#client = socket;
       this.#clientFull = false;
+      this.#listen();
       this.#steer();
+      this.#run(() => this.#session.clientSecured(handshake.names));
     });
-    client.on('error', () => this.#run(() => this.#session.clientLost()));
-    client.on('close', () => this.#run(() => this.#session.clientLost()));
   }
 
   /** A server has greeted, or none will. */
@@ -203,6 +246,8 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
+    if (this.#handshakeDue) this.#shakeHands();
+    if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
   }
@@ -237,7 +282,7 @@ export class Connection implements Wire {
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
   #steer(): void {
     if (this.#closed) return;
-    setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull);
+    if (this.#giveUpHandshake === null) setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull);
     if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull);
   }
 

@@ -8,19 +8,27 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admission, Admit, Door, OwnReply } from '../smtp/types.ts';
+import type { Admission, Admit, Door, Handshake, OwnReply, Profile } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import type { Caller, CallSettings } from './call.ts';
+import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
-import { type ListenerOptions, listen } from './listener.ts';
+import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import { type Leave, Places } from './places.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
+/** What a listener is opened with. */
+export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implicitTls'> {
+  /** None where left out. */
+  readonly credentials?: Credentials | undefined;
+  readonly implicitTls?: boolean | undefined;
+}
+
 export interface FirewallOptions {
-  readonly listeners: readonly ListenerOptions[];
+  readonly listeners: readonly ListenerSettings[];
   readonly servers: readonly Endpoint[];
   /** Sessions that the servers take in all, and milliseconds that one more may wait for its place. */
   readonly maxConnections: number;
@@ -42,6 +50,8 @@ export interface FirewallObserver extends DialObserver {
   refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
   /** In observe: it was let in although this would have refused it. */
   observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void;
+  /** Where TLS comes before all else: there is no session yet. */
+  handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
   defect(error: unknown, doing: string): void;
 }
 
@@ -53,16 +63,19 @@ export class Firewall {
   readonly upstream: Upstream;
   readonly #options: FirewallOptions;
   readonly #places: Places;
+  readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
   #draining = false;
 
+  /** Throws what OpenSSL does not accept. */
   constructor(options: FirewallOptions) {
     this.#options = options;
     const { timeouts, tls, identity, ourName } = options;
-    const { upstream_connect, upstream_greeting } = timeouts;
+    const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
+    this.#tls = options.listeners.map(({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake));
     const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
     this.#places = new Places(options.maxConnections, options.maxWait);
     this.upstream = new Upstream(options.servers, settings, options.observer);
@@ -71,39 +84,54 @@ export class Firewall {
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
     const { observer, timeouts, listeners } = this.#options;
-    this.#servers = await listen(listeners, {
+    const opened = listeners.map(({ bind, proxyPeers, implicitTls = false }, i) => {
+      return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
+    });
+    this.#servers = await listen(opened, {
       admit: (door) => this.#admit(door),
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
-      admitted: (client, early, door, { profile, judge, observed, release }) => {
-        if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
-        if (this.#draining) {
-          release(); // its PROXY header came too late
-          refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
-          return;
-        }
-        const connection = new Connection({
-          client,
-          early,
-          clientAddress: door.clientAddress,
-          profile,
-          judge,
-          timeouts,
-          upstream: this.upstream,
-          caller: this.#callerFor(door),
-          watcher: observer.sessionOpened(door, profile.connector),
-          defect: (error, doing) => observer.defect(error, doing),
-          ended: () => {
-            release();
-            this.#connections.delete(connection);
-            this.#seeOff(client);
-            this.#changed();
-          },
-        });
-        this.#connections.add(connection);
-        connection.start();
+      handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
+      admitted: (entry, admission) => this.#admitted(entry, admission),
+    });
+  }
+
+  #admitted(entry: Entry, { profile, judge, observed, release }: Admission & { admitted: true }): void {
+    const { observer, timeouts } = this.#options;
+    const { client, early, door, handshake, tls } = entry;
+    if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
+    if (this.#draining) {
+      release(); // its PROXY header or its handshake came too late
+      refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
+      return;
+    }
+    const connection = new Connection({
+      client,
+      early,
+      handshake,
+      tls,
+      clientAddress: door.clientAddress,
+      profile: tls.isAble ? profile : withoutTls(profile),
+      judge,
+      timeouts,
+      upstream: this.upstream,
+      caller: this.#callerFor(door),
+      watcher: observer.sessionOpened(door, profile.connector),
+      defect: (error, doing) => observer.defect(error, doing),
+      ended: () => {
+        release();
+        this.#connections.delete(connection);
+        this.#seeOff(client);
+        this.#changed();
       },
     });
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
+  replaceCredentials(credentials: readonly Credentials[]): void {
+    for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
   }
 
   #callerFor({ clientAddress, clientPort, localAddress, localPort }: Door): Caller {
@@ -183,6 +211,7 @@ export class Firewall {
   /** Ends every session now; how many there were. */
   cutOff(): number {
     const cut = this.#connections.size;
+    for (const tls of this.#tls) tls.giveUp();
     for (const connection of [...this.#connections]) connection.shutDown();
     return cut;
   }
@@ -199,4 +228,9 @@ function placed(admission: Admission & { admitted: true }, leave: Leave | null):
     admission.release();
   };
   return { ...admission, release };
+}
+
+/** Where a listener has no certificate, nothing that needs one is offered: what asks for TLS then refuses. */
+function withoutTls(profile: Profile): Profile {
+  return profile.starttls === 'terminate' ? { ...profile, starttls: 'hide' } : profile;
 }

@@ -13,6 +13,7 @@ import {
   type Dialogue,
   HOLD_REPLIES,
   MAIL_DATA,
+  OPAQUE,
   RUN,
   SASL,
   SWALLOWED,
@@ -56,6 +57,7 @@ export class ClientOctets {
       if (this.#dialogue.mode === MAIL_DATA) at = this.#readMailData(chunk, at);
       else if (this.#dialogue.mode === COUNTED || this.#dialogue.mode === SWALLOWED) at = this.#readCounted(chunk, at);
       else if (this.#dialogue.mode === DISCARDED) at = this.#discard(chunk, at);
+      else if (this.#dialogue.mode === OPAQUE) at = this.#passOn(chunk, at);
       else at = this.#readLine(chunk, at);
     }
     if (at < chunk.length && this.#dialogue.mode < CLOSING) this.#later.unshift(chunk.subarray(at));
@@ -165,6 +167,12 @@ export class ClientOctets {
       this.#dialogue.hold = HOLD_REPLIES; // nothing is begun before the upstream has agreed that this was the end
       return mailData.end;
     }
+    return chunk.length;
+  }
+
+  #passOn(chunk: Buffer, at: number): number {
+    this.#dialogue.tunnelUsed = true;
+    this.#dialogue.up.add(chunk.subarray(at));
     return chunk.length;
   }
 

@@ -22,8 +22,9 @@ export const COUNTED = 2; //   exactly `left` octets for the upstream: a BDAT ch
 export const SWALLOWED = 3; // exactly `left` octets of a BDAT that we refused
 export const SASL = 4; //      one response line of a login
 export const DISCARDED = 5; // the rest of an over-long line
-export const CLOSING = 6; //   nothing: a last reply of ours is in the queue
-export const CLOSED = 7;
+export const OPAQUE = 6; //    whatever it is: a STARTTLS went through, nothing is read any more
+export const CLOSING = 7; //   nothing: a last reply of ours is in the queue
+export const CLOSED = 8;
 
 // Why the client's octets are not read now.
 export const RUN = 0;
@@ -32,6 +33,7 @@ export const HOLD_REPLIES = 2; //  until every outstanding reply is in
 export const HOLD_QUEUE = 3; //    too many replies outstanding
 export const HOLD_JUDGE = 4; //    a decision is on its way
 export const HOLD_EARLY = 5; //    the upstream began to answer inside mail data: it may be reading commands already
+export const HOLD_TLS = 6; //      the client's TLS handshake is due
 
 // What a reply is the answer to: the low octet of a queue entry. The transaction's number stands above it.
 export const TO_PLAIN = 0; // NOOP, VRFY, HELP …: nothing hangs on the answer
@@ -46,6 +48,7 @@ export const TO_AUTH = 8;
 export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
 export const TO_OURS = 11; // a command that the client has not sent: it never hears the answer
+export const TO_STARTTLS = 12; // passthrough
 
 export class Dialogue {
   readonly wire: Wire;
@@ -74,8 +77,12 @@ export class Dialogue {
   helo = '';
   extended = false; // by EHLO
   forwarding: Forwarding | null = null;
+  tls: boolean; // the client's side is encrypted
+  tlsSubject: readonly string[];
+  mustGreet = false; // a handshake voided what was said before it: EHLO or HELO must come again
   exchange: SaslExchange | null = null;
   login: Login | null = null;
+  tunnelUsed = false; // OPAQUE, and the client has spoken in it: a TLS server never speaks first
   opaque = false; // a security layer may have been agreed on: a wrapped token begins with a NUL
 
   errors = 0;
@@ -83,10 +90,13 @@ export class Dialogue {
   messages = 0;
   failedLogins = 0;
 
-  constructor(wire: Wire, profile: Profile, clientAddress: string) {
+  /** `names`: those of a verified client certificate, where TLS came before all else; null in clear text. */
+  constructor(wire: Wire, profile: Profile, clientAddress: string, names: readonly string[] | null) {
     this.wire = wire;
     this.profile = profile;
     this.clientAddress = clientAddress;
+    this.tls = names !== null;
+    this.tlsSubject = names ?? [];
     this.up = new Spans((bytes) => wire.toUpstream(bytes));
     this.down = new Spans((bytes) => wire.toClient(bytes));
   }
@@ -102,8 +112,8 @@ export class Dialogue {
     recipient: string,
     addresses: Question['addresses'],
   ): Question {
-    const { helo, login } = this;
-    return { protocolState, helo, login, tls: false, sender, senderAddress, recipient, addresses };
+    const { helo, login, tls, tlsSubject } = this;
+    return { protocolState, helo, login, tls, tlsSubject, sender, senderAddress, recipient, addresses };
   }
 
   ask(question: Question, decided: (decision: Decision) => void): void {
@@ -230,8 +240,11 @@ export class Dialogue {
   /** Ends both connections now; the upstream hears nothing more, the client `own` if given. */
   endNow(own: OwnReply | null, reason: CloseReason): void {
     if (this.mode === CLOSED) return;
+    // In a handshake and in a stream that we do not read, words of ours would be noise.
+    if (this.hold === HOLD_TLS) this.down.drop();
+    const mute = this.hold === HOLD_TLS || this.mode === OPAQUE;
     // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
-    if (own !== null) this.down.add(formatReply(own, this.offersCodes || this.helo === ''));
+    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.helo === ''));
     this.mode = CLOSED;
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();

@@ -24,12 +24,14 @@ import {
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
 import * as replies from './replies.ts';
+import { takeStartTls } from './starttls.ts';
 import { NONE, OPEN } from './transaction.ts';
 import type { Decision, OwnReply, Reason } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
 const WAITS = new Set<string>(
-  'EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT XEXCH50 X-LINK2STATE XRDST XSHADOW XQDISCARD'.split(' '),
+  `EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT STARTTLS X-ANONYMOUSTLS XEXCH50 X-LINK2STATE XRDST XSHADOW
+  XQDISCARD`.split(/\s+/),
 );
 const MAY_FOLLOW_BDAT = new Set<string>(['BDAT', 'bad BDAT', 'RSET', 'NOOP', 'QUIT']); // RFC 3030 §2
 
@@ -98,6 +100,10 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'X-EXPS':
       takeAuth(dialogue, command, line);
       break;
+    case 'STARTTLS':
+    case 'X-ANONYMOUSTLS':
+      takeStartTls(dialogue, command.verb, line);
+      break;
     case 'XEXCH50':
       if (!dialogue.offered.has('XEXCH50')) dialogue.refuse(replies.NOT_AVAILABLE);
       else takeXexch50(dialogue, command.size, line);
@@ -128,6 +134,8 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
   const { path, parameters, utf8 } = command;
   if (dialogue.draining) {
     dialogue.closeWith(replies.SHUTTING_DOWN, { origin: 'operator', what: 'drained' });
+  } else if (dialogue.mustGreet) {
+    dialogue.refuse(replies.GREET_AGAIN); // RFC 3207 §4.2
   } else if (dialogue.transaction.state !== NONE) {
     dialogue.refuse(replies.NESTED_MAIL);
   } else if (!dialogue.offered.allowsMail(parameters)) {

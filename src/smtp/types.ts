@@ -53,6 +53,9 @@ export interface Question {
   readonly helo: string;
   readonly login: Login | null;
   readonly tls: boolean;
+  /** What a verified client certificate names: DNS names, `CN=…` and the whole distinguished name, as in the certificate;
+   * empty without one. */
+  readonly tlsSubject: readonly string[];
   /** The reverse-path as written, without brackets; '' is the null path. */
   readonly sender: string;
   /** The same, parsed; null when it is '' or has no plain address. */
@@ -127,7 +130,8 @@ export interface Profile {
   /** First rule an unconditional allow and nothing blocked: the only profile on which opaque streams may pass. */
   readonly relaysAnywhere: boolean;
   readonly auth: 'offer' | 'hide' | 'require_tls';
-  readonly starttls: 'hide';
+  /** terminate: the client's TLS ends here. passthrough: only where `relaysAnywhere`. */
+  readonly starttls: 'hide' | 'terminate' | 'passthrough';
   readonly exchangeVerbs: 'hide' | 'forward';
   readonly chunking: 'offer' | 'hide';
   /** Upper case. */
@@ -168,6 +172,21 @@ export interface CloseReason {
   readonly cause?: unknown;
 }
 
+/** How a client's TLS handshake ended. `why` is OpenSSL's or ours: fit for a log. */
+export type Handshake =
+  | {
+      readonly result: 'ok';
+      readonly protocol: string;
+      readonly cipher: string;
+      /** What Question.tlsSubject will be. */
+      readonly names: readonly string[];
+      /** The common name of a verified certificate, or its whole name; null without one. */
+      readonly subject: string | null;
+      /** Why the certificate that was shown names nobody; null when none was shown, or it was verified. */
+      readonly unverified: string | null;
+    }
+  | { readonly result: 'failed' | 'timeout'; readonly why: string };
+
 /** Something worth a log line or a metric; handed to Wire.event as it happens. */
 export type SessionEvent =
   | {
@@ -190,6 +209,8 @@ export type SessionEvent =
   | { readonly name: 'login'; readonly login: Login }
   | { readonly name: 'login_failed'; readonly mechanism: string }
   | { readonly name: 'message' }
+  /** STARTTLS went through: from here on nothing is read. */
+  | { readonly name: 'opaque' }
   | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string };
 
 /** What the core may do to the world. Synchronous; no method may call back into the session. */
@@ -201,6 +222,9 @@ export interface Wire {
   /** The decision, or null when it will come later through Session.judged. */
   judge(question: Question): Decision | null;
   event(event: SessionEvent): void;
+  /** What went toClient before goes out in clear; then the client's handshake begins. Session.clientSecured or
+   * Session.handshakeFailed tells how it ended; between them no octet of the client is wanted. */
+  secureClient(): void;
   /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
   close(reason: CloseReason): void;
 }

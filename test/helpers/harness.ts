@@ -113,6 +113,8 @@ export interface HarnessOptions {
   readonly pushy?: boolean;
   /** The attributes with which the upstream is told of FORWARDED before every MAIL. */
   readonly forward?: readonly string[];
+  /** The client came through TLS from the start, with a certificate that names these. */
+  readonly names?: readonly string[];
 }
 
 /** Who the client is then. */
@@ -130,6 +132,8 @@ export class Harness implements Wire {
   readonly questions: Question[] = [];
   closed: CloseReason | null = null;
   holding = false;
+  /** The session waits for the client's handshake. */
+  securing = false;
   /** Writes to either side. */
   writes = 0;
   readonly #judge: TestJudge;
@@ -145,7 +149,7 @@ export class Harness implements Wire {
     this.#judge = options.judge ?? judgeBy(options.policy ?? { accepted: ['local.example'] });
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
-    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile });
+    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
     const { forward = [] } = options;
     if (forward.length > 0) this.session.forwardIdentity({ client: FORWARDED, attributes: forward });
   }
@@ -176,6 +180,13 @@ export class Harness implements Wire {
       this.#unanswered = null;
       this.session.judged(decision);
     });
+  }
+
+  /** The client's handshake is complete, if one is due. */
+  shakeHands(names: readonly string[] = []): void {
+    if (!this.securing) return;
+    this.securing = false;
+    this.#enter(() => this.session.clientSecured(names));
   }
 
   drain(): void {
@@ -238,8 +249,15 @@ export class Harness implements Wire {
     this.events.push(event);
   }
 
+  secureClient(): void {
+    this.#open('secureClient');
+    if (this.holding || this.securing) throw new Error('a handshake while the client is held, or a second one');
+    this.securing = true;
+  }
+
   close(reason: CloseReason): void {
     this.#open('close');
+    this.securing = false;
     this.closed = reason;
     this.#waiting.length = 0;
     this.#unanswered = null;

@@ -19,6 +19,7 @@ export const PATIENT: Timeouts = {
   command: 100_000,
   data_idle: 70_000,
   proxy_header: 60_000,
+  tls_handshake: 60_000,
   upstream_connect: 60_000,
   upstream_greeting: 60_000,
   upstream_reply: 80_000,
@@ -97,6 +98,7 @@ export class Rig {
         upstreamUnidentified: () => {},
         observedAtDoor: () => {},
         refusedAtDoor: (_door, _connector, reason) => void this.refusals.push(reason),
+        handshakeFailed: () => {},
         defect: (error) => void this.defects.push(error),
         sessionOpened: () => this.#watch(),
       },
@@ -186,6 +188,7 @@ export class Rig {
       heloName: '',
       reason: null,
       event: () => {},
+      handshake: () => {},
       delay: () => {},
       closed: (reason) => {
         assert.equal(watched.reason, null, 'a session ends once');
