@@ -83,12 +83,13 @@ export class Firewall {
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
-    const { observer, timeouts, listeners } = this.#options;
+    const { admit, observer, timeouts, listeners } = this.#options;
     const opened = listeners.map(({ bind, proxyPeers, implicitTls = false }, i) => {
       return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
     });
     this.#servers = await listen(opened, {
-      admit: (door) => this.#admit(door),
+      admit,
+      place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
       handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
@@ -145,15 +146,7 @@ export class Firewall {
     return { ends: { source, destination }, identify };
   }
 
-  /** Who is admitted and gets a place at the upstream; who gets none leaves as one refused at the door. */
-  #admit(door: Door): Admission | Promise<Admission> {
-    const admission = this.#options.admit(door);
-    if (admission instanceof Promise) return admission.then((found) => this.#place(found));
-    return this.#place(admission);
-  }
-
-  #place(admission: Admission): Admission | Promise<Admission> {
-    if (!admission.admitted) return admission;
+  #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
     const place = this.#places.take();
     if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
     return placed(admission, place);
@@ -217,6 +210,7 @@ export class Firewall {
   }
 }
 
+/** Who gets no place leaves as one refused at the door. */
 function placed(admission: Admission & { admitted: true }, leave: Leave | null): Admission {
   if (leave === null) {
     admission.release();
