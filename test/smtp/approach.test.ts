@@ -79,6 +79,12 @@ const ROWS: readonly Row[] = [
     comes: [EHLO, '> STARTTLS', 'TLS', EHLO, `${FIRST} unidentified`],
   },
   {
+    name: 'both: a server that refuses EHLO inside offers nothing there, whatever was said outside',
+    options: { startTls: 'required', identity: 'XCLIENT' },
+    replies: [GREETING, offers('STARTTLS', XCLIENT), '220 go\r\n', '502 what\r\n'],
+    comes: [EHLO, '> STARTTLS', 'TLS', EHLO, `${FIRST} unidentified`],
+  },
+  {
     name: 'XCLIENT with what is offered, and no more',
     options: { identity: 'XCLIENT' },
     replies: [GREETING, offers('XCLIENT NAME ADDR'), '220 new\r\n'],
