@@ -1,75 +1,42 @@
-// A certificate authority for the length of a test, made by openssl. Nothing of it is ever kept: the folder goes with
-// the process.
-//
-// Keys are readable by everybody: the servers read them as users of their own.
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+// A certificate authority for the length of a test, and where the real servers find what it issues: they read keys as
+// users of their own, so everything lies in a bed's folder, readable by all, and goes with the process.
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makePair, type Pair } from '../helpers/certificates.ts';
 import { makeFolder } from './beds/bed.ts';
 
 export interface Certificate {
   /** Files. */
   readonly cert: string;
   readonly key: string;
-  /** SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it. */
+  /** SHA-256, as `openssl x509 -fingerprint -sha256` prints it. */
   readonly fingerprint: string;
 }
-
-const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-sha256'];
-/** As old servers have them: they know no curves. */
-const RSA = ['-newkey', 'rsa:2048', '-nodes', '-sha256'];
 
 export class Authority {
   readonly folder = makeFolder();
   /** The file to trust. */
-  readonly cert = join(this.folder, 'ca.pem');
-  readonly #key = join(this.folder, 'ca.key');
+  readonly cert: string;
+  readonly #pair: Pair;
 
   constructor(name = 'Postern test authority') {
-    const use = ['-addext', 'keyUsage=critical,keyCertSign,cRLSign'];
-    openssl(
-      'req',
-      '-x509',
-      ...CURVE,
-      '-days',
-      '2',
-      '-subj',
-      `/CN=${name}`,
-      ...use,
-      '-keyout',
-      this.#key,
-      '-out',
-      this.cert,
-    );
+    this.#pair = makePair({ subject: `/CN=${name}` });
+    this.cert = join(this.folder, 'ca.pem');
+    copyFileSync(this.#pair.certFile, this.cert);
   }
 
-  /** For DNS names and, as `IP:127.0.0.1`, addresses. The first is the CN as well. `name` again overwrites the files. */
-  issue(names: readonly [string, ...string[]], name: string = names[0], kind: 'curve' | 'rsa' = 'curve'): Certificate {
-    const folder = join(this.folder, name);
+  /** For DNS names and, as `IP:127.0.0.1`, addresses; the first is the CN as well, and names the files: again for the same
+   * one overwrites them. */
+  issue(names: readonly [string, ...string[]], key: 'ec' | 'rsa' = 'ec'): Certificate {
+    const all = names.map((name) => (name.startsWith('IP:') ? name : `DNS:${name}`)).join(',');
+    const pair = makePair({ subject: `/CN=${names[0]}`, names: all, by: this.#pair, key });
+    const folder = join(this.folder, names[0]);
     mkdirSync(folder, { recursive: true });
-    const [cert, key, request, extensions] = ['cert.pem', 'key.pem', 'request.pem', 'extensions'].map((file) =>
-      join(folder, file),
-    ) as [string, string, string, string];
-    const alternatives = names.map((each) => (each.startsWith('IP:') ? each : `DNS:${each}`));
-    writeFileSync(extensions, `subjectAltName=${alternatives}\nkeyUsage=digitalSignature,keyEncipherment\n`);
-    openssl(
-      'req',
-      ...(kind === 'rsa' ? RSA : CURVE),
-      '-subj',
-      `/CN=${names[0].replace(/^IP:/, '')}`,
-      '-keyout',
-      key,
-      '-out',
-      request,
-    );
-    const by = ['-CA', this.cert, '-CAkey', this.#key, '-CAcreateserial', '-extfile', extensions];
-    openssl('x509', '-req', '-in', request, '-days', '2', '-sha256', ...by, '-out', cert);
-    chmodSync(key, 0o644);
-    const printed = openssl('x509', '-in', cert, '-noout', '-fingerprint', '-sha256');
-    return { cert, key, fingerprint: printed.trim().replace(/^.*=/, '') };
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+    copyFileSync(pair.certFile, files.cert);
+    copyFileSync(pair.keyFile, files.key);
+    chmodSync(files.key, 0o644);
+    return { ...files, fingerprint: new X509Certificate(pair.cert).fingerprint256 };
   }
-}
-
-function openssl(...args: readonly string[]): string {
-  return execFileSync('openssl', args, { encoding: 'latin1', stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -102,7 +102,7 @@ suite('TLS towards the server', { concurrency: true, skip: missing(['openssl']) 
     authority = new Authority();
     strangers = new Authority('Another authority');
     certificate = authority.issue(['mail.local.example', 'IP:127.0.0.1']);
-    rsa = authority.issue(['old.local.example', 'IP:127.0.0.1'], 'old.local.example', 'rsa');
+    rsa = authority.issue(['old.local.example', 'IP:127.0.0.1'], 'rsa');
   });
 
   function behind(port: number, tls: object): Promise<ConfiguredPostern> {

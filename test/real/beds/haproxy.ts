@@ -33,19 +33,20 @@ export async function startHaproxy(
 defaults
   mode tcp
   timeout connect 5s
+  timeout check 5s
   timeout client 1m
   timeout server 1m
 listen smtp
   bind 127.0.0.1:${port}
   option smtpchk EHLO check.example
-  server postern 127.0.0.1:${upstream} ${send} check inter 100ms
+  server postern 127.0.0.1:${upstream} ${send} check inter 1s
 `,
   );
   const running = bed(port, await startServer(port, 'haproxy', ['-db', '-f', config]), folder);
   return {
     ...running,
     async checked() {
-      for (let tries = 0; tries < 100; tries += 1) {
+      for (let tries = 0; tries < 250; tries += 1) {
         const status = await checkStatus(control);
         if (status !== 'INI') return status;
         await delay(20);
