@@ -1,7 +1,6 @@
 // HAProxy in front: the PROXY header tells who the client is, and nothing but the header does. The connector is chosen by
 // the address in it, the log has it, and who is not the balancer gets nowhere.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { type Balancer, missingHaproxy, startHaproxy } from './beds/haproxy.ts';
@@ -83,7 +82,7 @@ suite('behind HAProxy', { skip: missingHaproxy }, () => {
     socket.on('data', (chunk) => (heard += chunk.toString('latin1')));
     socket.on('error', () => {});
     socket.write(`PROXY TCP4 ${OFFICE} 127.0.0.1 1234 25\r\nEHLO client.example\r\n`);
-    await once(socket, 'close');
+    await new Promise((closed) => socket.on('close', closed));
     assert.equal(heard, '');
   });
 });
