@@ -45,61 +45,181 @@ export function parseDomainPattern(text: string): DomainPattern | string {
   return { text, below, forms: unicode === '' || unicode === ascii ? [ascii] : [ascii, unicode] };
 }
 
-interface Node<V> {
-  exact: V | undefined;
-  below: V | undefined;
-}
-
 /** A name as DNS or a client spells it, for the comparison: ASCII-folded, without the dot at its end. */
 export function foldName(name: string): string {
   return foldAscii(name).replace(/\.$/, '');
 }
 
-/** Finds the value of the most specific pattern that holds a domain; the first given wins where two are equal. */
+const DOT = 0x2e;
+
+// One slot of the table: four words, so that it lies in one line of the processor's cache.
+const HASH = 0;
+const START = 1; // where the name begins in #octets
+const SHAPE = 2; // its length << 2, and which patterns it has; 0 = an empty slot
+const NODE = 3; // where its values are
+const SLOT_WORDS = 4;
+
+const HAS_EXACT = 1;
+const HAS_BELOW = 2;
+
+/** Finds the value of the most specific pattern that holds a domain; the first given wins where two are equal.
+ *
+ * It holds every configured name and every suffix of one, so that the walk over the octets from the right, which hashes
+ * as it goes, ends where nothing is known. Only configured names are in it: a peer that makes names with one hash walks
+ * past the same few slots again and again, and can fill none, so the hash needs no secret. A Map was not chosen: it
+ * wants a string for every label. */
 export class DomainTable<V> {
-  /** Every configured name and every suffix of one, so that the walk from the right ends where nothing is known. */
-  readonly #suffixes = new Map<string, Node<V>>();
+  /** Open addressing, at most half full. */
+  #slots = new Int32Array(16 * SLOT_WORDS);
+  #octets = new Uint8Array(256);
+  #octetsUsed = 0;
+  #nodes = 0;
+  readonly #exact: (V | undefined)[] = [];
+  readonly #below: (V | undefined)[] = [];
 
   get isEmpty(): boolean {
-    return this.#suffixes.size === 0;
+    return this.#nodes === 0;
   }
 
   /** The value that stood there before, if the same pattern was given already; it stays. */
   add(pattern: DomainPattern, value: V): V | undefined {
+    const values = pattern.below ? this.#below : this.#exact;
     let earlier: V | undefined;
     for (const form of pattern.forms) {
-      for (let dot = form.lastIndexOf('.'); dot > 0; dot = form.lastIndexOf('.', dot - 1))
-        this.#node(form.slice(dot + 1));
-      const node = this.#node(form);
-      const place = pattern.below ? 'below' : 'exact';
-      earlier ??= node[place];
-      node[place] ??= value;
+      const slot = this.#enter(form);
+      const node = this.#slots[slot + NODE] as number;
+      earlier ??= values[node];
+      values[node] ??= value;
+      this.#slots[slot + SHAPE] = (this.#slots[slot + SHAPE] as number) | (pattern.below ? HAS_BELOW : HAS_EXACT);
     }
     return earlier;
   }
 
-  #node(suffix: string): Node<V> {
-    let node = this.#suffixes.get(suffix);
-    if (node === undefined) {
-      node = { exact: undefined, below: undefined };
-      this.#suffixes.set(suffix, node);
-    }
-    return node;
-  }
-
   /** `domain` is folded and has no trailing dot. */
   find(domain: string): V | null {
-    // The common case: a domain that is listed itself costs one look-up.
-    const exact = this.#suffixes.get(domain)?.exact;
-    if (exact !== undefined) return exact;
-    let found: V | null = null;
-    let dot = domain.length;
-    do {
-      dot = dot === 0 ? -1 : domain.lastIndexOf('.', dot - 1);
-      const node = this.#suffixes.get(dot === -1 ? domain : domain.slice(dot + 1));
-      if (node === undefined) return found;
-      found = node.below ?? found;
-    } while (dot !== -1);
-    return found;
+    const found = this.#locate(domain);
+    if (found === NOWHERE) return null;
+    return (found >= 0 ? this.#exact[found] : this.#below[~found]) ?? null;
   }
+
+  /** Whether any pattern holds it. */
+  holds(domain: string): boolean {
+    return this.#locate(domain) !== NOWHERE;
+  }
+
+  /** The node whose exact pattern holds the domain, or ~ the node whose pattern with a star does, or NOWHERE. */
+  #locate(domain: string): number {
+    const slots = this.#slots;
+    let found = NOWHERE;
+    let hash = 0;
+    for (let at = domain.length - 1; ; at--) {
+      const octet = at < 0 ? DOT : domain.charCodeAt(at);
+      if (octet === DOT) {
+        const slot = this.#slotOf(mixed(hash), domain, at + 1);
+        const shape = slots[slot + SHAPE] as number;
+        if (shape === 0) return found;
+        if (at < 0 && (shape & HAS_EXACT) !== 0) return slots[slot + NODE] as number;
+        if ((shape & HAS_BELOW) !== 0) found = ~(slots[slot + NODE] as number);
+        if (at < 0) return found;
+      }
+      hash = hashed(hash, octet);
+    }
+  }
+
+  /** Makes a node of a name and of each of its suffixes; the slot of the whole. */
+  #enter(name: string): number {
+    let slot = 0;
+    let start = -1;
+    let hash = 0;
+    for (let at = name.length - 1; at >= -1; at--) {
+      const octet = at < 0 ? DOT : name.charCodeAt(at);
+      if (octet === DOT) {
+        slot = this.#slotOf(mixed(hash), name, at + 1);
+        if (this.#slots[slot + SHAPE] === 0) {
+          if (start === -1) start = this.#write(name);
+          slot = this.#fill(slot, mixed(hash), start + at + 1, name.length - at - 1);
+        }
+      }
+      hash = hashed(hash, octet);
+    }
+    return slot;
+  }
+
+  /** The slot of the name that `domain` has from `start` on, or the empty one where it would stand. */
+  #slotOf(hash: number, domain: string, start: number): number {
+    const slots = this.#slots;
+    const wrap = slots.length - 1;
+    const length = domain.length - start;
+    let slot = (hash * SLOT_WORDS) & wrap;
+    for (;;) {
+      const shape = slots[slot + SHAPE] as number;
+      if (shape === 0) return slot;
+      if (
+        slots[slot + HASH] === hash &&
+        shape >> 2 === length &&
+        this.#isAt(slots[slot + START] as number, domain, start)
+      )
+        return slot;
+      slot = (slot + SLOT_WORDS) & wrap;
+    }
+  }
+
+  #isAt(place: number, domain: string, start: number): boolean {
+    const octets = this.#octets;
+    for (let i = start, j = place; i < domain.length; i++, j++) if (octets[j] !== domain.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #write(name: string): number {
+    const start = this.#octetsUsed;
+    this.#octetsUsed += name.length;
+    if (this.#octetsUsed > this.#octets.length) {
+      const grown = new Uint8Array(this.#octetsUsed * 2);
+      grown.set(this.#octets);
+      this.#octets = grown;
+    }
+    for (let i = 0; i < name.length; i++) this.#octets[start + i] = name.charCodeAt(i);
+    return start;
+  }
+
+  /** The slot, which is another one when the table had to grow. */
+  #fill(empty: number, hash: number, start: number, length: number): number {
+    let slot = empty;
+    if (this.#nodes * 2 * SLOT_WORDS >= this.#slots.length) slot = this.#grow(hash);
+    this.#slots.set([hash, start, length << 2, this.#nodes++], slot);
+    this.#exact.push(undefined);
+    this.#below.push(undefined);
+    return slot;
+  }
+
+  /** Twice as many slots; the empty one for `hash`. */
+  #grow(hash: number): number {
+    const old = this.#slots;
+    const slots = new Int32Array(old.length * 2);
+    this.#slots = slots;
+    for (let from = 0; from < old.length; from += SLOT_WORDS) {
+      if (old[from + SHAPE] !== 0)
+        slots.set(old.subarray(from, from + SLOT_WORDS), emptySlot(slots, old[from + HASH] as number));
+    }
+    return emptySlot(slots, hash);
+  }
+}
+
+const NOWHERE = 0x7fffffff;
+
+function hashed(hash: number, octet: number): number {
+  return Math.imul(hash ^ octet, 0x01000193);
+}
+
+/** The low bits, which choose the slot, made to depend on all of them. */
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return once ^ (once >>> 13);
+}
+
+function emptySlot(slots: Int32Array, hash: number): number {
+  const wrap = slots.length - 1;
+  let slot = (hash * SLOT_WORDS) & wrap;
+  while (slots[slot + SHAPE] !== 0) slot = (slot + SLOT_WORDS) & wrap;
+  return slot;
 }

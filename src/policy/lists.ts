@@ -60,17 +60,17 @@ export interface Client {
 
 export class SourceSet {
   readonly entries: readonly SourceEntry[];
-  readonly #table: RangeTable<SourceEntry>;
+  readonly #table: RangeTable<true>;
   readonly #singles = new Set<Ip>();
 
   constructor(entries: readonly SourceEntry[]) {
     this.entries = entries;
-    this.#table = new RangeTable(entries.map((entry) => ({ range: entry.range, value: entry })));
+    this.#table = new RangeTable(entries.map(({ range }) => ({ range, value: true })));
     for (const { range } of entries) if (isSingle(range)) this.#singles.add(hullOf(range).lo);
   }
 
-  find(ip: Ip): SourceEntry | null {
-    return this.#table.find(ip);
+  holds(ip: Ip): boolean {
+    return this.#table.holds(ip);
   }
 
   /** Listed as one address, and not only as part of a range. */
@@ -86,7 +86,7 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
   );
   return (address) => {
     const ip = parseIp(address);
-    return ip !== null && table.find(ip) !== null;
+    return ip !== null && table.holds(ip);
   };
 }
 

@@ -139,7 +139,7 @@ function compileConditions(
     const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
     if (document.sources.length === 0) words.notes.warn([...path, 'sources'], 'an empty list never holds');
     lists.sources = set;
-    add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.find(client.ip) !== null));
+    add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
   }
   if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
   else if (document.allow_unnamed !== undefined)
@@ -191,7 +191,7 @@ function compileConditions(
 }
 
 function holdsDomain(table: DomainTable<string>, domain: string | null | undefined): boolean {
-  return typeof domain === 'string' && table.find(domain) !== null;
+  return typeof domain === 'string' && table.holds(domain);
 }
 
 function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
@@ -207,7 +207,7 @@ function localTest(list: readonly string[], path: Path, words: Vocabulary): Cond
   );
   if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
   return ({ localIp, localPort }) =>
-    (localIp !== null && ranges.find(localIp) !== null) ||
+    (localIp !== null && ranges.holds(localIp)) ||
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
 }
 
@@ -262,7 +262,7 @@ function ptrTest(
   const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && guarded)) return false;
-    return names === null ? guessed(unknown, guess) : names.some((name) => table.find(name) !== null);
+    return names === null ? guessed(unknown, guess) : names.some((name) => table.holds(name));
   };
 }
 
