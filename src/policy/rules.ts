@@ -179,8 +179,8 @@ function compileConditions(
       recipientDomains: null,
     });
     add('not', (facts, guess) => {
-      const truth = allHold(inner, facts, guess);
-      return isUnknown(truth) ? truth : !truth;
+      const obstacle = obstacleOf(inner, facts, guess);
+      return isUnknown(obstacle) ? obstacle : obstacle !== null;
     });
   }
   if (document.tls_subject !== undefined)
@@ -276,19 +276,19 @@ function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocab
   return unknown;
 }
 
-function allHold(conditions: readonly Condition[], facts: Facts, guess: Guess): Truth {
+/** The first condition that does not hold, what nobody can tell where that decides, or null: all hold. */
+function obstacleOf(conditions: readonly Condition[], facts: Facts, guess: Guess): Condition | Unknown | null {
   let open: Unknown | null = null;
-  for (const { holds } of conditions) {
-    const truth = holds(facts, guess);
-    if (truth === false) return false;
+  for (const condition of conditions) {
+    const truth = condition.holds(facts, guess);
+    if (truth === false) return condition;
     if (truth !== true) open ??= truth;
   }
-  return open ?? true;
+  return open;
 }
 
-export function ruleMatches(rule: Rule, facts: Facts, guess: Guess, now: () => number): Truth {
-  if (rule.expiresAt !== Number.POSITIVE_INFINITY && now() >= rule.expiresAt) return false;
-  return allHold(rule.conditions, facts, guess);
+function hasExpired({ expiresAt }: Rule, now: () => number): boolean {
+  return expiresAt !== Number.POSITIVE_INFINITY && now() >= expiresAt;
 }
 
 /** How one rule fared: `failed` is the first condition that does not hold, `open` the first that nobody can tell. */
@@ -304,31 +304,49 @@ export interface Trial {
 export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number): Trial[] {
   const trials: Trial[] = [];
   for (const rule of rules) {
-    const matched = ruleMatches(rule, facts, NO_GUESS, now);
-    const truths = rule.conditions.map((condition) => ({ condition, truth: condition.holds(facts, NO_GUESS) }));
-    trials.push({
-      rule,
-      matched,
-      expired: now() >= rule.expiresAt,
-      failed: truths.find(({ truth }) => truth === false)?.condition ?? null,
-      open: truths.find(({ truth }) => isUnknown(truth))?.condition ?? null,
-    });
+    const expired = hasExpired(rule, now);
+    const obstacle = obstacleOf(rule.conditions, facts, NO_GUESS);
+    const matched = !expired && (isUnknown(obstacle) ? obstacle : obstacle === null);
+    const failed = isUnknown(obstacle) ? null : obstacle;
+    const open = rule.conditions.find(({ holds }) => isUnknown(holds(facts, NO_GUESS))) ?? null;
+    trials.push({ rule, matched, expired, failed, open });
     if (matched === true) break;
   }
   return trials;
 }
 
-/** The first rule that matches, null when none does, or what stands in the way of knowing. */
+/** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing.
+ * `failed` takes, for each rule before that, the condition that failed, or null where the rule has expired. */
 export function firstMatch(
   rules: readonly Rule[],
   facts: Facts,
   guess: Guess,
   now: () => number,
-): Rule | Unknown | null {
-  for (const rule of rules) {
-    const truth = ruleMatches(rule, facts, guess, now);
-    if (truth === true) return rule;
-    if (truth !== false) return truth;
+  failed: (Condition | null)[],
+): number | Unknown {
+  for (const [i, rule] of rules.entries()) {
+    if (hasExpired(rule, now)) {
+      failed[i] = null;
+      continue;
+    }
+    const obstacle = obstacleOf(rule.conditions, facts, guess);
+    if (obstacle === null) return i;
+    if (isUnknown(obstacle)) return obstacle;
+    failed[i] = obstacle;
   }
-  return null;
+  return rules.length;
+}
+
+/** What tryRules finds, from what firstMatch noted without a guess: nothing that mattered was unknown. */
+export function trialsOf(rules: readonly Rule[], failed: readonly (Condition | null)[]): Trial[] {
+  return rules.slice(0, failed.length + 1).map((rule, i) => {
+    const condition = failed[i];
+    return {
+      rule,
+      matched: condition === undefined,
+      expired: condition === null,
+      failed: condition ?? null,
+      open: null,
+    };
+  });
 }
