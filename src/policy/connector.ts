@@ -40,7 +40,7 @@ export interface ConnectorParts {
 /** Who may connect: ranges, and forward-confirmed names. */
 export interface AccessList {
   readonly ranges: SourceSet;
-  readonly names: DomainTable<string>;
+  readonly names: DomainTable;
 }
 
 export class Connector {

@@ -51,31 +51,35 @@ export function foldName(name: string): string {
 }
 
 const DOT = 0x2e;
+const NOWHERE = -1;
 
 // One slot of the table: four words, so that it lies in one line of the processor's cache.
 const HASH = 0;
 const START = 1; // where the name begins in #octets
 const SHAPE = 2; // its length << 2, and which patterns it has; 0 = an empty slot
-const NODE = 3; // where its values are
+const NODE = 3;
 const SLOT_WORDS = 4;
 
 const HAS_EXACT = 1;
 const HAS_BELOW = 2;
 
-/** Finds the value of the most specific pattern that holds a domain; the first given wins where two are equal.
+/** Finds the most specific pattern that holds a domain; the first given wins where two are equal.
  *
- * It holds every configured name and every suffix of one, so that the walk over the octets from the right, which hashes
- * as it goes, ends where nothing is known. Only configured names are in it: a peer that makes names with one hash walks
- * past the same few slots again and again, and can fill none, so the hash needs no secret. A Map was not chosen: it
- * wants a string for every label. */
-export class DomainTable<V> {
+ * It knows every configured name and every suffix of one, so that the walk over the octets from the right, which hashes
+ * as it goes, ends where nothing is known. Only configured names are in it: a peer that makes up names with one hash
+ * walks past the same few slots each time and can fill none, so the hash needs no secret. A Map was not chosen: it wants
+ * a string for every label, and what it finds is all over the heap. */
+export class DomainTable<V = true> {
   /** Open addressing, at most half full. */
   #slots = new Int32Array(16 * SLOT_WORDS);
+  /** The names, one after the other; a suffix stands in the name that brought it. */
   #octets = new Uint8Array(256);
   #octetsUsed = 0;
   #nodes = 0;
-  readonly #exact: (V | undefined)[] = [];
-  readonly #below: (V | undefined)[] = [];
+  /** Two for each node: of the pattern without a star, and with one. */
+  readonly #values: (V | undefined)[] = [];
+  /** The same, as written. */
+  readonly #texts: (string | undefined)[] = [];
 
   get isEmpty(): boolean {
     return this.#nodes === 0;
@@ -83,31 +87,35 @@ export class DomainTable<V> {
 
   /** The value that stood there before, if the same pattern was given already; it stays. */
   add(pattern: DomainPattern, value: V): V | undefined {
-    const values = pattern.below ? this.#below : this.#exact;
     let earlier: V | undefined;
     for (const form of pattern.forms) {
       const slot = this.#enter(form);
-      const node = this.#slots[slot + NODE] as number;
-      earlier ??= values[node];
-      values[node] ??= value;
+      const place = placeOf(this.#slots[slot + NODE] as number, pattern.below);
+      earlier ??= this.#values[place];
+      this.#values[place] ??= value;
+      this.#texts[place] ??= pattern.text;
       this.#slots[slot + SHAPE] = (this.#slots[slot + SHAPE] as number) | (pattern.below ? HAS_BELOW : HAS_EXACT);
     }
     return earlier;
   }
 
-  /** `domain` is folded and has no trailing dot. */
-  find(domain: string): V | null {
-    const found = this.#locate(domain);
-    if (found === NOWHERE) return null;
-    return (found >= 0 ? this.#exact[found] : this.#below[~found]) ?? null;
-  }
-
-  /** Whether any pattern holds it. */
+  /** Whether any pattern holds `domain`, which is folded and has no trailing dot. */
   holds(domain: string): boolean {
     return this.#locate(domain) !== NOWHERE;
   }
 
-  /** The node whose exact pattern holds the domain, or ~ the node whose pattern with a star does, or NOWHERE. */
+  find(domain: string): V | null {
+    const place = this.#locate(domain);
+    return place === NOWHERE ? null : (this.#values[place] as V);
+  }
+
+  /** The pattern as written. */
+  patternFor(domain: string): string | null {
+    const place = this.#locate(domain);
+    return place === NOWHERE ? null : (this.#texts[place] as string);
+  }
+
+  /** Where the value of the most specific pattern stands. */
   #locate(domain: string): number {
     const slots = this.#slots;
     let found = NOWHERE;
@@ -118,25 +126,26 @@ export class DomainTable<V> {
         const slot = this.#slotOf(mixed(hash), domain, at + 1);
         const shape = slots[slot + SHAPE] as number;
         if (shape === 0) return found;
-        if (at < 0 && (shape & HAS_EXACT) !== 0) return slots[slot + NODE] as number;
-        if ((shape & HAS_BELOW) !== 0) found = ~(slots[slot + NODE] as number);
+        const node = slots[slot + NODE] as number;
+        if (at < 0 && (shape & HAS_EXACT) !== 0) return placeOf(node, false);
+        if ((shape & HAS_BELOW) !== 0) found = placeOf(node, true);
         if (at < 0) return found;
       }
       hash = hashed(hash, octet);
     }
   }
 
-  /** Makes a node of a name and of each of its suffixes; the slot of the whole. */
+  /** Makes a node of a name and of each of its suffixes where there is none; the slot of the whole. */
   #enter(name: string): number {
+    let start = NOWHERE;
     let slot = 0;
-    let start = -1;
     let hash = 0;
     for (let at = name.length - 1; at >= -1; at--) {
       const octet = at < 0 ? DOT : name.charCodeAt(at);
       if (octet === DOT) {
         slot = this.#slotOf(mixed(hash), name, at + 1);
         if (this.#slots[slot + SHAPE] === 0) {
-          if (start === -1) start = this.#write(name);
+          if (start === NOWHERE) start = this.#write(name);
           slot = this.#fill(slot, mixed(hash), start + at + 1, name.length - at - 1);
         }
       }
@@ -150,17 +159,11 @@ export class DomainTable<V> {
     const slots = this.#slots;
     const wrap = slots.length - 1;
     const length = domain.length - start;
-    let slot = (hash * SLOT_WORDS) & wrap;
-    for (;;) {
+    for (let slot = (hash * SLOT_WORDS) & wrap; ; slot = (slot + SLOT_WORDS) & wrap) {
       const shape = slots[slot + SHAPE] as number;
       if (shape === 0) return slot;
-      if (
-        slots[slot + HASH] === hash &&
-        shape >> 2 === length &&
-        this.#isAt(slots[slot + START] as number, domain, start)
-      )
-        return slot;
-      slot = (slot + SLOT_WORDS) & wrap;
+      if (slots[slot + HASH] !== hash || shape >> 2 !== length) continue;
+      if (this.#isAt(slots[slot + START] as number, domain, start)) return slot;
     }
   }
 
@@ -182,13 +185,15 @@ export class DomainTable<V> {
     return start;
   }
 
-  /** The slot, which is another one when the table had to grow. */
+  /** Makes a node; its slot is another one than `empty` when the table had to grow. */
   #fill(empty: number, hash: number, start: number, length: number): number {
-    let slot = empty;
-    if (this.#nodes * 2 * SLOT_WORDS >= this.#slots.length) slot = this.#grow(hash);
-    this.#slots.set([hash, start, length << 2, this.#nodes++], slot);
-    this.#exact.push(undefined);
-    this.#below.push(undefined);
+    const slot = this.#nodes * 2 * SLOT_WORDS < this.#slots.length ? empty : this.#grow(hash);
+    this.#slots[slot + HASH] = hash;
+    this.#slots[slot + START] = start;
+    this.#slots[slot + SHAPE] = length << 2;
+    this.#slots[slot + NODE] = this.#nodes++;
+    this.#values.push(undefined, undefined);
+    this.#texts.push(undefined, undefined);
     return slot;
   }
 
@@ -198,15 +203,26 @@ export class DomainTable<V> {
     const slots = new Int32Array(old.length * 2);
     this.#slots = slots;
     for (let from = 0; from < old.length; from += SLOT_WORDS) {
-      if (old[from + SHAPE] !== 0)
-        slots.set(old.subarray(from, from + SLOT_WORDS), emptySlot(slots, old[from + HASH] as number));
+      if (old[from + SHAPE] === 0) continue;
+      const to = emptySlot(slots, old[from + HASH] as number);
+      for (let i = 0; i < SLOT_WORDS; i++) slots[to + i] = old[from + i] as number;
     }
     return emptySlot(slots, hash);
   }
 }
 
-const NOWHERE = 0x7fffffff;
+function placeOf(node: number, below: boolean): number {
+  return node * 2 + (below ? 1 : 0);
+}
 
+function emptySlot(slots: Int32Array, hash: number): number {
+  const wrap = slots.length - 1;
+  let slot = (hash * SLOT_WORDS) & wrap;
+  while (slots[slot + SHAPE] !== 0) slot = (slot + SLOT_WORDS) & wrap;
+  return slot;
+}
+
+// FNV's step over the octets, from the last to the first.
 function hashed(hash: number, octet: number): number {
   return Math.imul(hash ^ octet, 0x01000193);
 }
@@ -215,11 +231,4 @@ function hashed(hash: number, octet: number): number {
 function mixed(hash: number): number {
   const once = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return once ^ (once >>> 13);
-}
-
-function emptySlot(slots: Int32Array, hash: number): number {
-  const wrap = slots.length - 1;
-  let slot = (hash * SLOT_WORDS) & wrap;
-  while (slots[slot + SHAPE] !== 0) slot = (slot + SLOT_WORDS) & wrap;
-  return slot;
 }

@@ -15,11 +15,13 @@ import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
 import { type Condition, type Facts, firstMatch, type Rule, type Trial, trialsOf, tryRules } from './rules.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
+export type KnownKind = 'accepted' | 'relay';
+
 /** What holds for all connectors of a policy. */
 export interface Domains {
-  readonly blocked: DomainTable<string>;
+  readonly blocked: DomainTable;
   /** Accepted and relay domains in one table: the most specific entry wins. */
-  readonly known: DomainTable<{ readonly kind: 'accepted' | 'relay'; readonly text: string }>;
+  readonly known: DomainTable<KnownKind>;
   readonly literals: ReadonlySet<Ip>;
   /** Null: every recipient of an accepted domain is valid. */
   readonly validRecipients: AddressSet | null;
@@ -56,7 +58,7 @@ export interface Steps {
   readonly facts: Facts;
   /** The blocked pattern that holds the domain. */
   readonly blocked: string | null;
-  readonly known: { readonly kind: 'accepted' | 'relay'; readonly text: string } | null;
+  readonly known: { readonly kind: KnownKind; readonly text: string } | null;
   readonly trials: readonly Trial[];
 }
 
@@ -120,11 +122,16 @@ export class Judgement {
 
   /** What was looked at for one address, for people. */
   steps(session: Session, question: Question, address: Address, names: readonly string[] | null): Steps {
-    const blocked = address.domain === null ? null : this.#domains.blocked.find(address.domain);
-    const known = address.domain === null || blocked !== null ? null : this.#domains.known.find(address.domain);
+    const blocked = address.domain === null ? null : this.#domains.blocked.patternFor(address.domain);
+    const known = address.domain === null || blocked !== null ? null : this.#knownAs(address.domain);
     const facts = this.#facts(session, question, address, names);
     const decided = address.domain === null || blocked !== null || known !== null;
     return { facts, blocked, known, trials: decided ? [] : tryRules(this.#terms.rules, facts, this.#now) };
+  }
+
+  #knownAs(domain: string): Steps['known'] {
+    const kind = this.#domains.known.find(domain);
+    return kind === null ? null : { kind, text: this.#domains.known.patternFor(domain) as string };
   }
 
   #observed(decision: Decision): Decision {
@@ -163,8 +170,8 @@ export class Judgement {
     if (address.domain === null) return this.#withoutDomain(address);
     if (this.#domains.blocked.holds(address.domain)) return this.#blocked;
     const known = this.#domains.known.find(address.domain);
-    if (known?.kind === 'relay') return RELAYED;
-    if (known?.kind === 'accepted') return this.#validRecipient(address);
+    if (known === 'relay') return RELAYED;
+    if (known === 'accepted') return this.#validRecipient(address);
     return this.#byRules(this.#facts(session, question, address, names));
   }
 
@@ -240,7 +247,7 @@ export class Judgement {
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
   #mayBeOwn(sender: Address | null): boolean {
     if (sender === null) return true;
-    if (sender.domain !== null) return this.#domains.known.find(sender.domain)?.kind === 'accepted';
+    if (sender.domain !== null) return this.#domains.known.find(sender.domain) === 'accepted';
     const ip = sender.literal === null ? null : parseLiteral(sender.literal);
     return sender.literal === null || (ip !== null && this.#domains.literals.has(ip));
   }

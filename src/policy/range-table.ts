@@ -9,87 +9,72 @@ import { after, compare, type Ip, isIpv4, LAST_IPV4, LAST_IPV6 } from './ip.ts';
 import { extent, holes, isMasked, type Range } from './ranges.ts';
 import { SortedIpv4, SortedIpv6 } from './sorted-ips.ts';
 
-export interface Entry<V> {
-  readonly range: Range;
-  readonly value: V;
-}
+const NOBODY = -1;
 
-const NOBODY = 0;
-
-/** Finds the value of the smallest range that holds an address. */
-export class RangeTable<V> {
-  /** By owner; NOBODY has none. */
-  readonly #values: (V | null)[] = [null];
-  readonly #extents: (number | bigint)[] = [Number.POSITIVE_INFINITY];
+/** Finds the smallest of some ranges that holds an address. */
+export class RangeTable {
+  readonly #ranges: readonly Range[];
   readonly #ipv4Starts: SortedIpv4;
-  readonly #ipv4Owners: Uint32Array;
+  readonly #ipv4Owners: Int32Array;
   readonly #ipv6Starts: SortedIpv6;
-  readonly #ipv6Owners: Uint32Array;
-  readonly #masked: MaskTable<V>[];
+  readonly #ipv6Owners: Int32Array;
+  readonly #masked: readonly MaskTable[];
 
-  constructor(entries: readonly Entry<V>[]) {
+  constructor(ranges: readonly Range[]) {
+    this.#ranges = ranges;
     const ipv4: SpanEntry[] = [];
     const ipv6: SpanEntry[] = [];
-    const byMask = new Map<number, Map<number, V>>();
-    for (const { range, value } of entries) {
+    const byMask = new Map<number, Map<number, number>>();
+    for (const [place, range] of ranges.entries()) {
       if (isMasked(range)) {
-        let nets = byMask.get(range.mask);
-        if (nets === undefined) {
-          nets = new Map();
-          byMask.set(range.mask, nets);
-        }
-        if (!nets.has(range.net | 0)) nets.set(range.net | 0, value);
+        const nets = byMask.get(range.mask) ?? new Map<number, number>();
+        byMask.set(range.mask, nets);
+        if (!nets.has(range.net | 0)) nets.set(range.net | 0, place);
       } else {
-        const span = { lo: range.lo, hi: range.hi, extent: extent(range), owner: this.#values.length };
+        const span = { lo: range.lo, hi: range.hi, extent: extent(range), place };
         (isIpv4(range.lo) ? ipv4 : ipv6).push(span);
-        this.#values.push(value);
-        this.#extents.push(span.extent);
       }
     }
     const low = flatten(ipv4, 0, LAST_IPV4);
     this.#ipv4Starts = new SortedIpv4(low.starts as number[]);
-    this.#ipv4Owners = Uint32Array.from(low.owners);
+    this.#ipv4Owners = Int32Array.from(low.owners);
     const high = flatten(ipv6, 0n, LAST_IPV6);
     this.#ipv6Starts = new SortedIpv6(high.starts as bigint[]);
-    this.#ipv6Owners = Uint32Array.from(high.owners);
-    this.#masked = [...byMask].map(([mask, nets]) => ({ mask, nets, extent: 2 ** holes(mask) - 1 }));
-    this.#masked.sort((a, b) => a.extent - b.extent);
+    this.#ipv6Owners = Int32Array.from(high.owners);
+    this.#masked = [...byMask]
+      .map(([mask, nets]) => ({ mask, nets, extent: 2 ** holes(mask) - 1 }))
+      .sort((a, b) => a.extent - b.extent);
   }
 
-  find(ip: Ip): V | null {
-    const owner = this.#ownerOf(ip);
-    return this.#underMask(ip, owner) ?? (this.#values[owner] as V | null);
-  }
-
-  /** Whether any range holds it. */
   holds(ip: Ip): boolean {
-    const owner = this.#ownerOf(ip);
-    return owner !== NOBODY || this.#underMask(ip, owner) !== null;
+    return this.find(ip) !== null;
   }
 
-  #ownerOf(ip: Ip): number {
-    return isIpv4(ip)
+  /** The place of the smallest range among those given; null when none holds the address. */
+  find(ip: Ip): number | null {
+    const owner = isIpv4(ip)
       ? (this.#ipv4Owners[this.#ipv4Starts.lastUpTo(ip)] as number)
       : (this.#ipv6Owners[this.#ipv6Starts.lastUpTo(ip)] as number);
+    if (this.#masked.length > 0 && isIpv4(ip)) return this.#underMask(ip, owner);
+    return owner === NOBODY ? null : owner;
   }
 
-  /** The value of the smallest mask with holes that holds the address, if it is smaller than the span of `owner`. */
-  #underMask(ip: Ip, owner: number): V | null {
-    if (this.#masked.length === 0 || !isIpv4(ip)) return null;
-    const limit = this.#extents[owner] as number;
+  /** Masks with holes that hold less than the span of `owner` come first. */
+  #underMask(ip: number, owner: number): number | null {
+    const limit = owner === NOBODY ? Number.POSITIVE_INFINITY : extent(this.#ranges[owner] as Range);
     for (const { mask, nets, extent } of this.#masked) {
       if (extent >= limit) break;
-      const value = nets.get(ip & mask);
-      if (value !== undefined) return value;
+      const place = nets.get(ip & mask);
+      if (place !== undefined) return place;
     }
-    return null;
+    return owner === NOBODY ? null : owner;
   }
 }
 
-interface MaskTable<V> {
+interface MaskTable {
   readonly mask: number;
-  /** By the bits under the mask, as a signed number: it needs no box. */
-  readonly nets: ReadonlyMap<number, V>;
+  /** The place of each range by its net as a signed number, which needs no box. */
+  readonly nets: ReadonlyMap<number, number>;
   readonly extent: number;
 }
 
@@ -97,7 +82,8 @@ interface SpanEntry {
   readonly lo: Ip;
   readonly hi: Ip;
   readonly extent: number | bigint;
-  readonly owner: number;
+  /** Among the ranges given. */
+  readonly place: number;
 }
 
 interface Segments {
@@ -112,11 +98,11 @@ function flatten(spans: SpanEntry[], lowest: Ip, highest: Ip): Segments {
   const segments: Segments = { starts: [], owners: [] };
   const open = new SmallestFirst();
   let next = 0;
-  let last = -1;
+  let last = Number.NaN;
   for (let at: Ip | null = lowest; at !== null && at <= highest; ) {
     for (let span = spans[next]; span !== undefined && span.lo === at; span = spans[++next]) open.add(span);
     while (open.top !== null && open.top.hi < at) open.removeTop();
-    const owner = open.top?.owner ?? NOBODY;
+    const owner = open.top?.place ?? NOBODY;
     if (owner !== last) {
       segments.starts.push(at);
       segments.owners.push(owner);

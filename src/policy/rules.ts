@@ -56,7 +56,7 @@ export interface Rule {
   readonly expiresAt: number;
   /** For lint: the lists as compiled. */
   readonly sources: SourceSet | null;
-  readonly recipientDomains: DomainTable<string> | null;
+  readonly recipientDomains: DomainTable | null;
   readonly document: RuleDocument;
 }
 
@@ -90,7 +90,7 @@ export function compileRule(document: RuleDocument, index: number, path: Path, w
 
 interface Lists {
   sources: SourceSet | null;
-  recipientDomains: DomainTable<string> | null;
+  recipientDomains: DomainTable | null;
 }
 
 function expiry(date: string | undefined, path: Path, notes: Notes): number {
@@ -122,7 +122,7 @@ function compileConditions(
   const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
     if (document[key] !== undefined) conditions.push({ key, holds });
   };
-  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable<string> => {
+  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
     const list = document[key];
     if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
     return readDomains(list ?? [], [...path, key], words.notes);
@@ -190,7 +190,7 @@ function compileConditions(
   return conditions;
 }
 
-function holdsDomain(table: DomainTable<string>, domain: string | null | undefined): boolean {
+function holdsDomain(table: DomainTable, domain: string | null | undefined): boolean {
   return typeof domain === 'string' && table.holds(domain);
 }
 
@@ -253,12 +253,7 @@ export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Con
   };
 }
 
-function ptrTest(
-  table: DomainTable<string>,
-  list: readonly string[],
-  guarded: boolean,
-  words: Vocabulary,
-): Condition['holds'] {
+function ptrTest(table: DomainTable, list: readonly string[], guarded: boolean, words: Vocabulary): Condition['holds'] {
   const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && guarded)) return false;

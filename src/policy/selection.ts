@@ -6,7 +6,7 @@
 
 import { compare, type Ip, isIpv4 } from './ip.ts';
 import type { Endpoint, Notes, SourceEntry } from './lists.ts';
-import { type Entry, RangeTable } from './range-table.ts';
+import { RangeTable } from './range-table.ts';
 import { hullOf, isInside, isMasked, isSingle, overlaps } from './ranges.ts';
 
 /** One connector as the selection sees it. */
@@ -25,10 +25,26 @@ export interface Choice<C> {
   readonly entry: SourceEntry;
 }
 
+/** Connectors by the ranges that lead to them. */
+class Choices<C> {
+  readonly #choices: readonly Choice<C>[];
+  readonly #table: RangeTable;
+
+  constructor(choices: readonly Choice<C>[]) {
+    this.#choices = choices;
+    this.#table = new RangeTable(choices.map(({ entry }) => entry.range));
+  }
+
+  find(client: Ip): Choice<C> | null {
+    const place = this.#table.find(client);
+    return place === null ? null : (this.#choices[place] as Choice<C>);
+  }
+}
+
 interface Tables<C> {
-  readonly known: RangeTable<Choice<C>>;
+  readonly known: Choices<C>;
   /** For lost addresses: without the ranges that grant relaying, unless they are single addresses. */
-  readonly lost: RangeTable<Choice<C>>;
+  readonly lost: Choices<C>;
 }
 
 const CONFLICTS_SHOWN = 20;
@@ -88,17 +104,17 @@ function competitors<C>(
 }
 
 function buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Tables<C> {
-  const known: Entry<Choice<C>>[] = [];
-  const lost: Entry<Choice<C>>[] = [];
+  const known: Choice<C>[] = [];
+  const lost: Choice<C>[] = [];
   for (const { connector, ranges, grantsRelay } of competing) {
     for (const entry of ranges) {
-      const choice = { range: entry.range, value: { connector, entry } };
+      const choice = { connector, entry };
       known.push(choice);
       if (!guard || isSingle(entry.range) || !grantsRelay(entry)) lost.push(choice);
     }
   }
-  const table = new RangeTable(known);
-  return { known: table, lost: lost.length === known.length ? table : new RangeTable(lost) };
+  const choices = new Choices(known);
+  return { known: choices, lost: lost.length === known.length ? choices : new Choices(lost) };
 }
 
 interface Claim<C> {

@@ -57,7 +57,7 @@ export function coversRanges(wide: readonly Range[], narrow: readonly Range[]): 
 
 function coversDomains(wide: readonly string[] | undefined, narrow: readonly string[] | undefined): boolean {
   if (wide === undefined || narrow === undefined) return false;
-  const table = new DomainTable<boolean>();
+  const table = new DomainTable();
   for (const text of wide) {
     const pattern = parseDomainPattern(text);
     if (typeof pattern !== 'string') table.add(pattern, true);
