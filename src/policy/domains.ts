@@ -21,7 +21,8 @@ export function toOctets(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LABELS = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const ENDS_IN_NUMBER = /(^|\.)([0-9]+|0x[0-9a-f]*)$/;
 
 /** Reads `d` or `*.d`; a string says what is wrong. */
 export function parseDomainPattern(text: string): DomainPattern | string {
@@ -36,10 +37,8 @@ export function parseDomainPattern(text: string): DomainPattern | string {
     return `'${text}' is an address, a domain is wanted: did you mean '${name.slice(name.lastIndexOf('@') + 1)}'?`;
   if (name.includes('*')) return `'${text}': a star stands only at the start, as '*.example.com'`;
   const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : foldAscii(domainToASCII(name));
-  const labels = ascii.split('.');
-  if (ascii === '' || ascii.length > 253 || !labels.every((part) => LABEL.test(part)))
-    return `'${text}' is not a domain name`;
-  if (/^([0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
+  if (ascii.length > 253 || !LABELS.test(ascii)) return `'${text}' is not a domain name`;
+  if (ENDS_IN_NUMBER.test(ascii))
     return `'${text}' ends in a number and would be read as an address; addresses of our own go under accepted_literals`;
   const unicode = ascii.includes('xn--') ? toOctets(domainToUnicode(ascii)) : ascii;
   return { text, below, forms: unicode === '' || unicode === ascii ? [ascii] : [ascii, unicode] };

@@ -123,6 +123,7 @@ interface Claim<C> {
 }
 
 function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, reported: Set<string>): void {
+  if (competing.length < 2) return;
   const claims = competing.flatMap((candidate) => candidate.ranges.map((entry) => ({ candidate, entry })));
   const report = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing'): void => {
     const [a, b] =
