@@ -63,7 +63,7 @@ export interface Question {
 
 /** The answer. `rule` names the rule, for the log only. A `reject` carries its reply (4yz = cannot tell);
  * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. `trace` tells the rules
- * that were tried, for the log, to whom it matters enough to ask. */
+ * that were tried, for the log: it is asked only when a line is written. */
 export type Decision =
   | {
       readonly action: 'proceed';
