@@ -62,6 +62,10 @@ const SLOT_WORDS = 4;
 const HAS_EXACT = 1;
 const HAS_BELOW = 2;
 
+/** The name that is looked for, as far as it was read: from its last octet back. Longer than any configured name, which
+ * has at most 253 octets as A-labels and four for each of those as UTF-8. */
+const read = new Uint8Array(1024);
+
 /** Finds the most specific pattern that holds a domain; the first given wins where two are equal.
  *
  * It knows every configured name and every suffix of one, so that the walk over the octets from the right, which hashes
@@ -71,7 +75,7 @@ const HAS_BELOW = 2;
 export class DomainTable<V = true> {
   /** Open addressing, at most half full. */
   #slots = new Int32Array(16 * SLOT_WORDS);
-  /** The names, one after the other; a suffix stands in the name that brought it. */
+  /** The names, one after the other and each from its last octet back, so that a suffix is the beginning of a name. */
   #octets = new Uint8Array(256);
   #octetsUsed = 0;
   #nodes = 0;
@@ -117,58 +121,62 @@ export class DomainTable<V = true> {
   /** Where the value of the most specific pattern stands. */
   #locate(domain: string): number {
     const slots = this.#slots;
+    const { length } = domain;
     let found = NOWHERE;
     let hash = 0;
-    for (let at = domain.length - 1; ; at--) {
-      const octet = at < 0 ? DOT : domain.charCodeAt(at);
+    for (let i = 0; i < read.length; i++) {
+      const octet = i === length ? DOT : domain.charCodeAt(length - 1 - i);
       if (octet === DOT) {
-        const slot = this.#slotOf(mixed(hash), domain, at + 1);
+        const slot = this.#slotOf(mixed(hash), i);
         const shape = slots[slot + SHAPE] as number;
         if (shape === 0) return found;
         const node = slots[slot + NODE] as number;
-        if (at < 0 && (shape & HAS_EXACT) !== 0) return placeOf(node, false);
+        if (i === length && (shape & HAS_EXACT) !== 0) return placeOf(node, false);
         if ((shape & HAS_BELOW) !== 0) found = placeOf(node, true);
-        if (at < 0) return found;
+        if (i === length) return found;
       }
+      read[i] = octet;
       hash = hashed(hash, octet);
     }
+    return found;
   }
 
   /** Makes a node of a name and of each of its suffixes where there is none; the slot of the whole. */
   #enter(name: string): number {
+    const { length } = name;
     let start = NOWHERE;
     let slot = 0;
     let hash = 0;
-    for (let at = name.length - 1; at >= -1; at--) {
-      const octet = at < 0 ? DOT : name.charCodeAt(at);
+    for (let i = 0; i <= length; i++) {
+      const octet = i === length ? DOT : name.charCodeAt(length - 1 - i);
       if (octet === DOT) {
-        slot = this.#slotOf(mixed(hash), name, at + 1);
+        slot = this.#slotOf(mixed(hash), i);
         if (this.#slots[slot + SHAPE] === 0) {
           if (start === NOWHERE) start = this.#write(name);
-          slot = this.#fill(slot, mixed(hash), start + at + 1, name.length - at - 1);
+          slot = this.#fill(slot, mixed(hash), start, i);
         }
       }
+      read[i] = octet;
       hash = hashed(hash, octet);
     }
     return slot;
   }
 
-  /** The slot of the name that `domain` has from `start` on, or the empty one where it would stand. */
-  #slotOf(hash: number, domain: string, start: number): number {
+  /** The slot of the name of `length` octets that was read, or the empty one where it would stand. */
+  #slotOf(hash: number, length: number): number {
     const slots = this.#slots;
     const wrap = slots.length - 1;
-    const length = domain.length - start;
     for (let slot = (hash * SLOT_WORDS) & wrap; ; slot = (slot + SLOT_WORDS) & wrap) {
       const shape = slots[slot + SHAPE] as number;
       if (shape === 0) return slot;
       if (slots[slot + HASH] !== hash || shape >> 2 !== length) continue;
-      if (this.#isAt(slots[slot + START] as number, domain, start)) return slot;
+      if (this.#wasRead(slots[slot + START] as number, length)) return slot;
     }
   }
 
-  #isAt(place: number, domain: string, start: number): boolean {
+  #wasRead(start: number, length: number): boolean {
     const octets = this.#octets;
-    for (let i = start, j = place; i < domain.length; i++, j++) if (octets[j] !== domain.charCodeAt(i)) return false;
+    for (let i = 0; i < length; i++) if (octets[start + i] !== read[i]) return false;
     return true;
   }
 
@@ -180,7 +188,7 @@ export class DomainTable<V = true> {
       grown.set(this.#octets);
       this.#octets = grown;
     }
-    for (let i = 0; i < name.length; i++) this.#octets[start + i] = name.charCodeAt(i);
+    for (let i = 0; i < name.length; i++) this.#octets[start + i] = name.charCodeAt(name.length - 1 - i);
     return start;
   }
 

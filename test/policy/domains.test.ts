@@ -133,6 +133,19 @@ test('names of one hash are told apart', () => {
     assert.equal(found.find(other), null, other);
 });
 
+test('a name as long as can be is found, and of a longer one what is known of its end', () => {
+  const name = `${new Array(4).fill('中'.repeat(50)).join('.')}.example`;
+  const octets = Buffer.from(name).toString('latin1');
+  assert.equal(octets.length, 611);
+  const found = table(name, '*.example');
+  assert.equal(found.find(octets), name);
+  assert.equal(found.find(`x.${octets}`), '*.example');
+  for (const length of [1014, 1015, 1016, 1017, 5000]) {
+    assert.equal(found.find(`${'x'.repeat(length)}.example`), '*.example');
+    assert.equal(found.find('x'.repeat(length)), null);
+  }
+});
+
 test('what is no domain is refused with a word about what was meant', () => {
   for (const [text, hint] of [
     ['.example.com', "'*.example.com'"],
