@@ -70,7 +70,8 @@ function measure(size: number): Map<string, number> {
     const decision = clients[n & 1023]?.(asked[n] as Question);
     if (decision === undefined || decision instanceof Promise || decision.action !== action) throw new Error('wrong');
   };
-  // What a question costs that nobody has looked at for 65 535 others, before anything is decided: its octets are summed.
+  // What a question costs that was not looked at for 65 535 others, before anything is decided. The processor reads ahead
+  // here, which it cannot do across a decision: it is the least that reading may cost.
   let sum = 0;
   const read = (asked: Question[]) => (n: number) => {
     const domain = (asked[n] as Question).addresses[0]?.domain ?? '';
@@ -93,7 +94,7 @@ function measure(size: number): Map<string, number> {
   const refused = ask(foreign, 'reject');
   const told = (n: number) => {
     const decision = clients[n & 1023]?.(foreign[n] as Question);
-    if (decision === undefined || decision instanceof Promise || decision.trace?.() === '') throw new Error('wrong');
+    if (decision === undefined || decision instanceof Promise || !decision.trace?.()) throw new Error('wrong');
   };
   const doors = Array.from({ length: QUESTIONS }, (_, n) => addressIn(pick(n, size)).replace(/^11/, '12'));
   const choose = (n: number) => {
@@ -108,6 +109,7 @@ function measure(size: number): Map<string, number> {
     ['only reading the question, ns', warm(read(questions((n) => `bob@d${n}.partner.example`)))],
     ['accepted domain, ns', warm(accepted)],
     ['allowed by a rule, ns', warm(allowed)],
+    ['the same, 256 questions again and again, ns', warm((n) => allowed(n & 255))],
     ['blocked domain, ns', warm(blocked)],
     ['refused, ns', warm(refused)],
     ['refused, with the reason for the log, ns', warm(told)],
