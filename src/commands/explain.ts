@@ -21,6 +21,8 @@ with the condition that failed, and the reply that the client would hear.
   --login USER     logged in as; ? for a login whose name nobody sees
   --local IP:PORT  the address of ours that the client has connected to
   --tls            the session is encrypted
+  --tls-subject NAME
+                   a verified client certificate names it: a host, CN=NAME or the whole name; repeatable, means --tls
   --ptr NAME       the client's confirmed name; repeatable; ? for a DNS that does not answer (default: it has none)
   --resolve        ask DNS for it instead
   --helo NAME      the name that the client gave
@@ -82,7 +84,7 @@ function parseRequest(args: string[]): Request | string {
   }
   const { values, positionals } = parsed;
   const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;
-  const inquiry = readInquiry({ ...values, tls }, (word) => `--${word}`);
+  const inquiry = readInquiry({ ...values, tls, tlsSubject: values['tls-subject'] }, (word) => `--${word}`);
   if (!help) {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
@@ -104,6 +106,7 @@ function parseExplainArgs(args: string[]) {
       login: { type: 'string' },
       local: { type: 'string' },
       tls: { type: 'boolean' },
+      'tls-subject': { type: 'string', multiple: true },
       ptr: { type: 'string', multiple: true },
       resolve: { type: 'boolean' },
       helo: { type: 'string' },

@@ -3,35 +3,44 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { beside } from '../config/load.ts';
+import { beside } from '../config/beside.ts';
+import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
-import { readInquiry } from '../policy/inquiry.ts';
+import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import type { Credentials } from '../proxy/client-tls.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { NameResolver } from '../proxy/resolver.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Gate } from './gate.ts';
 import { Limiter } from './limits/limiter.ts';
 import { LimitReport } from './limits/report.ts';
 import { openStore } from './limits/stores.ts';
+import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
   readonly file?: string | null;
+  /** Of each listener, in the order of the configuration; none when left out. */
+  readonly credentials?: readonly Credentials[];
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
   /** The names of an address that DNS gave last; null when it gave none. */
   readonly names?: (address: string) => readonly string[] | null;
+  /** Finds the names of an address; DNS is asked when left out. */
+  readonly resolve?: (address: string) => Promise<readonly string[] | null>;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
@@ -45,6 +54,8 @@ export interface RunningFirewall {
   readonly observer: Observer;
   /** Puts another policy in the place of the one in force. */
   replacePolicy(policy: Policy, version: string, place: PlaceOf): void;
+  /** What each listener shows to its clients from now on. */
+  replaceCredentials(credentials: readonly Credentials[]): void;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -59,6 +70,7 @@ export async function startFirewall(
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
+  const { ownAddresses, gateways } = thisHost();
   const observer = createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
@@ -66,6 +78,7 @@ export async function startFirewall(
     observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
+    isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
     bans: () => store.bans(performance.now()),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
@@ -82,15 +95,26 @@ export async function startFirewall(
       endSessions(ban);
     },
   });
-  const gate = new Gate(policy, limiter, config.upstream.max_connections);
+  const gate = new Gate(policy, limiter);
   const firewall = new Firewall({
-    listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
+    listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
+      credentials: settings.credentials?.[i],
+      implicitTls: implicit_tls,
     })),
     servers: config.upstream.servers,
+    maxConnections: config.upstream.max_connections,
+    maxWait: config.upstream.max_wait,
+    tls: upstreamTls(config, settings.file ?? null),
+    identity: config.upstream.identity,
+    ourName: fullHostName(),
+    names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => gate.admit(door),
+    admit: (door) => {
+      observer.arrived(door);
+      return gate.admit(door);
+    },
     observer: watching(observer, settings.onEvent),
   });
   // What a ban ends may be under way at this very moment: so it ends a moment later.
@@ -104,7 +128,7 @@ export async function startFirewall(
   });
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
-    const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
+    const inquiry = readInquiry(wordsOf(query), (word) => word);
     if (typeof inquiry === 'string') return inquiry;
     return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
   };
@@ -139,12 +163,23 @@ export async function startFirewall(
       place = at;
       observer.policyLoaded(version);
     },
+    replaceCredentials: (credentials) => firewall.replaceCredentials(credentials),
     drain: end,
     cutOff: () => {
       firewall.cutOff();
     },
     close: () => end(0),
   };
+}
+
+function namesFromDns(): (address: string) => Promise<readonly string[] | null> {
+  const resolver = new NameResolver();
+  return (address) => resolver.names(address);
+}
+
+/** The words of GET /explain. */
+function wordsOf(query: URLSearchParams): InquiryWords {
+  return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
 }
 
 /** Connectors that do not enforce. */
@@ -169,6 +204,7 @@ function openAdmin(
     hostNames: [hostname().toLowerCase()],
     observer,
     askUpstream: () => firewall.upstream.greets(),
+    servers: () => firewall.upstream.states,
     explain: explainQuery,
     limits,
   }).catch((error: Error) => {
@@ -194,10 +230,13 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observer.warn(UPSTREAM_LIMIT);
   };
   return {
-    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamUp: (server, up, why, nextProbe) => observer.upstreamUp(server, up, why, nextProbe),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
+    upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
+    upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
+    handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (door, connector) => {
       const session = observer.sessionOpened(door, connector);

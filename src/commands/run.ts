@@ -4,7 +4,7 @@
 // SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
 // firewall.ts.
 
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
@@ -83,21 +83,31 @@ export async function run(args: string[], out: Output): Promise<number> {
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
-    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names });
+    const resolve = (address: string) => resolver.names(address);
+    const { credentials } = loaded;
+    firewall = await startFirewall(config, policy, {
+      file,
+      credentials,
+      version: versionOfLoaded(loaded),
+      place,
+      names,
+      resolve,
+    });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;
   }
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
+  const reload = reloader(firewall, load, loaded, file ?? 'command line');
+  // Before it is said that we listen: who hears that may send one at once.
+  process.on('SIGHUP', () => reload(true));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
-  const reload = reloader(firewall, load, loaded, file ?? 'command line');
-  process.on('SIGHUP', () => reload(true));
   return untilSignal(firewall, config.timeouts.drain);
 }
 
@@ -128,6 +138,7 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
       observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
+    if (sameDoors(config, first.config)) firewall.replaceCredentials(next.credentials);
     firewall.replacePolicy(policy, version, next.place);
     observer.reloaded(file, config.mode, observingIn(policy));
     if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
@@ -141,8 +152,17 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
 /** What only a new start can change. */
 function unchangeable(config: Config | null): string {
   if (config === null) return '';
-  const { listeners, upstream, timeouts, admin, log, watch } = config;
-  return JSON.stringify({ listeners, upstream, timeouts, admin, log, watch });
+  const { upstream, timeouts, admin, log, watch } = config;
+  return JSON.stringify({ doors: doorsOf(config), upstream, timeouts, admin, log, watch });
+}
+
+/** The listeners without what they show to clients, which a reload does change. */
+function doorsOf({ listeners }: Config): unknown {
+  return listeners.map(({ bind, proxy_protocol, implicit_tls }) => ({ bind, proxy_protocol, implicit_tls }));
+}
+
+function sameDoors(config: Config, first: Config | null): boolean {
+  return first !== null && isDeepStrictEqual(doorsOf(config), doorsOf(first));
 }
 
 const NEEDS_RESTART =

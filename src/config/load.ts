@@ -3,7 +3,6 @@
 // Nothing is ever half loaded: with an error among the findings there is no configuration and no policy, so that a
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
-import { dirname, isAbsolute, join } from 'node:path';
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
 import { changedLimits, type PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
@@ -12,14 +11,18 @@ import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import { parseRange } from '../policy/ranges.ts';
+import { beside } from './beside.ts';
+import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
 import { policySchema } from './policy-schema.ts';
+import { lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { readSource, readText, type Source } from './source.ts';
 import { CONFIG_ROWS, findUnsupported, POLICY_ROWS } from './supported.ts';
+import { checkUpstreamTls } from './upstream-tls.ts';
 
 /** What the world gives; all of it may be left out. */
 export interface LoadOptions {
@@ -36,6 +39,8 @@ export interface Loaded {
   readonly policy: Policy | null;
   /** The policy as written, null unless `policy` is there. */
   readonly document: PolicyDocument | null;
+  /** Of each listener; empty unless `config` is there. */
+  readonly credentials: readonly Credentials[];
   readonly findings: readonly Finding[];
   /** Every file that was read: what to watch. */
   readonly files: readonly string[];
@@ -103,11 +108,12 @@ class Loader {
     if (source !== null) this.#take(source);
     const { data, place } = flagDocument(flags.given, source);
     if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(place);
-    const { value: config, findings } = checkShape(configSchema, data, place);
-    this.#findings.push(...findings);
+    const { value: config, findings: faults } = checkShape(configSchema, data, place);
+    this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
     this.#findings.push(...findUnsupported(CONFIG_ROWS, config, place));
     this.#checkConfig(config, place, source?.file ?? null);
+    const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
       limits: config.limits,
@@ -120,7 +126,10 @@ class Loader {
         : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
             'policy',
           ]);
-    return hasErrors(loaded.findings) ? { ...loaded, policy: null, document: null } : { ...loaded, config };
+    if (loaded.document !== null) this.#checkReach(config, loaded.document, loaded.place, place);
+    const findings = sortFindings(this.#findings);
+    if (hasErrors(findings)) return { ...loaded, findings, policy: null, document: null };
+    return { ...loaded, findings, config, credentials };
   }
 
   policyFile(source: Source, settings: Partial<PolicyOptions>): Loaded {
@@ -139,7 +148,7 @@ class Loader {
 
   #nothing(place: PlaceOf): Loaded {
     const findings = sortFindings(this.#findings);
-    return { config: null, policy: null, document: null, findings, files: this.#files, place };
+    return { config: null, policy: null, document: null, credentials: [], findings, files: this.#files, place };
   }
 
   #compile(
@@ -174,6 +183,7 @@ class Loader {
       config: null,
       policy: sound ? policy : null,
       document: sound ? document : null,
+      credentials: [],
       findings: sortFindings(this.#findings),
       files: this.#files,
       place,
@@ -183,9 +193,7 @@ class Loader {
   /** List files stand beside the file that names them. */
   #listReader(file: string | null): ReadList {
     return (name): ListFile | string => {
-      const path = beside(file, name);
-      if (!this.#files.includes(path)) this.#files.push(path);
-      const read = readText(path);
+      const { path, read } = this.#read(file, name);
       if ('problem' in read) return read.problem;
       const lines = read.text
         .split('\n')
@@ -193,6 +201,33 @@ class Loader {
         .filter(({ text }) => text !== '');
       return { file: path, lines };
     };
+  }
+
+  #read(file: string | null, name: string): { readonly path: string; readonly read: ReturnType<typeof readText> } {
+    const path = beside(file, name);
+    if (!this.#files.includes(path)) this.#files.push(path);
+    return { path, read: readText(path) };
+  }
+
+  #readCredentials({ listeners }: Config, place: PlaceOf, file: string | null): Credentials[] {
+    const { now = Date.now } = this.#options;
+    const read = (name: string) => this.#read(file, name).read;
+    return listeners.map((listener, i) =>
+      readCredentials(listener, ['listeners', i], read, now(), (severity, path, message) => {
+        this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
+      }),
+    );
+  }
+
+  /** What listeners and connectors must agree on. */
+  #checkReach(config: Config, document: PolicyDocument, placeInPolicy: PlaceOf, place: PlaceOf): void {
+    const prefix = typeof config.policy === 'string' ? [] : ['policy'];
+    lintReach(config.listeners, document, {
+      listener: (severity, path, message) =>
+        this.#findings.push({ ...place(path), severity, key: formatPath(path), message }),
+      connector: (severity, path, message) =>
+        this.#findings.push({ ...placeInPolicy(path), severity, key: formatPath([...prefix, ...path]), message }),
+    });
   }
 
   /** What the shape alone does not show. */
@@ -215,6 +250,7 @@ class Loader {
           'without a proxy nobody may connect: name the proxies',
         );
     }
+    this.#findings.push(...checkUpstreamTls(config.upstream, file, place));
     const seen = new Set<string>();
     for (const [i, { bind }] of config.listeners.entries()) {
       for (const [j, { address, port }] of bind.entries()) {
@@ -249,11 +285,6 @@ class Loader {
     if (config.state_ca !== undefined && !(config.state !== 'memory' && config.state.tls))
       add('warning', ['state_ca'], 'state has no TLS, so no certificate is looked at: rediss:// is wanted for it');
   }
-}
-
-/** A path in a file is meant from where that file stands. */
-export function beside(file: string | null, path: string): string {
-  return file === null || isAbsolute(path) ? path : join(dirname(file), path);
 }
 
 function prefixed(prefix: Path, key: string): string {

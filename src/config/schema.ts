@@ -2,7 +2,19 @@
 
 import * as z from 'zod';
 import { DEFAULT_LIMITS, replaceLimits } from '../policy/document.ts';
-import { count, duration, flag, listenAddress, serverAddress, show, text, texts, wholeNumber } from './kinds.ts';
+import {
+  count,
+  duration,
+  fingerprints,
+  flag,
+  hostName,
+  listenAddress,
+  serverAddress,
+  show,
+  text,
+  texts,
+  wholeNumber,
+} from './kinds.ts';
 import { limitsSchema, policySchema } from './policy-schema.ts';
 import { state } from './state.ts';
 
@@ -17,19 +29,22 @@ const listener = z.strictObject({
   certificates: z.array(z.strictObject({ cert: text, key: text })).prefault([]),
   implicit_tls: flag.prefault(false),
   tls_min_version: tlsVersion.prefault('TLSv1.2'),
+  client_ca: text.optional(),
 });
 
 const upstream = z.strictObject({
   servers: z.array(serverAddress).min(1, { error: 'the mail server behind is wanted, as 10.0.0.10:25' }),
   max_connections: count.prefault(5000),
+  max_wait: duration.prefault('2s'),
   identity: z.enum(['none', 'proxy-v1', 'proxy-v2', 'xclient', 'xforward']).prefault('none'),
   tls: z
     .strictObject({
       mode: z.enum(['none', 'opportunistic', 'require', 'implicit']).prefault('none'),
-      min_version: tlsVersion.optional(),
+      min_version: tlsVersion.prefault('TLSv1.2'),
       ca: text.optional(),
-      verify: flag.optional(),
-      pin: text.optional(),
+      verify: flag.optional(), // true for require and implicit, false for opportunistic, as in Postfix
+      pin: fingerprints.prefault([]),
+      name: hostName.optional(),
     })
     .prefault({}),
   dot_lines: z.enum(['pass', 'strict']).prefault('pass'),
@@ -41,6 +56,7 @@ const timeouts = z.strictObject({
   command: duration.prefault('5m'),
   data_idle: duration.prefault('3m'),
   proxy_header: duration.prefault('3s'),
+  tls_handshake: duration.prefault('30s'),
   upstream_connect: duration.prefault('10s'),
   upstream_greeting: duration.prefault('5m'),
   upstream_reply: duration.prefault('5m'),

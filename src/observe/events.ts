@@ -7,8 +7,9 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { CloseReason, Door, DoorReason, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, DoorReason, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
+import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { type ConnectorCounts, type LimitKind, Metrics } from './metrics.ts';
 
 export type Mode = 'enforce' | 'observe';
@@ -26,6 +27,8 @@ export interface SessionObserver {
   heloName: string;
   /** Straight from Wire.event. */
   event(event: SessionEvent): void;
+  /** The client's handshake has ended. */
+  handshake(handshake: Handshake): void;
   /** What we added to one command: from its octets' arrival to their departure, in seconds. */
   delay(seconds: number): void;
   /** The summary line. Exactly once; later calls are ignored. */
@@ -41,6 +44,8 @@ export interface Readiness {
   readonly mode: Mode;
   /** Connectors that only observe although the mode is enforce. */
   readonly observing: readonly string[];
+  /** Most clients seem to be one: the sentence about it. */
+  readonly lostAddresses: string | null;
 }
 
 export interface ObserverOptions {
@@ -55,6 +60,8 @@ export interface ObserverOptions {
   readonly servers: readonly string[];
   /** How many networks are banned now; none when left out. */
   readonly bans?: () => number;
+  /** Whether an address is private, ours, or a gateway: such a one may hide others. */
+  readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -72,8 +79,11 @@ class LoggingObserver {
   readonly #log: Logger;
   readonly #sink: LogSink;
   readonly #metrics: Metrics;
+  readonly #lost: LostAddresses;
   readonly #now: () => number;
   readonly #servers = new Map<string, boolean>();
+  readonly #inClear = new Map<string, string>(); // why, as said last
+  readonly #unidentified = new Set<string>();
   #answeredAt = Number.NEGATIVE_INFINITY;
   #opened = 0;
   #listening = false;
@@ -88,7 +98,22 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink);
-    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost, options.bans ?? (() => 0));
+    this.#lost = new LostAddresses(options.isInside ?? (() => false));
+    this.#metrics = new Metrics(
+      options.connectors,
+      options.servers,
+      () => sink.lost,
+      () => this.#lost.suspect !== null,
+      options.bans ?? (() => 0),
+    );
+  }
+
+  /** Somebody is at the door. What comes without the address of a client (a balancer's own question) does not count. */
+  arrived(door: Door): void {
+    if (door.lost === true) return;
+    this.#lost.saw(door.clientAddress);
+    const { suspect } = this.#lost;
+    if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));
   }
 
   sessionOpened(door: Door, connector: string): SessionObserver {
@@ -130,14 +155,31 @@ class LoggingObserver {
     );
   }
 
-  /** A server of the config answered, or did not. Logs only the change. */
-  upstreamUp(server: string, up: boolean, why = 'no answer'): void {
+  /** A client that comes through TLS from the start was admitted, and its handshake came to nothing. */
+  handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
+    this.#metrics.handshake(handshake.result);
+    if (handshake.result === 'ok') return;
+    this.#metrics.connector(connector).sessionEnded('client');
+    this.#log.info(
+      {
+        client_address: door.clientAddress,
+        client_port: door.clientPort,
+        connector,
+        protocol_state: 'CONNECT',
+        why: harmless(handshake.why),
+      },
+      'TLS handshake failed',
+    );
+  }
+
+  /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
+  upstreamUp(server: string, up: boolean, why = 'no answer', nextProbe?: number): void {
     if (up) this.#answeredAt = this.#now();
     const before = this.#servers.get(server);
     if (before === up) return;
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
-    if (!up) this.#log.warn({ server, why: harmless(why) }, 'upstream does not answer');
+    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: nextProbe }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
   }
@@ -146,6 +188,20 @@ class LoggingObserver {
   upstreamConnected(server: string, seconds: number): void {
     this.#metrics.upstreamConnected(seconds);
     this.#log.debug({ server, seconds }, 'upstream connected');
+  }
+
+  /** TLS was wanted where it can be had, and could not be made: the session goes on in clear text. */
+  upstreamInClear(server: string, why: string): void {
+    if (this.#inClear.get(server) !== why) this.#log.warn({ server, why: harmless(why) }, 'upstream in clear text');
+    this.#inClear.set(server, why);
+  }
+
+  /** A server that was to be told who the client is does not offer that: it takes every client for us. */
+  upstreamUnidentified(server: string, identity: string): void {
+    this.#metrics.unidentified();
+    if (this.#unidentified.has(server)) return;
+    this.#unidentified.add(server);
+    this.#log.warn({ server, identity }, UNIDENTIFIED);
   }
 
   /** A fault of ours that was caught: counted, logged with its stack, and the process lives on. */
@@ -224,7 +280,9 @@ class LoggingObserver {
   }
 
   readiness(): Readiness {
+    const { suspect } = this.#lost;
     return {
+      lostAddresses: suspect === null ? null : lostAddresses(suspect),
       listening: this.#listening,
       upstream: this.#upstreamAnswers(),
       draining: this.#draining,
@@ -265,6 +323,11 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
 
+const UNIDENTIFIED =
+  'the upstream does not offer to be told who the client is, or does not understand it, and takes the client for Postern: ' +
+  'list the address of Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts; ' +
+  'inet_protocols = all for IPv6 clients), or set upstream.identity: none';
+
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;
 const ANSWER_HOLDS_MS = 30_000;
@@ -281,6 +344,7 @@ class LoggedSession implements SessionObserver {
   readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
+  #encryption: (Handshake & { result: 'ok' }) | null = null;
   #loginFailures = 0;
   #messages = 0;
   #accepted = 0;
@@ -313,9 +377,14 @@ class LoggedSession implements SessionObserver {
         return;
       case 'login':
         this.#login = event.login;
+        this.#counts.logins += 1;
         return;
       case 'login_failed':
         this.#loginFailures += 1;
+        this.#counts.failedLogins += 1;
+        return;
+      case 'opaque':
+        this.#log.info(this.#who(), 'TLS passes through: from here on nothing is read');
         return;
       case 'login_refused':
         this.#loginRefused(event);
@@ -324,6 +393,16 @@ class LoggedSession implements SessionObserver {
         this.#metrics.limited(event.kind, event.key);
         return;
     }
+  }
+
+  /** One that failed ends the session, whose summary says why. */
+  handshake(handshake: Handshake): void {
+    this.#metrics.handshake(handshake.result);
+    if (handshake.result !== 'ok') return;
+    this.#encryption = handshake;
+    if (handshake.unverified === null) return;
+    const why = harmless(handshake.unverified);
+    this.#log.info({ ...this.#who(), why }, 'client certificate names nobody: it could not be verified');
   }
 
   delay(seconds: number): void {
@@ -335,9 +414,13 @@ class LoggedSession implements SessionObserver {
     this.#open = false;
     this.#metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
+    const { protocol, cipher, subject = null } = this.#encryption ?? {};
     this.#log.info(
       {
         ...this.#who(),
+        encryption_protocol: protocol,
+        encryption_cipher: cipher,
+        ccert_subject: subject === null ? undefined : harmless(subject),
         messages: this.#messages,
         recipients_accepted: this.#accepted,
         recipients_refused: this.#refused,
@@ -362,6 +445,7 @@ class LoggedSession implements SessionObserver {
     }
     if (event.decision === 'reject') this.#refused += 1;
     else this.#wouldRefuse += 1;
+    if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
       {
         ...this.#who(),
@@ -371,7 +455,7 @@ class LoggedSession implements SessionObserver {
         decision: event.decision,
         reason: event.reason,
         rule: event.rule ?? undefined,
-        trace: event.trace === undefined ? undefined : harmless(event.trace),
+        trace: event.trace === undefined ? undefined : harmless(event.trace()),
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'recipient refused' : 'recipient would be refused',

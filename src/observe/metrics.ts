@@ -7,7 +7,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { CloseReason, Reason } from '../smtp/types.ts';
+import type { CloseReason, Handshake, Reason } from '../smtp/types.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
@@ -64,6 +64,8 @@ const LOOP_DELAY_RESOLUTION_MS = 20;
 export class ConnectorCounts {
   readonly name: string;
   messages = 0;
+  logins = 0;
+  failedLogins = 0;
   readonly #outcomes = new Float64Array(Object.keys(OUTCOMES).length);
   readonly #recipients = new Float64Array(Object.keys(DECISIONS).length * REASON_COUNT);
 
@@ -156,13 +158,22 @@ export class Metrics {
   );
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #stateUp: Gauge;
+  readonly #handshakes: Counter<'result'>;
   readonly #policyLoaded: Gauge<'version'>;
+  readonly #unidentified: Counter;
   readonly #defects: Counter;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned. */
-  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number, bans: () => number) {
+  /** `lostLines`: how many log lines were given up so far. `addressesAreLost`: most clients seem to be one. `bans`: how many
+   * networks are banned. */
+  constructor(
+    connectors: readonly string[],
+    servers: readonly string[],
+    lostLines: () => number,
+    addressesAreLost: () => boolean,
+    bans: () => number,
+  ) {
     const registers = [this.#registry];
     for (const name of connectors) this.connector(name);
     this.#registerSessionCounts(registers);
@@ -193,11 +204,31 @@ export class Metrics {
         this.set(bans());
       },
     });
+    this.#unidentified = new Counter({
+      name: 'postern_upstream_unidentified_total',
+      help: 'Sessions whose server was to be told who the client is and did not offer that.',
+      registers,
+    });
+    this.#handshakes = new Counter({
+      name: 'postern_tls_handshakes_total',
+      help: 'TLS handshakes with clients, by how they ended.',
+      labelNames: ['result'],
+      registers,
+    });
+    for (const result of ['ok', 'failed', 'timeout'] as const) this.#handshakes.inc({ result }, 0);
     this.#policyLoaded = new Gauge({
       name: 'postern_policy_loaded_timestamp',
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
       labelNames: ['version'],
       registers,
+    });
+    new Gauge({
+      name: 'postern_lost_client_addresses',
+      help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
+      registers,
+      collect() {
+        this.set(addressesAreLost() ? 1 : 0);
+      },
     });
     this.#defects = new Counter({
       name: 'postern_defects_total',
@@ -256,8 +287,16 @@ export class Metrics {
     this.#stateUp.set(up ? 1 : 0);
   }
 
+  handshake(result: Handshake['result']): void {
+    this.#handshakes.inc({ result });
+  }
+
   upstreamUp(server: string, up: boolean): void {
     this.#upstreamUp.set({ server }, up ? 1 : 0);
+  }
+
+  unidentified(): void {
+    this.#unidentified.inc();
   }
 
   upstreamConnected(seconds: number): void {
@@ -328,6 +367,19 @@ export class Metrics {
       collect() {
         this.reset();
         for (const counts of connectors.values()) this.inc({ connector: counts.name }, counts.messages);
+      },
+    });
+    new Counter({
+      name: 'postern_logins_total',
+      help: 'Logins that the upstream answered, by its answer.',
+      labelNames: ['connector', 'outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: connector, logins, failedLogins } of connectors.values()) {
+          this.inc({ connector, outcome: 'accepted' }, logins);
+          this.inc({ connector, outcome: 'failed' }, failedLogins);
+        }
       },
     });
     new Counter({

@@ -3,6 +3,7 @@
 //   reject   10.9.1.1                              -> x@foreign.example   # comment
 //   proceed  10.1.1.1  login=CORP\alice tls sender=a@example.com -> x@foreign.example
 //
+// tls_subject= is what a verified client certificate names, and means tls; a name with blanks cannot be said here.
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
 import { foldName } from './domains.ts';
@@ -22,6 +23,8 @@ export interface BadCase {
   readonly problem: string;
 }
 
+const WORDS = 'login=, tls_subject=, local=, sender=, ptr= and helo=';
+
 export function parseCases(text: string): (Case | BadCase)[] {
   const cases: (Case | BadCase)[] = [];
   for (const [i, written] of text.split('\n').entries()) {
@@ -40,24 +43,28 @@ function parseCase(content: string, line: number): Case | BadCase {
   const [expected = '', source = '', ...words] = content.slice(0, arrow).trim().split(/\s+/);
   if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${ANSWERS.join(', ')} are`);
   if (parseIp(source) === null) return bad(`'${source}' is no address: the source stands behind the answer`);
-  const inquiry = { source, local: ANY_LOCAL, helo: '', login: null as string | null, tls: false, sender: '' };
+  const nobody = { helo: '', login: null as string | null, tls: false, tlsSubject: [] as string[], sender: '' };
+  const inquiry = { source, local: ANY_LOCAL, ...nobody };
   let names: string[] | null = [];
   for (const word of words) {
     const equals = word.indexOf('=');
     const key = equals === -1 ? word : word.slice(0, equals);
     const value = equals === -1 ? '' : word.slice(equals + 1);
     if (key === 'tls' && equals === -1) inquiry.tls = true;
-    else if (equals === -1) return bad(`'${word}' is not known: tls, login=, local=, sender=, ptr= and helo= are`);
+    else if (equals === -1) return bad(`'${word}' is not known: tls, ${WORDS} are`);
     else if (key === 'sender') inquiry.sender = value;
     else if (value === '') return bad(`'${word}' has nothing behind its =`);
     else if (key === 'login') inquiry.login = value;
     else if (key === 'helo') inquiry.helo = value;
-    else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), foldName(value)];
+    else if (key === 'tls_subject') {
+      inquiry.tls = true;
+      inquiry.tlsSubject.push(value);
+    } else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), foldName(value)];
     else if (key === 'local') {
       const local = parseLocal(value);
       if (local === null) return bad(`'${value}' is no local address: 192.0.2.1 or 192.0.2.1:25 is wanted`);
       inquiry.local = local;
-    } else return bad(`'${key}=' is not known: login=, local=, sender=, ptr= and helo= are`);
+    } else return bad(`'${key}=' is not known: ${WORDS} are`);
   }
   return { line, expected, inquiry: { ...inquiry, recipient }, names };
 }

@@ -150,6 +150,10 @@ function whyNot({ key }: Condition, facts: Facts): string {
       return login ?? `${question.login?.name} is none of them`;
     case 'tls':
       return question.tls ? 'the session is encrypted' : 'the session is in clear text';
+    case 'tls_subject':
+      return question.tlsSubject.length === 0
+        ? 'the client has shown no certificate that could be verified'
+        : `${question.tlsSubject.join(', ')}: none of them`;
     case 'senders':
     case 'sender_domains':
       return `<${question.sender}> is none of them`;

@@ -12,6 +12,7 @@ import { toOctets } from './domains.ts';
 import { parseIp } from './ip.ts';
 import { parseEndpoint, type SourceEntry } from './lists.ts';
 import { NO_CONNECTOR, type Policy } from './policy.ts';
+import { parseDistinguishedName } from './subjects.ts';
 
 /** Text as people write it; it becomes octets when it is put to the policy. */
 export interface Inquiry {
@@ -21,6 +22,8 @@ export interface Inquiry {
   /** `?` is a login whose name nobody can see; null is none. */
   readonly login: string | null;
   readonly tls: boolean;
+  /** What a verified client certificate names. */
+  readonly tlsSubject: readonly string[];
   readonly sender: string;
   readonly recipient: string;
 }
@@ -34,6 +37,7 @@ export interface InquiryWords {
   readonly local?: string | undefined;
   readonly helo?: string | undefined;
   readonly tls?: boolean | undefined;
+  readonly tlsSubject?: readonly string[] | undefined;
 }
 
 /** An address of nobody: where a question does not say which of our addresses the client has connected to. */
@@ -49,13 +53,14 @@ export function parseLocal(text: string): { address: string; port: number } | nu
 
 /** Reads the words; a string says what is wrong, each word spelled by `spell` (`--source`, `source`). */
 export function readInquiry(words: InquiryWords, spell: (word: keyof InquiryWords) => string): Inquiry | string {
-  const { source = '', rcpt = '', sender = '', login = null, helo = '', tls = false } = words;
+  const { source = '', rcpt = '', sender = '', login = null, helo = '', tlsSubject = [] } = words;
+  const tls = words.tls === true || tlsSubject.length > 0;
   const local = words.local === undefined ? ANY_LOCAL : parseLocal(words.local);
   if (source === '') return `who is the client? ${spell('source')} is wanted, an IP address`;
   if (parseIp(source) === null) return `${spell('source')}: ${JSON.stringify(source)} is not an address`;
   if (rcpt === '') return `to whom? ${spell('rcpt')} is wanted, an address`;
   if (local === null) return `${spell('local')}: ${JSON.stringify(words.local)} is not IP:PORT, as 192.0.2.1:25`;
-  return { source, local, helo, login, tls, sender, recipient: rcpt };
+  return { source, local, helo, login, tls, tlsSubject, sender, recipient: rcpt };
 }
 
 export const ANSWERS = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;
@@ -180,6 +185,7 @@ function questionOf(
     helo: toOctets(inquiry.helo),
     login: loginOf(inquiry.login),
     tls: inquiry.tls,
+    tlsSubject: inquiry.tlsSubject.map((name) => parseDistinguishedName(name) ?? toOctets(name)),
     sender: sender.written,
     senderAddress: sender.address,
     recipient,

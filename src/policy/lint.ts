@@ -65,7 +65,7 @@ function lintNames(document: PolicyDocument, notes: Notes): void {
 function lintDomains({ document, domains, notes }: Subject): void {
   for (const key of ['accepted_domains', 'relay_domains'] as const) {
     for (const [i, text] of document[key].entries()) {
-      const blocked = domains.blocked.find(text.replace(/^\*\./, '').toLowerCase());
+      const blocked = domains.blocked.patternFor(text.replace(/^\*\./, '').toLowerCase());
       if (blocked !== null)
         notes.warn([key, i], `'${text}' never passes: blocked_domains has '${blocked}', and that is looked at first`);
     }
@@ -245,7 +245,10 @@ function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
   if (document.require_tls) notes.warn([...path, 'require_tls'], `nobody else can send: ${only}`);
   if (document.auth === 'require_tls') notes.warn([...path, 'auth'], `nobody else can log in: ${only}`);
   for (const { name, path: at, document: rule } of rules) {
-    if (rule.allow?.tls === true) notes.warn([...at, 'allow', 'tls'], `rule '${name}' asks for TLS: ${only}`);
+    for (const key of ['tls', 'tls_subject'] as const) {
+      if (rule.allow?.[key] !== undefined && rule.allow[key] !== false)
+        notes.warn([...at, 'allow', key], `rule '${name}' asks for TLS: ${only}`);
+    }
   }
 }
 
@@ -269,6 +272,11 @@ function lintDialogue(draft: Draft, { options, notes }: Subject): void {
       );
   }
   if (document.starttls === 'hide') lintHiddenTls(draft, notes);
+  if (document.starttls === 'passthrough' && relaysAnywhere)
+    notes.note(
+      at('starttls'),
+      'behind a STARTTLS that passes through nothing is read: no rule and no limit holds there',
+    );
   if (mode === 'observe' && options.mode !== 'observe')
     notes.warn(
       at('mode'),

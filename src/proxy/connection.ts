@@ -3,14 +3,27 @@
 // The session decides, this file carries out. Whatever is thrown inside the core ends here: 421, both sides destroyed,
 // counted, and the process lives on (protocol.md 1.11: fail closed, never a plain pipe). The upstream is never sent a
 // byte after the session closed, and never a FIN that could be read as the end of something: it is destroyed.
+// Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { DOING, Session } from '../smtp/session.ts';
-import type { CloseReason, Decision, Judge, OwnReply, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
+import type {
+  CloseReason,
+  Decision,
+  Handshake,
+  Judge,
+  OwnReply,
+  Profile,
+  Question,
+  SessionEvent,
+  Wire,
+} from '../smtp/types.ts';
+import type { Caller } from './call.ts';
+import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
-import type { Upstream } from './upstream.ts';
+import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -18,12 +31,17 @@ export interface SessionWatcher {
   octetsFromUpstream: number;
   heloName: string;
   event(event: SessionEvent): void;
+  handshake(handshake: Handshake): void;
   delay(seconds: number): void;
   closed(reason: CloseReason): void;
 }
 
 export interface ConnectionOptions {
   readonly client: Socket;
+  /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
+  readonly handshake: (Handshake & { result: 'ok' }) | null;
+  /** For a handshake that comes later. */
+  readonly tls: ClientTls;
   /** Octets that came behind a PROXY header. */
   readonly early: Buffer | null;
   readonly clientAddress: string;
@@ -32,6 +50,8 @@ export interface ConnectionOptions {
   /** Hears what the watcher hears. */
   readonly heard?: ((event: SessionEvent) => void) | undefined;
   readonly upstream: Upstream;
+  /** Who the client is, for a server that is told. */
+  readonly caller: Caller;
   readonly timeouts: Timeouts;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
@@ -44,11 +64,26 @@ const TARPIT = null;
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
-  readonly #client: Socket;
   readonly #session: Session;
   readonly #patience: Patience;
+  readonly #heardFromClient = {
+    data: (chunk: Buffer) => this.#fromClient(chunk),
+    end: () => this.#run(() => this.#session.clientEnded()),
+    drain: () => {
+      this.#clientFull = false;
+      this.#steer();
+    },
+    error: () => this.#run(() => this.#session.clientLost()),
+    close: () => this.#run(() => this.#session.clientLost()),
+  };
+  #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
+  #dialling = true; // until then time is the call's to watch
+  #reached: Reached | null = null;
+  #giveUpHandshake: (() => void) | null = null; // while it goes on: the plain socket is not ours then
+  #handshakeDue = false;
   #upstream: Socket | null = null;
+  #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
@@ -64,15 +99,16 @@ export class Connection implements Wire {
     this.#options = options;
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
-    this.#session = new Session(this, options.profile, options.clientAddress);
+    const names = options.handshake?.names ?? null;
+    this.#session = new Session(this, options.profile, options.clientAddress, names);
   }
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { client, early, upstream } = this.#options;
-    this.#wireClient(client);
-    this.#giveUpDialling = upstream.dial((socket) => this.#dialled(socket));
-    this.#watchTime();
+    const { early, handshake, upstream, caller, watcher } = this.#options;
+    if (handshake !== null) watcher.handshake(handshake);
+    this.#listen();
+    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -125,6 +161,10 @@ export class Connection implements Wire {
     this.#toClient.push(TARPIT);
   }
 
+  secureClient(): void {
+    this.#handshakeDue = true; // when the 220 is on its way
+  }
+
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];
@@ -136,45 +176,83 @@ export class Connection implements Wire {
     this.#giveUpDialling();
     this.#upstream?.destroy();
     this.#upstream = null;
+    if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
-    linger(this.#client);
+    if (this.#giveUpHandshake === null) linger(this.#client);
+    else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
     this.#options.ended();
   }
 
-  // ---------------------------------------------------------------- sockets
-
-  #wireClient(client: Socket): void {
-    client.on('data', (chunk: Buffer) => this.#fromClient(chunk));
-    client.on('end', () => this.#run(() => this.#session.clientEnded()));
-    client.on('drain', () => {
-      this.#clientFull = false;
-      this.#steer();
-    });
-    client.on('error', () => this.#run(() => this.#session.clientLost()));
-    client.on('close', () => this.#run(() => this.#session.clientLost()));
+  #howItServed({ greeting }: Reached, { origin }: CloseReason): 'silent' | 'served' | 'neither' {
+    if (this.#silent && origin === 'upstream') return 'silent';
+    return this.#options.watcher.octetsFromUpstream > greeting.length ? 'served' : 'neither';
   }
 
-  #dialled(socket: Socket | null): void {
-    if (this.#closed) {
-      socket?.destroy();
+  // ---------------------------------------------------------------- sockets
+
+  #listen(): void {
+    for (const [event, listener] of Object.entries(this.#heardFromClient)) this.#client.on(event, listener);
+  }
+
+  /** The client's socket is the handshake's, until that has ended. */
+  #shakeHands(): void {
+    this.#handshakeDue = false;
+    const plain = this.#client;
+    if (plain.readableLength > 0) {
+      plain.read(); // it came in clear text before our 220 went out: the session hears it ('data'), and ends itself
       return;
     }
-    if (socket === null) {
-      this.#run(() => this.#session.upstreamEnded());
+    for (const [event, listener] of Object.entries(this.#heardFromClient)) plain.off(event, listener);
+    this.#giveUpHandshake = this.#options.tls.secure(plain, (handshake, socket) => {
+      this.#giveUpHandshake = null;
+      this.#options.watcher.handshake(handshake);
+      if (handshake.result !== 'ok' || socket === null) {
+        this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why));
+        return;
+      }
+      this.#client = socket;
+      this.#clientFull = false;
+      this.#listen();
+      this.#steer();
+      this.#run(() => this.#session.clientSecured(handshake.names));
+    });
+  }
+
+  /** A server has greeted, or none will. */
+  #answered(reached: Reached | null): void {
+    this.#dialling = false;
+    this.#reached = reached;
+    const now = performance.now();
+    this.#patience.waitsFor(AWAITING_GREETING, true, now);
+    if (reached === null) {
+      this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
+    if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
+    this.#fromUpstream(reached.greeting);
+  }
+
+  #wireUpstream(socket: Socket): void {
     this.#upstream = socket;
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
-    socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
       this.#upstreamFull = false;
       this.#patience.excuse(performance.now());
       this.#steer();
     });
-    socket.on('error', () => this.#run(() => this.#session.upstreamEnded()));
-    socket.on('close', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('error', () => this.#upstreamGone());
+    socket.on('close', () => this.#upstreamGone());
+  }
+
+  #upstreamGone(): void {
+    const heard = this.#options.watcher.octetsFromUpstream;
+    // It greeted, and then answered not a single command.
+    this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
+    this.#run(() => this.#session.upstreamEnded());
   }
 
   #fromClient(chunk: Buffer): void {
@@ -204,6 +282,8 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
+    if (this.#handshakeDue) this.#shakeHands();
+    if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
   }
@@ -251,7 +331,8 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const waits = this.#waiting !== null;
-    setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull || waits);
+    const isFull = this.#held || this.#upstreamFull || this.#clientFull;
+    if (this.#giveUpHandshake === null) setPaused(this.#client, isFull || waits);
     if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
   }
 
@@ -259,7 +340,7 @@ export class Connection implements Wire {
 
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#dialling) return;
     const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
     const at = Math.min(full, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
@@ -274,15 +355,20 @@ export class Connection implements Wire {
     if (this.#upstreamFull) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
       if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+        this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
     if (this.#waiting !== null) this.#patience.waitsFor(this.#session.doing, true, now);
-    if (!this.#patience.isExpired(now)) this.#watchTime();
+    if (!this.#patience.isExpired(now)) {
+      this.#watchTime();
+      return;
+    }
+    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
     // A client that does not read keeps the upstream's reply from being read as well.
-    else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
 }
 

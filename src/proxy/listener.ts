@@ -1,11 +1,14 @@
 // The door: sockets that listen, and what is settled before a client hears a greeting.
 //
 // Order (house.md 3): normalise the address, read the PROXY header where one is due, ask whether the client is admitted,
-// then dial. Nothing of SMTP is read here. A listener with `proxy_protocol` closes on everyone who is not listed.
+// shake hands where TLS comes first, take a place at the upstream, then dial: who only begins handshakes never reaches the
+// upstream, nor keeps others from it. Nothing of SMTP is read here. A listener with `proxy_protocol` closes on everyone who is not listed. Where TLS comes first a refused client
+// is closed without a word, since to say one would cost a handshake for everyone who is refused for coming too often.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Admission, Admit, Door } from '../smtp/types.ts';
+import type { Admission, Admit, Door, Handshake } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
+import type { ClientTls } from './client-tls.ts';
 import { refuseAtDoor } from './linger.ts';
 import { BAD, INCOMPLETE, readProxyHeader } from './proxy-protocol.ts';
 
@@ -13,22 +16,40 @@ export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
   /** Peers that must send a PROXY header; null = nobody may. */
   readonly proxyPeers: ((address: string) => boolean) | null;
+  readonly tls: ClientTls;
+  /** TLS comes before all else. */
+  readonly implicitTls: boolean;
+}
+
+/** A client that was let in. */
+export interface Entry {
+  readonly client: Socket;
+  /** Octets that came behind its PROXY header, in clear text. */
+  readonly early: Buffer | null;
+  readonly door: Door;
+  readonly handshake: (Handshake & { result: 'ok' }) | null;
+  /** Of its listener. */
+  readonly tls: ClientTls;
 }
 
 export interface DoorKeeper {
   readonly admit: Admit;
+  /** A place at the upstream for one who was admitted, or a refusal after all. It never rejects. */
+  place(admission: Admission & { admitted: true }): Admission | Promise<Admission>;
   /** Milliseconds in which a PROXY header must be whole. */
   readonly headerTimeout: number;
-  admitted(client: Socket, early: Buffer | null, door: Door, admission: Admission & { admitted: true }): void;
+  admitted(entry: Entry, admission: Admission & { admitted: true }): void;
   refused(door: Door, admission: Admission & { admitted: false }): void;
+  /** It was admitted, and its handshake came to nothing. */
+  handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
 }
 
 /** Binds every address; rejects with the error of the first that cannot be bound, and then none is. */
 export async function listen(listeners: readonly ListenerOptions[], keeper: DoorKeeper): Promise<Server[]> {
   const servers: Server[] = [];
   try {
-    for (const { bind, proxyPeers } of listeners) {
-      for (const endpoint of bind) servers.push(await listenOn(endpoint, proxyPeers, keeper));
+    for (const listener of listeners) {
+      for (const endpoint of listener.bind) servers.push(await listenOn(endpoint, listener, keeper));
     }
   } catch (error) {
     for (const server of servers) server.close();
@@ -37,13 +58,14 @@ export async function listen(listeners: readonly ListenerOptions[], keeper: Door
   return servers;
 }
 
-function listenOn(endpoint: Endpoint, proxyPeers: ListenerOptions['proxyPeers'], keeper: DoorKeeper): Promise<Server> {
+function listenOn(endpoint: Endpoint, listener: ListenerOptions, keeper: DoorKeeper): Promise<Server> {
+  const { proxyPeers } = listener;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const door = doorOf(client);
     if (door === null)
       client.destroy(); // gone before we looked
-    else if (proxyPeers === null) enter(client, null, door, keeper);
-    else if (proxyPeers(door.clientAddress)) awaitHeader(client, door, keeper);
+    else if (proxyPeers === null) enter(client, null, door, listener, keeper);
+    else if (proxyPeers(door.clientAddress)) awaitHeader(client, door, listener, keeper);
     else client.destroy();
   });
   return new Promise((resolve, reject) => {
@@ -82,7 +104,7 @@ function doorOf(client: Socket): Door | null {
   };
 }
 
-function awaitHeader(client: Socket, door: Door, keeper: DoorKeeper): void {
+function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
   let bytes: Buffer = Buffer.alloc(0);
   const giveUp = (): void => {
     clearTimeout(timer);
@@ -109,17 +131,58 @@ function awaitHeader(client: Socket, door: Door, keeper: DoorKeeper): void {
       localPort: destination?.port ?? door.localPort,
       lost: source === null,
     };
-    enter(client, bytes.subarray(header.length), named, keeper);
+    enter(client, bytes.subarray(header.length), named, listener, keeper);
   };
   client.on('data', read);
   client.on('end', giveUp);
   client.on('error', giveUp);
 }
 
-function enter(client: Socket, early: Buffer | null, door: Door, keeper: DoorKeeper): void {
-  const admission = keeper.admit(door);
-  if (!(admission instanceof Promise)) {
-    settle(client, early, door, keeper, admission);
+function enter(client: Socket, early: Buffer | null, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
+  const { tls, implicitTls } = listener;
+  whenKnown(client, keeper.admit(door), (admission) => {
+    if (client.destroyed) {
+      if (admission.admitted) admission.release();
+    } else if (!admission.admitted) {
+      if (implicitTls) client.destroy();
+      else refuseAtDoor(client, admission.reply, door.clientAddress, early);
+      keeper.refused(door, admission);
+    } else if (!implicitTls) {
+      seat({ client, early, door, handshake: null, tls }, keeper, admission);
+    } else {
+      client.pause();
+      if (early !== null && early.length > 0) client.unshift(early);
+      tls.secure(client, (handshake, socket) => {
+        if (handshake.result === 'ok' && socket !== null) {
+          seat({ client: socket, early: null, door, handshake, tls }, keeper, admission);
+          return;
+        }
+        admission.release();
+        keeper.handshakeFailed(door, admission.profile.connector, handshake);
+      });
+    }
+  });
+}
+
+function seat(entry: Entry, keeper: DoorKeeper, admission: Admission & { admitted: true }): void {
+  const { client, early, door } = entry;
+  whenKnown(client, keeper.place(admission), (placed) => {
+    if (client.destroyed) {
+      if (placed.admitted) placed.release();
+    } else if (placed.admitted) {
+      if (client.isPaused()) client.resume();
+      keeper.admitted(entry, placed);
+    } else {
+      refuseAtDoor(client, placed.reply, door.clientAddress, early);
+      keeper.refused(door, placed);
+    }
+  });
+}
+
+/** Goes on when the answer is there. A client that had to wait is paused then, and destroyed if it has hung up. */
+function whenKnown(client: Socket, answer: Admission | Promise<Admission>, goOn: (admission: Admission) => void): void {
+  if (!(answer instanceof Promise)) {
+    goOn(answer);
     return;
   }
   const lost = (): void => {
@@ -128,21 +191,9 @@ function enter(client: Socket, early: Buffer | null, door: Door, keeper: DoorKee
   client.on('error', lost);
   client.on('end', lost); // it comes even while paused, and only once
   client.pause(); // who spoke already, in a PROXY header, would go on into the void
-  admission.then((found) => {
+  answer.then((found) => {
     client.off('error', lost);
     client.off('end', lost);
-    client.resume();
-    settle(client, early, door, keeper, found);
+    goOn(found);
   });
-}
-
-function settle(client: Socket, early: Buffer | null, door: Door, keeper: DoorKeeper, admission: Admission): void {
-  if (client.destroyed) {
-    if (admission.admitted) admission.release();
-  } else if (admission.admitted) {
-    keeper.admitted(client, early, door, admission);
-  } else {
-    refuseAtDoor(client, admission.reply, door.clientAddress, early);
-    keeper.refused(door, admission);
-  }
 }

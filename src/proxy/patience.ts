@@ -9,7 +9,9 @@ import {
   AWAITING_CONFIRMATION,
   AWAITING_GO_AHEAD,
   AWAITING_GREETING,
+  AWAITING_HANDSHAKE,
   AWAITING_MAIL_DATA,
+  AWAITING_OPAQUE,
 } from '../smtp/session.ts';
 
 /** Milliseconds, but for min_data_rate (octets a second; 0 = no guard). Named as in the config. */
@@ -18,6 +20,7 @@ export interface Timeouts {
   readonly command: number;
   readonly data_idle: number;
   readonly proxy_header: number;
+  readonly tls_handshake: number;
   readonly upstream_connect: number;
   readonly upstream_greeting: number;
   readonly upstream_reply: number;
@@ -86,6 +89,10 @@ export class Patience {
         return Math.min(this.#heard + client_idle, this.#since + command);
       case AWAITING_MAIL_DATA:
         return this.#heard + data_idle;
+      case AWAITING_OPAQUE:
+        return this.#heard + client_idle; // both sides' octets are progress
+      case AWAITING_HANDSHAKE:
+        return Number.POSITIVE_INFINITY; // it has a deadline of its own
       case AWAITING_GREETING:
         return this.#since + this.#timeouts.upstream_greeting;
       case AWAITING_GO_AHEAD:

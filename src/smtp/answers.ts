@@ -17,13 +17,16 @@ import {
   TO_END,
   TO_HELO,
   TO_MAIL,
+  TO_OURS,
   TO_QUIT,
   TO_RCPT,
+  TO_STARTTLS,
   TO_XEXCH50,
 } from './dialogue.ts';
 import { authAnswered } from './login.ts';
 import { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
+import { openTunnel } from './starttls.ts';
 import { OPEN } from './transaction.ts';
 
 /** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
@@ -53,7 +56,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   dialogue.queue.shift();
-  dialogue.deliver(answered(dialogue, kind, owed >>> 8, code, bytes));
+  if (kind !== TO_OURS) dialogue.deliver(answered(dialogue, kind, owed >>> 8, code, bytes));
   if (kind === TO_QUIT) {
     dialogue.endNow(null, { origin: 'client', what: 'quit' });
     return;
@@ -70,7 +73,9 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
     case TO_EHLO:
     case TO_HELO:
       if (good) {
-        const { bytes: filtered, offered } = filterEhlo(bytes, dialogue.profile, false);
+        const verb = kind === TO_EHLO ? 'EHLO' : 'HELO';
+        const { bytes: filtered, offered } = filterEhlo(bytes, dialogue.profile, dialogue.tls, verb);
+        dialogue.mustGreet = false;
         if (kind === TO_EHLO) dialogue.offered = offered;
         return filtered;
       }
@@ -109,8 +114,18 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
         if (dialogue.left === 0) dialogue.countedEnded();
       }
       break;
+    case TO_STARTTLS:
+      if (code === 220) openTunnel(dialogue);
+      break;
   }
   return bytes;
+}
+
+/** What the upstream says in a stream that nobody reads. */
+export function takeOpaque(dialogue: Dialogue, bytes: Buffer): void {
+  dialogue.replies++;
+  if (dialogue.tunnelUsed) dialogue.down.add(bytes);
+  else dialogue.endNow(null, { origin: 'upstream', what: 'upstream spoke first behind STARTTLS' });
 }
 
 /** The text of a reply's last line. */

@@ -2,13 +2,14 @@
 //
 // An allow-list, applied to every EHLO reply. A keyword that is not in the table, or whose verb we would refuse, is
 // taken out; what it would have brought is then refused when it is sent anyway. Kept lines pass octet for octet; only
-// the separator behind the code changes where the last line was taken out.
+// the separator behind the code changes where the last line is another one. STARTTLS is never the upstream's offer but
+// ours where TLS ends here, in its place or at the end.
 
 import type { Profile } from './types.ts';
 
 interface Keyword {
-  /** Whether this profile lets it pass; left out = always. */
-  readonly allowed?: (profile: Profile) => boolean;
+  /** Whether this profile lets it pass, in TLS or in clear text; left out = always. */
+  readonly allowed?: (profile: Profile, tls: boolean) => boolean;
   readonly mail?: readonly string[];
   readonly rcpt?: readonly string[];
 }
@@ -16,6 +17,9 @@ interface Keyword {
 const chunking = (profile: Profile): boolean => profile.chunking === 'offer';
 const vrfy = (profile: Profile): boolean => profile.vrfy === 'forward';
 const exchange = (profile: Profile): boolean => profile.exchangeVerbs === 'forward' && profile.relaysAnywhere;
+/** The upstream's own TLS, unread by us. Never inside ours (RFC 3207 §4.2). */
+const tunnel = (profile: Profile, tls: boolean): boolean =>
+  profile.starttls === 'passthrough' && profile.relaysAnywhere && !tls;
 
 const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ['PIPELINING', {}], // RFC 2920
@@ -38,6 +42,8 @@ const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ['NO-SOLICITING', { mail: ['SOLICIT'] }], // RFC 3865
   ['OK', {}], // Exchange 2000 and 2003 end their list with it
   ['TIME', {}],
+  ['STARTTLS', { allowed: tunnel }], // RFC 3207
+  ['X-ANONYMOUSTLS', { allowed: tunnel }],
   ['X-EXPS', { allowed: exchange }],
   ['XEXCH50', { allowed: exchange }],
   ['X-LINK2STATE', { allowed: exchange }],
@@ -94,18 +100,36 @@ export class Capabilities {
 /** Before the first EHLO, and after HELO. */
 export const NO_CAPABILITIES = new Capabilities();
 
-/** Filters a whole 2yz EHLO reply. `bytes` is the reply itself when nothing was taken out. */
-export function filterEhlo(reply: Buffer, profile: Profile, tls: boolean): { bytes: Buffer; offered: Capabilities } {
+/** Filters a whole 2yz reply to EHLO, or to HELO, to which nothing is added. `tls`: the client's side is encrypted.
+ * `bytes` is the reply itself when nothing was changed. */
+export function filterEhlo(
+  reply: Buffer,
+  profile: Profile,
+  tls: boolean,
+  verb: 'EHLO' | 'HELO' = 'EHLO',
+): { bytes: Buffer; offered: Capabilities } {
   const offered = new Capabilities();
-  const lines = reply.toString('latin1').split(/(?<=\n)/);
+  const before = reply.toString('latin1');
+  const lines = before.split(/(?<=\n)/);
   const kept = [lines[0] as string]; // the greeting name is left alone: Kerberos compares it
+  const terminates =
+    profile.starttls === 'terminate' && !tls && verb === 'EHLO' && !profile.hideKeywords.has('STARTTLS');
   for (const line of lines.slice(1)) {
-    const filtered = filterLine(line, profile, tls, offered);
+    const isTheirs = terminates && /^\d\d\d[ -]STARTTLS[ \r\n]/i.test(line);
+    const filtered = isTheirs ? offerTls(offered) : filterLine(line, profile, tls, offered);
     if (filtered !== null) kept.push(filtered);
   }
+  if (terminates && !offered.has('STARTTLS')) kept.push(offerTls(offered) as string);
   const text = kept.map((line, index) => withSeparator(line, index === kept.length - 1)).join('');
-  const bytes = text.length === reply.length ? reply : Buffer.from(text, 'latin1');
+  const bytes = text === before ? reply : Buffer.from(text, 'latin1');
   return { bytes, offered };
+}
+
+/** Our own line, once. */
+function offerTls(offered: Capabilities): string | null {
+  if (offered.has('STARTTLS')) return null;
+  offered.add('STARTTLS', {});
+  return '250-STARTTLS\r\n';
 }
 
 /** One line of the reply as it may pass, or null; notes in `offered` what it brings. */
@@ -115,7 +139,7 @@ function filterLine(line: string, profile: Profile, tls: boolean, offered: Capab
   const [, code, word, equals, rest, end] = match as unknown as [string, string, string, string, string, string];
   const keyword = word.toUpperCase();
   const row = KEYWORDS.get(keyword);
-  if (row === undefined || row.allowed?.(profile) === false || profile.hideKeywords.has(keyword)) return null;
+  if (row === undefined || row.allowed?.(profile, tls) === false || profile.hideKeywords.has(keyword)) return null;
   if (equals !== '' && profile.hideKeywords.has(`${keyword}=`)) return null;
   if (keyword !== 'AUTH' && keyword !== 'X-EXPS') {
     offered.add(keyword, row);
@@ -135,5 +159,6 @@ function filterLine(line: string, profile: Profile, tls: boolean, offered: Capab
 function withSeparator(line: string, last: boolean): string {
   const separator = line[3];
   if (last) return separator === '-' ? `${line.slice(0, 3)} ${line.slice(4)}` : line;
-  return separator === ' ' ? `${line.slice(0, 3)}-${line.slice(4)}` : line;
+  if (separator === '-') return line;
+  return `${line.slice(0, 3)}-${separator === ' ' ? line.slice(4) : line.slice(3)}`; // a lone code has no separator
 }

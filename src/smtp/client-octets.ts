@@ -13,6 +13,7 @@ import {
   type Dialogue,
   HOLD_REPLIES,
   MAIL_DATA,
+  OPAQUE,
   SASL,
   SWALLOWED,
   TO_END,
@@ -55,6 +56,7 @@ export class ClientOctets {
       if (this.#dialogue.mode === MAIL_DATA) at = this.#readMailData(chunk, at);
       else if (this.#dialogue.mode === COUNTED || this.#dialogue.mode === SWALLOWED) at = this.#readCounted(chunk, at);
       else if (this.#dialogue.mode === DISCARDED) at = this.#discard(chunk, at);
+      else if (this.#dialogue.mode === OPAQUE) at = this.#passOn(chunk, at);
       else at = this.#readLine(chunk, at);
     }
     if (at < chunk.length && this.#dialogue.mode < CLOSING) this.#later.unshift(chunk.subarray(at));
@@ -164,6 +166,12 @@ export class ClientOctets {
       this.#dialogue.hold = HOLD_REPLIES; // nothing is begun before the upstream has agreed that this was the end
       return mailData.end;
     }
+    return chunk.length;
+  }
+
+  #passOn(chunk: Buffer, at: number): number {
+    this.#dialogue.tunnelUsed = true;
+    this.#dialogue.up.add(chunk.subarray(at));
     return chunk.length;
   }
 

@@ -14,6 +14,7 @@ export type Command =
   | { readonly verb: 'MAIL'; readonly path: Path; readonly parameters: Parameters; readonly utf8: boolean }
   | { readonly verb: 'RCPT'; readonly path: ForwardPath; readonly parameters: Parameters }
   | { readonly verb: 'DATA' | 'RSET' | 'NOOP' | 'QUIT' | 'VRFY' | 'EXPN' | 'HELP' }
+  | { readonly verb: 'STARTTLS' | 'X-ANONYMOUSTLS' }
   | { readonly verb: 'BDAT'; readonly size: number; readonly last: boolean }
   | { readonly verb: 'AUTH' | 'X-EXPS'; readonly mechanism: string; readonly initial: string | null }
   | { readonly verb: 'XEXCH50'; readonly size: number }
@@ -33,15 +34,21 @@ export type BadVerb =
 
 const BDAT_LIMIT = 0x7fffffff; // protocol.md 4: upstreams read sizes as 32-bit numbers, signed or not
 
-// Real verbs that would open a second transaction, turn the roles, name another client or make the stream opaque.
+// Real verbs that would open a second transaction, turn the roles or name another client.
 const UNAVAILABLE = new Set(
-  `STARTTLS X-ANONYMOUSTLS ETRN TURN ATRN SEND SOML SAML BURL XCLIENT XFORWARD XPROXY XPROXYFROM XPROXYTO XADR XSTA XCIR
+  `ETRN TURN ATRN SEND SOML SAML BURL XCLIENT XFORWARD XPROXY XPROXYFROM XPROXYTO XADR XSTA XCIR
   XGEN XAUTH XSESSIONPARAMS XATTR XSYSPROBE VERB ONEX DEBUG WIZ KILL`.split(/\s+/),
 );
 const HTTP = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'PRI']);
 
 const NO_PARAMETERS: Parameters = new Map();
-const BARE = { DATA: { verb: 'DATA' }, RSET: { verb: 'RSET' }, QUIT: { verb: 'QUIT' } } as const;
+const BARE = {
+  DATA: { verb: 'DATA' },
+  RSET: { verb: 'RSET' },
+  QUIT: { verb: 'QUIT' },
+  STARTTLS: { verb: 'STARTTLS' },
+  'X-ANONYMOUSTLS': { verb: 'X-ANONYMOUSTLS' },
+} as const;
 
 const bad = (verb: BadVerb, path: BadPath | null = null): Command => ({ verb, path });
 
@@ -61,6 +68,8 @@ export function parseCommand(line: string, utf8: boolean): Command {
     case 'DATA':
     case 'RSET':
     case 'QUIT':
+    case 'STARTTLS':
+    case 'X-ANONYMOUSTLS':
       return argument === '' ? BARE[verb] : bad('bad argument');
     case 'EHLO':
     case 'HELO':

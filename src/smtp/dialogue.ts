@@ -13,7 +13,7 @@ import { formatReply } from './replies.ts';
 import { QUEUE_LIMIT, QUEUE_LOW, ReplyQueue } from './reply-queue.ts';
 import type { SaslExchange } from './sasl.ts';
 import { Transaction } from './transaction.ts';
-import type { CloseReason, Decision, Login, OwnReply, Profile, Question, Wire } from './types.ts';
+import type { CloseReason, Decision, Forwarding, Login, OwnReply, Profile, Question, Wire } from './types.ts';
 
 // What the client's next octets are.
 export const COMMAND = 0; //   lines that end in CRLF
@@ -22,8 +22,9 @@ export const COUNTED = 2; //   exactly `left` octets for the upstream: a BDAT ch
 export const SWALLOWED = 3; // exactly `left` octets of a BDAT that we refused
 export const SASL = 4; //      one response line of a login
 export const DISCARDED = 5; // the rest of an over-long line
-export const CLOSING = 6; //   nothing: a last reply of ours is in the queue
-export const CLOSED = 7;
+export const OPAQUE = 6; //    whatever it is: a STARTTLS went through, nothing is read any more
+export const CLOSING = 7; //   nothing: a last reply of ours is in the queue
+export const CLOSED = 8;
 
 // Why the client's octets are not read now.
 export const RUN = 0;
@@ -32,6 +33,7 @@ export const HOLD_REPLIES = 2; //  until every outstanding reply is in
 export const HOLD_QUEUE = 3; //    too many replies outstanding
 export const HOLD_JUDGE = 4; //    a decision is on its way
 export const HOLD_EARLY = 5; //    the upstream began to answer inside mail data: it may be reading commands already
+export const HOLD_TLS = 6; //      the client's TLS handshake is due
 
 const FIVE = 0x35; // '5', the first octet of every permanent refusal
 
@@ -47,6 +49,8 @@ export const TO_BDAT = 7;
 export const TO_AUTH = 8;
 export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
+export const TO_OURS = 11; // a command that the client has not sent: it never hears the answer
+export const TO_STARTTLS = 12; // passthrough
 
 export class Dialogue {
   readonly wire: Wire;
@@ -75,8 +79,14 @@ export class Dialogue {
 
   offered: Capabilities = NO_CAPABILITIES;
   helo = '';
+  extended = false; // by EHLO
+  forwarding: Forwarding | null = null;
+  tls: boolean; // the client's side is encrypted
+  tlsSubject: readonly string[];
+  mustGreet = false; // a handshake voided what was said before it: EHLO or HELO must come again
   exchange: SaslExchange | null = null;
   login: Login | null = null;
+  tunnelUsed = false; // OPAQUE, and the client has spoken in it: a TLS server never speaks first
   opaque = false; // a security layer may have been agreed on: a wrapped token begins with a NUL
 
   errors = 0;
@@ -84,10 +94,13 @@ export class Dialogue {
   messages = 0;
   failedLogins = 0;
 
-  constructor(wire: Wire, profile: Profile, clientAddress: string) {
+  /** `names`: those of a verified client certificate, where TLS came before all else; null in clear text. */
+  constructor(wire: Wire, profile: Profile, clientAddress: string, names: readonly string[] | null) {
     this.wire = wire;
     this.profile = profile;
     this.clientAddress = clientAddress;
+    this.tls = names !== null;
+    this.tlsSubject = names ?? [];
     this.up = new Spans((bytes) => wire.toUpstream(bytes));
     this.down = new Spans((bytes) => wire.toClient(bytes));
   }
@@ -107,8 +120,8 @@ export class Dialogue {
     recipient: string,
     addresses: Question['addresses'],
   ): Question {
-    const { helo, login } = this;
-    return { protocolState, helo, login, tls: false, sender, senderAddress, recipient, addresses };
+    const { helo, login, tls, tlsSubject } = this;
+    return { protocolState, helo, login, tls, tlsSubject, sender, senderAddress, recipient, addresses };
   }
 
   ask(question: Question, decided: (decision: Decision) => void): void {
@@ -135,6 +148,19 @@ export class Dialogue {
   forwardAndHold(line: Buffer, kind: number): void {
     this.forward(line, kind);
     this.hold = HOLD_REPLIES;
+  }
+
+  /** Says commands of our own to the upstream, in front of the client's next one, which `then` forwards. Their replies are
+   * swallowed, whatever they are; one at a time where the upstream did not offer PIPELINING. */
+  interject(lines: readonly Buffer[], then: () => void): void {
+    const [line, ...rest] = lines;
+    if (line === undefined) {
+      then();
+      return;
+    }
+    this.forward(line, TO_OURS);
+    if (this.hold === HOLD_REPLIES) this.resumeWith = () => this.interject(rest, then);
+    else this.interject(rest, then);
   }
 
   /** Runs `then` when every reply before it is in: now, or later with the client held meanwhile. */
@@ -232,9 +258,12 @@ export class Dialogue {
   /** Ends both connections now; the upstream hears nothing more, the client `own` if given. */
   endNow(own: OwnReply | null, reason: CloseReason): void {
     if (this.mode === CLOSED) return;
+    // In a handshake and in a stream that we do not read, words of ours would be noise.
+    if (this.hold === HOLD_TLS) this.down.drop();
+    const mute = this.hold === HOLD_TLS || this.mode === OPAQUE;
     // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
     const fill = { client_address: this.clientAddress };
-    if (own !== null) this.down.add(formatReply(own, this.offersCodes || this.helo === '', fill));
+    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.helo === '', fill));
     this.mode = CLOSED;
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();

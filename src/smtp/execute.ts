@@ -5,6 +5,7 @@
 
 import { foldAscii } from './bytes.ts';
 import { NO_CAPABILITIES } from './capabilities.ts';
+import { xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
 import {
   COUNTED,
@@ -23,12 +24,14 @@ import {
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
 import * as replies from './replies.ts';
+import { takeStartTls } from './starttls.ts';
 import { NONE, OPEN } from './transaction.ts';
 import type { Decision, OwnReply } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
 const WAITS = new Set<string>(
-  'EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT XEXCH50 X-LINK2STATE XRDST XSHADOW XQDISCARD'.split(' '),
+  `EHLO HELO DATA BDAT AUTH X-EXPS VRFY EXPN HELP QUIT STARTTLS X-ANONYMOUSTLS XEXCH50 X-LINK2STATE XRDST XSHADOW
+  XQDISCARD`.split(/\s+/),
 );
 const MAY_FOLLOW_BDAT = new Set<string>(['BDAT', 'bad BDAT', 'RSET', 'NOOP', 'QUIT']); // RFC 3030 §2
 
@@ -76,6 +79,7 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'HELO':
       if (dialogue.helo !== '' && dialogue.isJunk()) return;
       dialogue.helo = command.name;
+      dialogue.extended = command.verb === 'EHLO';
       dialogue.offered = NO_CAPABILITIES;
       dialogue.transaction.reset();
       dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
@@ -95,6 +99,10 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'AUTH':
     case 'X-EXPS':
       takeAuth(dialogue, command, line);
+      break;
+    case 'STARTTLS':
+    case 'X-ANONYMOUSTLS':
+      takeStartTls(dialogue, command.verb, line);
       break;
     case 'XEXCH50':
       if (!dialogue.offered.has('XEXCH50')) dialogue.refuse(replies.NOT_AVAILABLE);
@@ -126,6 +134,8 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
   const { path, parameters, utf8 } = command;
   if (dialogue.ending !== null) {
     dialogue.closeWith(dialogue.ending.own, dialogue.ending.reason);
+  } else if (dialogue.mustGreet) {
+    dialogue.refuse(replies.GREET_AGAIN); // RFC 3207 §4.2
   } else if (dialogue.transaction.state !== NONE) {
     dialogue.refuse(replies.NESTED_MAIL);
   } else if (!dialogue.offered.allowsMail(parameters)) {
@@ -146,7 +156,12 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         senderEvent(dialogue, 'would_reject', decision, path.written, reply);
       }
       dialogue.transaction.begin(path.written, path.address, utf8);
-      dialogue.forward(line, TO_MAIL);
+      const { forwarding, helo, extended } = dialogue;
+      if (forwarding === null) dialogue.forward(line, TO_MAIL);
+      else
+        dialogue.interject(xforwardCommands(forwarding.client, helo, extended, forwarding.attributes), () =>
+          dialogue.forward(line, TO_MAIL),
+        );
     });
   }
 }

@@ -14,7 +14,7 @@ export function takeAuth(
   command: Extract<Command, { verb: 'AUTH' | 'X-EXPS' }>,
   line: Buffer,
 ): void {
-  if (dialogue.profile.auth === 'require_tls') {
+  if (dialogue.profile.auth === 'require_tls' && !dialogue.tls) {
     dialogue.refuse(replies.AUTH_NEEDS_TLS);
   } else if (!dialogue.offered.has(command.verb)) {
     dialogue.refuse(replies.NOT_AVAILABLE);

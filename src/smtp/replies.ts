@@ -2,7 +2,8 @@
 //
 // A reply of ours is one line in one write (KB 912341: the SMTP client of Windows 2003 fails on a 354 or reply that
 // comes in pieces), printable ASCII, at most 512 octets with its CRLF (RFC 5321 §4.5.3.1.5), and never a 2yz but the 252
-// of a VRFY refused by option: only the server behind us accepts mail. The client hears a generic sentence; rule and reason are in the log.
+// of a VRFY refused by option and the 220 of a STARTTLS that ends here: only the server behind us accepts mail. The client
+// hears a generic sentence; rule and reason are in the log.
 
 import { toPrintable } from './bytes.ts';
 import type { OwnReply } from './types.ts';
@@ -48,6 +49,12 @@ export const UNKNOWN_MECHANISM = reply(504, '5.5.4', 'Unrecognized authenticatio
 export const BAD_RESPONSE = reply(501, '5.5.2', 'Cannot decode the authentication response');
 export const AUTH_NEEDS_TLS = reply(538, '5.7.11', 'Encryption required for requested authentication mechanism');
 export const LOGINS_LIMITED = reply(454, '4.7.0', 'Too many failed logins, try again later');
+
+// TLS (RFC 3207). The 220 is no word about mail: it is our handshake that begins.
+export const READY_FOR_TLS = reply(220, '2.0.0', 'Ready to start TLS');
+export const TLS_ACTIVE = reply(503, '5.5.1', 'TLS is already active');
+export const NOT_AFTER_LOGIN = reply(503, '5.5.1', 'Not permitted after authentication');
+export const GREET_AGAIN = reply(503, '5.5.1', 'Send EHLO or HELO first');
 
 // Mail data
 export const AMBIGUOUS_END = reply(554, '5.6.0', 'Message refused: ambiguous end of mail data');

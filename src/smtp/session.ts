@@ -10,11 +10,14 @@
 //                                    └───────────┴────────────┴──────► our reply, in its place in the queue
 //      upstream octets ──► whole reply ──► the one expected? ──► mode, transaction, capabilities ──► client
 //
+// Behind a STARTTLS that ends here the driver holds the handshake and the session begins anew; behind one that goes
+// through, octets pass both ways unread (starttls.ts).
+//
 // What is forwarded is the very memory that was received; only an unfinished line is copied. Whatever does not fit – a
 // surplus reply, a 3yz to the wrong verb, a line that ends in a bare LF – ends both connections: after that nobody knows
 // what the other side reads. Not here: who may relay (the Wire's judge), time (the driver calls expire), sockets.
 
-import { broken, takeReply } from './answers.ts';
+import { broken, takeOpaque, takeReply } from './answers.ts';
 import { ClientOctets } from './client-octets.ts';
 import {
   CLOSED,
@@ -25,7 +28,9 @@ import {
   HOLD_EARLY,
   HOLD_GREETING,
   HOLD_JUDGE,
+  HOLD_TLS,
   MAIL_DATA,
+  OPAQUE,
   RUN,
   SWALLOWED,
   TO_DATA,
@@ -34,11 +39,15 @@ import {
 } from './dialogue.ts';
 import * as replies from './replies.ts';
 import { INCOMPLETE, MALFORMED, ReplyReader } from './reply.ts';
+import { beginAnew } from './starttls.ts';
 import { NONE } from './transaction.ts';
-import type { CloseReason, Decision, OwnReply, Profile, Wire } from './types.ts';
+import type { CloseReason, Decision, Forwarding, OwnReply, Profile, Wire } from './types.ts';
 
 /** What a session is waiting for, in `doing`: the driver's timers and the log go by it. */
-export const DOING = ['greeting', 'command', 'reply', 'go-ahead', 'mail data', 'confirmation', 'decision', 'nothing'];
+export const DOING = [
+  ...['greeting', 'command', 'reply', 'go-ahead', 'mail data', 'confirmation', 'decision', 'nothing'],
+  ...['TLS handshake', 'opaque octets'],
+];
 export const AWAITING_GREETING = 0;
 export const AWAITING_COMMAND = 1;
 export const AWAITING_REPLY = 2;
@@ -47,17 +56,21 @@ export const AWAITING_MAIL_DATA = 4;
 export const AWAITING_CONFIRMATION = 5; // the reply to the end of mail data
 export const AWAITING_DECISION = 6;
 export const DONE = 7;
+export const AWAITING_HANDSHAKE = 8; // the driver's
+export const AWAITING_OPAQUE = 9; // of either side: nothing is read any more
 
 export class Session {
   readonly #dialogue: Dialogue;
   readonly #client: ClientOctets;
   readonly #replies = new ReplyReader();
   #held = false; // what the driver was told
+  #securing = false; // likewise
   #clientEnded = false;
 
-  /** `clientAddress` fills {client_address} in replies. */
-  constructor(wire: Wire, profile: Profile, clientAddress = '') {
-    this.#dialogue = new Dialogue(wire, profile, clientAddress);
+  /** `clientAddress` fills {client_address} in replies. `names`: what a verified client certificate names, where the client
+   * has come through TLS from the start; null in clear text. */
+  constructor(wire: Wire, profile: Profile, clientAddress = '', names: readonly string[] | null = null) {
+    this.#dialogue = new Dialogue(wire, profile, clientAddress, names);
     this.#client = new ClientOctets(this.#dialogue);
   }
 
@@ -78,11 +91,19 @@ export class Session {
     if (mode === CLOSED) return DONE;
     if (hold === HOLD_GREETING) return AWAITING_GREETING;
     if (hold === HOLD_JUDGE) return AWAITING_DECISION;
+    if (hold === HOLD_TLS) return AWAITING_HANDSHAKE;
+    if (mode === OPAQUE) return AWAITING_OPAQUE;
     if (mode === MAIL_DATA || mode === COUNTED || mode === SWALLOWED) return AWAITING_MAIL_DATA;
     const owed = queue.peek();
     if (owed === -1) return AWAITING_COMMAND;
     const kind = owed & 0xff;
     return kind === TO_DATA ? AWAITING_GO_AHEAD : kind === TO_END ? AWAITING_CONFIRMATION : AWAITING_REPLY;
+  }
+
+  /** The next move is the upstream's: not the client's, nor the judge's. */
+  get waitsForUpstream(): boolean {
+    const { doing } = this;
+    return doing <= AWAITING_CONFIRMATION && doing !== AWAITING_COMMAND && doing !== AWAITING_MAIL_DATA;
   }
 
   /** Takes octets of the client. The chunk may be forwarded as it is: the caller does not touch it again. */
@@ -97,11 +118,20 @@ export class Session {
     this.#settle();
   }
 
+  /** From now on the upstream is told with every MAIL who the client is. */
+  forwardIdentity(forwarding: Forwarding): void {
+    this.#dialogue.forwarding = forwarding;
+  }
+
   /** Takes octets of the upstream. */
   fromUpstream(chunk: Buffer): void {
     const dialogue = this.#dialogue;
     let at = 0;
     while (at < chunk.length && dialogue.mode !== CLOSED) {
+      if (dialogue.mode === OPAQUE) {
+        takeOpaque(dialogue, at === 0 ? chunk : chunk.subarray(at));
+        break;
+      }
       const found = this.#replies.next(chunk, at);
       if (found === INCOMPLETE) {
         // The beginning of a reply that nobody asked for: nothing more goes up before it is whole, and its end ours.
@@ -117,11 +147,27 @@ export class Session {
       takeReply(dialogue, this.#replies.code, this.#replies.bytes);
     }
     // Only now goes on what waited: a reply that came with these and answers nothing is a surplus one, and seen as such.
+    if (dialogue.mode === OPAQUE && !dialogue.tunnelUsed && this.#client.isWaiting) this.#endInClear();
     if (dialogue.mode !== CLOSED) {
       dialogue.release();
       this.#client.resume();
     }
     this.#settle();
+  }
+
+  /** The handshake that Wire.secureClient asked for is complete. `names`: those of a verified client certificate. */
+  clientSecured(names: readonly string[]): void {
+    const dialogue = this.#dialogue;
+    if (dialogue.mode === CLOSED || !this.#securing) return;
+    this.#securing = false;
+    beginAnew(dialogue, names);
+    if (this.#replies.isPartial) dialogue.hold = HOLD_EARLY; // nobody asked for it
+    this.#settle();
+  }
+
+  /** The handshake that Wire.secureClient asked for came to nothing. `why` is for the log. */
+  handshakeFailed(why: string): void {
+    this.#dialogue.endNow(null, { origin: 'client', what: 'TLS handshake failed', cause: why });
   }
 
   /** The decision that Wire.judge owed. */
@@ -165,7 +211,7 @@ export class Session {
   /** A time-out or deadline passed. */
   expire(): void {
     const { doing } = this;
-    const waitsForClient = doing === AWAITING_COMMAND || doing === AWAITING_MAIL_DATA;
+    const waitsForClient = doing === AWAITING_COMMAND || doing === AWAITING_MAIL_DATA || doing === AWAITING_OPAQUE;
     this.#dialogue.endNow(waitsForClient ? replies.CLIENT_TIMEOUT : lossReply(doing), {
       origin: waitsForClient ? 'client' : 'upstream',
       what: `timeout while awaiting ${DOING[doing]}`,
@@ -200,6 +246,10 @@ export class Session {
       dialogue.endNow(null, dialogue.closing);
       return;
     }
+    if (dialogue.hold === HOLD_TLS) {
+      this.#secure();
+      return;
+    }
     const reads = dialogue.reads && dialogue.mode < CLOSING;
     const quiet = reads && dialogue.queue.isEmpty;
     const greetless = dialogue.hold === HOLD_GREETING;
@@ -215,10 +265,33 @@ export class Session {
     }
     dialogue.down.flush();
     const held = !dialogue.reads && this.#client.isWaiting;
-    if (held !== this.#held) {
-      this.#held = held;
-      dialogue.wire.hold(held);
+    this.#tellHold(held);
+  }
+
+  #tellHold(held: boolean): void {
+    if (held === this.#held) return;
+    this.#held = held;
+    this.#dialogue.wire.hold(held);
+  }
+
+  /** The 220 to a STARTTLS goes out, and nothing in clear text may have come behind the command. */
+  #secure(): void {
+    const dialogue = this.#dialogue;
+    dialogue.down.flush();
+    if (this.#client.isWaiting) {
+      this.#endInClear();
+    } else if (this.#clientEnded) {
+      this.clientLost();
+    } else if (!this.#securing) {
+      this.#securing = true;
+      this.#tellHold(false); // what still waits outside was said in clear text as well
+      dialogue.wire.secureClient();
     }
+  }
+
+  /** CVE-2011-0411: whoever said it, it is not heard. */
+  #endInClear(): void {
+    this.#dialogue.endNow(null, { origin: 'policy', what: 'octets in clear text behind STARTTLS' });
   }
 }
 

@@ -3,6 +3,8 @@
 // Nothing here runs. smtp/ imports nothing from outside itself; policy/, proxy/ and observe/ import these types and so
 // agree without knowing each other.
 
+import type { ClientIdentity } from './client-identity.ts';
+
 /** Why a recipient or sender was decided as it was. A closed set: these are metric labels and never hold peer bytes. */
 export type Reason =
   | 'accepted_domain' // the server behind us is responsible for it
@@ -52,6 +54,9 @@ export interface Question {
   /** At AUTH: who it is that tries, as far as it is known. */
   readonly login: Login | null;
   readonly tls: boolean;
+  /** What a verified client certificate names: DNS names, `CN=…` and the whole distinguished name, as in the certificate;
+   * empty without one. */
+  readonly tlsSubject: readonly string[];
   /** The reverse-path as written, without brackets; '' is the null path. */
   readonly sender: string;
   /** The same, parsed; null when it is '' or has no plain address. */
@@ -64,7 +69,7 @@ export interface Question {
 
 /** The answer. `rule` names the rule, for the log only. A `reject` carries its reply (4yz = cannot tell);
  * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. `trace` tells the rules
- * that were tried, for the log. */
+ * that were tried, for the log: it is asked only when a line is written. */
 export type Decision =
   | {
       readonly action: 'proceed';
@@ -73,14 +78,14 @@ export type Decision =
       readonly observed: boolean;
       /** Observed: what the client would have heard. */
       readonly reply?: OwnReply | undefined;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     }
   | {
       readonly action: 'reject' | 'disconnect';
       readonly reason: Reason;
       readonly rule: string | null;
       readonly reply: OwnReply;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     };
 
 /** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Never throws or
@@ -138,7 +143,8 @@ export interface Profile {
   /** First rule an unconditional allow and nothing blocked: the only profile on which opaque streams may pass. */
   readonly relaysAnywhere: boolean;
   readonly auth: 'offer' | 'hide' | 'require_tls';
-  readonly starttls: 'hide';
+  /** terminate: the client's TLS ends here. passthrough: only where `relaysAnywhere`. */
+  readonly starttls: 'hide' | 'terminate' | 'passthrough';
   readonly exchangeVerbs: 'hide' | 'forward';
   readonly chunking: 'offer' | 'hide';
   /** Upper case. */
@@ -167,6 +173,12 @@ export interface SessionLimits {
   readonly commandLine: number;
 }
 
+/** What a session tells its server before every MAIL: who the client is, with the attributes that XFORWARD may have. */
+export interface Forwarding {
+  readonly client: ClientIdentity;
+  readonly attributes: readonly string[];
+}
+
 /** Who ended a session and why; one of these becomes the last reply, the log line and the metric label. */
 export interface CloseReason {
   readonly origin: 'client' | 'upstream' | 'policy' | 'operator' | 'defect';
@@ -174,6 +186,21 @@ export interface CloseReason {
   readonly what: string;
   readonly cause?: unknown;
 }
+
+/** How a client's TLS handshake ended. `why` is OpenSSL's or ours: fit for a log. */
+export type Handshake =
+  | {
+      readonly result: 'ok';
+      readonly protocol: string;
+      readonly cipher: string;
+      /** What Question.tlsSubject will be. */
+      readonly names: readonly string[];
+      /** The common name of a verified certificate, or its whole name; null without one. */
+      readonly subject: string | null;
+      /** Why the certificate that was shown names nobody; null when none was shown, or it was verified. */
+      readonly unverified: string | null;
+    }
+  | { readonly result: 'failed' | 'timeout'; readonly why: string };
 
 /** Something worth a log line or a metric; handed to Wire.event as it happens. */
 export type SessionEvent =
@@ -185,7 +212,7 @@ export type SessionEvent =
       readonly sender: string;
       readonly recipient: string;
       readonly reply: string;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     }
   | {
       readonly name: 'sender';
@@ -207,6 +234,8 @@ export type SessionEvent =
   | { readonly name: 'answered'; readonly code: number } // the upstream's reply to a RCPT
   | { readonly name: 'octets'; readonly octets: number } // of mail data, on their way
   | { readonly name: 'message' }
+  /** STARTTLS went through: from here on nothing is read. */
+  | { readonly name: 'opaque' }
   | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string };
 
 /** What the core may do to the world. Synchronous; no method may call back into the session. */
@@ -220,6 +249,9 @@ export interface Wire {
   event(event: SessionEvent): void;
   /** What goes toClient from now on waits for the tarpit once more; Session.waited when nothing waits any longer. */
   tarpit(): void;
+  /** What went toClient before goes out in clear; then the client's handshake begins. Session.clientSecured or
+   * Session.handshakeFailed tells how it ended; between them no octet of the client is wanted. */
+  secureClient(): void;
   /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
   close(reason: CloseReason): void;
 }

@@ -57,6 +57,7 @@ test('a short configuration has every default of the contract', () => {
     command: 300_000,
     data_idle: 180_000,
     proxy_header: 3_000,
+    tls_handshake: 30_000,
     upstream_connect: 10_000,
     upstream_greeting: 300_000,
     upstream_reply: 300_000,

@@ -2,6 +2,8 @@
 //
 // The server answers behind each burst of the client, until nothing moves any more; so what is heard depends on the
 // octets alone and not on how they were cut. Every reply of the server carries the number of the unit that it answers.
+// A client that was told to begins its handshake behind the burst, and it is complete at once; what its burst said in
+// clear text behind STARTTLS has come by then.
 
 import type { Action } from './backend.ts';
 import { type Cut, whole } from './cuts.ts';
@@ -36,6 +38,8 @@ export function converse(
   talk.upstreamSays(server.greeting());
   for (const burst of bursts) {
     for (const chunk of clientCut(Buffer.from(octetsOf(burst), 'latin1'), 0)) harness.clientSays(chunk);
+    talk.settle();
+    harness.shakeHands();
     talk.settle();
   }
   return {

@@ -3,10 +3,13 @@
 // The header lines become a config that goes through the product's own reader. Both ears are compared behind each turn,
 // as in memory, but that an ear is given a while to hear what it should, and that the upstream need not hear the last
 // octets before a close: its connection is reset, so that it cannot take them for a whole message.
+// A handshake is a real one, of the client's socket.
 // Left to memory alone: the operator and a judge that is asked, for nobody on the wire can play them.
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { serverPair } from './certificates.ts';
 import type { Cut } from './cuts.ts';
 import { compare } from './play.ts';
 import { openFirewall } from './postern.ts';
@@ -35,6 +38,7 @@ export async function playOverSockets(transcript: Transcript, cut: Cut): Promise
 async function playBetween(transcript: Transcript, cut: Cut, server: Server, port: number): Promise<void> {
   const accepted = once(server, 'connection');
   const client = new Ear(connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true }));
+  if (transcript.tls) await client.shakeHands();
   const [socket] = (await accepted) as [Socket];
   const upstream = new Ear(socket);
   try {
@@ -44,6 +48,7 @@ async function playBetween(transcript: Transcript, cut: Cut, server: Server, por
       const says = Buffer.from(turn.says, 'latin1');
       for (const chunk of says.length === 0 ? [] : cut(says, offset)) speaker.socket.write(chunk);
       if (turn.ends) speaker.socket.end();
+      if (turn.who === 'handshake') await client.shakeHands();
       offset += says.length;
       await heardBy(turn, client, upstream);
     }
@@ -71,23 +76,36 @@ async function heardBy(turn: Turn, client: Ear, upstream: Ear): Promise<void> {
 
 /** One end of a connection: what it heard since this was emptied, and whether the other end is gone. */
 class Ear {
-  readonly socket: Socket;
+  socket: Socket;
   heard = '';
   ended = false;
   #wake: () => void = () => {};
 
   constructor(socket: Socket) {
     this.socket = socket;
-    socket.on('data', (chunk: Buffer) => {
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.socket.on('data', (chunk: Buffer) => {
       this.heard += chunk.toString('latin1');
       this.#wake();
     });
     for (const event of ['end', 'close', 'error']) {
-      socket.on(event, () => {
+      this.socket.on(event, () => {
         this.ended = true;
         this.#wake();
       });
     }
+  }
+
+  /** What is said and heard from here on goes through TLS. */
+  async shakeHands(): Promise<void> {
+    this.socket.removeAllListeners();
+    const socket = connectTls({ socket: this.socket, rejectUnauthorized: false });
+    this.socket = socket;
+    this.#listen();
+    await once(socket, 'secureConnect');
   }
 
   /** Resolves when something happens. */
@@ -107,9 +125,10 @@ const RULES = {
   authenticated: [{ name: 'authenticated', allow: { authenticated: true } }],
 } as const;
 
-const CONNECTOR_KEYS = 'mode auth exchange-verbs chunking vrfy bare-lf early-talker'.split(' ');
+const NO_PAIR = { certFile: '', keyFile: '' };
+const CONNECTOR_KEYS = 'mode auth starttls exchange-verbs chunking vrfy bare-lf early-talker'.split(' ');
 
-function configOf({ header, policy, profile }: Transcript, upstreamPort: number): Record<string, unknown> {
+function configOf({ header, policy, profile, tls }: Transcript, upstreamPort: number): Record<string, unknown> {
   const connector: Record<string, unknown> = {
     name: 'internet',
     remote_ip_ranges: ['any'],
@@ -121,8 +140,10 @@ function configOf({ header, policy, profile }: Transcript, upstreamPort: number)
   if (profile.hideKeywords !== undefined) connector.hide_keywords = [...profile.hideKeywords];
   if (header.has('max-message-size')) connector.max_message_size = `${header.get('max-message-size')}B`;
   if (header.has('relay-reply')) connector.replies = { relay: header.get('relay-reply') };
+  const { certFile, keyFile } = tls || header.get('starttls') === 'terminate' ? serverPair() : NO_PAIR;
+  const certificates = certFile === '' ? [] : [{ cert: certFile, key: keyFile }];
   return {
-    listeners: [{ bind: ['127.0.0.1:0'] }],
+    listeners: [{ bind: ['127.0.0.1:0'], certificates, implicit_tls: tls }],
     upstream: { servers: [`127.0.0.1:${upstreamPort}`], dot_lines: profile.dotLines ?? 'pass' },
     policy: {
       version: 1,

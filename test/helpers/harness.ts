@@ -5,6 +5,7 @@
 // heard after the close; a judgement may come late. It breaks the test at once when the session breaks the contract of
 // Wire (octets after the close, a second close, a call back from inside). It knows no SMTP.
 
+import type { ClientIdentity } from '../../src/smtp/client-identity.ts';
 import { Session } from '../../src/smtp/session.ts';
 import type {
   Address,
@@ -113,7 +114,20 @@ export interface HarnessOptions {
   readonly judgement?: 'now' | 'late' | 'asked';
   /** Hands client octets in although the session holds: what was read before the pause took effect. */
   readonly pushy?: boolean;
+  /** The attributes with which the upstream is told of FORWARDED before every MAIL. */
+  readonly forward?: readonly string[];
+  /** The client came through TLS from the start, with a certificate that names these. */
+  readonly names?: readonly string[];
 }
+
+/** Who the client is then. */
+const FORWARDED: ClientIdentity = {
+  address: '192.0.2.1',
+  port: 40000,
+  name: 'pc.example',
+  localAddress: '203.0.113.5',
+  localPort: 25,
+};
 
 export class Harness implements Wire {
   readonly session: Session;
@@ -121,6 +135,8 @@ export class Harness implements Wire {
   readonly questions: Question[] = [];
   closed: CloseReason | null = null;
   holding = false;
+  /** The session waits for the client's handshake. */
+  securing = false;
   /** Writes to either side. */
   writes = 0;
   /** How often something was held back. */
@@ -138,7 +154,9 @@ export class Harness implements Wire {
     this.#judge = options.judge ?? judgeBy(options.policy ?? { accepted: ['local.example'] });
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
-    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile });
+    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
+    const { forward = [] } = options;
+    if (forward.length > 0) this.session.forwardIdentity({ client: FORWARDED, attributes: forward });
   }
 
   // --- what the two sides, the judge and the operator do
@@ -167,6 +185,13 @@ export class Harness implements Wire {
       this.#unanswered = null;
       this.session.judged(decision);
     });
+  }
+
+  /** The client's handshake is complete, if one is due. */
+  shakeHands(names: readonly string[] = []): void {
+    if (!this.securing) return;
+    this.securing = false;
+    this.#enter(() => this.session.clientSecured(names));
   }
 
   drain(): void {
@@ -239,8 +264,15 @@ export class Harness implements Wire {
     this.events.push(event);
   }
 
+  secureClient(): void {
+    this.#open('secureClient');
+    if (this.holding || this.securing) throw new Error('a handshake while the client is held, or a second one');
+    this.securing = true;
+  }
+
   close(reason: CloseReason): void {
     this.#open('close');
+    this.securing = false;
     this.closed = reason;
     this.#waiting.length = 0;
     this.#unanswered = null;

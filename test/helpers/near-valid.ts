@@ -153,6 +153,9 @@ const TRANSACTION = fc
     ...message,
   ]);
 
+/** A handshake may follow, and the greeting that is due behind it. */
+const SECURED: Unit[] = [[line('STARTTLS\r\n')], [line('EHLO c#.example\r\n')]];
+
 // --- whole dialogues
 
 interface Spoil {
@@ -173,7 +176,14 @@ const SPOIL: fc.Arbitrary<Spoil> = fc.record({
 /** Bursts of one unit or of several. */
 export const DIALOGUE: fc.Arbitrary<Burst[]> = fc
   .tuple(
-    fc.array(fc.oneof({ weight: 3, arbitrary: TRANSACTION }, { weight: 4, arbitrary: COMMAND }), { maxLength: 6 }),
+    fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: TRANSACTION },
+        { weight: 8, arbitrary: COMMAND },
+        { weight: 1, arbitrary: fc.constant(SECURED) },
+      ),
+      { maxLength: 6 },
+    ),
     fc.option(SPOIL, { freq: 3 }),
     fc.array(fc.boolean(), { minLength: 8, maxLength: 40 }),
   )

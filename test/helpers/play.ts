@@ -10,8 +10,15 @@ import type { Piece, Transcript, Turn } from './transcripts.ts';
 
 /** Plays the dialogue; throws an error that shows the turn when an ear heard anything else. */
 export function play(transcript: Transcript, cut: Cut, options: Partial<HarnessOptions> = {}): Harness {
-  const { profile, policy, judgement } = transcript;
-  const harness = new Harness({ profile, policy, ...options, ...(judgement === 'asked' ? { judgement } : {}) });
+  const { profile, policy, judgement, forward, tls } = transcript;
+  const harness = new Harness({
+    profile,
+    policy,
+    forward,
+    ...options,
+    ...(judgement === 'asked' ? { judgement } : {}),
+    ...(tls ? { names: [] } : {}),
+  });
   let offset = 0;
   for (const turn of transcript.turns) {
     if (harness.closed !== null) throw new Error(at(turn, `closed too early: ${harness.closed.what}`));
@@ -34,6 +41,10 @@ export function play(transcript: Transcript, cut: Cut, options: Partial<HarnessO
 function act(harness: Harness, turn: Turn): void {
   if (turn.who === 'operator') harness.drain();
   if (turn.who === 'judge') harness.answer();
+  if (turn.who === 'handshake') {
+    if (!harness.securing) throw new Error(at(turn, 'no handshake is due'));
+    harness.shakeHands();
+  }
   if (turn.ends && turn.who === 'client') harness.clientEnds();
   if (turn.ends && turn.who === 'upstream') harness.upstreamEnds();
 }

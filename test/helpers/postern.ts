@@ -136,7 +136,7 @@ export async function openFirewall(config: Record<string, unknown> | string): Pr
   }
   const logs: string[] = [];
   const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
-  const firewall = await startFirewall(loaded.config, loaded.policy, { sink });
+  const firewall = await startFirewall(loaded.config, loaded.policy, { sink, credentials: loaded.credentials });
   const close = async (): Promise<void> => {
     await firewall.close();
     const defects = logs.filter((line) => line.includes('"msg":"defect"'));

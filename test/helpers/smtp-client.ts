@@ -3,7 +3,9 @@
 // It knows the frame of a reply (RFC 5321 §4.2.1) and no verb; it never corrects, waits or retries. It has no timeout:
 // who uses it gives up by destroying it, and every promise then answers that the connection is over.
 
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 /** `octets`: one octet per write, with a turn of the event loop between, so that each may be read alone. */
 export type Mode = 'whole' | 'octets';
@@ -51,7 +53,7 @@ export class SmtpClient {
   ended = false;
   /** Called whenever octets come in, and at the end. */
   onActivity: () => void = () => {};
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #wakers: Array<() => void> = [];
   readonly #received: Buffer[] = [];
   readonly #framer = new ReplyFramer();
@@ -59,6 +61,19 @@ export class SmtpClient {
 
   constructor(port: number, options: { readonly host?: string; readonly localAddress?: string } = {}) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true, ...options });
+    this.#listen();
+  }
+
+  /** What is said and heard from here on goes through TLS. */
+  async shakeHands(options: ConnectionOptions = {}): Promise<void> {
+    await new Promise((resolve) => this.#socket.write('', resolve)); // behind what was said in clear text
+    this.#socket.removeAllListeners();
+    this.#socket = connectTls({ socket: this.#socket, rejectUnauthorized: false, ...options });
+    this.#listen();
+    await once(this.#socket, 'secureConnect');
+  }
+
+  #listen(): void {
     this.#socket.on('data', (chunk) => this.#read(chunk));
     this.#socket.on('end', () => this.#over());
     this.#socket.on('error', () => {}); // 'close' follows

@@ -21,7 +21,7 @@ interface Line {
 export interface Turn {
   /** file:line */
   readonly where: string;
-  readonly who: 'client' | 'upstream' | 'operator' | 'judge';
+  readonly who: 'client' | 'upstream' | 'operator' | 'judge' | 'handshake';
   /** What is said, latin-1; '' where only `ends`, the operator or the judge acts. */
   readonly says: string;
   readonly ends: boolean;
@@ -42,6 +42,10 @@ export interface Transcript {
   readonly profile: Partial<Profile>;
   readonly policy: TestPolicy;
   readonly judgement: 'now' | 'asked';
+  /** The attributes of XFORWARD; none: it is not said. */
+  readonly forward: readonly string[];
+  /** The client comes through TLS from the start. */
+  readonly tls: boolean;
   readonly turns: readonly Turn[];
 }
 
@@ -79,6 +83,8 @@ function parseDialogue(folder: URL, file: string, lines: readonly Line[]): Trans
     profile: profileOf(header),
     policy: policyOf(header),
     judgement: header.get('judge') === 'asked' ? 'asked' : 'now',
+    forward: words(header.get('forward')),
+    tls: header.get('tls') === 'yes',
     turns: parseTurns([...openings, ...lines.slice(blank + 1)]),
   };
 }
@@ -90,8 +96,8 @@ function linesOf(folder: URL, file: string): Line[] {
 
 const HEADER_KEYS = new Set(
   [
-    'opening accepted blocked literals relay refused-senders mode relay-reply judge sockets',
-    'relays-anywhere auth exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
+    'opening accepted blocked literals relay refused-senders mode relay-reply judge forward sockets tls',
+    'relays-anywhere auth starttls exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );
 
@@ -132,6 +138,7 @@ function profileOf(header: ReadonlyMap<string, string>): Partial<Profile> {
   const plain = {
     mode: 'mode',
     auth: 'auth',
+    starttls: 'starttls',
     'exchange-verbs': 'exchangeVerbs',
     chunking: 'chunking',
     vrfy: 'vrfy',
@@ -165,6 +172,8 @@ type OpenTurn = {
     : Turn[Key];
 };
 
+const ACTS: Readonly<Record<string, Turn['who']>> = { 'J.': 'judge', drain: 'operator', '[tls]': 'handshake' };
+
 /** Puts lines together into turns. A turn ends where another one speaks, behind a line that says what was heard, and at
  * a bracket. */
 class TurnParser {
@@ -180,9 +189,9 @@ class TurnParser {
     } else if (text === 'C.' || text === 'S.') {
       this.#says(where, text === 'C.' ? 'client' : 'upstream', '').ends = true;
       this.#complete ||= !this.#bracket;
-    } else if (text === 'J.' || text === 'drain') {
+    } else if (text in ACTS) {
       this.#complete = true;
-      this.#says(where, text === 'drain' ? 'operator' : 'judge', '');
+      this.#says(where, ACTS[text] as Turn['who'], '');
       this.#complete = true;
     } else if (text === 'X' || text.startsWith('X ')) {
       this.#hears(where).closed = text.slice(2);

@@ -3,7 +3,8 @@
 //
 // The addresses of the two ends are said in a PROXY header, so that one loopback address can play them all. The stand-in
 // refuses nobody: a 4yz or 5yz is always the firewall's. Cases are asked one after the other; DNS answers for the one
-// that is being asked. TLS cannot be said here: isSayable tells which cases that leaves out.
+// that is being asked. A case with TLS comes to a second listener, where TLS comes before all else, whatever the policy
+// says of STARTTLS; its client shows a certificate where the case names one.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +14,7 @@ import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Case } from '../../src/policy/cases.ts';
 import { type Answer, type Inquiry, inquire, type Verdict } from '../../src/policy/inquiry.ts';
+import { makePair, serverPair } from '../helpers/certificates.ts';
 import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { backendOf, type Version } from './versions.ts';
@@ -34,17 +36,16 @@ export interface LivePolicy {
   /** What the policy itself says to the same case, as `explain` would show it. */
   explain(one: Case): Promise<Verdict>;
   /** A client at the door, its greeting not yet read. */
-  enter(from: Pick<Inquiry, 'source' | 'local'>): Promise<SmtpClient>;
+  enter(from: Entrance): Promise<SmtpClient>;
   /** Rejects when a defect of ours was caught meanwhile. */
   close(): Promise<void>;
 }
 
+/** Who comes, and how. */
+export type Entrance = Pick<Inquiry, 'source' | 'local'> & Partial<Pick<Inquiry, 'tls' | 'tlsSubject'>>;
+
 /** This machine's own addresses do not count, so that the answers are the same everywhere. */
 const NOWHERE = { ownAddresses: [], gateways: [] };
-
-export function isSayable({ inquiry }: Case): boolean {
-  return !inquiry.tls;
-}
 
 /** `policy` is an absolute path. */
 export async function openLivePolicy(policy: string, version: Version): Promise<LivePolicy> {
@@ -55,7 +56,7 @@ export async function openLivePolicy(policy: string, version: Version): Promise<
   await writeFile(file, JSON.stringify(configOf(policy, standIn.port)));
   const loaded = loadConfig(file, { host: NOWHERE, resolve: async () => names });
   await rm(folder, { recursive: true });
-  const { config, policy: compiled } = loaded;
+  const { config, policy: compiled, credentials } = loaded;
   if (config === null || compiled === null) {
     await standIn.close();
     throw new Error(loaded.findings.map((finding) => formatFinding(finding)).join('\n'));
@@ -65,12 +66,14 @@ export async function openLivePolicy(policy: string, version: Version): Promise<
   for (const { profile } of compiled.connectors) Object.assign(profile, { tarpit: Math.min(profile.tarpit, 1) });
   const logs: string[] = [];
   const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
-  const firewall = await startFirewall(config, compiled, { sink });
-  const port = firewall.addresses[0]?.port ?? 0;
+  const firewall = await startFirewall(config, compiled, { sink, credentials });
+  const [plain, encrypted] = firewall.addresses;
 
   const enter: LivePolicy['enter'] = async (from) => {
-    const client = new SmtpClient(port);
+    const { tls = false, tlsSubject = [] } = from;
+    const client = new SmtpClient((tls ? encrypted : plain)?.port ?? 0);
     await client.write(Buffer.from(proxyHeader(from), 'latin1'));
+    if (tls) await client.shakeHands(tlsSubject.length === 0 ? {} : certificateFor(tlsSubject));
     return client;
   };
   return {
@@ -97,9 +100,28 @@ export async function openLivePolicy(policy: string, version: Version): Promise<
   };
 }
 
+const PROXIED = { proxy_protocol: { from: ['127.0.0.1/32'] } };
+const authority = makePair({ subject: '/CN=Test CA' });
+const ENCRYPTED = {
+  certificates: [{ cert: serverPair().certFile, key: serverPair().keyFile }],
+  client_ca: authority.certFile,
+  implicit_tls: true,
+};
+
+/** Of a common name, or of hosts. */
+function certificateFor(names: readonly string[]): { cert: string; key: string } {
+  const holder = names.find((name) => name.includes('=')) ?? 'CN=client';
+  const hosts = names.filter((name) => !name.includes('=')).map((name) => `DNS:${name}`);
+  const more = hosts.length === 0 ? {} : { names: hosts.join() };
+  return makePair({ subject: `/${holder.replaceAll(',', '/')}`, by: authority, ...more });
+}
+
 function configOf(policy: string, upstreamPort: number): object {
   return {
-    listeners: [{ bind: ['127.0.0.1:0'], proxy_protocol: { from: ['127.0.0.1/32'] } }],
+    listeners: [
+      { bind: ['127.0.0.1:0'], ...PROXIED },
+      { bind: ['127.0.0.1:0'], ...PROXIED, ...ENCRYPTED },
+    ],
     upstream: { servers: [`127.0.0.1:${upstreamPort}`] },
     policy,
     admin: null,

@@ -88,6 +88,7 @@ export function rcpt(recipients: string | string[], given: Partial<Question> = {
     helo: 'client.example',
     login: null,
     tls: false,
+    tlsSubject: [],
     sender,
     senderAddress: sender === '' ? null : address(sender),
     recipient: [recipients].flat()[0] ?? '',

@@ -17,6 +17,7 @@ const TIMEOUTS: Timeouts = {
   client_idle: 1_000,
   command: 7_000,
   data_idle: 2_000,
+  tls_handshake: 30_000,
   proxy_header: 1,
   upstream_connect: 1,
   upstream_greeting: 3_000,

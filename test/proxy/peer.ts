@@ -7,26 +7,43 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 
 /** How the other side went: FIN, or a reset. */
 export type Ending = 'end' | 'reset';
 
 export class Peer {
-  readonly socket: Socket;
+  socket: Socket;
   /** Latin-1: what was heard and not yet taken by a wait. */
   heard = '';
   ending: Ending | null = null;
   #wake: () => void = () => {};
+  readonly #hear = (chunk: Buffer): void => {
+    this.heard += chunk.toString('latin1');
+    this.#wake();
+  };
 
   constructor(socket: Socket) {
     this.socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      this.heard += chunk.toString('latin1');
-      this.#wake();
-    });
+    this.#listen(socket);
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', this.#hear);
     socket.on('end', () => this.#over('end'));
     socket.on('error', () => this.#over('reset'));
     socket.on('close', () => this.#over('end'));
+  }
+
+  /** What is said and heard from here on goes through TLS. Rejects when the handshake fails. */
+  async shakeHands(options: ConnectionOptions = {}): Promise<TLSSocket> {
+    this.socket.off('data', this.#hear);
+    const socket = connectTls({ socket: this.socket, rejectUnauthorized: false, ...options });
+    this.socket = socket;
+    const complete = once(socket, 'secureConnect');
+    this.#listen(socket);
+    await complete;
+    return socket;
   }
 
   /** Connects to a port on loopback. Its own FIN never follows the other side's by itself. */

@@ -1,10 +1,11 @@
 #!/bin/sh
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
-#   tools    nmap, swaks, python3 and haproxy (for bench/), through apt
-#   servers  Postfix, Exim, OpenSMTPD, Sendmail. Their packages exclude each other, so none is installed: each is
-#            unpacked into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled
-#            or written outside that folder; the libraries that they need come through apt.
+#   tools    nmap, swaks, gsasl, openssl, python3 and haproxy, and what some of them load, through apt
+#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Dovecot, a Kerberos KDC, Cyrus SASL.
+#            Their packages exclude each other or start something, so none is installed: each is unpacked into a
+#            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
+#            that folder; the libraries that they need come through apt.
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
@@ -19,12 +20,21 @@ log=$cache/setup.log
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 
-tools='nmap swaks python3 haproxy'
-packages='postfix exim4-daemon-light opensmtpd sendmail-bin redis-tools'
-users='postfix Debian-exim opensmtpd opensmtpq'
+tools='nmap swaks gsasl openssl python3 haproxy'
+# TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
+plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
+packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools'
+users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
 
 missing_tools() {
   for tool in $tools; do command -v "$tool" >/dev/null || printf '%s ' "$tool"; done
+}
+
+missing_plugins() {
+  for plugin in $plugins; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$plugin" 2>/dev/null)" = installed ] || printf '%s ' "$plugin"
+  done
 }
 
 missing_packages() {
@@ -32,10 +42,14 @@ missing_packages() {
 }
 
 missing_libraries() {
-  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix ldd \
+  dovecot=$servers/dovecot-core/usr/lib/dovecot
+  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats ldd \
     "$servers/redis-tools/usr/bin/redis-check-rdb" \
-    "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers/exim4-daemon-light/usr/sbin/exim4" \
-    "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail 2>/dev/null |
+    "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
+    "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
+    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" \
+    "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
+    "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
 }
 
@@ -44,7 +58,7 @@ missing_users() {
   getent group postdrop >/dev/null || printf 'postdrop '
 }
 
-missing() { missing_tools; missing_packages; missing_libraries; missing_users; }
+missing() { missing_tools; missing_plugins; missing_packages; missing_libraries; missing_users; }
 
 quietly() { "$@" >>"$log" 2>&1; }
 
@@ -76,7 +90,7 @@ install_all() {
   apt update
   for package in $(missing_packages); do unpack "$package"; done
   # shellcheck disable=SC2046 # words are meant
-  apt install --no-install-recommends --no-upgrade $(missing_tools) $(cat "$servers"/*/.libraries)
+  apt install --no-install-recommends --no-upgrade $(missing_tools) $(missing_plugins) $(cat "$servers"/*/.libraries)
   make_users
 }
 

@@ -1,0 +1,163 @@
+// The certificates and keys that listeners name: read with the configuration, so that a faulty pair refuses it whole.
+//
+// What OpenSSL will be given is tried here, and what will surprise is said: a certificate that has ended or soon will,
+// one without a name, one that is never chosen. What is loaded is text in memory; nothing is read again later, so that a
+// half-replaced pair of files cannot be met at run time.
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import type { Path } from '../policy/problem.ts';
+import type { Finding } from './finding.ts';
+import type { Config } from './schema.ts';
+
+type Listener = Config['listeners'][number];
+
+/** Of one listener, as PEM text; pairs that are faulty are left out, and an error says so. */
+export interface Credentials {
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly clientCa: string | null;
+  readonly minVersion: Listener['tls_min_version'];
+}
+
+/** What a file holds, or a sentence that says why there is nothing. */
+export type ReadFile = (name: string) => { readonly text: string } | { readonly problem: string };
+export type Report = (severity: Finding['severity'], path: Path, message: string) => void;
+
+const DAY = 86_400_000;
+const SOON = 30;
+
+export function readCredentials(
+  listener: Listener,
+  path: Path,
+  read: ReadFile,
+  now: number,
+  report: Report,
+): Credentials {
+  const { certificates, client_ca, tls_min_version: minVersion, implicit_tls } = listener;
+  const pairs: { cert: string; key: string; holder: X509Certificate }[] = [];
+  for (const [i, names] of certificates.entries()) {
+    const at = [...path, 'certificates', i];
+    const pair = readPair(names, at, read, report);
+    if (pair === null) continue;
+    lintCertificate(pair.holder, names.cert, [...at, 'cert'], now, report);
+    const better = pairs.find(({ holder }) => holdsAllOf(holder, pair.holder));
+    if (better !== undefined)
+      report('warning', [...at, 'cert'], `${names.cert} is never chosen: a certificate above it holds its names`);
+    pairs.push(pair);
+  }
+  if (certificates.length === 0 && implicit_tls)
+    report('error', [...path, 'implicit_tls'], 'TLS before all else needs a certificate: certificates are wanted');
+  if (certificates.length === 0 && client_ca !== undefined)
+    report('error', [...path, 'client_ca'], 'nobody shows a certificate without TLS: certificates are wanted');
+  if (minVersion === 'TLSv1' || minVersion === 'TLSv1.1')
+    report(
+      'warning',
+      [...path, 'tls_min_version'],
+      `${minVersion} is weak and long withdrawn (RFC 8996): for old clients only`,
+    );
+  return {
+    certificates: pairs.map(({ cert, key }) => ({ cert, key })),
+    clientCa: client_ca === undefined ? null : readAuthority(client_ca, [...path, 'client_ca'], read, report),
+    minVersion,
+  };
+}
+
+function readPair(
+  names: { readonly cert: string; readonly key: string },
+  path: Path,
+  read: ReadFile,
+  report: Report,
+): { cert: string; key: string; holder: X509Certificate } | null {
+  const cert = read(names.cert);
+  const key = read(names.key);
+  if ('problem' in cert) report('error', [...path, 'cert'], cert.problem);
+  if ('problem' in key) report('error', [...path, 'key'], key.problem);
+  if ('problem' in cert || 'problem' in key) return null;
+  const holder = parseCertificate(cert.text);
+  const secret = parseKey(key.text);
+  if (holder === null)
+    report(
+      'error',
+      [...path, 'cert'],
+      `${names.cert} holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)`,
+    );
+  if (typeof secret === 'string') report('error', [...path, 'key'], `${names.key} ${secret}`);
+  if (holder === null || typeof secret === 'string') return null;
+  if (!holder.checkPrivateKey(secret)) {
+    report('error', [...path, 'key'], `${names.key} is not the key of ${names.cert}: they belong to two pairs`);
+    return null;
+  }
+  const problem = whyRefused({ cert: cert.text, key: key.text });
+  if (problem === null) return { cert: cert.text, key: key.text, holder };
+  report('error', [...path, 'cert'], `${names.cert} cannot be used: ${problem}`);
+  return null;
+}
+
+function parseCertificate(text: string): X509Certificate | null {
+  try {
+    return new X509Certificate(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The key, or what is wrong with it. */
+function parseKey(text: string): KeyObject | string {
+  try {
+    return createPrivateKey(text);
+  } catch {
+    const locked = /ENCRYPTED/.test(text);
+    return locked
+      ? 'is locked with a pass phrase, and nobody will be there to say it: openssl pkey unlocks it'
+      : 'holds no private key: PEM is wanted (-----BEGIN PRIVATE KEY-----)';
+  }
+}
+
+/** What OpenSSL says when it is given this; null when it takes it. */
+function whyRefused(options: Parameters<typeof createSecureContext>[0]): string | null {
+  try {
+    createSecureContext(options);
+    return null;
+  } catch (error) {
+    return (error as { reason?: string }).reason ?? (error as Error).message;
+  }
+}
+
+function readAuthority(name: string, path: Path, read: ReadFile, report: Report): string | null {
+  const file = read(name);
+  if ('problem' in file) report('error', path, file.problem);
+  else if (parseCertificate(file.text) === null)
+    report('error', path, `${name} holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)`);
+  else {
+    const problem = whyRefused({ ca: file.text });
+    if (problem === null) return file.text;
+    report('error', path, `${name} cannot be used: ${problem}`);
+  }
+  return null;
+}
+
+function lintCertificate(holder: X509Certificate, name: string, path: Path, now: number, report: Report): void {
+  const from = Date.parse(holder.validFrom);
+  const days = Math.ceil((Date.parse(holder.validTo) - now) / DAY);
+  if (from > now) report('warning', path, `${name} is not valid before ${holder.validFrom}`);
+  if (days <= 0) report('warning', path, `${name} has expired (${holder.validTo}): who verifies it goes away`);
+  else if (days <= SOON) report('warning', path, `${name} expires in ${days === 1 ? 'a day' : `${days} days`}`);
+  if (dnsNames(holder).length === 0)
+    report(
+      'warning',
+      path,
+      `${name} holds no DNS name: no client can verify it, and nobody who names a server is shown it`,
+    );
+}
+
+/** As the certificate has them; its common name where it has no others. A name that Node had to quote is none. */
+function dnsNames({ subject, subjectAltName }: X509Certificate): string[] {
+  if (subjectAltName === undefined) return [...subject.matchAll(/^CN=([\w*.-]+)$/gm)].map(([, name]) => name as string);
+  return [...subjectAltName.matchAll(/(?:^|, )DNS:([\w*.-]+)/g)].map(([, name]) => name as string);
+}
+
+function holdsAllOf(one: X509Certificate, other: X509Certificate): boolean {
+  const held = new Set(dnsNames(one).map((name) => name.toLowerCase()));
+  const names = dnsNames(other);
+  return names.length > 0 && names.every((name) => held.has(name.toLowerCase()));
+}
