@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
-#   tools    nmap, swaks, python3 and haproxy (for bench/), through apt
+#   tools    nmap, swaks, python3, openssl (certificates) and haproxy (for bench/), through apt
 #   servers  Postfix, Exim, OpenSMTPD, Sendmail. Their packages exclude each other, so none is installed: each is
 #            unpacked into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled
 #            or written outside that folder; the libraries that they need come through apt.
@@ -18,7 +18,7 @@ log=$cache/setup.log
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 
-tools='nmap swaks python3 haproxy'
+tools='nmap swaks python3 haproxy openssl'
 packages='postfix exim4-daemon-light opensmtpd sendmail-bin'
 users='postfix Debian-exim opensmtpd opensmtpq'
 
