@@ -313,6 +313,18 @@ test('the last reply comes through TLS although the client goes on talking', asy
   assert.equal(client.ending, 'end');
 });
 
+test('a client that ends its side of TLS behind its last command still hears the reply', async (t) => {
+  const firewall = await opened(t);
+  firewall.upstream.expect({ dialect: 'lf', backend: { delay_ms: { NOOP: 50 } } });
+  const { client } = await secured(firewall, { allowHalfOpen: true } as ConnectionOptions);
+  await say(client, 'EHLO client.example');
+  client.say('NOOP\r\n');
+  client.finish();
+  assert.equal(await client.rest(), '250 2.0.0 ok\r\n');
+  const [summary] = await summaries(firewall);
+  assert.deepEqual([summary?.origin, summary?.what], ['client', 'client closed while awaiting command']);
+});
+
 test('a listener without certificates hides the STARTTLS of a connector that ends TLS, and demands stay', async (t) => {
   const connectors = [{ ...TERMINATING, auth: 'require_tls', require_tls: true }];
   const listener = { certificates: [] };
