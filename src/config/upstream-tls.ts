@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { formatPath } from '../policy/problem.ts';
 import { beside } from './beside.ts';
 import type { Finding } from './finding.ts';
@@ -51,6 +52,7 @@ function whyNoAuthority(path: string, written: string): string | null {
   if ('problem' in read) return read.problem;
   try {
     new X509Certificate(read.text);
+    createSecureContext({ ca: read.text }); // the others of the file as well
     return null;
   } catch {
     return `${written} holds no certificate: PEM is wanted, -----BEGIN CERTIFICATE-----`;

@@ -68,7 +68,7 @@ export class Connection implements Wire {
   #giveUpHandshake: (() => void) | null = null; // while it goes on: the plain socket is not ours then
   #handshakeDue = false;
   #upstream: Socket | null = null;
-  #silent = false; // the upstream owed an answer and did not give it in time
+  #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
@@ -147,7 +147,7 @@ export class Connection implements Wire {
     this.#giveUpDialling();
     this.#upstream?.destroy();
     this.#upstream = null;
-    this.#reached?.ended(this.#howItServed(this.#reached));
+    if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#giveUpHandshake === null) linger(this.#client);
     else this.#giveUpHandshake();
@@ -156,8 +156,8 @@ export class Connection implements Wire {
     this.#options.ended();
   }
 
-  #howItServed({ greeting }: Reached): 'silent' | 'served' | 'neither' {
-    if (this.#silent) return 'silent';
+  #howItServed({ greeting }: Reached, { origin }: CloseReason): 'silent' | 'served' | 'neither' {
+    if (this.#silent && origin === 'upstream') return 'silent';
     return this.#options.watcher.octetsFromUpstream > greeting.length ? 'served' : 'neither';
   }
 
@@ -209,14 +209,21 @@ export class Connection implements Wire {
   #wireUpstream(socket: Socket): void {
     this.#upstream = socket;
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
-    socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
       this.#upstreamFull = false;
       this.#patience.excuse(performance.now());
       this.#steer();
     });
-    socket.on('error', () => this.#run(() => this.#session.upstreamEnded()));
-    socket.on('close', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('error', () => this.#upstreamGone());
+    socket.on('close', () => this.#upstreamGone());
+  }
+
+  #upstreamGone(): void {
+    const heard = this.#options.watcher.octetsFromUpstream;
+    // It greeted, and then answered not a single command.
+    this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
+    this.#run(() => this.#session.upstreamEnded());
   }
 
   #fromClient(chunk: Buffer): void {

@@ -45,12 +45,12 @@ export class UpstreamTls {
    * The socket returned is the same, to be destroyed when that takes too long. */
   start(plain: Socket, host: string, done: (why: string | null) => void): TLSSocket {
     const { name } = this.#options;
-    const wanted = name ?? host;
+    const wanted = name ?? host.replace(/\.$/, ''); // RFC 6066 §3: without the dot at the end
     const socket = connect({
       socket: plain,
       secureContext: this.#context,
       host: wanted, // what the certificate is compared with
-      servername: isIP(wanted) === 0 ? wanted : '', // RFC 6066 §3: no address
+      servername: isIP(wanted) === 0 ? wanted : '', // and no address
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
     plain.on('error', () => {}); // the inside says it

@@ -22,7 +22,7 @@ export interface DialObserver {
 
 /** A server that answered a session, or the last one that refused it. */
 export interface Reached extends Answer {
-  /** To be called once, when the session is over. `silent`: the server owed an answer and did not give it in time;
+  /** To be called once, when the session is over. `silent`: the server owed an answer and did not give it, in time or at all;
    * `served`: it answered at least one command. */
   ended(how: 'silent' | 'served' | 'neither'): void;
 }

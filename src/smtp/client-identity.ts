@@ -1,5 +1,5 @@
 // Who the client is, as XCLIENT and XFORWARD tell a server that trusts us to say so (Postfix's XCLIENT_README and
-// XFORWARD_README; Exim's XCLIENT is the same).
+// XFORWARD_README).
 //
 // Values are xtext (RFC 3461 §4), so that no name can begin another attribute or end the line: HELO is the client's word.
 // A line holds at most 512 octets; what does not fit goes into a command of its own, and a value that fits no line is said

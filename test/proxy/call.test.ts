@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { before, describe, it, type TestContext } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../src/proxy/address.ts';
@@ -233,6 +234,19 @@ describe('whom we talk to', () => {
       await failure(t, secured(ours), implicit({ name: null })),
       /is for DNS:mail\.example, not for 127\.0\.0\.1/,
     );
+  });
+
+  it('a server given by its name must have that in its certificate, a dot at its end or not', async (t) => {
+    const certificate = authority.issue(['localhost']);
+    const { at, names } = await toldServer(t, secured(certificate));
+    for (const host of ['localhost', 'localhost.', 'other.example']) {
+      const plain = connect(at.port, at.address);
+      t.after(() => plain.destroy());
+      const why = await new Promise((resolve) => implicit({ name: null }).tls.start(plain, host, resolve));
+      assert.equal(why === null, host !== 'other.example', String(why));
+    }
+    while (names.length < 3) await settled();
+    assert.deepEqual(names, ['localhost', 'localhost', 'other.example']);
   });
 
   it('an unknown authority is refused, and how to name it is said', async (t) => {

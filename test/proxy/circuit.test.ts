@@ -234,4 +234,21 @@ describe('while every server is down', () => {
     }
     assert.equal(rig.firewall.upstream.states[0]?.why, 'it does not answer commands');
   });
+
+  it('so is one that hangs up on the first command, but not one that hangs up on QUIT or on a silent client', async (t) => {
+    const rig = await Rig.open(t);
+    const whyDown = (): string | undefined => rig.firewall.upstream.states[0]?.why;
+    const hangUp = async (command: string): Promise<void> => {
+      const { client, upstream } = await rig.greeted('220 mail.example ESMTP');
+      client.say(command);
+      if (command !== '') await upstream.hears(command);
+      upstream.finish();
+      await client.rest();
+    };
+    for (let times = 0; times < 6; times++) await hangUp(times % 2 === 0 ? 'QUIT\r\n' : '');
+    for (let times = 0; times < 4; times++) await hangUp('EHLO client.example\r\n');
+    assert.equal(whyDown(), undefined);
+    await hangUp('EHLO client.example\r\n');
+    assert.equal(whyDown(), 'it does not answer commands');
+  });
 });
