@@ -99,14 +99,15 @@ export async function run(args: string[], out: Output): Promise<number> {
   }
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
+  const reload = reloader(firewall, load, loaded, file ?? 'command line');
+  // Before it is said that we listen: who hears that may send one at once.
+  process.on('SIGHUP', () => reload(true));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
-  const reload = reloader(firewall, load, loaded, file ?? 'command line');
-  process.on('SIGHUP', () => reload(true));
   return untilSignal(firewall, config.timeouts.drain);
 }
 

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { serverPair } from '../helpers/certificates.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 
@@ -24,6 +25,9 @@ interface Running {
   count(message: string): number;
   ask(path: string, token?: string): Promise<Response>;
 }
+
+const NEEDS_RESTART =
+  'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force';
 
 const CLOSED = policy('internet', []);
 const OPEN_TO_PARTNER = policy('internet', [{ name: 'partner', allow: { recipient_domains: ['partner.example'] } }]);
@@ -167,9 +171,26 @@ test('a reload shows in the metrics, and says what it could not change', async (
   const config = JSON.parse(readFileSync(file, 'utf8')) as object;
   writeFileSync(file, JSON.stringify({ ...config, timeouts: { command: '1m' } }));
   await running.reload('reloaded');
-  await running.logged(
-    'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force',
-  );
+  await running.logged(NEEDS_RESTART);
+});
+
+test('certificates that a listener had not, and a connector that ends TLS with them, need no restart', async (t) => {
+  const running = await start(t);
+  const file = join(running.folder, 'postern.yaml');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+  const certificates = [{ cert: serverPair().certFile, key: serverPair().keyFile }];
+  const listeners = [
+    { bind: ['127.0.0.1:0'], certificates, client_ca: serverPair().certFile, tls_min_version: 'TLSv1.3' },
+  ];
+  writeFileSync(file, JSON.stringify({ ...config, listeners }));
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(policy('internet', [], { starttls: 'terminate' })));
+  await running.reload('reloaded');
+  const client = await greeted(running);
+  assert.match(await say(client, 'STARTTLS'), /^220 /);
+  await client.shakeHands();
+  assert.match(await say(client, 'EHLO client.example'), /^250-/);
+  assert.equal(running.count(NEEDS_RESTART), 0);
+  client.destroy();
 });
 
 test('with watch, a changed file is read without a signal', async (t) => {

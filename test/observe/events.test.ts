@@ -14,6 +14,57 @@ const refused: SessionEvent = {
 };
 const accepted: SessionEvent = { ...refused, decision: 'proceed', reason: 'accepted_domain', reply: '250 OK' };
 
+const OK = { result: 'ok', protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', names: [], subject: null } as const;
+
+describe('a handshake', () => {
+  it('is counted, and its facts are in the summary; a peer cannot write lines with the names in its certificate', async () => {
+    const { observer, entries, samples } = watch();
+    const session = observer.sessionOpened(door, 'internet');
+    session.handshake({ ...OK, subject: 'a\n{"level":"ok"}', unverified: null });
+    assert.deepEqual(entries(), []);
+    session.closed({ origin: 'client', what: 'quit' });
+    const [summary] = entries();
+    assert.equal(summary?.encryption_protocol, 'TLSv1.3');
+    assert.equal(summary?.encryption_cipher, 'TLS_AES_256_GCM_SHA384');
+    assert.equal(summary?.ccert_subject, 'a\\x0a{"level":"ok"}');
+    assert.equal((await samples()).get('postern_tls_handshakes_total{result="ok"}'), 1);
+  });
+
+  it('that failed at the door is a line and an end of the client, and one in a session is only counted', async () => {
+    const { observer, entries, samples } = watch();
+    observer.handshakeFailed(door, 'internet', { result: 'timeout', why: 'too long' });
+    observer.sessionOpened(door, 'internet').handshake({ result: 'failed', why: 'x' });
+    const [line, ...others] = entries();
+    assert.deepEqual([line?.msg, line?.why, line?.client_address], ['TLS handshake failed', 'too long', '10.9.1.1']);
+    assert.equal(others.length, 0);
+    const found = await samples();
+    assert.equal(found.get('postern_tls_handshakes_total{result="timeout"}'), 1);
+    assert.equal(found.get('postern_tls_handshakes_total{result="failed"}'), 1);
+    assert.equal(found.get('postern_sessions_total{connector="internet",outcome="client"}'), 1);
+  });
+
+  it('with a certificate that could not be verified is a line that says why', () => {
+    const { observer, entries } = watch();
+    observer.sessionOpened(door, 'internet').handshake({ ...OK, unverified: 'CERT_HAS_EXPIRED' });
+    const [line] = entries();
+    assert.equal(line?.msg, 'client certificate names nobody: it could not be verified');
+    assert.equal(line?.why, 'CERT_HAS_EXPIRED');
+  });
+});
+
+describe('a login', () => {
+  it('is counted by the answer of the upstream', async () => {
+    const { observer, samples } = watch();
+    const session = observer.sessionOpened(door, 'internet');
+    session.event({ name: 'login_failed', mechanism: 'PLAIN' });
+    session.event({ name: 'login_failed', mechanism: 'PLAIN' });
+    session.event({ name: 'login', login: { mechanism: 'PLAIN', name: 'alice' } });
+    const found = await samples();
+    assert.equal(found.get('postern_logins_total{connector="internet",outcome="accepted"}'), 1);
+    assert.equal(found.get('postern_logins_total{connector="internet",outcome="failed"}'), 2);
+  });
+});
+
 describe('a session', () => {
   it('writes one line for a refused recipient, in the words of the Postfix policy protocol', () => {
     const { observer, entries } = watch();

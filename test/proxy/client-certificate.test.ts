@@ -1,0 +1,150 @@
+// Client certificates end to end: who a verified one names, and that nothing else names anybody.
+
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import type { ConnectionOptions } from 'node:tls';
+import { certificateNames } from '../../src/proxy/certificate-names.ts';
+import { makePair, type Pair, serverPair } from '../helpers/certificates.ts';
+import { GREETING, type Open, open } from './front.ts';
+import type { Peer } from './peer.ts';
+
+const authority = makePair({ subject: '/CN=Test CA' });
+const stranger = makePair({ subject: '/CN=Another CA' });
+const scanner = makePair({
+  subject: '/C=DE/O=Example, Inc/CN=Scanner 1',
+  names: 'DNS:scanner.example.com',
+  by: authority,
+});
+
+async function opened(t: TestContext, subjects: readonly string[], more: Record<string, unknown> = {}): Promise<Open> {
+  const { certFile: cert, keyFile: key } = serverPair();
+  const rules = [{ name: 'by certificate', allow: { tls_subject: subjects } }];
+  return open(t, {
+    listener: { certificates: [{ cert, key }], client_ca: authority.certFile, implicit_tls: true, ...more },
+    connectors: [{ name: 'internet', remote_ip_ranges: ['any'], rules }],
+  });
+}
+
+async function enter(
+  firewall: Open,
+  options: ConnectionOptions,
+): Promise<{ client: Peer; session: Buffer | undefined }> {
+  const client = await firewall.client();
+  const tls = await client.shakeHands(options);
+  assert.equal(await client.hears('\r\n'), GREETING);
+  return { client, session: tls.getSession() };
+}
+
+/** Whether a client may relay, and the summary of its session. */
+async function relays(firewall: Open, options: ConnectionOptions): Promise<boolean> {
+  const { client } = await enter(firewall, options);
+  const before = firewall.logged('session ended').length;
+  client.say('HELO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<x@foreign.example>\r\nQUIT\r\n');
+  const heard = await client.rest();
+  while (firewall.logged('session ended').length === before) await new Promise((resolve) => setImmediate(resolve));
+  assert.match(heard, /(250 2\.1\.5 ok|554 .* Relay access denied)\r\n221 /);
+  return heard.includes('250 2.1.5 ok');
+}
+
+const shown = ({ cert, key }: Pair): ConnectionOptions => ({ cert, key });
+
+for (const [subject, expected] of [
+  ['scanner.example.com', true],
+  ['SCANNER.example.com', true],
+  ['*.example.com', true],
+  ['*.com', true],
+  ['example.com', false],
+  ['other.example.com', false],
+  ['CN=Scanner 1', true],
+  ['cn=scanner 1', true],
+  ['CN=Scanner', false],
+  ['C=DE,O=Example,CN=Scanner 1', false],
+  ['C = DE, O = Example\\, Inc, CN = Scanner 1', true],
+  ['C=DE,O=Example\\, Inc,CN=Scanner 1', true],
+  ['CN=Scanner 1,O=Example\\, Inc,C=DE', false],
+  ['O=Example\\, Inc', false],
+] as const) {
+  test(`tls_subject ${subject} ${expected ? 'holds' : 'does not hold'} for the certificate of scanner.example.com`, async (t) => {
+    assert.equal(await relays(await opened(t, [subject]), shown(scanner)), expected);
+  });
+}
+
+test('a certificate that nobody vouches for names nobody, and the log says why', async (t) => {
+  const firewall = await opened(t, ['scanner.example.com', 'CN=Scanner 1']);
+  const forged = makePair({ subject: '/CN=Scanner 1', names: 'DNS:scanner.example.com', by: stranger });
+  const alone = makePair({ subject: '/CN=Scanner 1', names: 'DNS:scanner.example.com' });
+  for (const pair of [forged, alone]) assert.equal(await relays(firewall, shown(pair)), false);
+  const lines = firewall.logged('client certificate names nobody: it could not be verified');
+  assert.deepEqual(
+    lines.map(({ why }) => why),
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  );
+  assert.ok(firewall.logged('session ended').every((line) => !('ccert_subject' in line)));
+});
+
+test('no certificate is demanded, and a verified one is in the summary', async (t) => {
+  const firewall = await opened(t, ['scanner.example.com']);
+  assert.equal(await relays(firewall, {}), false);
+  assert.equal(await relays(firewall, shown(scanner)), true);
+  const [without, with_] = firewall.logged('session ended');
+  assert.equal(without?.ccert_subject, undefined);
+  assert.equal(with_?.ccert_subject, 'Scanner 1');
+  assert.equal(firewall.logged('client certificate names nobody: it could not be verified').length, 0);
+});
+
+test('without client_ca nobody is asked, and a certificate names nobody', async (t) => {
+  const firewall = await opened(t, ['scanner.example.com'], { client_ca: undefined });
+  assert.equal(await relays(firewall, shown(scanner)), false);
+});
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a resumed ${maxVersion} session is still the same client's, and one without a certificate is nobody's`, async (t) => {
+    const firewall = await opened(t, ['scanner.example.com']);
+    for (const [options, expected] of [
+      [shown(scanner), true],
+      [{}, false],
+    ] as const) {
+      const { client, session } = await enter(firewall, { ...options, maxVersion });
+      client.socket.destroy();
+      assert.ok(session !== undefined);
+      assert.equal(await relays(firewall, { session, maxVersion }), expected);
+    }
+  });
+}
+
+test('a session is not resumed where another CA vouches for clients', async (t) => {
+  const first = await opened(t, ['scanner.example.com']);
+  const { client, session } = await enter(first, shown(scanner));
+  client.socket.destroy();
+  const other = await opened(t, ['scanner.example.com'], { client_ca: stranger.certFile });
+  assert.ok(session !== undefined);
+  assert.equal(await relays(other, { session }), false);
+});
+
+// --- the names in certificates that try to name another
+
+function namesIn(subject: string, names?: string, section?: string): readonly string[] {
+  const more = { ...(names === undefined ? {} : { names }), ...(section === undefined ? {} : { section }) };
+  return certificateNames(new X509Certificate(makePair({ subject, by: authority, ...more }).cert)).names;
+}
+
+test('the common name is a host only where no alternative name is, and only if it is a host', () => {
+  assert.deepEqual(namesIn('/CN=mx.example.com'), ['mx.example.com', 'CN=mx.example.com']);
+  assert.deepEqual(namesIn('/CN=mx.example.com', 'email:a@example.com'), ['CN=mx.example.com']);
+  assert.deepEqual(namesIn('/CN=Max Muster'), ['CN=Max Muster']);
+  assert.deepEqual(namesIn('/O=Example'), ['O=Example']);
+  assert.deepEqual(namesIn('/CN=Müller/O=Ä'), ['CN=M\xc3\xbcller', 'CN=M\xc3\xbcller,O=\xc3\x84']);
+});
+
+test('an alternative name that holds another, and a value that holds another attribute, name neither', () => {
+  const section =
+    '[names]\nURI.1=http://a/b, DNS:evil.example\nDNS.1="q, DNS:evil.example"\nDNS.2=good.example\nDNS.3=CN=boss\n';
+  assert.deepEqual(namesIn('/CN=x', '@names', section), ['good.example', 'CN=x']);
+  assert.deepEqual(namesIn('/O=a\\+CN=boss'), ['O=a\\+CN\\=boss'.replace('\\=', '=')]);
+  assert.deepEqual(namesIn('/O=a, CN=boss/OU=b'), ['O=a\\, CN=boss,OU=b']);
+});
+
+test('of nobody', () => {
+  assert.deepEqual(certificateNames(undefined), { names: [], subject: null });
+});
