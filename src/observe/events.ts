@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
+import { formatMeasured, type Measured } from './measured.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
 
 /** Why a connection was refused before it was a session. A closed set: it is a metric label. */
@@ -58,6 +59,8 @@ export interface ObserverOptions {
   readonly servers: readonly string[];
   /** Standard output when left out. */
   readonly sink?: LogSink;
+  /** Of a worker thread where there are several: every line says it. */
+  readonly worker?: number;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
 }
@@ -88,7 +91,7 @@ class LoggingObserver {
     this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
-    this.#log = createLogger(options.level, options.pretty, sink);
+    this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
   }
 
@@ -213,8 +216,27 @@ class LoggingObserver {
   }
 
   /** The Prometheus exposition text. */
-  metrics(): Promise<string> {
-    return this.#metrics.text();
+  async metrics(): Promise<string> {
+    return formatMeasured([await this.#metrics.measured()]);
+  }
+
+  /** The same as plain data. */
+  measured(): Promise<Measured[]> {
+    return this.#metrics.measured();
+  }
+
+  /** So many worker threads told what they count, so many did not. */
+  workers(answering: number, missing: number): void {
+    this.#metrics.workers(answering, missing);
+  }
+
+  workerDied(worker: number, why: string, next: number): void {
+    this.#metrics.workerDied();
+    this.#log.error({ worker, why: harmless(why), next_start_ms: next }, 'worker ended, its sessions are lost');
+  }
+
+  workerStarted(worker: number): void {
+    this.#log.info({ worker }, 'worker started anew');
   }
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */
