@@ -1,8 +1,9 @@
 // The rooms put together: config gives values, policy the judges, limits the counts, proxy the sockets, observe the log
-// and metrics. None of them knows another; this is the one place that knows them all.
+// and metrics. None of them knows another; this is the one place that knows them all. `openDoors` is what a thread needs
+// to serve clients, `startFirewall` the whole: doors in this thread or in several (crew.ts), and the admin port.
 
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { beside } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { Connections } from '../limits/connections.ts';
@@ -17,6 +18,7 @@ import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
+import { Crew, type LoadOrder } from './crew.ts';
 import { Gate } from './gate.ts';
 
 export interface FirewallSettings {
@@ -27,6 +29,14 @@ export interface FirewallSettings {
   readonly place?: PlaceOf;
   /** The names of an address that DNS gave last; null when it gave none. */
   readonly names?: (address: string) => readonly string[] | null;
+  /** What another thread needs to load the same policy; without it there is one thread. */
+  readonly order?: LoadOrder;
+  /** The number of this thread, where several serve clients: they share their ports. */
+  readonly worker?: number;
+  /** Hears in the place of the observer how dialling went. */
+  readonly upstreamUp?: (server: string, up: boolean, why?: string) => void;
+  /** Hears of a client whose own address was lost. */
+  readonly onLostAddress?: (address: string) => void;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
@@ -38,8 +48,8 @@ export interface RunningFirewall {
   readonly addresses: readonly Endpoint[];
   readonly adminAddress: Endpoint | null;
   readonly observer: Observer;
-  /** Puts another policy in the place of the one in force. */
-  replacePolicy(policy: Policy, version: string, place: PlaceOf): void;
+  /** Puts another policy in the place of the one in force; resolves when no door judges by the old one any more. */
+  replacePolicy(policy: Policy, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -48,13 +58,79 @@ export interface RunningFirewall {
   close(): Promise<void>;
 }
 
-/** Opens the doors; rejects with a sentence that names the address that cannot be bound. */
+/** Where clients come in. */
+export interface Doors {
+  readonly addresses: readonly Endpoint[];
+  /** False while one of several threads is down. */
+  readonly isOpen: boolean;
+  /** The exposition text. */
+  metrics(): Promise<string>;
+  /** Whether an upstream server greets. */
+  greets(): Promise<boolean>;
+  /** The names of an address that DNS gave last; null when it gave none. */
+  names(address: string): Promise<readonly string[] | null> | readonly string[] | null;
+  replacePolicy(policy: Policy, order: LoadOrder | undefined): Promise<void> | void;
+  /** Stops listening; how many sessions there are still. */
+  stopListening(): Promise<number> | number;
+  /** How many sessions had to be cut off. */
+  drain(patience: number): Promise<number>;
+  cutOff(): void;
+}
+
+/** Opens the doors and the admin port; rejects with a sentence that names the address that cannot be bound. */
 export async function startFirewall(
   config: Config,
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
-  const observer = createObserver({
+  const observer = observerFor(config, policy, settings);
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  const doors =
+    count === 1 || settings.order === undefined
+      ? await openDoors(config, policy, observer, settings)
+      : await Crew.start(count, config, settings.order, observer, settings);
+  let policyInForce = policy;
+  let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
+  const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
+    const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
+    if (typeof inquiry === 'string') return inquiry;
+    const names = await doors.names(inquiry.source);
+    return explain(policyInForce, inquiry, () => names, place);
+  };
+  const admin = await openAdmin(config, settings.file ?? null, observer, doors, explainQuery).catch(
+    async (error: Error) => {
+      await doors.drain(0);
+      throw error;
+    },
+  );
+  const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
+  observer.listening(doors.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  observer.policyLoaded(settings.version ?? 'none');
+  const end = async (patience: number): Promise<void> => {
+    observer.draining(await doors.stopListening());
+    observer.drained(await doors.drain(patience));
+    await admin?.close();
+    await observer.flush();
+  };
+  return {
+    addresses: doors.addresses,
+    adminAddress,
+    observer,
+    replacePolicy: async (next, version, at, order) => {
+      await doors.replacePolicy(next, order);
+      policyInForce = next;
+      place = at;
+      observer.policyLoaded(version);
+    },
+    drain: end,
+    cutOff: () => doors.cutOff(),
+    close: () => end(0),
+  };
+}
+
+/** What a thread that serves clients tells its log and metrics. */
+export function observerFor(config: Config, policy: Policy, settings: FirewallSettings): Observer {
+  return createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
     mode: config.mode,
@@ -62,54 +138,47 @@ export async function startFirewall(
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
+    ...(settings.worker === undefined ? {} : { worker: settings.worker }),
   });
+}
+
+/** Opens the doors of this thread; rejects with a sentence that names the address that cannot be bound. */
+export async function openDoors(
+  config: Config,
+  policy: Policy,
+  observer: Observer,
+  settings: FirewallSettings = {},
+): Promise<Doors> {
   const gate = new Gate(policy, new Connections(config.upstream.max_connections));
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
     })),
+    sharePorts: settings.worker !== undefined,
     servers: config.upstream.servers,
     timeouts: config.timeouts,
     admit: (door) => gate.admit(door),
-    observer: watching(observer, settings.onEvent),
+    observer: watching(observer, settings),
   });
   await firewall.listen();
-  let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
-  const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
-    const inquiry = readInquiry({ ...Object.fromEntries(query), tls: query.has('tls') }, (word) => word);
-    if (typeof inquiry === 'string') return inquiry;
-    return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
-  };
-  const admin = await openAdmin(config, settings.file ?? null, observer, firewall, explainQuery).catch(
-    (error: Error) => {
-      firewall.stopListening();
-      throw error;
-    },
-  );
-  const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
-  observer.listening(firewall.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
-  observer.policyLoaded(settings.version ?? 'none');
-  const end = async (patience: number): Promise<void> => {
-    observer.draining(firewall.sessions);
-    observer.drained(await firewall.drain(patience));
-    await admin?.close();
-    await observer.flush();
-  };
   return {
     addresses: firewall.addresses,
-    adminAddress,
-    observer,
-    replacePolicy: (next, version, at) => {
+    isOpen: true,
+    metrics: () => observer.metrics(),
+    greets: () => firewall.upstream.greets(),
+    names: (address) => settings.names?.(address) ?? null,
+    replacePolicy: (next) => {
       gate.policy = next;
-      place = at;
-      observer.policyLoaded(version);
     },
-    drain: end,
+    stopListening: () => {
+      firewall.stopListening();
+      return firewall.sessions;
+    },
+    drain: (patience) => firewall.drain(patience),
     cutOff: () => {
       firewall.cutOff();
     },
-    close: () => end(0),
   };
 }
 
@@ -122,7 +191,7 @@ function openAdmin(
   config: Config,
   file: string | null,
   observer: Observer,
-  firewall: Firewall,
+  doors: Doors,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
@@ -132,8 +201,14 @@ function openAdmin(
     port: listen.port,
     token: token_file === undefined ? null : readFileSync(beside(file, token_file), 'utf8').trim(),
     hostNames: [hostname().toLowerCase()],
-    observer,
-    askUpstream: () => firewall.upstream.greets(),
+    observer: {
+      readiness: () => {
+        const now = observer.readiness();
+        return { ...now, listening: now.listening && doors.isOpen };
+      },
+      metrics: () => doors.metrics(),
+    },
+    askUpstream: () => doors.greets(),
     explain: explainQuery,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
@@ -146,7 +221,7 @@ const UPSTREAM_LIMIT =
 const REMIND_AFTER = 600_000; // ms
 
 /** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
-function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): FirewallObserver {
+function watching(observer: Observer, { onEvent, upstreamUp }: FirewallSettings): FirewallObserver {
   let remindedAt = Number.NEGATIVE_INFINITY;
   const closed = (reason: CloseReason): void => {
     if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
@@ -156,7 +231,7 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observer.warn(UPSTREAM_LIMIT);
   };
   return {
-    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamUp: upstreamUp ?? ((server, up, why) => observer.upstreamUp(server, up, why)),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),

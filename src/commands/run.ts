@@ -31,6 +31,7 @@ The firewall. With a configuration file, or with these alone:
   --lost-address-guard refuse|warn
                             whether loopback, our own addresses and the default gateway may be given a right to relay
                             as part of a range (default refuse)
+  --workers N|auto          threads that serve clients; auto is one for each processor (default 1)
   --help                    print this
 
 Every option has a twin in the environment (POSTERN_UPSTREAM, POSTERN_ACCEPTED_DOMAIN …), comma-separated where
@@ -62,6 +63,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       drainTimeout: parsed['drain-timeout'],
       logLevel: parsed['log-level'],
       lostAddressGuard: parsed['lost-address-guard'],
+      workers: parsed.workers,
     };
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\nTry: postern run --help\n`);
@@ -83,7 +85,14 @@ export async function run(args: string[], out: Output): Promise<number> {
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
-    firewall = await startFirewall(config, policy, { file, version: versionOfLoaded(loaded), place, names });
+    firewall = await startFirewall(config, policy, {
+      file,
+      version: versionOfLoaded(loaded),
+      place,
+      names,
+      order: { file, values, world: loaded.world },
+      onLostAddress: options.onLostAddress,
+    });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;
@@ -96,7 +105,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
-  const reload = reloader(firewall, load, loaded, file ?? 'command line');
+  const reload = reloader(firewall, load, loaded, file, values);
   process.on('SIGHUP', () => reload(true));
   return untilSignal(firewall, config.timeouts.drain);
 }
@@ -106,8 +115,15 @@ function versionOfLoaded({ files, document }: Loaded): string {
 }
 
 /** Reads everything anew; what is faulty is refused whole, and the old policy stays. `always`: even if nothing changed. */
-function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, file: string) {
+function reloader(
+  firewall: RunningFirewall,
+  load: () => Loaded,
+  first: Loaded,
+  file: string | null,
+  values: FlagValues,
+): (always: boolean) => void {
   const { observer } = firewall;
+  const name = file ?? 'command line';
   let tried = versionOfLoaded(first); // also when it was refused: a watched folder may change for other reasons
   let fixed = unchangeable(first.config);
   let watched: readonly string[] = [];
@@ -125,14 +141,15 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
     if (version === tried && !always) return;
     tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
-      observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
+      observer.reloadRefused(name, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
-    firewall.replacePolicy(policy, version, next.place);
-    observer.reloaded(file, config.mode, observingIn(policy));
-    if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
-    fixed = unchangeable(config);
     watchAnew(next);
+    firewall.replacePolicy(policy, version, next.place, { file, values, world: next.world }).then(() => {
+      observer.reloaded(name, config.mode, observingIn(policy));
+      if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
+      fixed = unchangeable(config);
+    });
   };
   watchAnew(first);
   return reload;
@@ -141,12 +158,12 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
 /** What only a new start can change. */
 function unchangeable(config: Config | null): string {
   if (config === null) return '';
-  const { listeners, upstream, timeouts, admin, log, watch } = config;
-  return JSON.stringify({ listeners, upstream, timeouts, admin, log, watch });
+  const { listeners, upstream, timeouts, workers, admin, log, watch } = config;
+  return JSON.stringify({ listeners, upstream, timeouts, workers, admin, log, watch });
 }
 
 const NEEDS_RESTART =
-  'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its ' +
+  'listeners, upstream, timeouts, workers, admin, log or watch changed in the file: a restart is needed for that; the policy, its ' +
   'limits and the mode are in force';
 
 const OPTIONS = {
@@ -160,6 +177,7 @@ const OPTIONS = {
   'drain-timeout': { type: 'string' },
   'log-level': { type: 'string' },
   'lost-address-guard': { type: 'string' },
+  workers: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 

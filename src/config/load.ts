@@ -17,12 +17,21 @@ import { type Host, thisHost } from './host.ts';
 import { policySchema } from './policy-schema.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
-import { readSource, readText, type Source } from './source.ts';
+import { type ReadText, readText, type Source, sourceOf } from './source.ts';
 import { CONFIG_ROWS, findUnsupported, POLICY_ROWS } from './supported.ts';
+
+/** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
+export interface World {
+  readonly host: Host;
+  /** Every file that was asked for, by its path. */
+  readonly texts: ReadonlyMap<string, ReadText>;
+}
 
 /** What the world gives; all of it may be left out. */
 export interface LoadOptions {
+  /** In the place of this host, and of the files as they are now. */
   readonly host?: Host;
+  readonly texts?: World['texts'];
   readonly now?: () => number;
   readonly onLostAddress?: (address: string) => void;
   /** Finds the forward-confirmed names of an address; the system's DNS when left out. */
@@ -40,11 +49,12 @@ export interface Loaded {
   readonly files: readonly string[];
   /** Where a path into the policy stands. */
   readonly place: PlaceOf;
+  readonly world: World;
 }
 
 /** Reads a configuration and the policy that it names or holds. */
 export function loadConfig(file: string, options: LoadOptions = {}): Loaded {
-  return new Loader(options).config(readSource(file), {}, {});
+  return new Loader(options).configFile(file, {}, {});
 }
 
 /** The same, with flags and environment variables taking the place of what the file says. */
@@ -54,7 +64,7 @@ export function loadConfigWith(
   env: NodeJS.ProcessEnv,
   options: LoadOptions = {},
 ): Loaded {
-  return new Loader(options).config(readSource(file), values, env);
+  return new Loader(options).configFile(file, values, env);
 }
 
 /** A configuration of flags and environment variables alone. */
@@ -64,15 +74,12 @@ export function loadFlags(values: FlagValues, env: NodeJS.ProcessEnv, options: L
 
 /** Reads a policy by itself, as `check`, `explain` and `test` do. */
 export function loadPolicy(file: string, options: LoadOptions = {}): Loaded {
-  const loader = new Loader(options);
-  return loader.policyFile(readSource(file), {});
+  return new Loader(options).policyFile(file, {});
 }
 
 /** Reads what a file turns out to be: a configuration or a policy. */
 export function loadAny(file: string, options: LoadOptions = {}): Loaded {
-  const source = readSource(file);
-  const loader = new Loader(options);
-  return isPolicy(source.data) ? loader.policyFile(source, {}) : loader.config(source, {}, {});
+  return new Loader(options).anyFile(file);
 }
 
 /** By its keys: only a configuration has an upstream or names a policy. */
@@ -84,15 +91,31 @@ function isPolicy(data: unknown): boolean {
   return policyKeys > configKeys;
 }
 
+const NOT_HANDED_OVER: ReadText = { problem: 'it was not there when the configuration was read' };
+
 class Loader {
   readonly #options: LoadOptions;
   readonly #host: Host;
   readonly #findings: Finding[] = [];
   readonly #files: string[] = [];
+  readonly #texts = new Map<string, ReadText>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
     this.#host = options.host ?? thisHost();
+  }
+
+  configFile(file: string, values: FlagValues, env: NodeJS.ProcessEnv): Loaded {
+    return this.config(this.#source(file), values, env);
+  }
+
+  policyFile(file: string, settings: Partial<PolicyOptions>): Loaded {
+    return this.#policy(this.#source(file), settings);
+  }
+
+  anyFile(file: string): Loaded {
+    const source = this.#source(file);
+    return isPolicy(source.data) ? this.#policy(source, {}) : this.config(source, {}, {});
   }
 
   /** `source` null: flags alone. */
@@ -115,20 +138,36 @@ class Loader {
     };
     const loaded =
       typeof config.policy === 'string'
-        ? this.policyFile(readSource(beside(source?.file ?? null, config.policy)), settings)
+        ? this.policyFile(beside(source?.file ?? null, config.policy), settings)
         : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
             'policy',
           ]);
     return hasErrors(loaded.findings) ? { ...loaded, policy: null, document: null } : { ...loaded, config };
   }
 
-  policyFile(source: Source, settings: Partial<PolicyOptions>): Loaded {
+  #policy(source: Source, settings: Partial<PolicyOptions>): Loaded {
     this.#take(source);
     if (source.data === null) return this.#nothing(source.place);
     const { value, findings } = checkShape(policySchema, source.data, source.place);
     this.#findings.push(...findings);
     if (value === null) return this.#nothing(source.place);
     return this.#compile(value, source.file, source.place, settings, []);
+  }
+
+  /** Once each, so that a file that changes meanwhile is not two. */
+  #read(file: string): ReadText {
+    const { texts } = this.#options;
+    const read = this.#texts.get(file) ?? (texts === undefined ? readText(file) : texts.get(file)) ?? NOT_HANDED_OVER;
+    this.#texts.set(file, read);
+    return read;
+  }
+
+  #source(file: string): Source {
+    return sourceOf(file, this.#read(file));
+  }
+
+  #world(): World {
+    return { host: this.#host, texts: this.#texts };
   }
 
   #take(source: Source): void {
@@ -138,7 +177,7 @@ class Loader {
 
   #nothing(place: PlaceOf): Loaded {
     const findings = sortFindings(this.#findings);
-    return { config: null, policy: null, document: null, findings, files: this.#files, place };
+    return { config: null, policy: null, document: null, findings, files: this.#files, place, world: this.#world() };
   }
 
   #compile(
@@ -176,6 +215,7 @@ class Loader {
       findings: sortFindings(this.#findings),
       files: this.#files,
       place,
+      world: this.#world(),
     };
   }
 
@@ -184,7 +224,7 @@ class Loader {
     return (name): ListFile | string => {
       const path = beside(file, name);
       if (!this.#files.includes(path)) this.#files.push(path);
-      const read = readText(path);
+      const read = this.#read(path);
       if ('problem' in read) return read.problem;
       const lines = read.text
         .split('\n')
@@ -231,7 +271,7 @@ class Loader {
       );
     const token = config.admin?.token_file;
     if (token !== undefined) {
-      const read = readText(beside(file, token));
+      const read = this.#read(beside(file, token));
       if ('problem' in read) add('error', ['admin', 'token_file'], read.problem);
       else if (read.text.trim() === '')
         add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);

@@ -53,7 +53,6 @@ export const CONFIG_ROWS: readonly Row[] = [
   ...limitRows('limits'),
   { key: 'state', unused: only('memory') },
   { key: 'state_password_file', unused: never },
-  { key: 'workers', unused: only(1) },
 ];
 
 export const POLICY_ROWS: readonly Row[] = [

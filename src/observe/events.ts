@@ -225,6 +225,11 @@ class LoggingObserver {
     return this.#metrics.measured();
   }
 
+  /** Lines of a worker thread, as it wrote them. */
+  workerLog(text: string, lines: number): void {
+    this.#sink.write(text, lines);
+  }
+
   /** So many worker threads told what they count, so many did not. */
   workers(answering: number, missing: number): void {
     this.#metrics.workers(answering, missing);

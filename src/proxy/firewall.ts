@@ -17,6 +17,8 @@ import { type DialObserver, Upstream } from './upstream.ts';
 
 export interface FirewallOptions {
   readonly listeners: readonly ListenerOptions[];
+  /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
+  readonly sharePorts?: boolean;
   readonly servers: readonly Endpoint[];
   readonly timeouts: Timeouts;
   readonly admit: Admit;
@@ -51,8 +53,8 @@ export class Firewall {
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
-    const { admit, observer, timeouts, listeners } = this.#options;
-    this.#servers = await listen(listeners, {
+    const { admit, observer, timeouts, listeners, sharePorts = false } = this.#options;
+    this.#servers = await listen(listeners, sharePorts, {
       admit,
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),

@@ -1,0 +1,118 @@
+// The life of a worker thread: opens its doors when the main thread says so, and does what that asks (crew.ts).
+//
+// It has no signals, no admin port and no descriptor of its own: log lines go to the main thread, so that lines of two
+// workers never mix. A fault that nothing catches is a defect like any other: counted, logged, and the thread lives on.
+
+import { parentPort } from 'node:worker_threads';
+import { loadConfigWith, loadFlags } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import type { Observer } from '../observe/events.ts';
+import { BatchingSink } from '../observe/log.ts';
+import type { Measured } from '../observe/measured.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Endpoint } from '../proxy/address.ts';
+import { NameResolver } from '../proxy/resolver.ts';
+import type { CrewCalls, LoadOrder } from './crew.ts';
+import { type Doors, observerFor, openDoors } from './firewall.ts';
+import { Line } from './line.ts';
+
+/** What the main thread may call. */
+export type WorkerCalls = {
+  /** First. The addresses as bound; rejects with a sentence that names the one that cannot be. */
+  open(number: number, config: Config, order: LoadOrder): Promise<readonly Endpoint[]>;
+  measured(): Promise<Measured[]>;
+  greets(): Promise<boolean>;
+  names(address: string): readonly string[] | null;
+  replacePolicy(order: LoadOrder): Promise<true>;
+  stopListening(): Promise<number>;
+  drain(patience: number): Promise<number>;
+  cutOff(): Promise<void>;
+};
+
+interface Open {
+  readonly observer: Observer;
+  readonly doors: Doors;
+}
+
+const TELL_AGAIN_MS = 1_000;
+
+if (parentPort === null) throw new Error('this file is the entry of a worker thread');
+
+const resolver = new NameResolver();
+let opened: Promise<Open> = Promise.reject(new Error('the doors were not opened'));
+opened.catch(() => {});
+
+const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
+  open: async (number, config, order) => {
+    opened = open(number, config, order);
+    return (await opened).doors.addresses;
+  },
+  measured: async () => (await opened).observer.measured(),
+  greets: async () => (await opened).doors.greets(),
+  names: (address) => resolver.known(address),
+  replacePolicy: async (order) => {
+    const { doors } = await opened;
+    await doors.replacePolicy(policyFrom(order), order);
+    return true;
+  },
+  stopListening: async () => (await opened).doors.stopListening(),
+  drain: async (patience) => {
+    const { doors, observer } = await opened;
+    const cut = await doors.drain(patience);
+    await observer.flush();
+    return cut;
+  },
+  cutOff: async () => (await opened).doors.cutOff(),
+} satisfies WorkerCalls);
+
+const sink = new BatchingSink((text, lines, done) => {
+  line.call('log', text, lines).then(
+    () => done(0),
+    () => done(lines),
+  );
+});
+process.once('exit', () => {
+  const { text, lines } = sink.takeRest();
+  if (lines > 0) line.tell('log', text, lines);
+  line.flush();
+});
+
+async function open(worker: number, config: Config, order: LoadOrder): Promise<Open> {
+  const policy = policyFrom(order);
+  const settings = {
+    worker,
+    sink,
+    names: (address: string) => resolver.known(address),
+    upstreamUp: tellingChanges(),
+  };
+  const observer = observerFor(config, policy, settings);
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error) => observer.defect(error, 'nothing that is known'));
+  }
+  return { observer, doors: await openDoors(config, policy, observer, settings) };
+}
+
+/** The main thread has found it sound, and the texts are the ones that it read. */
+function policyFrom({ file, values, world }: LoadOrder): Policy {
+  const options = {
+    ...world,
+    onLostAddress: (address: string) => line.tell('lostAddress', address),
+    resolve: (address: string) => resolver.names(address),
+  };
+  const { policy } =
+    file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
+  if (policy === null) throw new Error('a policy that the main thread had found sound was faulty here');
+  return policy;
+}
+
+/** Every session tells how dialling went; the main thread wants the changes, and to hear now and then that all is well. */
+function tellingChanges(): (server: string, up: boolean, why?: string) => void {
+  const told = new Map<string, { up: boolean; at: number }>();
+  return (server, up, why) => {
+    const last = told.get(server);
+    const now = performance.now();
+    if (last?.up === up && now - last.at < TELL_AGAIN_MS) return;
+    told.set(server, { up, at: now });
+    line.tell('upstreamUp', server, up, why);
+  };
+}
