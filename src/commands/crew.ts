@@ -17,7 +17,7 @@ import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/mea
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import { requireFree } from '../proxy/listener.ts';
-import type { Doors, FirewallSettings } from './firewall.ts';
+import type { Doors } from './firewall.ts';
 import { Line } from './line.ts';
 import type { WorkerCalls } from './worker.ts';
 
@@ -57,9 +57,9 @@ class Member {
   measured: readonly Measured[] = [];
   readonly #worker: Worker;
 
-  constructor(number: number, calls: CrewCalls) {
+  constructor(number: number, worker: Worker, calls: CrewCalls) {
     this.number = number;
-    this.#worker = new Worker(WORKER, { name: `worker ${number}` });
+    this.#worker = worker;
     this.line = new Line<WorkerCalls>(this.#worker, calls);
     let why: string | null = null;
     this.#worker.on('error', (error: Error) => {
@@ -80,10 +80,24 @@ class Member {
   }
 }
 
+export interface CrewOptions {
+  readonly count: number;
+  readonly config: Config;
+  readonly order: LoadOrder;
+  readonly observer: Observer;
+  /** Hears of a client whose own address was lost. */
+  readonly onLostAddress?: ((address: string) => void) | undefined;
+  /** Starts a thread; a test hands in its own, to get hold of it. */
+  readonly startWorker?: (number: number) => Worker;
+}
+
+function startWorker(number: number): Worker {
+  return new Worker(WORKER, { name: `worker ${number}` });
+}
+
 export class Crew implements Doors {
-  readonly #config: Config;
+  readonly #options: CrewOptions;
   readonly #observer: Observer;
-  readonly #settings: FirewallSettings;
   readonly #members: Member[] = [];
   #order: LoadOrder;
   #addresses: readonly Endpoint[] = [];
@@ -91,24 +105,18 @@ export class Crew implements Doors {
   #lostAddressTold = false;
   #ending = false;
 
-  private constructor(config: Config, order: LoadOrder, observer: Observer, settings: FirewallSettings) {
-    this.#config = config;
-    this.#order = order;
-    this.#observer = observer;
-    this.#settings = settings;
+  private constructor(options: CrewOptions) {
+    this.#options = options;
+    this.#observer = options.observer;
+    this.#order = options.order;
   }
 
   /** Resolves when all are open; rejects with a sentence that names the address that cannot be bound. */
-  static async start(
-    count: number,
-    config: Config,
-    order: LoadOrder,
-    observer: Observer,
-    settings: FirewallSettings,
-  ): Promise<Crew> {
+  static async start(options: CrewOptions): Promise<Crew> {
+    const { count, config } = options;
     for (const endpoint of config.listeners.flatMap((listener) => listener.bind))
       if (endpoint.port !== 0) await requireFree(endpoint);
-    const crew = new Crew(config, order, observer, settings);
+    const crew = new Crew(options);
     try {
       // The first finds out what port 0 becomes, the others share it.
       crew.#addresses = await crew.#open(1);
@@ -182,13 +190,14 @@ export class Crew implements Doors {
 
   /** Starts the worker of this number; its addresses as bound. */
   async #open(number: number): Promise<readonly Endpoint[]> {
-    const member = new Member(number, {
+    const { config, startWorker: start = startWorker } = this.#options;
+    const member = new Member(number, start(number), {
       log: (text, lines) => this.#observer.workerLog(text, lines),
       upstreamUp: (server, up, why) => this.#observer.upstreamUp(server, up, why),
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;
-    const addresses = await member.line.call('open', number, withPorts(this.#config, this.#addresses), this.#order);
+    const addresses = await member.line.call('open', number, withPorts(config, this.#addresses), this.#order);
     member.isOpen = true;
     return addresses;
   }
@@ -223,7 +232,7 @@ export class Crew implements Doors {
   #tellLostAddress(address: string): void {
     if (this.#lostAddressTold) return;
     this.#lostAddressTold = true;
-    this.#settings.onLostAddress?.(address);
+    this.#options.onLostAddress?.(address);
   }
 
   async #terminate(): Promise<void> {

@@ -88,7 +88,7 @@ export async function startFirewall(
   const doors =
     count === 1 || settings.order === undefined
       ? await openDoors(config, policy, observer, settings)
-      : await Crew.start(count, config, settings.order, observer, settings);
+      : await Crew.start({ ...settings, order: settings.order, count, config, observer });
   let policyInForce = policy;
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
