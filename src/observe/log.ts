@@ -122,8 +122,11 @@ export class BatchingSink implements LogSink {
     this.#writeOut();
     if (!this.#writing) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#whenIdle.push(resolve);
-      setTimeout(resolve, FLUSH_MS).unref();
+      const timer = setTimeout(resolve, FLUSH_MS); // it keeps the process: there may be nothing else that does
+      this.#whenIdle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 
