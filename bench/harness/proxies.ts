@@ -18,6 +18,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+const CONNECTIONS = 1024;
 const root = join(import.meta.dirname, '../..');
 
 /** smtp-sink with room for `connections`. */
@@ -34,6 +35,10 @@ export async function startSink(connections = 512): Promise<Running> {
 
 export interface ProxyOptions {
   readonly connections?: number;
+  /** Worker threads of Postern. */
+  readonly workers?: number;
+  /** With a rate for every command, none of which is ever reached. */
+  readonly rates?: boolean;
 }
 
 /** Those of --proxy, and with --main the other one. */
@@ -48,12 +53,12 @@ export function startProxy(
   name: ProxyName,
   upstream: number,
   { node, main }: Flags,
-  { connections = 1024 }: ProxyOptions = {},
+  options: ProxyOptions = {},
 ): Promise<Running> {
   if (name === 'pipe') return startPipe(upstream, node);
-  if (name === 'haproxy') return startHaproxy(upstream, connections);
+  if (name === 'haproxy') return startHaproxy(upstream, options.connections ?? CONNECTIONS);
   const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
-  return startPostern(name, [...node, program], upstream, connections);
+  return startPostern(name, [...node, program], upstream, options);
 }
 
 async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
@@ -90,15 +95,18 @@ listen smtp
 }
 
 /** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
-function posternConfig(port: number, admin: number, upstream: number, connections: number): string {
-  return `listeners:
+function posternConfig(port: number, admin: number, upstream: number, options: ProxyOptions): string {
+  const { connections = CONNECTIONS, workers = 1, rates = false } = options;
+  const ofSource = rates ? ', message_rate: 1000000000/1m, recipient_rate: 1000000000/1m' : '';
+  return `workers: ${workers}
+listeners:
   - bind: ["127.0.0.1:${port}"]
 upstream:
   servers: ["127.0.0.1:${upstream}"]
   max_connections: ${connections}
 lost_address_guard: warn
 limits:
-  source: { connections: ${connections} }
+  source: { connections: ${connections}${ofSource} }
   connector: { connections: ${connections} }
 admin: { listen: "127.0.0.1:${admin}" }
 log: { level: info }
@@ -127,13 +135,13 @@ async function startPostern(
   name: string,
   program: readonly string[],
   upstream: number,
-  connections: number,
+  options: ProxyOptions,
 ): Promise<Running> {
   const port = await freePort();
   const admin = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const config = join(folder, 'postern.yaml');
-  writeFileSync(config, posternConfig(port, admin, upstream, connections));
+  writeFileSync(config, posternConfig(port, admin, upstream, options));
   const log = openSync(join(folder, 'log'), 'w');
   const child = start(process.execPath, [...program, 'run', '--config', config], {
     stdio: ['ignore', log, 'pipe'],
