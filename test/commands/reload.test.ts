@@ -168,7 +168,7 @@ test('a reload shows in the metrics, and says what it could not change', async (
   writeFileSync(file, JSON.stringify({ ...config, timeouts: { command: '1m' } }));
   await running.reload('reloaded');
   await running.logged(
-    'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force',
+    'listeners, upstream, timeouts, workers, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force',
   );
 });
 
