@@ -2,8 +2,8 @@
 //
 // Each worker has an event loop, sockets and sessions of its own and the policy compiled from the very texts that the main
 // thread read, so that no two decide differently. They bind the same ports with SO_REUSEPORT and the kernel gives each
-// connection to one of them. What is one for the whole process lives here: the log's descriptor, what is known of the
-// upstream, the sum of the metrics. A worker that ends by itself takes its sessions with it and is started anew.
+// connection to one of them. What is one for the whole process lives here: the counts of limits, the log's descriptor, what
+// is known of the upstream, the sum of the metrics. A worker that ends by itself takes its sessions with it and is started anew.
 // Not chosen: `cluster`, whose processes cost memory each and a hand-over for each connection. It would save the
 // connections that wait in a listener's queue when its worker dies, and those are as lost as that worker's sessions.
 
@@ -12,12 +12,15 @@ import { Worker } from 'node:worker_threads';
 import type { FlagValues } from '../config/flags.ts';
 import type { World } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { type StoreCalls, Tenant } from '../limits/remote-store.ts';
+import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/measured.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import { requireFree } from '../proxy/listener.ts';
 import type { Doors } from './firewall.ts';
+import type { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 import type { WorkerCalls } from './worker.ts';
 
@@ -29,7 +32,8 @@ export interface LoadOrder {
 }
 
 /** What a worker may call. */
-export type CrewCalls = {
+export type CrewCalls = StoreCalls & {
+  banned(ban: Ban): void;
   log(text: string, lines: number): void;
   upstreamUp(server: string, up: boolean, why?: string): void;
   lostAddress(address: string): void;
@@ -57,10 +61,11 @@ class Member {
   measured: readonly Measured[] = [];
   readonly #worker: Worker;
 
-  constructor(number: number, worker: Worker, calls: CrewCalls) {
+  constructor(number: number, worker: Worker, { store, now }: Limiter, calls: Omit<CrewCalls, keyof StoreCalls>) {
     this.number = number;
     this.#worker = worker;
-    this.line = new Line<WorkerCalls>(this.#worker, calls);
+    const tenant = new Tenant(store, now);
+    this.line = new Line<WorkerCalls>(this.#worker, { ...tenant.calls, ...calls });
     let why: string | null = null;
     this.#worker.on('error', (error: Error) => {
       why = error.message;
@@ -68,6 +73,7 @@ class Member {
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
         this.isOpen = false;
+        tenant.end();
         why ??= `exit code ${code}`;
         this.line.end(`worker ${number} ended: ${why}`);
         resolve(why);
@@ -85,6 +91,8 @@ export interface CrewOptions {
   readonly config: Config;
   readonly order: LoadOrder;
   readonly observer: Observer;
+  /** What workers count, they count here. */
+  readonly limiter: Limiter;
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: ((address: string) => void) | undefined;
   /** Starts a thread; a test hands in its own, to get hold of it. */
@@ -184,14 +192,19 @@ export class Crew implements Doors {
     return cut;
   }
 
+  endSessions(ban: Ban): void {
+    for (const { line } of this.#members) line.tell('endSessions', ban);
+  }
+
   cutOff(): void {
     for (const { line } of this.#members) line.tell('cutOff');
   }
 
   /** Starts the worker of this number; its addresses as bound. */
   async #open(number: number): Promise<readonly Endpoint[]> {
-    const { config, startWorker: start = startWorker } = this.#options;
-    const member = new Member(number, start(number), {
+    const { config, limiter, startWorker: start = startWorker } = this.#options;
+    const member = new Member(number, start(number), limiter, {
+      banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
       upstreamUp: (server, up, why) => this.#observer.upstreamUp(server, up, why),
       lostAddress: (address) => this.#tellLostAddress(address),

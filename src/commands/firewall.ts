@@ -6,20 +6,25 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { beside } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { Connections } from '../limits/connections.ts';
+import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import { readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
+import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Crew, type LoadOrder } from './crew.ts';
 import { Gate } from './gate.ts';
+import { Limiter } from './limits/limiter.ts';
+import { LimitReport } from './limits/report.ts';
+import { openStore } from './limits/stores.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
@@ -35,6 +40,8 @@ export interface FirewallSettings {
   readonly worker?: number;
   /** Hears in the place of the observer how dialling went. */
   readonly upstreamUp?: (server: string, up: boolean, why?: string) => void;
+  /** How many networks are banned now. */
+  readonly bans?: () => number;
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
   /** Where log lines go; standard output when left out. */
@@ -74,6 +81,8 @@ export interface Doors {
   stopListening(): Promise<number> | number;
   /** How many sessions had to be cut off. */
   drain(patience: number): Promise<number>;
+  /** Ends the sessions of who is banned, each at its next boundary between transactions. */
+  endSessions(ban: Ban): void;
   cutOff(): void;
 }
 
@@ -83,12 +92,26 @@ export async function startFirewall(
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
-  const observer = observerFor(config, policy, settings);
-  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
-  const doors =
-    count === 1 || settings.order === undefined
-      ? await openDoors(config, policy, observer, settings)
-      : await Crew.start({ ...settings, order: settings.order, count, config, observer });
+  const observer = observerFor(config, policy, { ...settings, bans: () => store.bans(performance.now()) });
+  let endSessions: (ban: Ban) => void = () => {};
+  const store = await openStore(config, settings.file ?? null, {
+    up: () => observer.stateUp(true),
+    down: (why) => observer.stateUp(false, why),
+    banned: (ban) => endSessions(ban),
+  });
+  const limiter = new Limiter(store, {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => {
+      observer.banned(ban.network, ban.for, ban.by);
+      endSessions(ban);
+    },
+  });
+  const failed = async (error: Error): Promise<never> => {
+    await store.close();
+    throw error;
+  };
+  const doors = await openAllDoors(config, policy, observer, limiter, settings).catch(failed);
+  endSessions = (ban) => doors.endSessions(ban);
   let policyInForce = policy;
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
@@ -97,10 +120,15 @@ export async function startFirewall(
     const names = await doors.names(inquiry.source);
     return explain(policyInForce, inquiry, () => names, place);
   };
-  const admin = await openAdmin(config, settings.file ?? null, observer, doors, explainQuery).catch(
+  const report = new LimitReport(
+    limiter,
+    () => policyInForce,
+    (network) => observer.banLifted(network),
+  );
+  const admin = await openAdmin(config, settings.file ?? null, observer, doors, explainQuery, report).catch(
     async (error: Error) => {
       await doors.drain(0);
-      throw error;
+      return failed(error);
     },
   );
   const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
@@ -110,6 +138,7 @@ export async function startFirewall(
     observer.draining(await doors.stopListening());
     observer.drained(await doors.drain(patience));
     await admin?.close();
+    await store.close();
     await observer.flush();
   };
   return {
@@ -128,6 +157,20 @@ export async function startFirewall(
   };
 }
 
+function openAllDoors(
+  config: Config,
+  policy: Policy,
+  observer: Observer,
+  limiter: Limiter,
+  settings: FirewallSettings,
+): Promise<Doors> {
+  const { order } = settings;
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  return count === 1 || order === undefined
+    ? openDoors(config, policy, observer, limiter, settings)
+    : Crew.start({ ...settings, order, count, config, observer, limiter });
+}
+
 /** What a thread that serves clients tells its log and metrics. */
 export function observerFor(config: Config, policy: Policy, settings: FirewallSettings): Observer {
   return createObserver({
@@ -137,6 +180,7 @@ export function observerFor(config: Config, policy: Policy, settings: FirewallSe
     observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
+    ...(settings.bans === undefined ? {} : { bans: settings.bans }),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
     ...(settings.worker === undefined ? {} : { worker: settings.worker }),
   });
@@ -147,9 +191,10 @@ export async function openDoors(
   config: Config,
   policy: Policy,
   observer: Observer,
+  limiter: Limiter,
   settings: FirewallSettings = {},
 ): Promise<Doors> {
-  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
+  const gate = new Gate(policy, limiter, config.upstream.max_connections);
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
       bind,
@@ -176,6 +221,11 @@ export async function openDoors(
       return firewall.sessions;
     },
     drain: (patience) => firewall.drain(patience),
+    endSessions: ({ network }) => {
+      // What a ban ends may be under way at this very moment: so it ends a moment later.
+      const isMeant = (address: string): boolean => isWithin(address, network) && !gate.neverBans(address);
+      setImmediate(() => firewall.end(isMeant, BANNED, BAN));
+    },
     cutOff: () => {
       firewall.cutOff();
     },
@@ -193,6 +243,7 @@ function openAdmin(
   observer: Observer,
   doors: Doors,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
+  limits: LimitReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
@@ -210,10 +261,13 @@ function openAdmin(
     },
     askUpstream: () => doors.greets(),
     explain: explainQuery,
+    limits,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });
 }
+
+const BAN: CloseReason = { origin: 'policy', what: 'banned' };
 
 const UPSTREAM_LIMIT =
   'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +

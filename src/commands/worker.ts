@@ -6,6 +6,8 @@
 import { parentPort } from 'node:worker_threads';
 import { loadConfigWith, loadFlags } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { RemoteStore } from '../limits/remote-store.ts';
+import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { BatchingSink } from '../observe/log.ts';
 import type { Measured } from '../observe/measured.ts';
@@ -14,6 +16,7 @@ import type { Endpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import type { CrewCalls, LoadOrder } from './crew.ts';
 import { type Doors, observerFor, openDoors } from './firewall.ts';
+import { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 
 /** What the main thread may call. */
@@ -26,6 +29,7 @@ export type WorkerCalls = {
   replacePolicy(order: LoadOrder): Promise<true>;
   stopListening(): Promise<number>;
   drain(patience: number): Promise<number>;
+  endSessions(ban: Ban): Promise<void>;
   cutOff(): Promise<void>;
 };
 
@@ -62,6 +66,7 @@ const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
     await observer.flush();
     return cut;
   },
+  endSessions: async (ban) => (await opened).doors.endSessions(ban),
   cutOff: async () => (await opened).doors.cutOff(),
 } satisfies WorkerCalls);
 
@@ -89,7 +94,11 @@ async function open(worker: number, config: Config, order: LoadOrder): Promise<O
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error) => observer.defect(error, 'nothing that is known'));
   }
-  return { observer, doors: await openDoors(config, policy, observer, settings) };
+  const limiter = new Limiter(new RemoteStore(line), {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => line.tell('banned', ban),
+  });
+  return { observer, doors: await openDoors(config, policy, observer, limiter, settings) };
 }
 
 /** The main thread has found it sound, and the texts are the ones that it read. */

@@ -19,27 +19,6 @@ function only(...values: unknown[]): Row['unused'] {
 const empty: Row['unused'] = (value) => Array.isArray(value) && value.length === 0;
 const never: Row['unused'] = () => false;
 
-const limitRows = (block: string): Row[] => [
-  { key: `${block}.source.connections_percent`, unused: only(100) },
-  { key: `${block}.source.connection_rate`, unused: only(null) },
-  { key: `${block}.source.message_rate`, unused: only(null) },
-  { key: `${block}.source.recipient_rate`, unused: only(null) },
-  { key: `${block}.source.byte_rate`, unused: only(null) },
-  { key: `${block}.source.rejected_recipient_rate`, unused: only(null) },
-  { key: `${block}.source.auth_failure_rate`, unused: only(null) },
-  { key: `${block}.source.ipv4_prefix`, unused: only(32) },
-  { key: `${block}.source.ipv6_prefix`, unused: only(64) },
-  { key: `${block}.login.message_rate`, unused: only(null) },
-  { key: `${block}.login.recipient_rate`, unused: only(null) },
-  { key: `${block}.login.auth_failure_rate`, unused: only(null) },
-  { key: `${block}.sender.message_rate`, unused: only(null) },
-  { key: `${block}.connector.message_rate`, unused: only(null) },
-  { key: `${block}.ban.after`, unused: only(null) },
-  { key: `${block}.ban.for`, unused: only(600_000) },
-  { key: `${block}.ban.never_ban`, unused: empty },
-  { key: `${block}.tarpit`, unused: only(0) },
-];
-
 export const CONFIG_ROWS: readonly Row[] = [
   { key: 'listeners[].certificates', unused: empty },
   { key: 'listeners[].implicit_tls', unused: only(false) },
@@ -50,15 +29,9 @@ export const CONFIG_ROWS: readonly Row[] = [
   { key: 'upstream.tls.ca', unused: never },
   { key: 'upstream.tls.verify', unused: only(true) },
   { key: 'upstream.tls.pin', unused: never },
-  ...limitRows('limits'),
-  { key: 'state', unused: only('memory') },
-  { key: 'state_password_file', unused: never },
 ];
 
-export const POLICY_ROWS: readonly Row[] = [
-  { key: 'connectors[].starttls', unused: only('hide') },
-  ...limitRows('connectors[].limits'),
-];
+export const POLICY_ROWS: readonly Row[] = [{ key: 'connectors[].starttls', unused: only('hide') }];
 
 /** A finding for each value that needs what is not built. */
 export function findUnsupported(rows: readonly Row[], value: unknown, place: PlaceOf, prefix: Path = []): Finding[] {

@@ -1,4 +1,4 @@
-// The counts of a thread that keeps none: it asks the one that keeps them for all (`Guest` is that thread's side).
+// The counts of a thread that keeps none: it asks the one that keeps them for all (`Tenant` is that thread's side).
 //
 // So several threads share exact counts: every question is answered by one store, in the order of arrival, by its clock. An
 // answer is a promise and costs a wake-up of each thread, some 30 µs alone and 3 µs where many are asked at once
@@ -72,7 +72,7 @@ export class RemoteStore implements Store {
 }
 
 /** One thread that asks, as the thread that keeps the counts sees it: when it ends, so do the connections it had. */
-export class Guest {
+export class Tenant {
   readonly calls: StoreCalls;
   readonly #store: Store;
   readonly #seats = new Map<string, { readonly seat: Seat; open: number }>();

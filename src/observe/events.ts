@@ -7,13 +7,10 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { CloseReason, Door, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, DoorReason, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { formatMeasured, type Measured } from './measured.ts';
-import { type ConnectorCounts, Metrics } from './metrics.ts';
-
-/** Why a connection was refused before it was a session. A closed set: it is a metric label. */
-export type RefusedAtDoor = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
+import { type ConnectorCounts, type LimitKind, Metrics } from './metrics.ts';
 
 export type Mode = 'enforce' | 'observe';
 
@@ -57,6 +54,8 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** How many networks are banned now; none when left out. */
+  readonly bans?: () => number;
   /** Standard output when left out. */
   readonly sink?: LogSink;
   /** Of a worker thread where there are several: every line says it. */
@@ -92,7 +91,7 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
-    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
+    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost, options.bans ?? (() => 0));
   }
 
   sessionOpened(door: Door, connector: string): SessionObserver {
@@ -100,7 +99,7 @@ class LoggingObserver {
     return new LoggedSession(this.#log, this.#metrics, this.#now, door, connector, this.#opened);
   }
 
-  refusedAtDoor(door: Door, connector: string | null, reason: RefusedAtDoor, reply: OwnReply): void {
+  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void {
     this.#metrics.connector(connector).sessionEnded('refused');
     if (reason !== 'no_connector' && reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
@@ -118,8 +117,8 @@ class LoggingObserver {
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void {
-    if (reason === 'connections') this.#metrics.limited('door', reason);
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void {
+    if (reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
       {
         client_address: door.clientAddress,
@@ -194,6 +193,28 @@ class LoggingObserver {
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
     this.#log.error({ file, findings }, 'reload refused, the old config stays');
+  }
+
+  /** A limit of a source, a login, a sender or a connector answered, or would have. */
+  limited(kind: LimitKind, key: string): void {
+    this.#metrics.limited(kind, key);
+  }
+
+  /** `network` may not come for so many milliseconds. */
+  banned(network: string, ms: number, by: 'limits' | 'operator'): void {
+    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by }, 'banned');
+  }
+
+  banLifted(network: string): void {
+    this.#log.warn({ network }, 'ban lifted');
+  }
+
+  /** The counters that nodes share can be asked, or not: then this node counts by itself. */
+  stateUp(up: boolean, why = ''): void {
+    this.#metrics.stateUp(up);
+    if (up) this.#log.info('counters are shared with the other nodes');
+    else
+      this.#log.warn({ why: harmless(why) }, 'counters are not shared: this node counts by itself until Redis answers');
   }
 
   /** A sentence for the operator that has no event of its own. */
@@ -323,6 +344,9 @@ class LoggedSession implements SessionObserver {
       case 'login_failed':
         this.#loginFailures += 1;
         return;
+      case 'login_refused':
+        this.#loginRefused(event);
+        return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
         return;
@@ -389,9 +413,26 @@ class LoggedSession implements SessionObserver {
         protocol_state: 'MAIL',
         decision: event.decision,
         reason: event.reason,
+        rule: event.rule ?? undefined,
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'sender refused' : 'sender would be refused',
+    );
+  }
+
+  #loginRefused({ login, decision, rule, reply }: SessionEvent & { name: 'login_refused' }): void {
+    this.#log.info(
+      {
+        ...this.#who(),
+        sasl_method: harmless(login.mechanism),
+        sasl_username: login.name === null ? undefined : harmless(login.name),
+        protocol_state: 'AUTH',
+        decision,
+        reason: 'limit',
+        rule: rule ?? undefined,
+        reply: harmless(reply),
+      },
+      decision === 'reject' ? 'login refused' : 'login would be refused',
     );
   }
 

@@ -120,14 +120,15 @@ export class Metrics {
     DELAY_SECONDS,
   );
   readonly #limited: Counter<'kind' | 'key'>;
+  readonly #stateUp: Gauge;
   readonly #policyLoaded: Gauge<'version'>;
   readonly #defects: Counter;
   #workers: WorkerCounts | null = null;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far. */
-  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number) {
+  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned. */
+  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number, bans: () => number) {
     const registers = [this.#registry];
     for (const name of connectors) this.connector(name);
     this.#registerSessionCounts(registers);
@@ -144,6 +145,22 @@ export class Metrics {
       help: 'How often a limit answered.',
       labelNames: ['kind', 'key'],
       registers,
+    });
+    this.#stateUp = new Gauge({
+      name: 'postern_state_up',
+      help: 'Whether the counters of limits are those of all nodes (1), or this node counts by itself (0). Always 1 in memory.',
+      aggregator: 'first',
+      registers,
+    });
+    this.#stateUp.set(1);
+    new Gauge({
+      name: 'postern_bans',
+      help: 'Networks banned now.',
+      aggregator: 'first',
+      registers,
+      collect() {
+        this.set(bans());
+      },
     });
     this.#policyLoaded = new Gauge({
       name: 'postern_policy_loaded_timestamp',
@@ -215,6 +232,10 @@ export class Metrics {
 
   limited(kind: LimitKind, key: string): void {
     this.#limited.inc({ kind, key: LIMIT_KEYS.has(key) ? key : OTHER_KEY });
+  }
+
+  stateUp(up: boolean): void {
+    this.#stateUp.set(up ? 1 : 0);
   }
 
   upstreamUp(server: string, up: boolean): void {

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { DOING, Session } from '../smtp/session.ts';
-import type { CloseReason, Decision, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { CloseReason, Decision, Judge, OwnReply, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Upstream } from './upstream.ts';
@@ -29,6 +29,8 @@ export interface ConnectionOptions {
   readonly clientAddress: string;
   readonly profile: Profile;
   readonly judge: Judge;
+  /** Hears what the watcher hears. */
+  readonly heard?: ((event: SessionEvent) => void) | undefined;
   readonly upstream: Upstream;
   readonly timeouts: Timeouts;
   readonly watcher: SessionWatcher;
@@ -36,6 +38,9 @@ export interface ConnectionOptions {
   /** Both sides are gone, or going without us. */
   ended(): void;
 }
+
+/** Among what goes to the client: here it waits. */
+const TARPIT = null;
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
@@ -49,7 +54,8 @@ export class Connection implements Wire {
   #fullSince = 0;
   #clientFull = false;
   #closed = false;
-  #toClient: Uint8Array[] = [];
+  #toClient: (Uint8Array | typeof TARPIT)[] = [];
+  #waiting: NodeJS.Timeout | null = null; // in the tarpit
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -70,9 +76,13 @@ export class Connection implements Wire {
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
+  get clientAddress(): string {
+    return this.#options.clientAddress;
+  }
+
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
-  drain(): void {
-    this.#run(() => this.#session.drain());
+  drain(own?: OwnReply, reason?: CloseReason): void {
+    this.#run(() => this.#session.drain(own, reason));
   }
 
   /** Ends now. */
@@ -108,11 +118,20 @@ export class Connection implements Wire {
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.event(event);
+    this.#options.heard?.(event);
+  }
+
+  tarpit(): void {
+    this.#toClient.push(TARPIT);
   }
 
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];
+    // Who ends it does not wait: what is in the tarpit goes out now.
+    if (this.#waiting !== null) clearTimeout(this.#waiting);
+    this.#waiting = null;
+    this.#toClient = this.#toClient.filter((bytes) => bytes !== TARPIT);
     this.#flush();
     this.#giveUpDialling();
     this.#upstream?.destroy();
@@ -197,13 +216,13 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    const down = this.#toClient;
-    if (down.length > 0) {
-      this.#toClient = [];
-      if (!write(this.#client, down)) {
-        this.#clientFull = true;
-        this.#steer();
-      }
+    if (this.#toClient.length > 0 && this.#waiting === null) {
+      const tarpit = this.#toClient.indexOf(TARPIT);
+      const down = (tarpit === -1 ? this.#toClient : this.#toClient.slice(0, tarpit)) as Uint8Array[];
+      this.#toClient = tarpit === -1 ? [] : this.#toClient.slice(tarpit + 1);
+      if (tarpit !== -1) this.#wait();
+      if (down.length > 0 && !write(this.#client, down)) this.#clientFull = true;
+      if (tarpit !== -1 || this.#clientFull) this.#steer();
     }
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
@@ -216,11 +235,24 @@ export class Connection implements Wire {
     }
   }
 
+  /** Holds back what is behind, and both sides with it. */
+  #wait(): void {
+    this.#waiting = setTimeout(() => {
+      this.#waiting = null;
+      this.#flush();
+      if (this.#waiting !== null) return;
+      this.#run(() => this.#session.waited());
+      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was ours
+      this.#steer();
+    }, this.#options.profile.tarpit);
+  }
+
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
   #steer(): void {
     if (this.#closed) return;
-    setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull);
-    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull);
+    const waits = this.#waiting !== null;
+    setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull || waits);
+    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
   }
 
   // ---------------------------------------------------------------- time
@@ -247,6 +279,7 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
+    if (this.#waiting !== null) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) this.#watchTime();
     // A client that does not read keeps the upstream's reply from being read as well.
     else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));

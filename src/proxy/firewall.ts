@@ -7,7 +7,7 @@
 
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admit, Door, OwnReply } from '../smtp/types.ts';
+import type { Admit, CloseReason, Door, DoorReason, OwnReply } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
@@ -29,13 +29,11 @@ export interface FirewallObserver extends DialObserver {
   sessionOpened(door: Door, connector: string): SessionWatcher;
   refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
   /** In observe: it was let in although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void;
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void;
   defect(error: unknown, doing: string): void;
 }
 
 const LAST_WORDS = 1000; // ms for clients to read their last reply
-
-type DoorReason = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
 
 export class Firewall {
   readonly upstream: Upstream;
@@ -58,7 +56,7 @@ export class Firewall {
       admit,
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
-      admitted: (client, early, door, { profile, judge, observed, release }) => {
+      admitted: (client, early, door, { profile, judge, observed, heard, release }) => {
         if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
         if (this.#draining) {
           release(); // its PROXY header came too late
@@ -71,6 +69,7 @@ export class Firewall {
           clientAddress: door.clientAddress,
           profile,
           judge,
+          heard,
           timeouts,
           upstream: this.upstream,
           watcher: observer.sessionOpened(door, profile.connector),
@@ -134,6 +133,13 @@ export class Firewall {
       this.#leaving.delete(client);
       this.#changed();
     });
+  }
+
+  /** Ends the sessions of these clients, each at its next boundary between transactions. */
+  end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
+    for (const connection of [...this.#connections]) {
+      if (isMeant(connection.clientAddress)) connection.drain(own, reason);
+    }
   }
 
   /** Ends every session now; how many there were. */

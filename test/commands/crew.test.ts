@@ -6,8 +6,10 @@ import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Crew } from '../../src/commands/crew.ts';
 import { observerFor } from '../../src/commands/firewall.ts';
+import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { type Loaded, loadFlags } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { MemoryStore } from '../../src/limits/memory-store.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
@@ -72,7 +74,9 @@ async function started(t: TestContext, count: number): Promise<Setting> {
       Atomics.notify(word, 0);
     };
   };
-  const crew = await Crew.start({ count, config, order: { file: null, values, world }, observer, startWorker });
+  const limiter = new Limiter(new MemoryStore(), { limited: () => {}, banned: () => {} });
+  const order = { file: null, values, world };
+  const crew = await Crew.start({ count, config, order, observer, limiter, startWorker });
   t.after(async () => {
     await crew.drain(0);
     await upstream.close();

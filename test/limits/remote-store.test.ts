@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { Line } from '../../src/commands/line.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
-import { Guest, RemoteStore, type StoreCalls } from '../../src/limits/remote-store.ts';
+import { RemoteStore, type StoreCalls, Tenant } from '../../src/limits/remote-store.ts';
 import type { Charge, Entry, Seat, Store } from '../../src/limits/store.ts';
 
 const SEAT: Seat = { connector: 'internet', source: '192.0.2.1/32' };
@@ -23,30 +23,30 @@ function entry(ofSource: number, more: Partial<Entry> = {}): Entry {
   return { networks: [], charges: [], strike: null, seat: SEAT, ...limits, ...more };
 }
 
-function guestOf(t: TestContext, store: Store): { remote: Store; guest: Guest } {
+function tenantOf(t: TestContext, store: Store): { remote: Store; tenant: Tenant } {
   const { port1, port2 } = new MessageChannel();
   t.after(() => port1.close());
-  const guest = new Guest(store, () => 1_000);
-  new Line(port2, guest.calls);
-  return { remote: new RemoteStore(new Line<StoreCalls>(port1, {})), guest };
+  const tenant = new Tenant(store, () => 1_000);
+  new Line(port2, tenant.calls);
+  return { remote: new RemoteStore(new Line<StoreCalls>(port1, {})), tenant };
 }
 
 test('a limit is exact over two threads, however they interleave', async (t) => {
   const store = new MemoryStore();
-  const threads = [guestOf(t, store).remote, guestOf(t, store).remote];
+  const threads = [tenantOf(t, store).remote, tenantOf(t, store).remote];
   const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => threads[i % 2]?.take(asked(37), 0)));
   assert.equal(answers.filter((taken) => taken?.refused === -1).length, 37);
 });
 
 test('the clock is that of the thread that keeps the counts', async (t) => {
-  const { remote } = guestOf(t, new MemoryStore());
+  const { remote } = tenantOf(t, new MemoryStore());
   await remote.take(asked(1), 0);
   assert.equal((await remote.take(asked(1), 1e9)).refused, 0);
 });
 
 test('connections of two threads are counted together, and one that leaves makes room', async (t) => {
   const store = new MemoryStore();
-  const [one, two] = [guestOf(t, store).remote, guestOf(t, store).remote];
+  const [one, two] = [tenantOf(t, store).remote, tenantOf(t, store).remote];
   assert.equal((await one.enter(entry(2), 0)).refused, null);
   assert.equal((await two.enter(entry(2), 0)).refused, null);
   assert.equal((await one.enter(entry(2), 0)).refused, 'source');
@@ -57,7 +57,7 @@ test('connections of two threads are counted together, and one that leaves makes
 
 test('the connections of a thread that ends are uncounted, those of the others stay', async (t) => {
   const store = new MemoryStore();
-  const [one, two] = [guestOf(t, store), guestOf(t, store)];
+  const [one, two] = [tenantOf(t, store), tenantOf(t, store)];
   for (let i = 0; i < 3; i++) await one.remote.enter(entry(9), 0);
   await one.remote.enter(entry(0, { force: true }), 0);
   await one.remote.enter(entry(0), 0);
@@ -65,7 +65,7 @@ test('the connections of a thread that ends are uncounted, those of the others s
   one.remote.leave(SEAT);
   await one.remote.view(1, 0);
   assert.deepEqual(store.view(9, 0).open, [{ ...SEAT, open: 4 }]);
-  one.guest.end();
+  one.tenant.end();
   assert.deepEqual(store.view(9, 0).open, [{ ...SEAT, open: 1 }]);
 });
 
@@ -79,9 +79,9 @@ test('a connection that is let in when its thread is gone already is uncounted a
       }),
     leave: (seat: Seat) => store.leave(seat),
   });
-  const { guest } = guestOf(t, slow);
-  const entered = guest.calls.enter(entry(9));
-  guest.end();
+  const { tenant } = tenantOf(t, slow);
+  const entered = tenant.calls.enter(entry(9));
+  tenant.end();
   letIn();
   await entered;
   assert.deepEqual(store.view(9, 0).open, []);
@@ -89,7 +89,7 @@ test('a connection that is let in when its thread is gone already is uncounted a
 
 test('a thread cannot uncount what it has not', async (t) => {
   const store = new MemoryStore();
-  const [one, two] = [guestOf(t, store).remote, guestOf(t, store).remote];
+  const [one, two] = [tenantOf(t, store).remote, tenantOf(t, store).remote];
   await one.enter(entry(9), 0);
   two.leave(SEAT);
   await two.view(1, 0);
@@ -98,7 +98,7 @@ test('a thread cannot uncount what it has not', async (t) => {
 
 test('a ban that one thread puts holds in the other, until it is lifted', async (t) => {
   const store = new MemoryStore();
-  const [one, two] = [guestOf(t, store).remote, guestOf(t, store).remote];
+  const [one, two] = [tenantOf(t, store).remote, tenantOf(t, store).remote];
   assert.equal(await one.ban({ network: SEAT.source, for: 60_000, by: 'operator' }, 0), true);
   assert.equal((await two.take(asked(9), 0)).banned, 'was');
   assert.equal((await two.view(9, 0)).bans.length, 1);

@@ -121,7 +121,14 @@ describe('a session', () => {
   it('logs a refused sender with the state it was refused in', () => {
     const { observer, entries } = watch();
     const session = observer.sessionOpened(door, 'internet');
-    session.event({ name: 'sender', decision: 'reject', reason: 'sender', sender: 'x@a.example', reply: '550 no' });
+    session.event({
+      name: 'sender',
+      decision: 'reject',
+      reason: 'sender',
+      rule: null,
+      sender: 'x@a.example',
+      reply: '550 no',
+    });
     assert.equal(entries()[0]?.msg, 'sender refused');
     assert.equal(entries()[0]?.protocol_state, 'MAIL');
   });

@@ -5,6 +5,7 @@
 #   servers  Postfix, Exim, OpenSMTPD, Sendmail. Their packages exclude each other, so none is installed: each is
 #            unpacked into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled
 #            or written outside that folder; the libraries that they need come through apt.
+#   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
 # Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
@@ -19,7 +20,7 @@ log=$cache/setup.log
 say() { printf 'postern: %s\n' "$*" >&2; }
 
 tools='nmap swaks python3 haproxy'
-packages='postfix exim4-daemon-light opensmtpd sendmail-bin'
+packages='postfix exim4-daemon-light opensmtpd sendmail-bin redis-tools'
 users='postfix Debian-exim opensmtpd opensmtpq'
 
 missing_tools() {
@@ -32,6 +33,7 @@ missing_packages() {
 
 missing_libraries() {
   LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix ldd \
+    "$servers/redis-tools/usr/bin/redis-check-rdb" \
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers/exim4-daemon-light/usr/sbin/exim4" \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'

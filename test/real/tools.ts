@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path';
 const CACHE = process.env.POSTERN_CACHE ?? join(import.meta.dirname, '../../.cache');
 
 /** Debian packages that setup.sh unpacks side by side. */
-export type ServerPackage = 'postfix' | 'exim4-daemon-light' | 'opensmtpd' | 'sendmail-bin';
+export type ServerPackage = 'postfix' | 'exim4-daemon-light' | 'opensmtpd' | 'sendmail-bin' | 'redis-tools';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {
