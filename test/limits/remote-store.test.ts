@@ -7,6 +7,21 @@ import { Line } from '../../src/commands/line.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
 import { RemoteStore, type StoreCalls, Tenant } from '../../src/limits/remote-store.ts';
 import type { Charge, Entry, Seat, Store } from '../../src/limits/store.ts';
+import { answersLikeAStore } from './store-contract.ts';
+
+answersLikeAStore('remote', async () => {
+  let now = 0;
+  const { port1, port2 } = new MessageChannel();
+  new Line(port2, new Tenant(new MemoryStore(), () => now).calls);
+  return {
+    store: new RemoteStore(new Line<StoreCalls>(port1, {})),
+    now: () => -1, // it is not the asker's that counts
+    pass: async (ms) => {
+      now += ms;
+    },
+    done: async () => port1.close(),
+  };
+});
 
 const SEAT: Seat = { connector: 'internet', source: '192.0.2.1/32' };
 
