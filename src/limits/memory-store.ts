@@ -80,6 +80,23 @@ export class MemoryStore implements Store {
     this.#open.leave(seat);
   }
 
+  /** Takes over how much room others found in these buckets. */
+  settle(charges: readonly Charge[], rooms: readonly number[], now: number): void {
+    for (const [i, charge] of charges.entries()) {
+      const left = rooms[i];
+      if (left === undefined || (left === charge.limit && !this.#table(charge.key).has(charge.key))) continue;
+      this.#bucketFor(charge, now).level = (charge.limit - left) * charge.window;
+    }
+  }
+
+  /** A bucket as it stands, unless it is empty. */
+  bucket(key: string, now: number): Readonly<Bucket> | null {
+    const bucket = this.#table(key).peek(key);
+    if (bucket === undefined) return null;
+    leak(bucket, bucket, now);
+    return bucket.level > 0 ? bucket : null;
+  }
+
   /** Counts a connection that is open already. */
   seat(seat: Seat): void {
     this.#open.enter(seat);

@@ -2,7 +2,8 @@
 //
 // It only ever says "there" or "away". It is away when it cannot be reached, refuses, or owes an answer for longer than
 // PATIENCE; it tries to come back by itself for ever. A question gets its answer or null, never an error, and never later than
-// that: whoever asked goes on with counts of its own. Commands of one turn of the event loop travel together.
+// that: whoever asked goes on with counts of its own. One that only stalls is there again when it answers what it owes; one
+// that stalls for long is connected to anew. Commands of one turn of the event loop travel together.
 
 import { Cluster, Redis } from 'ioredis';
 import { SCRIPTS } from './redis-scripts.ts';
@@ -26,7 +27,7 @@ export interface RedisSecrets {
   readonly ca: string | null;
 }
 
-const PATIENCE = 50; // ms that an answer may take
+const PATIENCE = 75; // ms that an answer may take
 const SETTLE = 2_000; // ms from the connection to the first answer
 const SOONEST = 100; // ms until it is tried again
 const LATEST = 2_000;
@@ -51,6 +52,7 @@ export class RedisClient {
   #settling: NodeJS.Timeout | null = null;
   #connected = false;
   #there = false;
+  #stalled = false; // connected, and owing
   #closed = false;
   #why = 'not connected yet';
 
@@ -65,6 +67,7 @@ export class RedisClient {
     });
     this.#redis.on('close', () => {
       this.#connected = false;
+      this.#stalled = false;
       this.#lose(this.#why);
     });
     this.#redis.connect().catch(() => {}); // it goes on trying, and 'error' has said why
@@ -91,7 +94,10 @@ export class RedisClient {
       this.#waiting.add(waiting);
       this.#watch();
       this.#send(question, keys, args).then(
-        (found) => waiting.answer(found),
+        (found) => {
+          waiting.answer(found);
+          if (this.#stalled) void this.#begin();
+        },
         (error: Error) => {
           waiting.answer(null);
           this.#drop(error.message);
@@ -118,6 +124,7 @@ export class RedisClient {
     if (this.#settling !== null) clearTimeout(this.#settling);
     this.#settling = null;
     this.#connected = true;
+    this.#stalled = false;
     const begun = await this.#events.begin();
     if (!begun || !this.#connected || this.#closed || this.#there) return;
     this.#there = true;
@@ -141,15 +148,23 @@ export class RedisClient {
         this.#timer = null;
         const [oldest] = this.#waiting;
         if (oldest === undefined) return;
-        if (performance.now() - oldest.since >= PATIENCE) this.#drop(`no answer within ${PATIENCE} ms`);
+        if (performance.now() - oldest.since >= PATIENCE) this.#stall();
         this.#watch();
       });
     }, wait);
   }
 
+  /** It may still answer: until then nobody waits for it. */
+  #stall(): void {
+    this.#lose(`no answer within ${PATIENCE} ms`);
+    this.#stalled = this.#connected;
+    this.#settle();
+  }
+
   #drop(why: string): void {
     if (this.#closed) return;
     this.#why = why;
+    this.#stalled = false;
     this.#lose(why);
     if (this.#redis instanceof Redis) this.#redis.disconnect(true);
     else if (this.#connected) this.#redis.disconnect(true);

@@ -109,6 +109,14 @@ local function pay()
   end
 end
 
+-- room in each
+local function rooms(answer)
+  for _, charge in ipairs(charges) do
+    table.insert(answer, room(level(charge.key, charge.limit, charge.window), charge.limit, charge.window))
+  end
+  return answer
+end
+
 -- 1 when this was one too many
 local function hit()
   if not strike or fill(strike.key, strike.limit, strike.window, 1) > 0 then return 0 end
@@ -143,18 +151,14 @@ end
 const ASKED = QUESTION.replaceAll('FIRST', '3');
 const ENTRY = QUESTION.replaceAll('FIRST', '6');
 
-/** Answers refused, left, banned (0 no, 1 now, 2 was). */
+/** Answers refused, banned (0 no, 1 now, 2 was), and the room that is left for each charge. */
 const TAKE = `${CLOCK}${BUCKETS}${BANS}${ASKED}
-if banned(KEYS[1], networks) then return { -1, 0, 2 } end
+if banned(KEYS[1], networks) then return { -1, 2 } end
 local refused = refusing()
 if refused == -1 then pay() end
 local now_banned = 0
 if strike and refused ~= -1 and refused < strike.faults then now_banned = hit() end
-local left = 0
-if charges[1] then
-  left = math.max(0, room(level(charges[1].key, charges[1].limit, charges[1].window), charges[1].limit, charges[1].window))
-end
-return { refused, left, now_banned }
+return rooms({ refused, now_banned })
 `;
 
 /** KEYS: one for each charge. ARGV: limit window cost each. */
@@ -164,7 +168,8 @@ return 1
 `;
 
 /** KEYS: bans, by, version, nodes, the connector's seats, the source's, then as above. ARGV: as above, and before it: node,
- * connections of the source and of the connector, percent, force. Answers refused, banned. */
+ * connections of the source and of the connector, percent, force. Answers refused, banned, and
+ * room as above. */
 const ENTER = `${CLOCK}${BUCKETS}${BANS}${NODES}
 local node, ofSource, ofConnector = table.remove(ARGV, 1), tonumber(table.remove(ARGV, 1)), tonumber(table.remove(ARGV, 1))
 local percent, force = tonumber(table.remove(ARGV, 1)), table.remove(ARGV, 1) == '1'
@@ -187,7 +192,17 @@ if refused == '' or force then
   seat(KEYS[5], node, 1)
   seat(KEYS[6], node, 1)
 end
-return { refused, was }
+return rooms({ refused, was })
+`;
+
+/** What a node counted by itself. KEYS: one for each bucket. ARGV: level limit window each. */
+const MERGE = `${CLOCK}${BUCKETS}
+for i, key in ipairs(KEYS) do
+  local own, limit, window = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local full, at = level(key, limit, window)
+  if own > full then put(key, own, at, limit, window) end
+end
+return 1
 `;
 
 /** KEYS: seats. ARGV: node. */
@@ -265,6 +280,7 @@ return answer
 export const SCRIPTS = {
   take: TAKE,
   charge: CHARGE,
+  merge: MERGE,
   enter: ENTER,
   leave: LEAVE,
   ban: BAN,

@@ -1,8 +1,9 @@
 // The counts of many nodes, in Redis: what one node lets in, all others know at once.
 //
 // Every question is one round trip. When Redis is away each node goes on with counts of its own, at once, and comes back by
-// itself; no client waits longer than the client has patience (redis-client.ts). Those own counts are not cold: what Redis
-// lets pass is charged to them as well, and what it bans is banned there too, so that a flooder gains nothing by its fall.
+// itself; no client waits longer than redis-client.ts has patience. Those own counts are not cold: they take over how full
+// Redis found a bucket and whom it banned, and what they counted alone is put into Redis when it is back, so that a flooder
+// gains nothing by its fall.
 //
 // Keys begin with `postern:{limits}:` – one hash tag, so that a cluster keeps them together – and hold no peer's words: names
 // are digests. Connections are counted under a name of this node that is new whenever the connection is, with what is open
@@ -29,6 +30,8 @@ const NODES = `${PREFIX}nodes`;
 const BEAT_EVERY = 1_000; // ms
 const BANS_KNOWN = 1_000; // of other nodes: the longest
 const MOST_VIEWED = 1_000;
+const MOST_ALONE = 20_000; // buckets that Redis is told of when it is back
+const MERGED_AT_ONCE = 500;
 const UNLIMITED = 2 ** 53;
 const BANNED: readonly Banned[] = ['no', 'now', 'was'];
 
@@ -38,6 +41,7 @@ export class RedisStore implements Store {
   readonly #client: RedisClient;
   readonly #now: () => number;
   readonly #beating: NodeJS.Timeout;
+  readonly #alone = new Set<string>(); // keys of buckets that were charged without Redis
   #node = '';
   #version = '';
   #saidDown = false;
@@ -51,6 +55,7 @@ export class RedisStore implements Store {
       there: () => {
         this.#saidDown = false;
         events.up();
+        this.#merge();
         for (const ban of this.#memory.view(BANS_KNOWN, now()).bans) void this.ban(ban, now());
         void this.#beat();
       },
@@ -71,33 +76,50 @@ export class RedisStore implements Store {
   }
 
   take(asked: Asked, now: number): Taken | Promise<Taken> {
-    if (!this.#client.isThere) return this.#memory.take(asked, now);
+    if (!this.#client.isThere) return this.#takeAlone(asked, now);
     return this.#client.ask('take', keysOf(asked), argumentsOf(asked)).then((found) => {
-      if (found === null) return this.#memory.take(asked, this.#now());
-      const [refused, left, banned] = found as [number, number, number];
-      if (refused === -1 && banned === 0) this.#memory.charge(asked.charges, this.#now());
-      return { refused, left, banned: this.#shadowBan(asked, banned) };
+      if (found === null) return this.#takeAlone(asked, this.#now());
+      const [refused, banned, ...rooms] = found as [number, number, ...number[]];
+      this.#memory.settle(asked.charges, rooms, this.#now());
+      return { refused, left: Math.max(0, rooms[0] ?? 0), banned: this.#shadowBan(asked, banned) };
     });
+  }
+
+  #takeAlone(asked: Asked, now: number): Taken {
+    this.#remember(asked.charges);
+    if (asked.strike !== null) this.#remember([asked.strike.charge]);
+    return this.#memory.take(asked, now);
+  }
+
+  #enterAlone(entry: Entry, now: number): Entered {
+    this.#remember(entry.charges);
+    return this.#memory.enter(entry, now);
+  }
+
+  /** What Redis must be told when it is back. */
+  #remember(charges: readonly Charge[]): void {
+    for (const { key } of charges) if (this.#alone.size < MOST_ALONE) this.#alone.add(key);
   }
 
   charge(charges: readonly Charge[], now: number): void {
     this.#memory.charge(charges, now);
-    if (!this.#client.isThere) return;
+    if (!this.#client.isThere) {
+      this.#remember(charges);
+      return;
+    }
     void this.#client.ask('charge', charges.map(bucketName), charges.flatMap(amounts));
   }
 
   enter(entry: Entry, now: number): Entered | Promise<Entered> {
-    if (!this.#client.isThere) return this.#memory.enter(entry, now);
+    if (!this.#client.isThere) return this.#enterAlone(entry, now);
     const { ofSource, ofConnector, percent, force } = entry;
     const keys = [...BANS, NODES, ...seatNames(entry.seat), ...keysOf(entry).slice(BANS.length)];
     const args = [this.#node, Math.min(ofSource, UNLIMITED), Math.min(ofConnector, UNLIMITED), percent, force ? 1 : 0];
     return this.#client.ask('enter', keys, [...args, ...argumentsOf(entry)]).then((found) => {
-      if (found === null) return this.#memory.enter(entry, this.#now());
-      const [refused, banned] = found as [NoPlace | '', number];
-      if (refused === '' || force) {
-        this.#memory.charge(entry.charges, this.#now());
-        this.#memory.seat(entry.seat);
-      }
+      if (found === null) return this.#enterAlone(entry, this.#now());
+      const [refused, banned, ...rooms] = found as [NoPlace | '', number, ...number[]];
+      this.#memory.settle(entry.charges, rooms, this.#now());
+      if (refused === '' || force) this.#memory.seat(entry.seat);
       return { refused: refused === '' ? null : refused, banned: this.#shadowBan(entry, banned) };
     });
   }
@@ -147,6 +169,26 @@ export class RedisStore implements Store {
     clearInterval(this.#beating);
     if (this.#client.isThere) await this.#client.ask('end', [NODES], [this.#node]);
     await this.#client.close();
+  }
+
+  /** Tells Redis what was counted without it, some at a time. */
+  #merge(): void {
+    const now = this.#now();
+    const keys: string[] = [];
+    const args: number[] = [];
+    for (const key of this.#alone) {
+      const bucket = this.#memory.bucket(key, now);
+      if (bucket === null) continue;
+      keys.push(bucketName({ key }));
+      args.push(bucket.level, bucket.limit, bucket.window);
+    }
+    this.#alone.clear();
+    for (let at = 0; at < keys.length; at += MERGED_AT_ONCE)
+      void this.#client.ask(
+        'merge',
+        keys.slice(at, at + MERGED_AT_ONCE),
+        args.slice(3 * at, 3 * (at + MERGED_AT_ONCE)),
+      );
   }
 
   /** Takes a new name, and puts under it what is open. */
