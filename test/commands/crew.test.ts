@@ -22,6 +22,8 @@ interface Setting {
   readonly port: number;
   /** Every thread so far, in the order of their start. */
   readonly threads: Worker[];
+  /** Connections that are counted. */
+  counted(): number;
   /** Stops the event loop of the thread started so long ago, until what it returns is called. */
   hang(thread: number): () => void;
   /** The line of that number with this message, now or later. */
@@ -74,7 +76,9 @@ async function started(t: TestContext, count: number): Promise<Setting> {
       Atomics.notify(word, 0);
     };
   };
-  const limiter = new Limiter(new MemoryStore(), { limited: () => {}, banned: () => {} });
+  const store = new MemoryStore();
+  const counted = () => [...store.seats()].reduce((sum, { open }) => sum + open, 0);
+  const limiter = new Limiter(store, { limited: () => {}, banned: () => {} });
   const order = { file: null, values, world };
   const crew = await Crew.start({ count, config, order, observer, limiter, startWorker });
   t.after(async () => {
@@ -92,7 +96,7 @@ async function started(t: TestContext, count: number): Promise<Setting> {
     }
   };
   const samples = async () => parseSamples(await crew.metrics());
-  return { crew, port: crew.addresses[0]?.port ?? 0, threads, hang, logged, samples };
+  return { crew, port: crew.addresses[0]?.port ?? 0, threads, counted, hang, logged, samples };
 }
 
 async function say(client: SmtpClient, line: string): Promise<string> {
@@ -115,9 +119,10 @@ function many(port: number, count = 24): Promise<SmtpClient[]> {
   return Promise.all(Array.from({ length: count }, () => greeted(port)));
 }
 
-test('a worker that dies takes its own sessions along, is named, and is started anew on the same port', async (t) => {
-  const { crew, port, threads, logged } = await started(t, 2);
+test('a worker that dies takes its own sessions along and uncounts them, is named, and is started anew on the same port', async (t) => {
+  const { crew, port, threads, counted, logged } = await started(t, 2);
   const clients = await many(port);
+  assert.equal(counted(), clients.length);
   await threads[0]?.terminate();
   assert.equal(crew.isOpen, false);
   const died = await logged('worker ended, its sessions are lost');
@@ -127,6 +132,7 @@ test('a worker that dies takes its own sessions along, is named, and is started 
   const [dead, alive] = [answers.filter((answer) => answer === 'closed'), answers.filter((a) => a.startsWith('250'))];
   assert.ok(dead.length > 0 && alive.length > 0);
   assert.equal(dead.length + alive.length, clients.length);
+  assert.equal(counted(), alive.length);
 
   await logged('worker started anew');
   assert.equal(crew.isOpen, true);

@@ -165,26 +165,35 @@ export class Guest {
           ...this.#ofLogin(question, 'recipient_rate', limits.login.recipient_rate),
         ]
       : harvest;
+    const unanswered = this.#unanswered;
     // Banned in mid-transaction: this one may end.
     return this.#take(costs, (taken) => {
       const verdict = this.#verdict(costs, taken, decision, replies.rate);
       if (verdict !== decision || harvest.length === 0 || !passes) return this.#counted(verdict);
-      return this.#whenHarmless(harvest, taken, decision);
+      return this.#whenHarmless(harvest, taken, decision, unanswered);
     });
   }
 
   /** Refusals that are still to come count too: a client that sends recipients in a heap learns no more than one that asks
-   * for them one by one. */
-  #whenHarmless(harvest: readonly Cost[], { left, banned }: Taken, decision: Decision): Decision | Promise<Decision> {
-    if (this.#unanswered < left || banned === 'was' || this.#unanswered === 0) return this.#counted(decision);
+   * for them one by one. `unanswered` were when the counts were asked; they have not heard of what came in meanwhile. */
+  #whenHarmless(
+    harvest: readonly Cost[],
+    { left, banned }: Taken,
+    decision: Decision,
+    unanswered: number,
+  ): Decision | Promise<Decision> {
+    if (unanswered < left || banned === 'was' || unanswered === 0) return this.#counted(decision);
+    const askAgain = (): Decision | Promise<Decision> => {
+      const now = this.#unanswered;
+      return this.#take(harvest, (taken) => {
+        const verdict = this.#verdict(harvest, taken, decision, this.#connector.replies.rate);
+        return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : verdict;
+      });
+    };
+    if (this.#unanswered < unanswered) return askAgain();
     return new Promise<void>((resolve) => {
       this.#whenAnswered = resolve;
-    }).then(() =>
-      this.#take(harvest, (taken) => {
-        const verdict = this.#verdict(harvest, taken, decision, this.#connector.replies.rate);
-        return verdict === decision ? this.#whenHarmless(harvest, taken, decision) : verdict;
-      }),
-    );
+    }).then(askAgain);
   }
 
   #login({ login }: Question, decision: Decision): Decision | Promise<Decision> {
