@@ -2,41 +2,35 @@
 //
 //   node bench/counters.ts [--seconds 2]
 //
-// One question is one bucket of one source charged, as a MAIL with a rate does; 10 000 sources in turn. `port` is what
-// Postern does (commands/line.ts before an lru-cache). `shared` is the alternative at its best: a table of fixed size in a
-// SharedArrayBuffer, a spin lock for every eight slots, keys hashed, no bans, no connections and no way to list them.
-// Alone: a thread has one question in flight, so that the time is one session's wait. Busy: 64 in flight, or none to wait for.
+// One question is one bucket of one source charged, as a MAIL with a rate does; 10 000 sources in turn. `own` is what one
+// thread does by itself, `port` what workers do (limits/remote-store.ts before the memory store of the main thread). `shared`
+// is the alternative at its best: a table of fixed size in a SharedArrayBuffer, a spin lock for every eight slots, keys
+// hashed, no bans, no connections and no way to list them.
+// In flight: one question, so that the time is one session's wait; or 64 of 64 sessions.
 
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { LRUCache } from 'lru-cache';
-import { type Calls, Line } from '../src/commands/line.ts';
+import { Line } from '../src/commands/line.ts';
+import { MemoryStore } from '../src/limits/memory-store.ts';
+import { RemoteStore, type StoreCalls, Tenant } from '../src/limits/remote-store.ts';
+import type { Asked, Store } from '../src/limits/store.ts';
 import { printMachine, printTable } from './harness/report.ts';
 
 const SOURCES = 10_000;
-const STEP = 0.001; // ms for one event: a rate that nobody reaches
-const BURST = 1_000;
+const LIMIT = 1_000_000_000; // a rate that nobody reaches
+const WINDOW = 60_000;
 const BUSY = 64;
 const BUCKETS = 1 << 14;
 const SLOTS = 8;
 
 const names = Array.from({ length: SOURCES }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
 
-/** GCRA: the time at which the bucket is empty again, or null when it is full. */
-function charged(emptyAt: number, now: number): number | null {
-  const next = Math.max(emptyAt, now) + STEP;
-  return next - now > BURST ? null : next;
-}
-
-/** The main thread's side. */
-class Counters {
-  readonly #emptyAt = new LRUCache<string, number>({ max: 1_000_000 });
-
-  take(name: string): boolean {
-    const next = charged(this.#emptyAt.get(name) ?? 0, performance.now());
-    if (next !== null) this.#emptyAt.set(name, next);
-    return next !== null;
-  }
+function askedOf(name: string): Asked {
+  return {
+    networks: [name],
+    charges: [{ key: `source.message_rate\0${name}`, limit: LIMIT, window: WINDOW, cost: 1 }],
+    strike: null,
+  };
 }
 
 /** The alternative: eight slots with one lock to a bucket; the slot that is empty first gives way. */
@@ -67,11 +61,12 @@ class SharedCounters {
       }
       if ((this.#emptyAt[at] as number) < (this.#emptyAt[slot] as number)) slot = at;
     }
-    const next = charged(this.#keys[slot] === key ? (this.#emptyAt[slot] as number) : 0, Date.now());
+    const now = Date.now();
+    const next = Math.max(this.#keys[slot] === key ? (this.#emptyAt[slot] as number) : 0, now) + WINDOW / LIMIT;
     this.#keys[slot] = key;
-    if (next !== null) this.#emptyAt[slot] = next;
+    if (next - now <= WINDOW) this.#emptyAt[slot] = next;
     Atomics.store(this.#locks, bucket, 0);
-    return next !== null;
+    return next - now <= WINDOW;
   }
 }
 
@@ -82,7 +77,7 @@ function hash(name: string): number {
 }
 
 interface Order {
-  readonly way: 'port' | 'shared';
+  readonly way: 'own' | 'port' | 'shared';
   readonly inFlight: number;
   readonly ms: number;
   readonly memory: SharedArrayBuffer;
@@ -94,18 +89,18 @@ interface Done {
   readonly waits: readonly number[];
 }
 
-type CounterCalls = { take(name: string): boolean } & Calls;
-
-async function ask({ way, inFlight, ms, memory }: Order, line: Line<CounterCalls>): Promise<Done> {
+async function ask({ way, inFlight, ms, memory }: Order, store: Store): Promise<Done> {
   const shared = new SharedCounters(memory);
+  const own = new MemoryStore();
   const until = performance.now() + ms;
   const waits: number[] = [];
   let questions = 0;
   const next = (): string => names[questions++ % SOURCES] as string;
-  if (way === 'shared') {
+  if (way !== 'port') {
     while (performance.now() < until) {
       const before = performance.now();
-      for (let i = 0; i < 64; i++) shared.take(next());
+      if (way === 'shared') for (let i = 0; i < 64; i++) shared.take(next());
+      else for (let i = 0; i < 64; i++) own.take(askedOf(next()), before);
       waits.push(((performance.now() - before) * 1000) / 64);
     }
     return { questions, waits };
@@ -113,7 +108,7 @@ async function ask({ way, inFlight, ms, memory }: Order, line: Line<CounterCalls
   const one = async (): Promise<void> => {
     for (let turn = 0; ; turn++) {
       const before = performance.now();
-      await line.call('take', next());
+      await store.take(askedOf(next()), before);
       const now = performance.now();
       if (inFlight === 1 || turn % 64 === 0) waits.push((now - before) * 1000);
       if (now >= until) return;
@@ -128,11 +123,12 @@ function percentile(values: readonly number[], share: number): number {
 }
 
 async function measure(order: Order, threads: number): Promise<string[]> {
-  const counters = new Counters();
+  const store = new MemoryStore();
   const lines = Array.from({ length: threads }, () => {
     const worker = new Worker(new URL(import.meta.url), { workerData: order });
     const done = new Promise<Done>((resolve) => {
-      new Line(worker, { take: (name: string) => counters.take(name), done: (found: Done) => resolve(found) });
+      const tenant = new Tenant(store, () => performance.now());
+      new Line(worker, { ...tenant.calls, done: (found: Done) => resolve(found) });
     });
     return { worker, done };
   });
@@ -145,7 +141,7 @@ async function measure(order: Order, threads: number): Promise<string[]> {
   return [
     order.way,
     String(threads),
-    order.way === 'shared' ? '–' : String(order.inFlight),
+    order.way === 'port' ? String(order.inFlight) : '–',
     percentile(waits, 0.5).toFixed(2),
     percentile(waits, 0.99).toFixed(2),
     String(Math.round(questions / (order.ms / 1000))),
@@ -159,6 +155,7 @@ if (isMainThread) {
   const rows: string[][] = [];
   for (const threads of [1, 2, 4]) {
     for (const [way, inFlight] of [
+      ['own', 1],
       ['port', 1],
       ['port', BUSY],
       ['shared', 1],
@@ -169,7 +166,8 @@ if (isMainThread) {
   printMachine();
   printTable(['way', 'threads', 'in flight', 'p50 µs', 'p99 µs', 'questions/s', 'CPU µs each'], rows);
 } else if (parentPort !== null) {
-  const line = new Line<CounterCalls & { done(found: Done): void }>(parentPort, {});
-  await ask({ ...(workerData as Order), ms: 300 }, line); // V8 compiles
-  line.tell('done', await ask(workerData as Order, line));
+  const line = new Line<StoreCalls & { done(found: Done): void }>(parentPort, {});
+  const store = new RemoteStore(line);
+  await ask({ ...(workerData as Order), ms: 300 }, store); // V8 compiles
+  line.tell('done', await ask(workerData as Order, store));
 }

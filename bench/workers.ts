@@ -85,8 +85,7 @@ async function measure(load: Load, flags: Flags): Promise<string[][]> {
   }
   return proxies.map((proxy) => {
     const of = samples.get(proxy) ?? [];
-    const each = (pick: (one: Sample) => number) =>
-      ((median(of.map(pick)) * 1000) / (count * SOURCES)).toFixed(1);
+    const each = (pick: (one: Sample) => number) => ((median(of.map(pick)) * 1000) / (count * SOURCES)).toFixed(1);
     return [
       `${load.name}: ${load.about}${proxy.rates ? ' + rates' : ''}`,
       String(proxy.workers),
