@@ -5,8 +5,9 @@
 
 import { dirname, isAbsolute, join } from 'node:path';
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
-import type { PolicyDocument } from '../policy/document.ts';
+import { changedLimits, type PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
+import { lintBlock } from '../policy/lint-limits.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
@@ -269,13 +270,24 @@ class Loader {
         ['mode'],
         'observe: what policy and limits would refuse is only logged, the relay is not protected',
       );
-    const token = config.admin?.token_file;
-    if (token !== undefined) {
-      const read = this.#read(beside(file, token));
-      if ('problem' in read) add('error', ['admin', 'token_file'], read.problem);
-      else if (read.text.trim() === '')
-        add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);
-    }
+    lintBlock(changedLimits(config.limits), config.limits, ['limits'], {
+      error: (path, message) => add('error', path, message),
+      warn: (path, message) => add('warning', path, message),
+    });
+    const isRedis = config.state !== 'memory';
+    const needsFile = (name: string | undefined, path: Path, what: string): void => {
+      if (name === undefined) return;
+      const read = this.#read(beside(file, name));
+      if ('problem' in read) add('error', path, read.problem);
+      else if (read.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
+    };
+    needsFile(config.admin?.token_file, ['admin', 'token_file'], 'a token');
+    needsFile(config.state_password_file, ['state_password_file'], 'a password');
+    needsFile(config.state_ca, ['state_ca'], 'a certificate in PEM');
+    if (config.state_password_file !== undefined && !isRedis)
+      add('warning', ['state_password_file'], 'state is memory, which asks nobody for a password');
+    if (config.state_ca !== undefined && !(config.state !== 'memory' && config.state.tls))
+      add('warning', ['state_ca'], 'state has no TLS, so no certificate is looked at: rediss:// is wanted for it');
   }
 }
 

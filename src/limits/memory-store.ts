@@ -30,7 +30,7 @@ import type {
 
 /** Sources, at most; a quarter as many of every other kind. About 200 octets each, and none before the first. */
 const MOST_SOURCES = 500_000;
-const LOOKED_AT = 8; //       buckets to choose from when one must go
+const LOOKED_AT = 64; //      buckets to choose from when some must go
 const VIEWED = 20_000; //     of the newest of each kind, for the operator
 
 type Table = LRUCache<string, Bucket>;
@@ -47,30 +47,33 @@ export class MemoryStore implements Store {
 
   take(asked: Asked, now: number): Taken {
     if (this.#bans.holds(asked.networks, now)) return { refused: -1, left: 0, banned: 'was' };
-    const { charges } = asked;
-    const refused = this.#firstWithoutRoom(charges, now);
-    if (refused === -1) this.charge(charges, now);
-    const banned =
-      asked.strike !== null && refused !== -1 && refused < asked.strike.faults ? this.#strike(asked, now) : 'no';
-    const first = charges[0];
-    return { refused, left: first === undefined ? 0 : Math.max(0, this.#room(first, now)), banned };
+    const { charges, strike } = asked;
+    const found = charges.map((charge) => this.#find(charge, now));
+    const refused = firstWithoutRoom(charges, found);
+    if (refused === -1) this.#pay(charges, found, now);
+    const banned = strike !== null && refused !== -1 && refused < strike.faults ? this.#strike(asked, now) : 'no';
+    const [first] = charges;
+    return { refused, left: first === undefined ? 0 : Math.max(0, roomIn(found[0], first)), banned };
   }
 
   charge(charges: readonly Charge[], now: number): void {
-    for (const charge of charges) {
-      if (charge.cost > 0) fill(this.#bucketFor(charge, now), charge.cost);
-    }
+    this.#pay(
+      charges,
+      charges.map((charge) => this.#find(charge, now)),
+      now,
+    );
   }
 
   enter(entry: Entry, now: number): Entered {
     let refused: NoPlace | null = this.#bans.holds(entry.networks, now) ? 'ban' : null;
     let banned: Banned = refused === null ? 'no' : 'was';
+    const found = entry.charges.map((charge) => this.#find(charge, now));
     if (refused === null) {
-      refused = this.#firstWithoutRoom(entry.charges, now) === -1 ? this.#open.reached(entry) : 'rate';
+      refused = firstWithoutRoom(entry.charges, found) === -1 ? this.#open.reached(entry) : 'rate';
       if (refused !== null && refused !== 'connector') banned = this.#strike(entry, now);
     }
     if (refused === null || entry.force) {
-      this.charge(entry.charges, now);
+      this.#pay(entry.charges, found, now);
       this.#open.enter(entry.seat);
     }
     return { refused, banned };
@@ -84,8 +87,9 @@ export class MemoryStore implements Store {
   settle(charges: readonly Charge[], rooms: readonly number[], now: number): void {
     for (const [i, charge] of charges.entries()) {
       const left = rooms[i];
-      if (left === undefined || (left === charge.limit && !this.#table(charge.key).has(charge.key))) continue;
-      this.#bucketFor(charge, now).level = (charge.limit - left) * charge.window;
+      const bucket = this.#find(charge, now);
+      if (left === undefined || (left === charge.limit && bucket === undefined)) continue;
+      (bucket ?? this.#begin(charge, now)).level = (charge.limit - left) * charge.window;
     }
   }
 
@@ -133,36 +137,33 @@ export class MemoryStore implements Store {
 
   #strike({ strike }: Asked, now: number): Banned {
     if (strike === null) return 'no';
-    this.charge([strike.charge], now);
-    if (this.#room(strike.charge, now) > 0) return 'no';
+    const bucket = this.#find(strike.charge, now) ?? this.#begin(strike.charge, now);
+    fill(bucket, strike.charge.cost);
+    if (room(bucket) > 0) return 'no';
     this.#bans.add({ network: strike.network, for: strike.for, by: 'limits' }, now);
     return 'now';
   }
 
-  #firstWithoutRoom(charges: readonly Charge[], now: number): number {
-    for (let i = 0; i < charges.length; i++) {
-      const charge = charges[i] as Charge;
-      if (this.#room(charge, now) < Math.max(1, charge.cost)) return i;
-    }
-    return -1;
-  }
-
-  /** Looked at is in use: it moves to the front. */
-  #room(charge: Charge, now: number): number {
+  /** As it stands now. Looked at is in use: it moves to the front. */
+  #find(charge: Charge, now: number): Bucket | undefined {
     const bucket = this.#table(charge.key).get(charge.key);
-    if (bucket === undefined) return charge.limit;
-    leak(bucket, charge, now);
-    return room(bucket);
+    if (bucket !== undefined) leak(bucket, charge, now);
+    return bucket;
   }
 
-  #bucketFor(charge: Charge, now: number): Bucket {
+  #pay(charges: readonly Charge[], found: (Bucket | undefined)[], now: number): void {
+    for (const [i, charge] of charges.entries()) {
+      if (charge.cost === 0) continue;
+      found[i] ??= this.#begin(charge, now);
+      fill(found[i] as Bucket, charge.cost);
+    }
+  }
+
+  #begin(charge: Charge, now: number): Bucket {
     const table = this.#table(charge.key);
-    let bucket = table.get(charge.key);
-    if (bucket === undefined) {
-      if (table.size >= table.max) giveUpOne(table);
-      bucket = newBucket(charge, now);
-      table.set(charge.key, bucket);
-    } else leak(bucket, charge, now);
+    if (table.size >= table.max) giveUpSome(table);
+    const bucket = newBucket(charge, now);
+    table.set(charge.key, bucket);
     return bucket;
   }
 
@@ -177,19 +178,25 @@ export class MemoryStore implements Store {
   }
 }
 
-function giveUpOne(table: Table): void {
-  let chosen: string | undefined;
-  let soonest = Number.POSITIVE_INFINITY;
-  let looked = 0;
+function firstWithoutRoom(charges: readonly Charge[], found: readonly (Bucket | undefined)[]): number {
+  return charges.findIndex((charge, i) => roomIn(found[i], charge) < Math.max(1, charge.cost));
+}
+
+function roomIn(bucket: Bucket | undefined, { limit }: Charge): number {
+  return bucket === undefined ? limit : room(bucket);
+}
+
+/** Makes room: of the buckets that were looked at longest ago the half goes that soonest says nothing. Many at once, since
+ * walking along a cache costs more than the choice. */
+function giveUpSome(table: Table): void {
+  const oldest: { key: string; at: number }[] = [];
+  const most = Math.min(LOOKED_AT, table.max);
   for (const key of table.rkeys()) {
-    const at = emptyAt(table.peek(key) as Bucket);
-    if (at < soonest) {
-      soonest = at;
-      chosen = key;
-    }
-    if (++looked === LOOKED_AT) break;
+    oldest.push({ key, at: emptyAt(table.peek(key) as Bucket) });
+    if (oldest.length === most) break;
   }
-  if (chosen !== undefined) table.delete(chosen);
+  oldest.sort((a, b) => a.at - b.at);
+  for (const { key } of oldest.slice(0, Math.ceil(most / 2))) table.delete(key);
 }
 
 function fullest(table: Table, most: number, now: number): Use[] {

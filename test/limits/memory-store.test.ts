@@ -25,14 +25,14 @@ test('a look keeps a bucket among those in use, and makes none', () => {
 test('no more buckets are kept than it was told to keep, however many sources come', () => {
   const store = new MemoryStore(100);
   for (let source = 0; source < 10_000; source++) store.take(asked([charge(`source ${source}`, 5, HOUR)]), source);
-  assert.equal(store.size, 100);
+  assert.ok(store.size <= 100 && store.size >= 50, `${store.size}`);
 });
 
 test('every kind has its own room: invented senders push out no source', () => {
   const store = new MemoryStore(100);
   store.take(asked([charge('patient', 1, HOUR)]), 0);
   for (let i = 0; i < 10_000; i++) store.take(asked([charge(`sender ${i}`, 5, HOUR, 1, 'sender')]), 1);
-  assert.equal(store.size, 26);
+  assert.ok(store.size <= 26, `${store.size}`);
   assert.equal(store.take(asked([charge('patient', 1, HOUR)]), 2).refused, 0);
 });
 
@@ -55,12 +55,12 @@ test('a flooder that rests while a flood of its fresh sources goes by does not s
   assert.equal(store.take(flooder, 1_000).refused, 0);
 });
 
-test('an exhausted bucket that was left alone goes only where some others are as exhausted', () => {
+test('an exhausted bucket that was left alone goes only where many others are as exhausted', () => {
   for (const [others, refused] of [
-    [7, -1],
-    [6, 0],
+    [100, -1],
+    [30, 0],
   ] as const) {
-    const store = new MemoryStore(64);
+    const store = new MemoryStore(200);
     const exhausted = ['first', ...Array.from({ length: others }, (_, i) => `more ${i}`)];
     for (const name of exhausted) for (let n = 0; n < 2; n++) store.take(asked([charge(name, 2, HOUR)]), 0);
     for (let i = 0; i < 1_000; i++) store.take(asked([charge(`fresh ${i}`, 2, HOUR)]), 0);
