@@ -389,6 +389,7 @@ class LoggedSession implements SessionObserver {
     }
     if (event.decision === 'reject') this.#refused += 1;
     else this.#wouldRefuse += 1;
+    if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
       {
         ...this.#who(),
@@ -398,7 +399,7 @@ class LoggedSession implements SessionObserver {
         decision: event.decision,
         reason: event.reason,
         rule: event.rule ?? undefined,
-        trace: event.trace === undefined ? undefined : harmless(event.trace),
+        trace: event.trace === undefined ? undefined : harmless(event.trace()),
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'recipient refused' : 'recipient would be refused',

@@ -88,12 +88,12 @@ function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): bool
 
 /** Ranges, and names that a client may have in DNS (Exchange 2000's connection control takes both). */
 function readAccess(list: readonly string[], path: Path, notes: Notes): AccessList {
-  const names = new DomainTable<string>();
+  const names = new DomainTable();
   const takeName = (text: string, at: Path): boolean => {
     if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error(at, pattern);
-    else names.add(pattern, text);
+    else names.add(pattern, true);
     return true;
   };
   return { ranges: new SourceSet(readRanges(list, path, notes, takeName)), names };

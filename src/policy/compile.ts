@@ -127,8 +127,8 @@ function compileDomains(document: PolicyDocument, notes: Notes): Domains {
           [key, i],
           `'${text}' holds every domain below a top-level name, for everyone: name the domains that are meant`,
         );
-      const earlier = known.add(pattern, { kind, text });
-      if (earlier?.kind === kind) notes.warn([key, i], `'${text}' is listed twice`);
+      const earlier = known.add(pattern, kind);
+      if (earlier === kind) notes.warn([key, i], `'${text}' is listed twice`);
       else if (earlier !== undefined)
         notes.warn([key, i], `'${text}' is an accepted domain already, and that is what it stays`);
     }

@@ -41,7 +41,7 @@ export interface ConnectorParts {
 /** Who may connect: ranges, and forward-confirmed names. */
 export interface AccessList {
   readonly ranges: SourceSet;
-  readonly names: DomainTable<string>;
+  readonly names: DomainTable;
 }
 
 export class Connector {
@@ -78,16 +78,16 @@ export class Connector {
   refusal(address: string): OwnReply | null | Promise<OwnReply | null> {
     const { connectAllow, connectDeny, replies, resolve } = this.#parts;
     const ip = parseIp(address);
-    if (ip === null || connectDeny.ranges.find(ip) !== null) return replies.connect;
-    const allowed = connectAllow.ranges.find(ip) !== null;
+    if (ip === null || connectDeny.ranges.holds(ip)) return replies.connect;
+    const allowed = connectAllow.ranges.holds(ip);
     const mayDeny = !connectDeny.names.isEmpty;
     if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : replies.connect;
     if (resolve === null) return CONNECT_CANNOT_TELL;
     return resolve(address).then((found) => {
       if (found === null) return CONNECT_CANNOT_TELL;
       const names = found.map(foldName);
-      if (names.some((name) => connectDeny.names.find(name) !== null)) return replies.connect;
-      return allowed || names.some((name) => connectAllow.names.find(name) !== null) ? null : replies.connect;
+      if (names.some((name) => connectDeny.names.holds(name))) return replies.connect;
+      return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
   }
 

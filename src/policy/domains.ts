@@ -21,7 +21,8 @@ export function toOctets(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LABELS = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const ENDS_IN_NUMBER = /(^|\.)([0-9]+|0x[0-9a-f]*)$/;
 
 /** Reads `d` or `*.d`; a string says what is wrong. */
 export function parseDomainPattern(text: string): DomainPattern | string {
@@ -36,18 +37,11 @@ export function parseDomainPattern(text: string): DomainPattern | string {
     return `'${text}' is an address, a domain is wanted: did you mean '${name.slice(name.lastIndexOf('@') + 1)}'?`;
   if (name.includes('*')) return `'${text}': a star stands only at the start, as '*.example.com'`;
   const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : foldAscii(domainToASCII(name));
-  const labels = ascii.split('.');
-  if (ascii === '' || ascii.length > 253 || !labels.every((part) => LABEL.test(part)))
-    return `'${text}' is not a domain name`;
-  if (/^([0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? ''))
+  if (ascii.length > 253 || !LABELS.test(ascii)) return `'${text}' is not a domain name`;
+  if (ENDS_IN_NUMBER.test(ascii))
     return `'${text}' ends in a number and would be read as an address; addresses of our own go under accepted_literals`;
   const unicode = ascii.includes('xn--') ? toOctets(domainToUnicode(ascii)) : ascii;
   return { text, below, forms: unicode === '' || unicode === ascii ? [ascii] : [ascii, unicode] };
-}
-
-interface Node<V> {
-  exact: V | undefined;
-  below: V | undefined;
 }
 
 /** A name as DNS or a client spells it, for the comparison: ASCII-folded, without the dot at its end. */
@@ -55,51 +49,193 @@ export function foldName(name: string): string {
   return foldAscii(name).replace(/\.$/, '');
 }
 
-/** Finds the value of the most specific pattern that holds a domain; the first given wins where two are equal. */
-export class DomainTable<V> {
-  /** Every configured name and every suffix of one, so that the walk from the right ends where nothing is known. */
-  readonly #suffixes = new Map<string, Node<V>>();
+const DOT = 0x2e;
+const NOWHERE = -1;
+
+// One slot of the table: four words, so that it lies in one line of the processor's cache.
+const HASH = 0;
+const START = 1; // where the name begins in #octets
+const SHAPE = 2; // its length << 2, and which patterns it has; 0 = an empty slot
+const NODE = 3;
+const SLOT_WORDS = 4;
+
+const HAS_EXACT = 1;
+const HAS_BELOW = 2;
+
+/** The name that is looked for, as far as it was read: from its last octet back. Longer than any configured name, which
+ * has at most 253 octets as A-labels and four for each of those as UTF-8. */
+const read = new Uint8Array(1024);
+
+/** Finds the most specific pattern that holds a domain; the first given wins where two are equal.
+ *
+ * It knows every configured name and every suffix of one, so that the walk over the octets from the right, which hashes
+ * as it goes, ends where nothing is known. Only configured names are in it: a peer that makes up names with one hash
+ * walks past the same few slots each time and can fill none, so the hash needs no secret. A Map was not chosen: it wants
+ * a string for every label, and what it finds is all over the heap. */
+export class DomainTable<V = true> {
+  /** Open addressing, at most half full. */
+  #slots = new Int32Array(16 * SLOT_WORDS);
+  /** The names, one after the other and each from its last octet back, so that a suffix is the beginning of a name. */
+  #octets = new Uint8Array(256);
+  #octetsUsed = 0;
+  #nodes = 0;
+  /** Two for each node: of the pattern without a star, and with one. */
+  readonly #values: (V | undefined)[] = [];
+  /** The same, as written. */
+  readonly #texts: (string | undefined)[] = [];
 
   get isEmpty(): boolean {
-    return this.#suffixes.size === 0;
+    return this.#nodes === 0;
   }
 
   /** The value that stood there before, if the same pattern was given already; it stays. */
   add(pattern: DomainPattern, value: V): V | undefined {
     let earlier: V | undefined;
     for (const form of pattern.forms) {
-      for (let dot = form.lastIndexOf('.'); dot > 0; dot = form.lastIndexOf('.', dot - 1))
-        this.#node(form.slice(dot + 1));
-      const node = this.#node(form);
-      const place = pattern.below ? 'below' : 'exact';
-      earlier ??= node[place];
-      node[place] ??= value;
+      const slot = this.#enter(form);
+      const place = placeOf(this.#slots[slot + NODE] as number, pattern.below);
+      earlier ??= this.#values[place];
+      this.#values[place] ??= value;
+      this.#texts[place] ??= pattern.text;
+      this.#slots[slot + SHAPE] = (this.#slots[slot + SHAPE] as number) | (pattern.below ? HAS_BELOW : HAS_EXACT);
     }
     return earlier;
   }
 
-  #node(suffix: string): Node<V> {
-    let node = this.#suffixes.get(suffix);
-    if (node === undefined) {
-      node = { exact: undefined, below: undefined };
-      this.#suffixes.set(suffix, node);
-    }
-    return node;
+  /** Whether any pattern holds `domain`, which is folded and has no trailing dot. */
+  holds(domain: string): boolean {
+    return this.#locate(domain) !== NOWHERE;
   }
 
-  /** `domain` is folded and has no trailing dot. */
   find(domain: string): V | null {
-    // The common case: a domain that is listed itself costs one look-up.
-    const exact = this.#suffixes.get(domain)?.exact;
-    if (exact !== undefined) return exact;
-    let found: V | null = null;
-    let dot = domain.length;
-    do {
-      dot = dot === 0 ? -1 : domain.lastIndexOf('.', dot - 1);
-      const node = this.#suffixes.get(dot === -1 ? domain : domain.slice(dot + 1));
-      if (node === undefined) return found;
-      found = node.below ?? found;
-    } while (dot !== -1);
+    const place = this.#locate(domain);
+    return place === NOWHERE ? null : (this.#values[place] as V);
+  }
+
+  /** The pattern as written. */
+  patternFor(domain: string): string | null {
+    const place = this.#locate(domain);
+    return place === NOWHERE ? null : (this.#texts[place] as string);
+  }
+
+  /** Where the value of the most specific pattern stands. */
+  #locate(domain: string): number {
+    const slots = this.#slots;
+    const { length } = domain;
+    let found = NOWHERE;
+    let hash = 0;
+    for (let i = 0; i < read.length; i++) {
+      const octet = i === length ? DOT : domain.charCodeAt(length - 1 - i);
+      if (octet === DOT) {
+        const slot = this.#slotOf(mixed(hash), i);
+        const shape = slots[slot + SHAPE] as number;
+        if (shape === 0) return found;
+        const node = slots[slot + NODE] as number;
+        if (i === length && (shape & HAS_EXACT) !== 0) return placeOf(node, false);
+        if ((shape & HAS_BELOW) !== 0) found = placeOf(node, true);
+        if (i === length) return found;
+      }
+      read[i] = octet;
+      hash = hashed(hash, octet);
+    }
     return found;
   }
+
+  /** Makes a node of a name and of each of its suffixes where there is none; the slot of the whole. */
+  #enter(name: string): number {
+    const { length } = name;
+    let start = NOWHERE;
+    let slot = 0;
+    let hash = 0;
+    for (let i = 0; i <= length; i++) {
+      const octet = i === length ? DOT : name.charCodeAt(length - 1 - i);
+      if (octet === DOT) {
+        slot = this.#slotOf(mixed(hash), i);
+        if (this.#slots[slot + SHAPE] === 0) {
+          if (start === NOWHERE) start = this.#write(name);
+          slot = this.#fill(slot, mixed(hash), start, i);
+        }
+      }
+      read[i] = octet;
+      hash = hashed(hash, octet);
+    }
+    return slot;
+  }
+
+  /** The slot of the name of `length` octets that was read, or the empty one where it would stand. */
+  #slotOf(hash: number, length: number): number {
+    const slots = this.#slots;
+    const wrap = slots.length - 1;
+    for (let slot = (hash * SLOT_WORDS) & wrap; ; slot = (slot + SLOT_WORDS) & wrap) {
+      const shape = slots[slot + SHAPE] as number;
+      if (shape === 0) return slot;
+      if (slots[slot + HASH] !== hash || shape >> 2 !== length) continue;
+      if (this.#wasRead(slots[slot + START] as number, length)) return slot;
+    }
+  }
+
+  #wasRead(start: number, length: number): boolean {
+    const octets = this.#octets;
+    for (let i = 0; i < length; i++) if (octets[start + i] !== read[i]) return false;
+    return true;
+  }
+
+  #write(name: string): number {
+    const start = this.#octetsUsed;
+    this.#octetsUsed += name.length;
+    if (this.#octetsUsed > this.#octets.length) {
+      const grown = new Uint8Array(this.#octetsUsed * 2);
+      grown.set(this.#octets);
+      this.#octets = grown;
+    }
+    for (let i = 0; i < name.length; i++) this.#octets[start + i] = name.charCodeAt(name.length - 1 - i);
+    return start;
+  }
+
+  /** Makes a node; its slot is another one than `empty` when the table had to grow. */
+  #fill(empty: number, hash: number, start: number, length: number): number {
+    const slot = this.#nodes * 2 * SLOT_WORDS < this.#slots.length ? empty : this.#grow(hash);
+    this.#slots[slot + HASH] = hash;
+    this.#slots[slot + START] = start;
+    this.#slots[slot + SHAPE] = length << 2;
+    this.#slots[slot + NODE] = this.#nodes++;
+    this.#values.push(undefined, undefined);
+    this.#texts.push(undefined, undefined);
+    return slot;
+  }
+
+  /** Twice as many slots; the empty one for `hash`. */
+  #grow(hash: number): number {
+    const old = this.#slots;
+    const slots = new Int32Array(old.length * 2);
+    this.#slots = slots;
+    for (let from = 0; from < old.length; from += SLOT_WORDS) {
+      if (old[from + SHAPE] === 0) continue;
+      const to = emptySlot(slots, old[from + HASH] as number);
+      for (let i = 0; i < SLOT_WORDS; i++) slots[to + i] = old[from + i] as number;
+    }
+    return emptySlot(slots, hash);
+  }
+}
+
+function placeOf(node: number, below: boolean): number {
+  return node * 2 + (below ? 1 : 0);
+}
+
+function emptySlot(slots: Int32Array, hash: number): number {
+  const wrap = slots.length - 1;
+  let slot = (hash * SLOT_WORDS) & wrap;
+  while (slots[slot + SHAPE] !== 0) slot = (slot + SLOT_WORDS) & wrap;
+  return slot;
+}
+
+// FNV's step over the octets, from the last to the first.
+function hashed(hash: number, octet: number): number {
+  return Math.imul(hash ^ octet, 0x01000193);
+}
+
+/** The low bits, which choose the slot, made to depend on all of them. */
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return once ^ (once >>> 13);
 }

@@ -12,14 +12,16 @@ import { type DomainTable, foldName } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client, UserNames } from './lists.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
-import { type Condition, type Facts, firstMatch, type Rule, type Trial, tryRules } from './rules.ts';
+import { type Condition, type Facts, firstMatch, type Rule, type Trial, trialsOf, tryRules } from './rules.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
+
+export type KnownKind = 'accepted' | 'relay';
 
 /** What holds for all connectors of a policy. */
 export interface Domains {
-  readonly blocked: DomainTable<string>;
+  readonly blocked: DomainTable;
   /** Accepted and relay domains in one table: the most specific entry wins. */
-  readonly known: DomainTable<{ readonly kind: 'accepted' | 'relay'; readonly text: string }>;
+  readonly known: DomainTable<KnownKind>;
   readonly literals: ReadonlySet<Ip>;
   /** Null: every recipient of an accepted domain is valid. */
   readonly validRecipients: AddressSet | null;
@@ -56,7 +58,7 @@ export interface Steps {
   readonly facts: Facts;
   /** The blocked pattern that holds the domain. */
   readonly blocked: string | null;
-  readonly known: { readonly kind: 'accepted' | 'relay'; readonly text: string } | null;
+  readonly known: { readonly kind: KnownKind; readonly text: string } | null;
   readonly trials: readonly Trial[];
 }
 
@@ -69,8 +71,12 @@ function proceed(reason: Reason, rule: string | null): Decision {
   return { action: 'proceed', reason, rule, observed: false };
 }
 
-function reject(reason: Reason, rule: string | null, reply: OwnReply): Decision {
-  return { action: 'reject', reason, rule, reply };
+function reject(reason: Reason, rule: string | null, reply: OwnReply, trace?: () => string): Decision {
+  return { action: 'reject', reason, rule, reply, trace };
+}
+
+function isSameAction(a: Decision, b: Decision): boolean {
+  return a.action === b.action;
 }
 
 /** Grammar stays enforced whatever the mode. */
@@ -81,19 +87,25 @@ export class Judgement {
   readonly #terms: Terms;
   readonly #users: UserNames;
   readonly #now: () => number;
-  readonly #ruled: ReadonlyMap<Rule, Decision>;
+  readonly #blocked: Decision;
+  /** What each rule decides, and behind them what is decided when none matches. */
+  readonly #ruled: readonly Decision[];
+  /** Of the decision that is being made: the condition that failed in each rule, null where the rule has expired. */
+  readonly #failed: (Condition | null)[] = [];
 
   constructor(domains: Domains, terms: Terms, users: UserNames, now: () => number) {
     this.#domains = domains;
     this.#terms = terms;
     this.#users = users;
     this.#now = now;
-    this.#ruled = new Map(
-      terms.rules.map((rule) => [
-        rule,
-        rule.action === 'allow' ? proceed('rule', rule.name) : reject('rule', rule.name, terms.replies.relay),
-      ]),
-    );
+    const { relay } = terms.replies;
+    this.#blocked = reject('blocked_domain', null, relay);
+    this.#ruled = [
+      ...terms.rules.map(({ action, name }) =>
+        action === 'allow' ? proceed('rule', name) : reject('rule', name, relay),
+      ),
+      reject('no_rule', null, relay),
+    ];
   }
 
   /** The judge of one session. `resolve` is asked at most once for each of its questions, and only when needed. */
@@ -111,11 +123,16 @@ export class Judgement {
 
   /** What was looked at for one address, for people. */
   steps(session: Session, question: Question, address: Address, names: readonly string[] | null): Steps {
-    const blocked = address.domain === null ? null : this.#domains.blocked.find(address.domain);
-    const known = address.domain === null || blocked !== null ? null : this.#domains.known.find(address.domain);
+    const blocked = address.domain === null ? null : this.#domains.blocked.patternFor(address.domain);
+    const known = address.domain === null || blocked !== null ? null : this.#knownAs(address.domain);
     const facts = this.#facts(session, question, address, names);
     const decided = address.domain === null || blocked !== null || known !== null;
     return { facts, blocked, known, trials: decided ? [] : tryRules(this.#terms.rules, facts, this.#now) };
+  }
+
+  #knownAs(domain: string): Steps['known'] {
+    const kind = this.#domains.known.find(domain);
+    return kind === null ? null : { kind, text: this.#domains.known.patternFor(domain) as string };
   }
 
   #observed(decision: Decision): Decision {
@@ -143,7 +160,7 @@ export class Judgement {
 
   #settled(decide: (guess: Guess) => Decision | Unknown): Decision | Unknown {
     const first = decide(NO_GUESS);
-    return isUnknown(first) ? settle(decide, (a, b) => a.action === b.action) : first;
+    return isUnknown(first) ? settle(decide, isSameAction) : first;
   }
 
   #recipient(
@@ -152,22 +169,33 @@ export class Judgement {
     address: Address,
     names: readonly string[] | null,
   ): Decision | Unknown {
-    const { replies } = this.#terms;
     if (address.domain === null) return this.#withoutDomain(address);
-    const blocked = this.#domains.blocked.find(address.domain);
-    if (blocked !== null) return reject('blocked_domain', null, replies.relay);
+    if (this.#domains.blocked.holds(address.domain)) return this.#blocked;
     const known = this.#domains.known.find(address.domain);
-    if (known?.kind === 'relay') return RELAYED;
-    if (known?.kind === 'accepted') return this.#validRecipient(address);
-    const facts = this.#facts(session, question, address, names);
-    const decision = this.#settled((guess) => {
-      const rule = firstMatch(this.#terms.rules, facts, guess, this.#now);
-      if (rule === null) return reject('no_rule', null, replies.relay);
-      return isUnknown(rule) ? rule : (this.#ruled.get(rule) as Decision);
-    });
-    if (isUnknown(decision) || decision.action === 'proceed') return decision;
-    const trace = formatTrials(tryRules(this.#terms.rules, facts, this.#now));
-    return trace === '' ? decision : { ...decision, trace };
+    if (known === 'relay') return RELAYED;
+    if (known === 'accepted') return this.#validRecipient(address);
+    return this.#byRules(this.#facts(session, question, address, names));
+  }
+
+  #byRules(facts: Facts): Decision | Unknown {
+    const { rules } = this.#terms;
+    const place = firstMatch(rules, facts, NO_GUESS, this.#now, this.#failed);
+    if (isUnknown(place)) return this.#byRulesUnknowing(facts);
+    const ruled = this.#ruled[place] as Decision;
+    if (ruled.action === 'proceed' || rules.length === 0) return ruled;
+    const failed = this.#failed.slice(0, place);
+    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(trialsOf(rules, failed)));
+  }
+
+  /** Something that a rule asks for cannot be told. */
+  #byRulesUnknowing(facts: Facts): Decision | Unknown {
+    const { rules } = this.#terms;
+    const ruled = settle((guess): Decision | Unknown => {
+      const place = firstMatch(rules, facts, guess, this.#now, this.#failed);
+      return isUnknown(place) ? place : (this.#ruled[place] as Decision);
+    }, isSameAction);
+    if (isUnknown(ruled) || ruled.action === 'proceed') return ruled;
+    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(tryRules(rules, facts, this.#now)));
   }
 
   #withoutDomain(address: Address): Decision {
@@ -221,7 +249,7 @@ export class Judgement {
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
   #mayBeOwn(sender: Address | null): boolean {
     if (sender === null) return true;
-    if (sender.domain !== null) return this.#domains.known.find(sender.domain)?.kind === 'accepted';
+    if (sender.domain !== null) return this.#domains.known.find(sender.domain) === 'accepted';
     const ip = sender.literal === null ? null : parseLiteral(sender.literal);
     return sender.literal === null || (ip !== null && this.#domains.literals.has(ip));
   }

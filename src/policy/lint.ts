@@ -65,7 +65,7 @@ function lintNames(document: PolicyDocument, notes: Notes): void {
 function lintDomains({ document, domains, notes }: Subject): void {
   for (const key of ['accepted_domains', 'relay_domains'] as const) {
     for (const [i, text] of document[key].entries()) {
-      const blocked = domains.blocked.find(text.replace(/^\*\./, '').toLowerCase());
+      const blocked = domains.blocked.patternFor(text.replace(/^\*\./, '').toLowerCase());
       if (blocked !== null)
         notes.warn([key, i], `'${text}' never passes: blocked_domains has '${blocked}', and that is looked at first`);
     }

@@ -60,17 +60,17 @@ export interface Client {
 
 export class SourceSet {
   readonly entries: readonly SourceEntry[];
-  readonly #table: RangeTable<SourceEntry>;
+  readonly #table: RangeTable;
   readonly #singles = new Set<Ip>();
 
   constructor(entries: readonly SourceEntry[]) {
     this.entries = entries;
-    this.#table = new RangeTable(entries.map((entry) => ({ range: entry.range, value: entry })));
+    this.#table = new RangeTable(entries.map(({ range }) => range));
     for (const { range } of entries) if (isSingle(range)) this.#singles.add(hullOf(range).lo);
   }
 
-  find(ip: Ip): SourceEntry | null {
-    return this.#table.find(ip);
+  holds(ip: Ip): boolean {
+    return this.#table.holds(ip);
   }
 
   /** Listed as one address, and not only as part of a range. */
@@ -81,12 +81,10 @@ export class SourceSet {
 
 /** Whether an address is in a list of ranges that were checked before; a list file holds none here. */
 export function inRanges(list: readonly string[]): (address: string) => boolean {
-  const table = new RangeTable(
-    list.flatMap((text) => parseRange(text).ranges.map((range) => ({ range, value: true }))),
-  );
+  const table = new RangeTable(list.flatMap((text) => parseRange(text).ranges));
   return (address) => {
     const ip = parseIp(address);
-    return ip !== null && table.find(ip) !== null;
+    return ip !== null && table.holds(ip);
   };
 }
 
@@ -131,13 +129,13 @@ export function linesOf(name: string, path: Path, notes: Notes): { text: string;
   return list.lines.map(({ text, line }) => ({ text, place: { file: list.file, line, column: 1 } }));
 }
 
-/** Reads a list of `d` and `*.d`; the value of each is its pattern as written. */
-export function readDomains(list: readonly string[], path: Path, notes: Notes): DomainTable<string> {
-  const table = new DomainTable<string>();
+/** Reads a list of `d` and `*.d`. */
+export function readDomains(list: readonly string[], path: Path, notes: Notes): DomainTable {
+  const table = new DomainTable();
   for (const [i, text] of list.entries()) {
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
-    else if (table.add(pattern, text) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
+    else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
   }
   return table;
 }

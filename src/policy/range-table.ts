@@ -1,139 +1,136 @@
 // Finds the smallest range that holds an address, however many there are.
 //
-// Spans are flattened once into sorted, disjoint segments, so a look-up is one binary search. Masks with holes are hashed,
-// one table for each distinct mask, and one look-up is made for each of those. A radix trie was not chosen: lo-hi ranges
-// would have to be cut into prefixes, and the pieces would compete with ranges that lie inside the whole.
+// Spans are flattened once into segments, each from its first address to before the next one's, the gaps between spans
+// included; a look-up finds the last segment that does not begin above the address (sorted-ips.ts). Masks with holes are
+// hashed, one table for each distinct mask, and one look-up is made for each of those. A radix trie was not chosen: lo-hi
+// ranges would have to be cut into prefixes, and the pieces would compete with ranges that lie inside the whole.
 
-import { after, before, compare, type Ip, isIpv4 } from './ip.ts';
+import { after, compare, type Ip, isIpv4, LAST_IPV4, LAST_IPV6 } from './ip.ts';
 import { extent, holes, isMasked, type Range } from './ranges.ts';
+import { SortedIpv4, SortedIpv6 } from './sorted-ips.ts';
 
-export interface Entry<V> {
-  readonly range: Range;
-  readonly value: V;
-}
+const NOBODY = -1;
 
-/** Finds the value of the smallest range that holds an address. */
-export class RangeTable<V> {
-  readonly #ipv4: Segments<V>;
-  readonly #ipv6: Segments<V>;
-  readonly #masked: MaskTable<V>[];
+/** Finds the smallest of some ranges that holds an address. */
+export class RangeTable {
+  readonly #ranges: readonly Range[];
+  readonly #ipv4Starts: SortedIpv4;
+  readonly #ipv4Owners: Int32Array;
+  readonly #ipv6Starts: SortedIpv6;
+  readonly #ipv6Owners: Int32Array;
+  readonly #masked: readonly MaskTable[];
 
-  constructor(entries: readonly Entry<V>[]) {
-    const spans: SpanEntry<V>[] = [];
-    const byMask = new Map<number, Map<number, V>>();
-    for (const { range, value } of entries) {
+  constructor(ranges: readonly Range[]) {
+    this.#ranges = ranges;
+    const ipv4: SpanEntry[] = [];
+    const ipv6: SpanEntry[] = [];
+    const byMask = new Map<number, Map<number, number>>();
+    for (const [place, range] of ranges.entries()) {
       if (isMasked(range)) {
-        let nets = byMask.get(range.mask);
-        if (nets === undefined) {
-          nets = new Map();
-          byMask.set(range.mask, nets);
-        }
-        if (!nets.has(range.net)) nets.set(range.net, value);
-      } else spans.push({ lo: range.lo, hi: range.hi, extent: extent(range), value });
+        const nets = byMask.get(range.mask) ?? new Map<number, number>();
+        byMask.set(range.mask, nets);
+        if (!nets.has(range.net | 0)) nets.set(range.net | 0, place);
+      } else {
+        const span = { lo: range.lo, hi: range.hi, extent: extent(range), place };
+        (isIpv4(range.lo) ? ipv4 : ipv6).push(span);
+      }
     }
-    this.#ipv4 = new Segments(spans.filter((span) => isIpv4(span.lo)));
-    this.#ipv6 = new Segments(spans.filter((span) => !isIpv4(span.lo)));
-    this.#masked = [...byMask].map(([mask, nets]) => ({ mask, nets, extent: 2 ** holes(mask) - 1 }));
-    this.#masked.sort((a, b) => a.extent - b.extent);
+    const low = flatten(ipv4, 0, LAST_IPV4);
+    this.#ipv4Starts = new SortedIpv4(low.starts as number[]);
+    this.#ipv4Owners = Int32Array.from(low.owners);
+    const high = flatten(ipv6, 0n, LAST_IPV6);
+    this.#ipv6Starts = new SortedIpv6(high.starts as bigint[]);
+    this.#ipv6Owners = Int32Array.from(high.owners);
+    this.#masked = [...byMask]
+      .map(([mask, nets]) => ({ mask, nets, extent: 2 ** holes(mask) - 1 }))
+      .sort((a, b) => a.extent - b.extent);
   }
 
-  find(ip: Ip): V | null {
-    if (!isIpv4(ip)) return this.#ipv6.valueAt(this.#ipv6.indexOf(ip));
-    const index = this.#ipv4.indexOf(ip);
-    if (this.#masked.length === 0) return this.#ipv4.valueAt(index);
-    const limit = this.#ipv4.extentAt(index);
+  holds(ip: Ip): boolean {
+    return this.find(ip) !== null;
+  }
+
+  /** The place of the smallest range among those given; null when none holds the address. */
+  find(ip: Ip): number | null {
+    const owner = isIpv4(ip)
+      ? (this.#ipv4Owners[this.#ipv4Starts.lastUpTo(ip)] as number)
+      : (this.#ipv6Owners[this.#ipv6Starts.lastUpTo(ip)] as number);
+    if (this.#masked.length > 0 && isIpv4(ip)) return this.#underMask(ip, owner);
+    return owner === NOBODY ? null : owner;
+  }
+
+  /** Masks with holes that hold less than the span of `owner` come first. */
+  #underMask(ip: number, owner: number): number | null {
+    const limit = owner === NOBODY ? Number.POSITIVE_INFINITY : extent(this.#ranges[owner] as Range);
     for (const { mask, nets, extent } of this.#masked) {
       if (extent >= limit) break;
-      const value = nets.get((ip & mask) >>> 0);
-      if (value !== undefined) return value;
+      const place = nets.get(ip & mask);
+      if (place !== undefined) return place;
     }
-    return this.#ipv4.valueAt(index);
+    return owner === NOBODY ? null : owner;
   }
 }
 
-interface MaskTable<V> {
+interface MaskTable {
   readonly mask: number;
-  readonly nets: ReadonlyMap<number, V>;
+  /** The place of each range by its net as a signed number, which needs no box. */
+  readonly nets: ReadonlyMap<number, number>;
   readonly extent: number;
 }
 
-interface SpanEntry<V> {
+interface SpanEntry {
   readonly lo: Ip;
   readonly hi: Ip;
   readonly extent: number | bigint;
-  readonly value: V;
+  /** Among the ranges given. */
+  readonly place: number;
 }
 
-/** Sorted, disjoint pieces of one family; each belongs to the smallest span that holds it. */
-class Segments<V> {
-  readonly #lo: Ip[] = [];
-  readonly #hi: Ip[] = [];
-  readonly #owner: SpanEntry<V>[] = [];
+interface Segments {
+  /** Sorted, from the lowest address of the family on. */
+  readonly starts: Ip[];
+  /** The smallest span that holds each segment, or NOBODY. */
+  readonly owners: number[];
+}
 
-  constructor(spans: SpanEntry<V>[]) {
-    spans.sort((a, b) => compare(a.lo, b.lo));
-    const edges = new Set<Ip>();
-    for (const span of spans) edges.add(span.lo).add(after(span.hi));
-    const sorted = [...edges].sort(compare);
-    const open = new SmallestFirst<V>();
-    let next = 0;
-    for (const [i, lo] of sorted.entries()) {
-      for (let span = spans[next]; span !== undefined && span.lo === lo; span = spans[++next]) open.add(span);
-      while (open.top !== null && open.top.hi < lo) open.removeTop();
-      const end = sorted[i + 1];
-      if (open.top !== null && end !== undefined) this.#append(lo, before(end), open.top);
+function flatten(spans: SpanEntry[], lowest: Ip, highest: Ip): Segments {
+  spans.sort((a, b) => compare(a.lo, b.lo));
+  const segments: Segments = { starts: [], owners: [] };
+  const open = new SmallestFirst();
+  let next = 0;
+  let last = Number.NaN;
+  for (let at: Ip | null = lowest; at !== null && at <= highest; ) {
+    for (let span = spans[next]; span !== undefined && span.lo === at; span = spans[++next]) open.add(span);
+    while (open.top !== null && open.top.hi < at) open.removeTop();
+    const owner = open.top?.place ?? NOBODY;
+    if (owner !== last) {
+      segments.starts.push(at);
+      segments.owners.push(owner);
+      last = owner;
     }
+    // The owner can only change where it ends, and where another one begins.
+    const end: Ip | null = open.top === null ? null : after(open.top.hi);
+    const begin: Ip | null = spans[next]?.lo ?? null;
+    at = end === null || (begin !== null && begin < end) ? begin : end;
   }
-
-  #append(lo: Ip, hi: Ip, owner: SpanEntry<V>): void {
-    const last = this.#lo.length - 1;
-    const lastHi = this.#hi[last];
-    if (lastHi !== undefined && this.#owner[last] === owner && after(lastHi) === lo) {
-      this.#hi[last] = hi;
-      return;
-    }
-    this.#lo.push(lo);
-    this.#hi.push(hi);
-    this.#owner.push(owner);
-  }
-
-  /** The segment that holds the address, or -1. */
-  indexOf(ip: Ip): number {
-    let low = 0;
-    let high = this.#lo.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#lo[middle] as Ip) > ip) high = middle - 1;
-      else if ((this.#hi[middle] as Ip) < ip) low = middle + 1;
-      else return middle;
-    }
-    return -1;
-  }
-
-  valueAt(index: number): V | null {
-    return this.#owner[index]?.value ?? null;
-  }
-
-  extentAt(index: number): number | bigint {
-    return this.#owner[index]?.extent ?? Number.POSITIVE_INFINITY;
-  }
+  return segments;
 }
 
 /** A binary heap of spans by extent; what has ended is removed only when it comes to the top. */
-class SmallestFirst<V> {
-  readonly #heap: SpanEntry<V>[] = [];
+class SmallestFirst {
+  readonly #heap: SpanEntry[] = [];
 
-  get top(): SpanEntry<V> | null {
+  get top(): SpanEntry | null {
     return this.#heap[0] ?? null;
   }
 
-  add(span: SpanEntry<V>): void {
+  add(span: SpanEntry): void {
     const heap = this.#heap;
     let at = heap.push(span) - 1;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if ((heap[parent] as SpanEntry<V>).extent <= span.extent) break;
-      heap[at] = heap[parent] as SpanEntry<V>;
+      if ((heap[parent] as SpanEntry).extent <= span.extent) break;
+      heap[at] = heap[parent] as SpanEntry;
       at = parent;
     }
     heap[at] = span;
@@ -147,7 +144,7 @@ class SmallestFirst<V> {
     for (;;) {
       let child = 2 * at + 1;
       const right = heap[child + 1];
-      if (right !== undefined && right.extent < (heap[child] as SpanEntry<V>).extent) child++;
+      if (right !== undefined && right.extent < (heap[child] as SpanEntry).extent) child++;
       const smaller = heap[child];
       if (smaller === undefined || smaller.extent >= moved.extent) break;
       heap[at] = smaller;

@@ -107,7 +107,7 @@ function parseCidr(text: string): ParsedRange {
   const ip = parseIp(address);
   if (ip === null) return wrong(notAnAddress(address));
   if (length.includes('.')) return wrong(`'${text}' has a mask after the slash: did you mean ${address};${length}?`);
-  const bits = parseIpv6Bits(address);
+  const bits = address.includes(':') ? parseIpv6Bits(address) : null;
   const width = bits === null ? 32 : 128;
   if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > width)
     return wrong(`'${text}' has no prefix length from 0 to ${width} after the slash`);

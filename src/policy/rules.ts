@@ -56,7 +56,7 @@ export interface Rule {
   readonly expiresAt: number;
   /** For lint: the lists as compiled. */
   readonly sources: SourceSet | null;
-  readonly recipientDomains: DomainTable<string> | null;
+  readonly recipientDomains: DomainTable | null;
   readonly document: RuleDocument;
 }
 
@@ -90,7 +90,7 @@ export function compileRule(document: RuleDocument, index: number, path: Path, w
 
 interface Lists {
   sources: SourceSet | null;
-  recipientDomains: DomainTable<string> | null;
+  recipientDomains: DomainTable | null;
 }
 
 function expiry(date: string | undefined, path: Path, notes: Notes): number {
@@ -122,7 +122,7 @@ function compileConditions(
   const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
     if (document[key] !== undefined) conditions.push({ key, holds });
   };
-  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable<string> => {
+  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
     const list = document[key];
     if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
     return readDomains(list ?? [], [...path, key], words.notes);
@@ -139,7 +139,7 @@ function compileConditions(
     const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
     if (document.sources.length === 0) words.notes.warn([...path, 'sources'], 'an empty list never holds');
     lists.sources = set;
-    add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.find(client.ip) !== null));
+    add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
   }
   if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
   else if (document.allow_unnamed !== undefined)
@@ -179,8 +179,8 @@ function compileConditions(
       recipientDomains: null,
     });
     add('not', (facts, guess) => {
-      const truth = allHold(inner, facts, guess);
-      return isUnknown(truth) ? truth : !truth;
+      const obstacle = obstacleOf(inner, facts, guess);
+      return isUnknown(obstacle) ? obstacle : obstacle !== null;
     });
   }
   if (document.tls_subject !== undefined)
@@ -190,8 +190,8 @@ function compileConditions(
   return conditions;
 }
 
-function holdsDomain(table: DomainTable<string>, domain: string | null | undefined): boolean {
-  return typeof domain === 'string' && table.find(domain) !== null;
+function holdsDomain(table: DomainTable, domain: string | null | undefined): boolean {
+  return typeof domain === 'string' && table.holds(domain);
 }
 
 function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
@@ -207,7 +207,7 @@ function localTest(list: readonly string[], path: Path, words: Vocabulary): Cond
   );
   if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
   return ({ localIp, localPort }) =>
-    (localIp !== null && ranges.find(localIp) !== null) ||
+    (localIp !== null && ranges.holds(localIp)) ||
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
 }
 
@@ -253,16 +253,11 @@ export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Con
   };
 }
 
-function ptrTest(
-  table: DomainTable<string>,
-  list: readonly string[],
-  guarded: boolean,
-  words: Vocabulary,
-): Condition['holds'] {
+function ptrTest(table: DomainTable, list: readonly string[], guarded: boolean, words: Vocabulary): Condition['holds'] {
   const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && guarded)) return false;
-    return names === null ? guessed(unknown, guess) : names.some((name) => table.find(name) !== null);
+    return names === null ? guessed(unknown, guess) : names.some((name) => table.holds(name));
   };
 }
 
@@ -276,19 +271,19 @@ function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocab
   return unknown;
 }
 
-function allHold(conditions: readonly Condition[], facts: Facts, guess: Guess): Truth {
+/** The first condition that does not hold, what nobody can tell where that decides, or null: all hold. */
+function obstacleOf(conditions: readonly Condition[], facts: Facts, guess: Guess): Condition | Unknown | null {
   let open: Unknown | null = null;
-  for (const { holds } of conditions) {
-    const truth = holds(facts, guess);
-    if (truth === false) return false;
+  for (const condition of conditions) {
+    const truth = condition.holds(facts, guess);
+    if (truth === false) return condition;
     if (truth !== true) open ??= truth;
   }
-  return open ?? true;
+  return open;
 }
 
-export function ruleMatches(rule: Rule, facts: Facts, guess: Guess, now: () => number): Truth {
-  if (rule.expiresAt !== Number.POSITIVE_INFINITY && now() >= rule.expiresAt) return false;
-  return allHold(rule.conditions, facts, guess);
+function hasExpired({ expiresAt }: Rule, now: () => number): boolean {
+  return expiresAt !== Number.POSITIVE_INFINITY && now() >= expiresAt;
 }
 
 /** How one rule fared: `failed` is the first condition that does not hold, `open` the first that nobody can tell. */
@@ -304,31 +299,49 @@ export interface Trial {
 export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number): Trial[] {
   const trials: Trial[] = [];
   for (const rule of rules) {
-    const matched = ruleMatches(rule, facts, NO_GUESS, now);
-    const truths = rule.conditions.map((condition) => ({ condition, truth: condition.holds(facts, NO_GUESS) }));
-    trials.push({
-      rule,
-      matched,
-      expired: now() >= rule.expiresAt,
-      failed: truths.find(({ truth }) => truth === false)?.condition ?? null,
-      open: truths.find(({ truth }) => isUnknown(truth))?.condition ?? null,
-    });
+    const expired = hasExpired(rule, now);
+    const obstacle = obstacleOf(rule.conditions, facts, NO_GUESS);
+    const matched = !expired && (isUnknown(obstacle) ? obstacle : obstacle === null);
+    const failed = isUnknown(obstacle) ? null : obstacle;
+    const open = rule.conditions.find(({ holds }) => isUnknown(holds(facts, NO_GUESS))) ?? null;
+    trials.push({ rule, matched, expired, failed, open });
     if (matched === true) break;
   }
   return trials;
 }
 
-/** The first rule that matches, null when none does, or what stands in the way of knowing. */
+/** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing.
+ * `failed` takes, for each rule before that, the condition that failed, or null where the rule has expired. */
 export function firstMatch(
   rules: readonly Rule[],
   facts: Facts,
   guess: Guess,
   now: () => number,
-): Rule | Unknown | null {
-  for (const rule of rules) {
-    const truth = ruleMatches(rule, facts, guess, now);
-    if (truth === true) return rule;
-    if (truth !== false) return truth;
+  failed: (Condition | null)[],
+): number | Unknown {
+  for (const [i, rule] of rules.entries()) {
+    if (hasExpired(rule, now)) {
+      failed[i] = null;
+      continue;
+    }
+    const obstacle = obstacleOf(rule.conditions, facts, guess);
+    if (obstacle === null) return i;
+    if (isUnknown(obstacle)) return obstacle;
+    failed[i] = obstacle;
   }
-  return null;
+  return rules.length;
+}
+
+/** What tryRules finds, from what firstMatch noted without a guess: nothing that mattered was unknown. */
+export function trialsOf(rules: readonly Rule[], failed: readonly (Condition | null)[]): Trial[] {
+  return rules.slice(0, failed.length + 1).map((rule, i) => {
+    const condition = failed[i];
+    return {
+      rule,
+      matched: condition === undefined,
+      expired: condition === null,
+      failed: condition ?? null,
+      open: null,
+    };
+  });
 }

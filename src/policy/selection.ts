@@ -4,9 +4,9 @@
 // connectors lie inside each other or apart, so "the smallest that holds the client" has one answer. Equal and crossing
 // ranges are errors; nothing is ever merged between connectors.
 
-import { compare, formatIp, type Ip, isIpv4 } from './ip.ts';
+import { compare, type Ip, isIpv4 } from './ip.ts';
 import type { Endpoint, Notes, SourceEntry } from './lists.ts';
-import { type Entry, RangeTable } from './range-table.ts';
+import { RangeTable } from './range-table.ts';
 import { hullOf, isInside, isMasked, isSingle, overlaps } from './ranges.ts';
 
 /** One connector as the selection sees it. */
@@ -25,31 +25,50 @@ export interface Choice<C> {
   readonly entry: SourceEntry;
 }
 
+/** Connectors by the ranges that lead to them. */
+class Choices<C> {
+  readonly #choices: readonly Choice<C>[];
+  readonly #table: RangeTable;
+
+  constructor(choices: readonly Choice<C>[]) {
+    this.#choices = choices;
+    this.#table = new RangeTable(choices.map(({ entry }) => entry.range));
+  }
+
+  find(client: Ip): Choice<C> | null {
+    const place = this.#table.find(client);
+    return place === null ? null : (this.#choices[place] as Choice<C>);
+  }
+}
+
 interface Tables<C> {
-  readonly known: RangeTable<Choice<C>>;
+  readonly known: Choices<C>;
   /** For lost addresses: without the ranges that grant relaying, unless they are single addresses. */
-  readonly lost: RangeTable<Choice<C>>;
+  readonly lost: Choices<C>;
 }
 
 const CONFLICTS_SHOWN = 20;
 
 export class Selection<C> {
-  readonly #addresses = new Set<Ip>();
-  readonly #ports = new Set<number>();
-  readonly #tables = new Map<string, Tables<C>>();
+  /** Local addresses and ports that a binding names, each numbered from 1; 0 stands for the unnamed rest. */
+  readonly #addresses = new Map<Ip, number>();
+  readonly #ports = new Map<number, number>();
+  /** For each address, for each port. */
+  readonly #tables: Tables<C>[][] = [];
 
   /** `guard`: lost addresses are kept from ranges that grant relaying. */
   constructor(candidates: readonly Candidate<C>[], guard: boolean, notes: Notes) {
     for (const { bindings } of candidates) {
       for (const { ip, port } of bindings) {
-        if (ip !== null) this.#addresses.add(ip);
-        if (port !== null) this.#ports.add(port);
+        if (ip !== null && !this.#addresses.has(ip)) this.#addresses.set(ip, this.#addresses.size + 1);
+        if (port !== null && !this.#ports.has(port)) this.#ports.set(port, this.#ports.size + 1);
       }
     }
     const shared = new Map<string, Tables<C>>();
     const reported = new Set<string>();
-    for (const ip of [null, ...this.#addresses]) {
-      for (const port of [null, ...this.#ports]) {
+    for (const ip of [null, ...this.#addresses.keys()]) {
+      const row: Tables<C>[] = [];
+      for (const port of [null, ...this.#ports.keys()]) {
         const competing = competitors(candidates, ip, port);
         const key = competing.map((candidate) => candidates.indexOf(candidate)).join();
         let tables = shared.get(key);
@@ -58,21 +77,17 @@ export class Selection<C> {
           tables = buildTables(competing, guard);
           shared.set(key, tables);
         }
-        this.#tables.set(classOf(ip, port), tables);
+        row.push(tables);
       }
+      this.#tables.push(row);
     }
   }
 
   choose(client: Ip, lost: boolean, localIp: Ip | null, localPort: number): Choice<C> | null {
-    const ip = localIp !== null && this.#addresses.has(localIp) ? localIp : null;
-    const tables = this.#tables.get(classOf(ip, this.#ports.has(localPort) ? localPort : null));
+    const row = localIp === null ? 0 : (this.#addresses.get(localIp) ?? 0);
+    const tables = this.#tables[row]?.[this.#ports.get(localPort) ?? 0];
     return (lost ? tables?.lost : tables?.known)?.find(client) ?? null;
   }
-}
-
-/** Local addresses that no binding tells apart share one class; null stands for the unnamed rest. */
-function classOf(ip: Ip | null, port: number | null): string {
-  return `${ip === null ? '*' : formatIp(ip)} ${port ?? '*'}`;
 }
 
 function competitors<C>(
@@ -89,16 +104,17 @@ function competitors<C>(
 }
 
 function buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Tables<C> {
-  const known: Entry<Choice<C>>[] = [];
-  const lost: Entry<Choice<C>>[] = [];
+  const known: Choice<C>[] = [];
+  const lost: Choice<C>[] = [];
   for (const { connector, ranges, grantsRelay } of competing) {
     for (const entry of ranges) {
-      const choice = { range: entry.range, value: { connector, entry } };
+      const choice = { connector, entry };
       known.push(choice);
       if (!guard || isSingle(entry.range) || !grantsRelay(entry)) lost.push(choice);
     }
   }
-  return { known: new RangeTable(known), lost: new RangeTable(lost) };
+  const choices = new Choices(known);
+  return { known: choices, lost: lost.length === known.length ? choices : new Choices(lost) };
 }
 
 interface Claim<C> {
@@ -107,6 +123,7 @@ interface Claim<C> {
 }
 
 function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, reported: Set<string>): void {
+  if (competing.length < 2) return;
   const claims = competing.flatMap((candidate) => candidate.ranges.map((entry) => ({ candidate, entry })));
   const report = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing'): void => {
     const [a, b] =

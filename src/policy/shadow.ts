@@ -57,7 +57,7 @@ export function coversRanges(wide: readonly Range[], narrow: readonly Range[]): 
 
 function coversDomains(wide: readonly string[] | undefined, narrow: readonly string[] | undefined): boolean {
   if (wide === undefined || narrow === undefined) return false;
-  const table = new DomainTable<boolean>();
+  const table = new DomainTable();
   for (const text of wide) {
     const pattern = parseDomainPattern(text);
     if (typeof pattern !== 'string') table.add(pattern, true);
@@ -66,9 +66,7 @@ function coversDomains(wide: readonly string[] | undefined, narrow: readonly str
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') return false;
     // No name has a label of one star, so only a pattern with a star can hold that one.
-    return pattern.forms.every(
-      (form) => table.find(form) !== null && (!pattern.below || table.find(`*.${form}`) !== null),
-    );
+    return pattern.forms.every((form) => table.holds(form) && (!pattern.below || table.holds(`*.${form}`)));
   });
 }
 

@@ -64,7 +64,7 @@ export interface Question {
 
 /** The answer. `rule` names the rule, for the log only. A `reject` carries its reply (4yz = cannot tell);
  * `disconnect` carries a 421. `observed` = policy said no, but the mode is observe, so it proceeds. `trace` tells the rules
- * that were tried, for the log. */
+ * that were tried, for the log: it is asked only when a line is written. */
 export type Decision =
   | {
       readonly action: 'proceed';
@@ -73,14 +73,14 @@ export type Decision =
       readonly observed: boolean;
       /** Observed: what the client would have heard. */
       readonly reply?: OwnReply | undefined;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     }
   | {
       readonly action: 'reject' | 'disconnect';
       readonly reason: Reason;
       readonly rule: string | null;
       readonly reply: OwnReply;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     };
 
 /** Who judges. Synchronous where it can be; a promise makes the session hold, exactly as DATA does. Never throws or
@@ -185,7 +185,7 @@ export type SessionEvent =
       readonly sender: string;
       readonly recipient: string;
       readonly reply: string;
-      readonly trace?: string | undefined;
+      readonly trace?: (() => string) | undefined;
     }
   | {
       readonly name: 'sender';

@@ -47,6 +47,17 @@ describe('a session', () => {
     );
   });
 
+  it('asks for the rules that were tried only when it writes the line', () => {
+    let asked = 0;
+    const traced: SessionEvent = { ...refused, trace: () => `never yes ${++asked}` };
+    const quiet = watch({ level: 'warn' });
+    quiet.observer.sessionOpened(door, 'internet').event(traced);
+    assert.deepEqual([quiet.entries(), asked], [[], 0]);
+    const { observer, entries } = watch();
+    observer.sessionOpened(door, 'internet').event(traced);
+    assert.deepEqual([entries()[0]?.trace, asked], ['never yes 1', 1]);
+  });
+
   it('writes nothing for what passes, and one summary at its end', () => {
     const { observer, entries, clock } = watch();
     const session = observer.sessionOpened(door, 'internet');

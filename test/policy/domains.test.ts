@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { DomainTable, parseDomainPattern } from '../../src/policy/domains.ts';
 
 function table(...patterns: string[]): DomainTable<string> {
@@ -51,6 +52,98 @@ test('a name with letters beyond ASCII is found as A-label and as UTF-8 octets, 
 test('only ASCII letters are folded when a pattern is read', () => {
   assert.equal(table('EXAMPLE.Com').find('example.com'), 'EXAMPLE.Com');
   assert.equal(table('example.com.').find('example.com'), 'example.com.', 'a trailing dot is dropped');
+});
+
+const label = fc.constantFrom('a', 'b', 'ab', 'example');
+const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
+const written = fc.tuple(fc.boolean(), name).map(([below, domain]) => (below ? `*.${domain}` : domain));
+const asked = fc.oneof(
+  name,
+  fc.array(fc.oneof(label, fc.constant('')), { maxLength: 5 }).map((labels) => labels.join('.')),
+);
+
+/** One pattern after the other: the longest name wins, and of one name the pattern without a star. */
+function naive(patterns: readonly string[], domain: string): string | null {
+  const holding = patterns.filter((text) =>
+    text.startsWith('*.') ? `.${domain}`.endsWith(text.slice(1)) : text === domain,
+  );
+  const length = (text: string): number => text.replace('*.', '').length * 2 + (text.startsWith('*.') ? 0 : 1);
+  return holding.toSorted((a, b) => length(b) - length(a))[0] ?? null;
+}
+
+test('the table agrees with a walk through all patterns, also for what is no domain', () => {
+  fc.assert(
+    fc.property(
+      fc.array(written, { maxLength: 12 }),
+      fc.array(asked, { minLength: 8, maxLength: 8 }),
+      (given, names) => {
+        const found = table(...given);
+        for (const domain of names) {
+          assert.equal(found.find(domain), naive(given, domain), `${domain} in ${given}`);
+          assert.equal(found.patternFor(domain), found.find(domain));
+          assert.equal(found.holds(domain), found.find(domain) !== null);
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('a pattern that is given again is told, and the first one stays', () => {
+  const found = new DomainTable<number>();
+  const add = (text: string, value: number) => {
+    const pattern = parseDomainPattern(text);
+    return typeof pattern === 'string' ? pattern : found.add(pattern, value);
+  };
+  assert.equal(add('www.Example.com', 1), undefined);
+  assert.equal(add('www.example.com.', 2), 1);
+  assert.equal(add('*.www.example.com', 3), undefined, 'another pattern of the same name');
+  assert.equal(add('example.com', 4), undefined, 'a suffix is no pattern');
+  assert.equal(found.find('www.example.com'), 1);
+  assert.equal(found.patternFor('www.example.com'), 'www.Example.com');
+  assert.equal(found.find('a.www.example.com'), 3);
+});
+
+// Of 200 000 names and as many others some 9 have the same hash of 32 bits: a table that compared hashes alone fails here.
+test('among hundreds of thousands of names each is found and no other', () => {
+  const found = new DomainTable<number>();
+  const nameOf = (n: number): string => `d${(Math.imul(n, 0x9e3779b1) >>> 0).toString(36).padStart(7, '0')}.example`;
+  const half = 200_000;
+  for (let n = 0; n < half; n++) {
+    const text = nameOf(n);
+    found.add({ text, below: n % 2 === 1, forms: [text] }, n);
+  }
+  for (let n = 0; n < half; n++) {
+    if (found.find(nameOf(n)) !== n) assert.fail(`${nameOf(n)}: ${found.find(nameOf(n))}`);
+    if (found.find(`x.${nameOf(n)}`) !== (n % 2 === 1 ? n : null)) assert.fail(`below ${nameOf(n)}`);
+    if (found.holds(nameOf(half + n)))
+      assert.fail(`${nameOf(half + n)} is taken for ${found.patternFor(nameOf(half + n))}`);
+  }
+});
+
+// The hash of these octets, from the last to the first, is the hash of none: whatever stands before them keeps its own.
+const UNHASHED = 't48ug5c.example';
+
+test('names of one hash are told apart', () => {
+  const found = table(`d1${UNHASHED}`, `d2${UNHASHED}${UNHASHED}`, 'd2');
+  assert.equal(found.find(`d1${UNHASHED}`), `d1${UNHASHED}`);
+  assert.equal(found.find(`d2${UNHASHED}${UNHASHED}`), `d2${UNHASHED}${UNHASHED}`);
+  assert.equal(found.find('d2'), 'd2');
+  for (const other of ['d1', `d2${UNHASHED}`, `d1${UNHASHED}${UNHASHED}`, `d3${UNHASHED}`])
+    assert.equal(found.find(other), null, other);
+});
+
+test('a name as long as can be is found, and of a longer one what is known of its end', () => {
+  const name = `${new Array(4).fill('中'.repeat(50)).join('.')}.example`;
+  const octets = Buffer.from(name).toString('latin1');
+  assert.equal(octets.length, 611);
+  const found = table(name, '*.example');
+  assert.equal(found.find(octets), name);
+  assert.equal(found.find(`x.${octets}`), '*.example');
+  for (const length of [1014, 1015, 1016, 1017, 5000]) {
+    assert.equal(found.find(`${'x'.repeat(length)}.example`), '*.example');
+    assert.equal(found.find('x'.repeat(length)), null);
+  }
 });
 
 test('what is no domain is refused with a word about what was meant', () => {

@@ -90,6 +90,45 @@ test('a decision names its rule, or the place of one without a name', async () =
   assert.equal((await decide(policy, '192.0.2.2', rcpt(foreign)))?.rule, null);
 });
 
+test('a refusal tells, to whom asks, each rule that was tried and the condition that failed first', async () => {
+  const policy = withRules(
+    { name: 'old', allow: {}, expires: '2026-11-21' },
+    { name: 'roaming', allow: { tls: true, authenticated: true } },
+    { name: 'near', allow: { sources: ['10.0.0.0/8'], tls: true } },
+    { name: 'not here', allow: { not: { sources: ['192.0.2.0/24'] } } },
+    { name: 'never', deny: { sources: ['192.0.2.0/24'] } },
+    { allow: { tls: true } },
+  );
+  const inClear = await decide(policy, '192.0.2.1', rcpt(foreign));
+  const encrypted = await decide(policy, '192.0.2.1', rcpt(foreign, { tls: true }));
+  assert.equal(
+    encrypted?.trace?.(),
+    'old no(expired), roaming no(authenticated), near no(sources), not here no(not), never yes',
+  );
+  // Asked after another decision was made: each has its own account.
+  assert.equal(inClear?.trace?.(), 'old no(expired), roaming no(tls), near no(tls), not here no(not), never yes');
+});
+
+test('a refusal tells what could not be told, where it was refused all the same', async () => {
+  const rules: RuleDocument[] = [
+    { name: 'staff', deny: { users: ['alice'] } },
+    { name: 'named', allow: { authenticated: true } },
+  ];
+  const decision = await decide(withRules(...rules), '192.0.2.1', rcpt(foreign, { login: login(null) }));
+  assert.equal(decision?.trace?.(), 'staff ?(users), named no(authenticated)');
+});
+
+test('a long account is cut, and who is let through or meets no rule has none', async () => {
+  const rules = Array.from({ length: 17 }, (_, i): RuleDocument => ({ name: `r${i}`, allow: { tls: true } }));
+  const shown = rules.map(({ name }) => `${name} no(tls)`);
+  const trace = async (given: RuleDocument[], tls = false) =>
+    (await decide(withRules(...given), '192.0.2.1', rcpt(foreign, { tls })))?.trace?.();
+  assert.equal(await trace(rules.slice(0, 16)), shown.slice(0, 16).join(', '));
+  assert.equal(await trace(rules), `${shown.slice(0, 16).join(', ')}, 1 more`);
+  assert.equal(await trace(rules, true), undefined);
+  assert.equal(await trace([]), undefined);
+});
+
 test('every address that a path names must be allowed', async () => {
   const policy = withRules({ allow: { sources: ['10.0.0.0/8'] } });
   assert.equal(await answer(policy, '192.0.2.1', rcpt(['x%foreign.example@local.example', foreign])), '554 no_rule');

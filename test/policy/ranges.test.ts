@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatIp, parseIp } from '../../src/policy/ip.ts';
+import { after, before, formatIp, type Ip, isIpv4, LAST_IPV4, LAST_IPV6, parseIp } from '../../src/policy/ip.ts';
 import { inRanges } from '../../src/policy/lists.ts';
 import { RangeTable } from '../../src/policy/range-table.ts';
-import { extent, hullOf, isInside, overlaps, parseRange, type Range } from '../../src/policy/ranges.ts';
+import { extent, hullOf, isInside, isMasked, overlaps, parseRange, type Range } from '../../src/policy/ranges.ts';
 import { intersect, subtract, union } from '../../src/policy/spans.ts';
 
 test('reads only the spelling of an address that everybody reads alike', () => {
@@ -93,13 +93,19 @@ test('a mask with holes holds what agrees with it under the mask, as Exchange 5.
 });
 
 test('finds the smallest of the ranges that hold an address, masks with holes included', () => {
-  const texts = ['any', '10.0.0.0/8', '10.1.0.0/16', '10.1.0.4', '10.1.0.0;255.255.0.123', '10.1.0.128-10.1.0.140'];
-  const table = new RangeTable(
-    texts.flatMap((text) => parseRange(text).ranges.map((range) => ({ range, value: text }))),
-  );
-  const found = (ip: string): string | null => table.find(parseIp(ip) as number);
-  assert.equal(found('192.0.2.1'), 'any');
-  assert.equal(found('2001:db8::1'), 'any');
+  const texts = [
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/8',
+    '10.1.0.0/16',
+    '10.1.0.4',
+    '10.1.0.0;255.255.0.123',
+    '10.1.0.128-10.1.0.140',
+  ];
+  const table = new RangeTable(texts.flatMap((text) => parseRange(text).ranges));
+  const found = (ip: string): string | undefined => texts[table.find(parseIp(ip) as number) ?? -1];
+  assert.equal(found('192.0.2.1'), '0.0.0.0/0');
+  assert.equal(found('2001:db8::1'), '::/0');
   assert.equal(found('10.200.0.1'), '10.0.0.0/8');
   assert.equal(found('10.1.0.1'), '10.1.0.0/16');
   assert.equal(found('10.1.7.4'), '10.1.0.0;255.255.0.123');
@@ -113,15 +119,83 @@ const span = fc.tuple(small, small).map(([a, b]) => ({ lo: Math.min(a, b), hi: M
 test('the table agrees with a walk through all ranges', () => {
   fc.assert(
     fc.property(fc.array(span, { maxLength: 8 }), (spans) => {
-      const table = new RangeTable(spans.map((range) => ({ range, value: range })));
+      const table = new RangeTable(spans);
       for (let ip = 0; ip <= 41; ip++) {
         const holding = spans.filter(({ lo, hi }) => lo <= ip && ip <= hi).sort((a, b) => a.hi - a.lo - (b.hi - b.lo));
         const found = table.find(ip);
         assert.equal(found === null, holding.length === 0);
-        if (found !== null) assert.equal(extent(found), extent(holding[0] as Range));
+        if (found !== null) assert.equal(extent(spans[found] as Range), extent(holding[0] as Range));
       }
     }),
   );
+});
+
+function holdsNaively(range: Range, ip: Ip): boolean {
+  if (isMasked(range)) return isIpv4(ip) && (ip & range.mask) >>> 0 === range.net;
+  return isIpv4(ip) === isIpv4(range.lo) && range.lo <= ip && ip <= range.hi;
+}
+
+/** Asks for the ends of every range, and their neighbours. */
+function agrees(ranges: readonly Range[]): void {
+  const table = new RangeTable(ranges);
+  const asked = new Set<Ip>([0, LAST_IPV4, 0n, LAST_IPV6]);
+  for (const { lo, hi } of ranges.map(hullOf))
+    for (const ip of [before(lo), lo, after(lo), before(hi), hi, after(hi)]) asked.add(ip);
+  for (const ip of asked) {
+    if (ip < 0 || (isIpv4(ip) ? ip > LAST_IPV4 : ip > LAST_IPV6)) continue;
+    const extents = ranges.filter((range) => holdsNaively(range, ip)).map(extent);
+    const smallest = extents.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0))[0];
+    const found = table.find(ip);
+    if (found !== null) assert.ok(holdsNaively(ranges[found] as Range, ip), formatIp(ip));
+    assert.equal(found === null ? undefined : extent(ranges[found] as Range), smallest, formatIp(ip));
+    assert.equal(table.holds(ip), found !== null);
+  }
+}
+
+/** Addresses about the edges of blocks and of the words that a table keeps them in. */
+function about<T extends Ip>(edges: readonly T[]): fc.Arbitrary<T> {
+  return fc.constantFrom(...edges.flatMap((ip) => [before(ip), ip, after(ip)] as T[]).filter((ip) => ip >= 0));
+}
+
+const ipv4 = fc.oneof(
+  about([0, 0x0a000000, 0x0a010000, 0x0aff0000, 0x7fffffff, 0x80000000, 0xc0a80000, LAST_IPV4 - 1]),
+  fc.integer({ min: 0, max: LAST_IPV4 }),
+);
+const ipv6 = fc.oneof(
+  about([0n, 1n << 32n, 1n << 64n, 1n << 96n, 0x20010db8n << 96n, (0x20010db8n << 96n) + (1n << 64n), LAST_IPV6 - 1n]),
+  fc.bigInt({ min: 0n, max: LAST_IPV6 }),
+);
+const spanOf = <T extends Ip>(ip: fc.Arbitrary<T>): fc.Arbitrary<Range> =>
+  fc.tuple(ip, ip).map(([a, b]) => (a < b ? { lo: a, hi: b } : { lo: b, hi: a }));
+const masked = fc.tuple(ipv4, fc.constantFrom(0xffffff7b, 0xffff0001, 0x80000000, 0xfffefffe, 0)).map(([ip, mask]) => ({
+  net: (ip & mask) >>> 0,
+  mask,
+}));
+
+test('the table agrees with a walk through all ranges at every edge of blocks, IPv6 and masks with holes included', () => {
+  fc.assert(fc.property(fc.array(fc.oneof(spanOf(ipv4), spanOf(ipv6), masked), { maxLength: 30 }), agrees), {
+    numRuns: 500,
+  });
+});
+
+// A group of the search has sixteen addresses: a table is right below, at and above each power of that.
+test('the table agrees with a walk through all ranges, whatever their number', () => {
+  for (const count of [1, 7, 8, 15, 16, 17, 127, 128, 129, 255, 256, 257, 500]) {
+    const apart = Array.from({ length: count }, (_, i) => ({ lo: 0xfffe0000 + i * 32, hi: 0xfffe0000 + i * 32 + 15 }));
+    agrees(apart);
+    agrees(apart.map(({ lo, hi }) => ({ lo: BigInt(lo) << 40n, hi: BigInt(hi) << 40n })));
+    agrees(apart.flatMap((range) => [range, { lo: range.lo + 16, hi: range.lo + 31 }]));
+  }
+});
+
+test('of 100 000 ranges that touch each is found by its first and its last address', () => {
+  const ranges = Array.from({ length: 100_000 }, (_, i) => ({ lo: 0x7ff00000 + i * 7, hi: 0x7ff00000 + i * 7 + 6 }));
+  const table = new RangeTable(ranges);
+  for (const [i, { lo, hi }] of ranges.entries()) {
+    if (table.find(lo) !== i || table.find(hi) !== i) assert.fail(formatIp(lo));
+  }
+  assert.equal(table.find(0x7ff00000 - 1), null);
+  assert.equal(table.find(0x7ff00000 + 700_000), null);
 });
 
 test('union, intersection and difference agree with what they say of each address', () => {
