@@ -136,6 +136,7 @@ test('who waits for a place in one worker gets the one that is given back in ano
   const guarded = await Guarded.open(t, { config: { workers: 4 }, upstream: { max_connections: 8, max_wait: '1h' } });
   const first = await greeted(guarded, 8);
   const waiting = Array.from({ length: 8 }, () => guarded.connect());
+  assert.equal(await guarded.metric('postern_sessions'), 8);
   for (const client of first) await client.quit();
   for (const { greeting } of await Promise.all(waiting)) assert.match(greeting, /^220/);
 });
