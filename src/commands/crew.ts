@@ -2,7 +2,7 @@
 //
 // Each worker has an event loop, sockets and sessions of its own and the policy compiled from the very texts that the main
 // thread read, so that no two decide differently. They bind the same ports with SO_REUSEPORT and the kernel gives each
-// connection to one of them. What is one for the whole process lives here: the counts of limits, the log's descriptor, what
+// connection to one of them. What is one for the whole process lives here: the counts of limits, the places at the upstream, the log's descriptor, what
 // is known of the upstream, the sum of the metrics. A worker that ends by itself takes its sessions with it and is started anew.
 // Not chosen: `cluster`, whose processes cost memory each and a hand-over for each connection. It would save the
 // connections that wait in a listener's queue when its worker dies, and those are as lost as that worker's sessions.
@@ -19,7 +19,11 @@ import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/mea
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import { requireFree } from '../proxy/listener.ts';
-import type { Doors } from './firewall.ts';
+import { Places } from '../proxy/places.ts';
+import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
+import type { ServerState } from '../proxy/upstream.ts';
+import type { Door } from '../smtp/types.ts';
+import type { Doors } from './doors.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 import type { WorkerCalls } from './worker.ts';
@@ -32,12 +36,14 @@ export interface LoadOrder {
 }
 
 /** What a worker may call. */
-export type CrewCalls = StoreCalls & {
-  banned(ban: Ban): void;
-  log(text: string, lines: number): void;
-  upstreamUp(server: string, up: boolean, why?: string): void;
-  lostAddress(address: string): void;
-};
+export type CrewCalls = StoreCalls &
+  PlaceCalls & {
+    banned(ban: Ban): void;
+    log(text: string, lines: number): void;
+    upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
+    arrived(door: Door): void;
+    lostAddress(address: string): void;
+  };
 
 const ANSWER_MS = 1_000;
 const GREETS_MS = 30_000;
@@ -61,11 +67,18 @@ class Member {
   measured: readonly Measured[] = [];
   readonly #worker: Worker;
 
-  constructor(number: number, worker: Worker, { store, now }: Limiter, calls: Omit<CrewCalls, keyof StoreCalls>) {
+  constructor(
+    number: number,
+    worker: Worker,
+    { store, now }: Limiter,
+    places: Places,
+    calls: Omit<CrewCalls, keyof StoreCalls | keyof PlaceCalls>,
+  ) {
     this.number = number;
     this.#worker = worker;
     const tenant = new Tenant(store, now);
-    this.line = new Line<WorkerCalls>(this.#worker, { ...tenant.calls, ...calls });
+    const lodger = new Lodger(places);
+    this.line = new Line<WorkerCalls>(this.#worker, { ...tenant.calls, ...lodger.calls, ...calls });
     let why: string | null = null;
     this.#worker.on('error', (error: Error) => {
       why = error.message;
@@ -74,6 +87,7 @@ class Member {
       this.#worker.on('exit', (code) => {
         this.isOpen = false;
         tenant.end();
+        lodger.end();
         why ??= `exit code ${code}`;
         this.line.end(`worker ${number} ended: ${why}`);
         resolve(why);
@@ -106,6 +120,7 @@ function startWorker(number: number): Worker {
 export class Crew implements Doors {
   readonly #options: CrewOptions;
   readonly #observer: Observer;
+  readonly #places: Places;
   readonly #members: Member[] = [];
   #order: LoadOrder;
   #addresses: readonly Endpoint[] = [];
@@ -116,6 +131,7 @@ export class Crew implements Doors {
   private constructor(options: CrewOptions) {
     this.#options = options;
     this.#observer = options.observer;
+    this.#places = new Places(options.config.upstream.max_connections, options.config.upstream.max_wait);
     this.#order = options.order;
   }
 
@@ -163,6 +179,15 @@ export class Crew implements Doors {
     return member !== undefined && (await within(GREETS_MS, member.line.call('greets'))) === true;
   }
 
+  /** As the workers see it: down where one of them has it down. */
+  async servers(): Promise<readonly ServerState[]> {
+    const found = new Map<string, ServerState>();
+    for (const states of await this.#askAll(ANSWER_MS, (line) => line.call('servers'))) {
+      for (const state of states ?? []) if (found.get(state.server)?.up !== false) found.set(state.server, state);
+    }
+    return [...found.values()];
+  }
+
   async names(address: string): Promise<readonly string[] | null> {
     const answers = await this.#askAll(ANSWER_MS, (line) => line.call('names', address));
     return answers.find((answer) => answer !== null) ?? null;
@@ -203,10 +228,11 @@ export class Crew implements Doors {
   /** Starts the worker of this number; its addresses as bound. */
   async #open(number: number): Promise<readonly Endpoint[]> {
     const { config, limiter, startWorker: start = startWorker } = this.#options;
-    const member = new Member(number, start(number), limiter, {
+    const member = new Member(number, start(number), limiter, this.#places, {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
-      upstreamUp: (server, up, why) => this.#observer.upstreamUp(server, up, why),
+      upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
+      arrived: (door) => this.#observer.arrived(door),
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;

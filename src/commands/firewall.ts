@@ -1,53 +1,34 @@
-// The rooms put together: config gives values, policy the judges, limits the counts, proxy the sockets, observe the log
-// and metrics. None of them knows another; this is the one place that knows them all. `openDoors` is what a thread needs
-// to serve clients, `startFirewall` the whole: doors in this thread or in several (crew.ts), and the admin port.
+// The whole firewall: doors in this thread or in several, the counts that they share, and the admin port.
+//
+// The rooms – config, policy, limits, proxy, observe – do not know each other; they meet here and in doors.ts.
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
-import { beside } from '../config/load.ts';
+import { beside } from '../config/beside.ts';
+import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
-import { createObserver, type Observer } from '../observe/events.ts';
-import type { LogSink } from '../observe/log.ts';
+import type { Observer } from '../observe/events.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import { readInquiry } from '../policy/inquiry.ts';
-import { inRanges } from '../policy/lists.ts';
-import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
-import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
-import { BANNED } from '../smtp/replies.ts';
-import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Crew, type LoadOrder } from './crew.ts';
-import { Gate } from './gate.ts';
+import { type DoorSettings, type Doors, observerFor, openDoors } from './doors.ts';
 import { Limiter } from './limits/limiter.ts';
 import { LimitReport } from './limits/report.ts';
 import { openStore } from './limits/stores.ts';
 
-export interface FirewallSettings {
-  /** The configuration file, from which relative paths are meant; null when there is none. */
-  readonly file?: string | null;
+/** `order`: without it there is one thread, whatever the configuration says. */
+export interface FirewallSettings extends DoorSettings {
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
-  /** The names of an address that DNS gave last; null when it gave none. */
-  readonly names?: (address: string) => readonly string[] | null;
-  /** What another thread needs to load the same policy; without it there is one thread. */
-  readonly order?: LoadOrder;
-  /** The number of this thread, where several serve clients: they share their ports. */
-  readonly worker?: number;
-  /** Hears in the place of the observer how dialling went. */
-  readonly upstreamUp?: (server: string, up: boolean, why?: string) => void;
-  /** How many networks are banned now. */
-  readonly bans?: () => number;
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
-  /** Where log lines go; standard output when left out. */
-  readonly sink?: LogSink;
-  /** Beside the log: every event of every session. */
-  readonly onEvent?: (event: SessionEvent, door: Door) => void;
 }
 
 export interface RunningFirewall {
@@ -65,34 +46,18 @@ export interface RunningFirewall {
   close(): Promise<void>;
 }
 
-/** Where clients come in. */
-export interface Doors {
-  readonly addresses: readonly Endpoint[];
-  /** False while one of several threads is down. */
-  readonly isOpen: boolean;
-  /** The exposition text. */
-  metrics(): Promise<string>;
-  /** Whether an upstream server greets. */
-  greets(): Promise<boolean>;
-  /** The names of an address that DNS gave last; null when it gave none. */
-  names(address: string): Promise<readonly string[] | null> | readonly string[] | null;
-  replacePolicy(policy: Policy, order: LoadOrder | undefined): Promise<void> | void;
-  /** Stops listening; how many sessions there are still. */
-  stopListening(): Promise<number> | number;
-  /** How many sessions had to be cut off. */
-  drain(patience: number): Promise<number>;
-  /** Ends the sessions of who is banned, each at its next boundary between transactions. */
-  endSessions(ban: Ban): void;
-  cutOff(): void;
-}
-
 /** Opens the doors and the admin port; rejects with a sentence that names the address that cannot be bound. */
 export async function startFirewall(
   config: Config,
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
-  const observer = observerFor(config, policy, { ...settings, bans: () => store.bans(performance.now()) });
+  const { ownAddresses, gateways } = thisHost();
+  const observer = observerFor(config, policy, {
+    ...settings,
+    bans: () => store.bans(performance.now()),
+    isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
+  });
   let endSessions: (ban: Ban) => void = () => {};
   const store = await openStore(config, settings.file ?? null, {
     up: () => observer.stateUp(true),
@@ -171,72 +136,6 @@ function openAllDoors(
     : Crew.start({ ...settings, order, count, config, observer, limiter });
 }
 
-/** What a thread that serves clients tells its log and metrics. */
-export function observerFor(config: Config, policy: Policy, settings: FirewallSettings): Observer {
-  return createObserver({
-    level: config.log.level,
-    pretty: config.log.pretty,
-    mode: config.mode,
-    observing: observingIn(policy),
-    connectors: policy.connectors.map(({ name }) => name),
-    servers: config.upstream.servers.map(formatEndpoint),
-    ...(settings.bans === undefined ? {} : { bans: settings.bans }),
-    ...(settings.sink === undefined ? {} : { sink: settings.sink }),
-    ...(settings.worker === undefined ? {} : { worker: settings.worker }),
-  });
-}
-
-/** Opens the doors of this thread; rejects with a sentence that names the address that cannot be bound. */
-export async function openDoors(
-  config: Config,
-  policy: Policy,
-  observer: Observer,
-  limiter: Limiter,
-  settings: FirewallSettings = {},
-): Promise<Doors> {
-  const gate = new Gate(policy, limiter, config.upstream.max_connections);
-  const firewall = new Firewall({
-    listeners: config.listeners.map(({ bind, proxy_protocol }) => ({
-      bind,
-      proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
-    })),
-    sharePorts: settings.worker !== undefined,
-    servers: config.upstream.servers,
-    timeouts: config.timeouts,
-    admit: (door) => gate.admit(door),
-    observer: watching(observer, settings),
-  });
-  await firewall.listen();
-  return {
-    addresses: firewall.addresses,
-    isOpen: true,
-    metrics: () => observer.metrics(),
-    greets: () => firewall.upstream.greets(),
-    names: (address) => settings.names?.(address) ?? null,
-    replacePolicy: (next) => {
-      gate.policy = next;
-    },
-    stopListening: () => {
-      firewall.stopListening();
-      return firewall.sessions;
-    },
-    drain: (patience) => firewall.drain(patience),
-    endSessions: ({ network }) => {
-      // What a ban ends may be under way at this very moment: so it ends a moment later.
-      const isMeant = (address: string): boolean => isWithin(address, network) && !gate.neverBans(address);
-      setImmediate(() => firewall.end(isMeant, BANNED, BAN));
-    },
-    cutOff: () => {
-      firewall.cutOff();
-    },
-  };
-}
-
-/** Connectors that do not enforce. */
-export function observingIn(policy: Policy): string[] {
-  return policy.connectors.filter(({ mode }) => mode === 'observe').map(({ name }) => name);
-}
-
 function openAdmin(
   config: Config,
   file: string | null,
@@ -260,51 +159,10 @@ function openAdmin(
       metrics: () => doors.metrics(),
     },
     askUpstream: () => doors.greets(),
+    servers: () => doors.servers(),
     explain: explainQuery,
     limits,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });
-}
-
-const BAN: CloseReason = { origin: 'policy', what: 'banned' };
-
-const UPSTREAM_LIMIT =
-  'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +
-  'connector of its own there with these limits raised';
-const REMIND_AFTER = 600_000; // ms
-
-/** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
-function watching(observer: Observer, { onEvent, upstreamUp }: FirewallSettings): FirewallObserver {
-  let remindedAt = Number.NEGATIVE_INFINITY;
-  const closed = (reason: CloseReason): void => {
-    if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
-    const now = performance.now();
-    if (now - remindedAt < REMIND_AFTER) return;
-    remindedAt = now;
-    observer.warn(UPSTREAM_LIMIT);
-  };
-  return {
-    upstreamUp: upstreamUp ?? ((server, up, why) => observer.upstreamUp(server, up, why)),
-    upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
-    refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
-    observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
-    defect: (error, doing) => observer.defect(error, doing),
-    sessionOpened: (door, connector) => {
-      const session = observer.sessionOpened(door, connector);
-      const close = session.closed.bind(session);
-      session.closed = (reason) => {
-        close(reason);
-        closed(reason);
-      };
-      if (onEvent !== undefined) {
-        const event = session.event.bind(session);
-        session.event = (one) => {
-          event(one);
-          onEvent(one, door);
-        };
-      }
-      return session;
-    },
-  };
 }

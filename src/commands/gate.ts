@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Entered, NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
-import { BANNED, SERVER_BUSY } from '../smtp/replies.ts';
+import { BANNED } from '../smtp/replies.ts';
 import type { Admission, Decision, Door, DoorReason, Judge, OwnReply } from '../smtp/types.ts';
 import type { Guest } from './limits/guest.ts';
 import type { Limiter } from './limits/limiter.ts';
@@ -34,14 +34,10 @@ const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
 export class Gate {
   policy: Policy;
   readonly #limiter: Limiter;
-  readonly #mostInAll: number;
-  #open = 0;
 
-  /** `mostInAll`: as many connections as the upstream takes. */
-  constructor(policy: Policy, limiter: Limiter, mostInAll: number) {
+  constructor(policy: Policy, limiter: Limiter) {
     this.policy = policy;
     this.#limiter = limiter;
-    this.#mostInAll = mostInAll;
   }
 
   /** Whether this address is one that no ban touches, on some connector. */
@@ -57,9 +53,6 @@ export class Gate {
     return when(connector.refusal(door.clientAddress), (refusal) => {
       if (refusal !== null && connector.mode === 'enforce')
         return { admitted: false, connector: connector.name, reply: refusal, reason: 'connect' };
-      // The upstream's own limit is not policy: it holds in observe as well.
-      if (this.#open >= this.#mostInAll)
-        return { admitted: false, connector: connector.name, reply: SERVER_BUSY, reason: 'upstream_connections' };
       const guest = this.#limiter.guest(connector, door.clientAddress);
       return when(guest.enter(), (entered) => this.#settle(door, policy, connector, guest, refusal, entered));
     });
@@ -83,17 +76,13 @@ export class Gate {
         : refused !== null
           ? { reply, reason: REASONS[refused] }
           : undefined;
-    this.#open++;
     return {
       admitted: true,
       profile,
       judge: this.#judgeFor(door, policy, connector, guest),
       observed,
       heard: (event) => guest.heard(event),
-      release: () => {
-        this.#open--;
-        guest.leave();
-      },
+      release: () => guest.leave(),
     };
   }
 

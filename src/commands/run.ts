@@ -12,8 +12,9 @@ import type { Config } from '../config/schema.ts';
 import { notProtected } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { observingIn } from './doors.ts';
 import { versionOf, watchFiles } from './files.ts';
-import { observingIn, type RunningFirewall, startFirewall } from './firewall.ts';
+import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
@@ -85,11 +86,13 @@ export async function run(args: string[], out: Output): Promise<number> {
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
+    const resolve = (address: string) => resolver.names(address);
     firewall = await startFirewall(config, policy, {
       file,
       version: versionOfLoaded(loaded),
       place,
       names,
+      resolve,
       order: { file, values, world: loaded.world },
       onLostAddress: options.onLostAddress,
     });

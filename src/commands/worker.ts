@@ -13,9 +13,12 @@ import { BatchingSink } from '../observe/log.ts';
 import type { Measured } from '../observe/measured.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
+import { RemotePlaces } from '../proxy/remote-places.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import type { ServerState } from '../proxy/upstream.ts';
+import type { Door } from '../smtp/types.ts';
 import type { CrewCalls, LoadOrder } from './crew.ts';
-import { type Doors, observerFor, openDoors } from './firewall.ts';
+import { type Doors, observerFor, openDoors, type Shared } from './doors.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 
@@ -25,6 +28,7 @@ export type WorkerCalls = {
   open(number: number, config: Config, order: LoadOrder): Promise<readonly Endpoint[]>;
   measured(): Promise<Measured[]>;
   greets(): Promise<boolean>;
+  servers(): Promise<readonly ServerState[]>;
   names(address: string): readonly string[] | null;
   replacePolicy(order: LoadOrder): Promise<true>;
   stopListening(): Promise<number>;
@@ -53,6 +57,7 @@ const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
   },
   measured: async () => (await opened).observer.measured(),
   greets: async () => (await opened).doors.greets(),
+  servers: async () => (await opened).doors.servers(),
   names: (address) => resolver.known(address),
   replacePolicy: async (order) => {
     const { doors } = await opened;
@@ -82,13 +87,20 @@ process.once('exit', () => {
   line.flush();
 });
 
-async function open(worker: number, config: Config, order: LoadOrder): Promise<Open> {
+async function open(number: number, config: Config, order: LoadOrder): Promise<Open> {
   const policy = policyFrom(order);
   const settings = {
-    worker,
+    file: order.file,
+    order,
     sink,
     names: (address: string) => resolver.known(address),
-    upstreamUp: tellingChanges(),
+    resolve: (address: string) => resolver.names(address),
+    shared: {
+      number,
+      places: new RemotePlaces(line),
+      upstreamUp: tellingChanges(),
+      arrived: (door: Door) => line.tell('arrived', door),
+    },
   };
   const observer = observerFor(config, policy, settings);
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -115,13 +127,13 @@ function policyFrom({ file, values, world }: LoadOrder): Policy {
 }
 
 /** Every session tells how dialling went; the main thread wants the changes, and to hear now and then that all is well. */
-function tellingChanges(): (server: string, up: boolean, why?: string) => void {
+function tellingChanges(): Shared['upstreamUp'] {
   const told = new Map<string, { up: boolean; at: number }>();
-  return (server, up, why) => {
+  return (server, up, why, nextProbe) => {
     const last = told.get(server);
     const now = performance.now();
     if (last?.up === up && now - last.at < TELL_AGAIN_MS) return;
     told.set(server, { up, at: now });
-    line.tell('upstreamUp', server, up, why);
+    line.tell('upstreamUp', server, up, why, nextProbe);
   };
 }

@@ -17,18 +17,11 @@ function only(...values: unknown[]): Row['unused'] {
 }
 
 const empty: Row['unused'] = (value) => Array.isArray(value) && value.length === 0;
-const never: Row['unused'] = () => false;
 
 export const CONFIG_ROWS: readonly Row[] = [
   { key: 'listeners[].certificates', unused: empty },
   { key: 'listeners[].implicit_tls', unused: only(false) },
   { key: 'listeners[].tls_min_version', unused: only('TLSv1.2') },
-  { key: 'upstream.identity', unused: only('none') },
-  { key: 'upstream.tls.mode', unused: only('none') },
-  { key: 'upstream.tls.min_version', unused: only('TLSv1.2') },
-  { key: 'upstream.tls.ca', unused: never },
-  { key: 'upstream.tls.verify', unused: only(true) },
-  { key: 'upstream.tls.pin', unused: never },
 ];
 
 export const POLICY_ROWS: readonly Row[] = [{ key: 'connectors[].starttls', unused: only('hide') }];

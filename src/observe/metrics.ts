@@ -122,13 +122,21 @@ export class Metrics {
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #stateUp: Gauge;
   readonly #policyLoaded: Gauge<'version'>;
+  readonly #unidentified: Counter;
   readonly #defects: Counter;
   #workers: WorkerCounts | null = null;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned. */
-  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number, bans: () => number) {
+  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned; `addressesAreLost`: most
+   * clients seem to be one. */
+  constructor(
+    connectors: readonly string[],
+    servers: readonly string[],
+    lostLines: () => number,
+    bans: () => number,
+    addressesAreLost: () => boolean,
+  ) {
     const registers = [this.#registry];
     for (const name of connectors) this.connector(name);
     this.#registerSessionCounts(registers);
@@ -162,12 +170,26 @@ export class Metrics {
         this.set(bans());
       },
     });
+    this.#unidentified = new Counter({
+      name: 'postern_upstream_unidentified_total',
+      help: 'Sessions whose server was to be told who the client is and did not offer that.',
+      registers,
+    });
     this.#policyLoaded = new Gauge({
       name: 'postern_policy_loaded_timestamp',
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
       labelNames: ['version'],
       aggregator: 'max',
       registers,
+    });
+    new Gauge({
+      name: 'postern_lost_client_addresses',
+      help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
+      aggregator: 'first', // workers tell the main thread
+      registers,
+      collect() {
+        this.set(addressesAreLost() ? 1 : 0);
+      },
     });
     this.#defects = new Counter({
       name: 'postern_defects_total',
@@ -240,6 +262,10 @@ export class Metrics {
 
   upstreamUp(server: string, up: boolean): void {
     this.#upstreamUp.set({ server }, up ? 1 : 0);
+  }
+
+  unidentified(): void {
+    this.#unidentified.inc();
   }
 
   upstreamConnected(seconds: number): void {

@@ -6,11 +6,12 @@
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { DOING, Session } from '../smtp/session.ts';
+import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Judge, OwnReply, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { Caller } from './call.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
-import type { Upstream } from './upstream.ts';
+import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -32,6 +33,8 @@ export interface ConnectionOptions {
   /** Hears what the watcher hears. */
   readonly heard?: ((event: SessionEvent) => void) | undefined;
   readonly upstream: Upstream;
+  /** Who the client is, for a server that is told. */
+  readonly caller: Caller;
   readonly timeouts: Timeouts;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
@@ -48,7 +51,10 @@ export class Connection implements Wire {
   readonly #session: Session;
   readonly #patience: Patience;
   #giveUpDialling: () => void = () => {};
+  #dialling = true; // until then time is the call's to watch
+  #reached: Reached | null = null;
   #upstream: Socket | null = null;
+  #silent = false; // the upstream owed an answer and did not give it in time
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
@@ -69,10 +75,9 @@ export class Connection implements Wire {
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { client, early, upstream } = this.#options;
+    const { client, early, upstream, caller } = this.#options;
     this.#wireClient(client);
-    this.#giveUpDialling = upstream.dial((socket) => this.#dialled(socket));
-    this.#watchTime();
+    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -136,11 +141,17 @@ export class Connection implements Wire {
     this.#giveUpDialling();
     this.#upstream?.destroy();
     this.#upstream = null;
+    this.#reached?.ended(this.#howItServed(this.#reached));
     if (this.#timer !== null) clearTimeout(this.#timer);
     linger(this.#client);
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
     this.#options.ended();
+  }
+
+  #howItServed({ greeting }: Reached): 'silent' | 'served' | 'neither' {
+    if (this.#silent) return 'silent';
+    return this.#options.watcher.octetsFromUpstream > greeting.length ? 'served' : 'neither';
   }
 
   // ---------------------------------------------------------------- sockets
@@ -156,15 +167,22 @@ export class Connection implements Wire {
     client.on('close', () => this.#run(() => this.#session.clientLost()));
   }
 
-  #dialled(socket: Socket | null): void {
-    if (this.#closed) {
-      socket?.destroy();
+  /** A server has greeted, or none will. */
+  #answered(reached: Reached | null): void {
+    this.#dialling = false;
+    this.#reached = reached;
+    const now = performance.now();
+    this.#patience.waitsFor(AWAITING_GREETING, true, now);
+    if (reached === null) {
+      this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
-    if (socket === null) {
-      this.#run(() => this.#session.upstreamEnded());
-      return;
-    }
+    if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
+    this.#fromUpstream(reached.greeting);
+  }
+
+  #wireUpstream(socket: Socket): void {
     this.#upstream = socket;
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
     socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
@@ -259,7 +277,7 @@ export class Connection implements Wire {
 
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#dialling) return;
     const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
     const at = Math.min(full, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
@@ -274,15 +292,20 @@ export class Connection implements Wire {
     if (this.#upstreamFull) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
       if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+        this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
     if (this.#waiting !== null) this.#patience.waitsFor(this.#session.doing, true, now);
-    if (!this.#patience.isExpired(now)) this.#watchTime();
+    if (!this.#patience.isExpired(now)) {
+      this.#watchTime();
+      return;
+    }
+    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
     // A client that does not read keeps the upstream's reply from being read as well.
-    else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
 }
 

@@ -6,20 +6,33 @@
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admit, CloseReason, Door, DoorReason, OwnReply } from '../smtp/types.ts';
+import type { ClientIdentity } from '../smtp/client-identity.ts';
+import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
+import type { Admission, Admit, CloseReason, Door, DoorReason, OwnReply } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import type { Caller, CallSettings } from './call.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
+import type { Leave, PlaceKeeper } from './places.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
 
 export interface FirewallOptions {
   readonly listeners: readonly ListenerOptions[];
   /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
   readonly sharePorts?: boolean;
   readonly servers: readonly Endpoint[];
+  /** For as many sessions as the servers take in all. */
+  readonly places: PlaceKeeper;
+  /** How the servers are spoken to, and told who the client is. */
+  readonly tls: UpstreamTls | null;
+  readonly identity: CallSettings['identity'];
+  /** Our host name where it is a full one. */
+  readonly ourName: string | null;
+  /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
+  readonly names: (address: string) => Promise<readonly string[] | null>;
   readonly timeouts: Timeouts;
   readonly admit: Admit;
   readonly observer: FirewallObserver;
@@ -46,14 +59,17 @@ export class Firewall {
 
   constructor(options: FirewallOptions) {
     this.#options = options;
-    this.upstream = new Upstream(options.servers, options.timeouts.upstream_connect, options.observer);
+    const { timeouts, tls, identity, ourName } = options;
+    const { upstream_connect, upstream_greeting } = timeouts;
+    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
+    this.upstream = new Upstream(options.servers, settings, options.observer);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
-    const { admit, observer, timeouts, listeners, sharePorts = false } = this.#options;
+    const { observer, timeouts, listeners, sharePorts = false } = this.#options;
     this.#servers = await listen(listeners, sharePorts, {
-      admit,
+      admit: (door) => this.#admit(door),
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
       admitted: (client, early, door, { profile, judge, observed, heard, release }) => {
@@ -72,6 +88,7 @@ export class Firewall {
           heard,
           timeouts,
           upstream: this.upstream,
+          caller: this.#callerFor(door),
           watcher: observer.sessionOpened(door, profile.connector),
           defect: (error, doing) => observer.defect(error, doing),
           ended: () => {
@@ -85,6 +102,31 @@ export class Firewall {
         connection.start();
       },
     });
+  }
+
+  #callerFor({ clientAddress, clientPort, localAddress, localPort }: Door): Caller {
+    const source = { address: clientAddress, port: clientPort };
+    const destination = { address: localAddress, port: localPort };
+    const identify = async (): Promise<ClientIdentity> => {
+      const names = await this.#options.names(clientAddress);
+      const name = names === null ? undefined : (names[0] ?? null);
+      return { address: clientAddress, port: clientPort, name, localAddress, localPort };
+    };
+    return { ends: { source, destination }, identify };
+  }
+
+  /** Who is admitted and gets a place at the upstream; who gets none leaves as one refused at the door. */
+  #admit(door: Door): Admission | Promise<Admission> {
+    const admission = this.#options.admit(door);
+    if (admission instanceof Promise) return admission.then((found) => this.#place(found));
+    return this.#place(admission);
+  }
+
+  #place(admission: Admission): Admission | Promise<Admission> {
+    if (!admission.admitted) return admission;
+    const place = this.#options.places.take();
+    if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
+    return placed(admission, place);
   }
 
   /** The addresses as bound, so that port 0 shows what it became. */
@@ -107,6 +149,7 @@ export class Firewall {
   /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
   async drain(patience: number): Promise<number> {
     this.#draining = true;
+    this.upstream.close();
     this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
     await this.#wait(() => this.#connections.size === 0, patience);
@@ -148,4 +191,17 @@ export class Firewall {
     for (const connection of [...this.#connections]) connection.shutDown();
     return cut;
   }
+}
+
+function placed(admission: Admission & { admitted: true }, leave: Leave | null): Admission {
+  if (leave === null) {
+    admission.release();
+    const { connector } = admission.profile;
+    return { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' };
+  }
+  const release = (): void => {
+    leave();
+    admission.release();
+  };
+  return { ...admission, release };
 }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Crew } from '../../src/commands/crew.ts';
-import { observerFor } from '../../src/commands/firewall.ts';
+import { observerFor } from '../../src/commands/doors.ts';
 import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { type Loaded, loadFlags } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';

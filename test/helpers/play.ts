@@ -10,8 +10,14 @@ import type { Piece, Transcript, Turn } from './transcripts.ts';
 
 /** Plays the dialogue; throws an error that shows the turn when an ear heard anything else. */
 export function play(transcript: Transcript, cut: Cut, options: Partial<HarnessOptions> = {}): Harness {
-  const { profile, policy, judgement } = transcript;
-  const harness = new Harness({ profile, policy, ...options, ...(judgement === 'asked' ? { judgement } : {}) });
+  const { profile, policy, judgement, forward } = transcript;
+  const harness = new Harness({
+    profile,
+    policy,
+    forward,
+    ...options,
+    ...(judgement === 'asked' ? { judgement } : {}),
+  });
   let offset = 0;
   for (const turn of transcript.turns) {
     if (harness.closed !== null) throw new Error(at(turn, `closed too early: ${harness.closed.what}`));

@@ -42,6 +42,8 @@ export interface Transcript {
   readonly profile: Partial<Profile>;
   readonly policy: TestPolicy;
   readonly judgement: 'now' | 'asked';
+  /** The attributes of XFORWARD; none: it is not said. */
+  readonly forward: readonly string[];
   readonly turns: readonly Turn[];
 }
 
@@ -79,6 +81,7 @@ function parseDialogue(folder: URL, file: string, lines: readonly Line[]): Trans
     profile: profileOf(header),
     policy: policyOf(header),
     judgement: header.get('judge') === 'asked' ? 'asked' : 'now',
+    forward: words(header.get('forward')),
     turns: parseTurns([...openings, ...lines.slice(blank + 1)]),
   };
 }
@@ -90,7 +93,7 @@ function linesOf(folder: URL, file: string): Line[] {
 
 const HEADER_KEYS = new Set(
   [
-    'opening accepted blocked literals relay refused-senders mode relay-reply judge sockets',
+    'opening accepted blocked literals relay refused-senders mode relay-reply judge forward sockets',
     'relays-anywhere auth exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );

@@ -17,6 +17,7 @@ export interface GuardedOptions {
   readonly connector?: object;
   readonly policy?: object;
   readonly config?: object;
+  readonly upstream?: object;
   readonly backend?: Backend;
 }
 
@@ -157,7 +158,7 @@ function load(options: GuardedOptions, upstream: number) {
   const connector = { name: 'internet', remote_ip_ranges: ['any'], ...options.connector };
   const document = {
     listeners: [{ bind: ['127.0.0.1:0'], proxy_protocol: { from: ['127.0.0.1/32'] } }],
-    upstream: { servers: [`127.0.0.1:${upstream}`] },
+    upstream: { servers: [`127.0.0.1:${upstream}`], ...options.upstream },
     policy: { version: 1, accepted_domains: ['local.example'], connectors: [connector], ...options.policy },
     limits: options.limits ?? {},
     admin: { listen: '127.0.0.1:0' },

@@ -114,3 +114,29 @@ test('GET /limits shows what all workers have', async (t) => {
   assert.deepEqual(body.connections, [{ connector: 'internet', source: '192.0.2.1/32', open: 20 }]);
   assert.equal(Math.round(Number((body.sources as Record<string, unknown>[])[0]?.used)), 20);
 });
+
+test('the servers behind see no more sessions than they take, all workers together', async (t) => {
+  const guarded = await Guarded.open(t, {
+    config: { workers: 4 },
+    upstream: { max_connections: 7, max_wait: '300ms' },
+  });
+  const found = await Promise.all(Array.from({ length: 30 }, () => guarded.connect()));
+  assert.equal(
+    count(found, ({ greeting }) => greeting.startsWith('220')),
+    7,
+  );
+  assert.equal(
+    count(found, ({ greeting }) => greeting.startsWith('421 4.3.2')),
+    23,
+  );
+  assert.equal(await guarded.metric('postern_limited_total{kind="door",key="upstream_connections"}'), 23);
+});
+
+test('who waits for a place in one worker gets the one that is given back in another', async (t) => {
+  const guarded = await Guarded.open(t, { config: { workers: 4 }, upstream: { max_connections: 8, max_wait: '1h' } });
+  const first = await greeted(guarded, 8);
+  const waiting = Array.from({ length: 8 }, () => guarded.connect());
+  assert.equal(await guarded.metric('postern_sessions'), 8);
+  for (const client of first) await client.quit();
+  for (const { greeting } of await Promise.all(waiting)) assert.match(greeting, /^220/);
+});

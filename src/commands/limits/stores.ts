@@ -1,7 +1,7 @@
 // The counters that a configuration names, opened.
 
 import { readFileSync } from 'node:fs';
-import { beside } from '../../config/load.ts';
+import { beside } from '../../config/beside.ts';
 import type { Config } from '../../config/schema.ts';
 import { MemoryStore } from '../../limits/memory-store.ts';
 import { type RedisEvents, RedisStore } from '../../limits/redis-store.ts';
