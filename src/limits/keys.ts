@@ -1,7 +1,7 @@
 // The names of buckets: what is limited, on which connector, and whose it is.
 //
-// A peer chooses its login and its sender, so these are bounded: a long one is cut and its digest put behind, and so is one
-// that could be taken for such. What keeps keys has no more to hold for a spoofed name than for an honest one.
+// A peer chooses its login and its sender, so these are bounded: a long one is cut and its digest put behind, which is longer
+// than any that is kept whole, and so is one that could be taken for two. What keeps keys has no more to hold for a spoofed name than for an honest one.
 
 import { hash } from 'node:crypto';
 
@@ -28,7 +28,7 @@ export function bucketKey(kind: Kind, rate: RateName, connector: string, ...name
 }
 
 export function boundedName(name: string): string {
-  if (name.length <= LONGEST && !name.includes(CUT) && !name.includes('\0')) return name;
+  if (name.length <= LONGEST && !name.includes('\0')) return name;
   return `${name.slice(0, KEPT).replaceAll('\0', ' ')}${CUT}${hash('sha256', name, 'base64url')}`;
 }
 

@@ -60,7 +60,5 @@ export function parseNetwork(text: string, prefixes: readonly Prefixes[]): { net
 /** Whether an address lies in a network as written above. */
 export function isWithin(address: string, network: string): boolean {
   const ip = parseIp(address);
-  const length = Number(network.slice(network.indexOf('/') + 1));
-  if (ip === null || (typeof ip === 'number') === network.includes(':')) return false;
-  return networkOf(ip, length) === network;
+  return ip !== null && networkOf(ip, Number(network.slice(network.indexOf('/') + 1))) === network;
 }

@@ -62,6 +62,16 @@ test('a clock that goes backwards counts as one that stands still', () => {
   assert.equal(pass(bucket, rate, 5_500), true);
 });
 
+test('a clock that goes backwards charges nothing', () => {
+  const rate = { limit: 2, window: 1_000 };
+  const bucket = newBucket(rate, 0);
+  fill(bucket, 2);
+  leak(bucket, rate, 5_000);
+  assert.equal(pass(bucket, rate, 3_000), true);
+  assert.equal(pass(bucket, rate, 1_000), true);
+  assert.equal(pass(bucket, rate, 5_000), false);
+});
+
 test('what overflowed must leak out before anything fits again', () => {
   const rate = { limit: 10, window: 1_000 };
   const bucket = newBucket(rate, 0);

@@ -101,6 +101,8 @@ export class Guarded {
   }
 }
 
+const SILENCE = 10_000; // ms after which a reply is not awaited any longer
+
 /** One client; a reply is its text without line ends, '' when the connection is over. */
 export class Client {
   readonly smtp: SmtpClient;
@@ -110,7 +112,10 @@ export class Client {
   }
 
   async hear(): Promise<string> {
-    return (await this.smtp.reply())?.text.trimEnd() ?? '';
+    const silent = setTimeout(() => this.smtp.destroy(), SILENCE);
+    const reply = await this.smtp.reply();
+    clearTimeout(silent);
+    return reply?.text.trimEnd() ?? '';
   }
 
   async say(line: string): Promise<string> {

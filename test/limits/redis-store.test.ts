@@ -9,7 +9,11 @@ import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
 import { answersLikeAStore } from './store-contract.ts';
 
 const redis = noRedis === false ? await startRedis() : null;
-after(() => redis?.stop());
+const stores: RedisStore[] = [];
+after(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  await redis?.stop();
+});
 
 const SECRETS = { password: null, ca: null };
 
@@ -26,6 +30,7 @@ async function node(
     down: () => {},
     banned: ({ network }) => void banned.push(network),
   });
+  stores.push(store);
   await store.opened(2_000);
   assert.equal(store.isUp, true);
   return store;
@@ -42,6 +47,11 @@ answersLikeAStore(
   },
   noRedis,
 );
+
+async function nodeNames(): Promise<string[]> {
+  const answer = await (redis as RedisServer).ask('ZRANGE', 'postern:{limits}:nodes', '0', '-1');
+  return answer.split('\r\n').filter((line) => /^[0-9a-f-]{36}$/.test(line));
+}
 
 const check = (sentence: string, body: () => Promise<void>): void => {
   test(sentence, { skip: noRedis }, async () => {
@@ -106,9 +116,13 @@ check('every key begins with postern:, holds no word of a peer, and ends by itse
 });
 
 check('a node that was thought dead puts what it has open under a new name', async () => {
-  const store = await node();
+  const [store, other] = await Promise.all([node(), node()]);
   await store.enter(entry('a'), now());
-  await (redis as RedisServer).ask('DEL', 'postern:{limits}:nodes');
-  assert.equal((await store.view(5, now())).open[0]?.open, 1);
-  await store.close();
+  const wanted = entry('a', { ofSource: 1 });
+  assert.equal((await other.enter(wanted, now())).refused, 'source');
+  await (redis as RedisServer).ask('ZREM', 'postern:{limits}:nodes', ...(await nodeNames()));
+  assert.equal((await other.enter(wanted, now())).refused, null, 'the dead have no connections');
+  other.leave(wanted.seat);
+  await store.view(5, now()); // it says that it lives, and hears that it was thought dead
+  assert.equal((await other.enter(wanted, now())).refused, 'source');
 });

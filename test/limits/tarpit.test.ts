@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Harness } from '../helpers/harness.ts';
+import { DEFAULT_PROFILE, Harness } from '../helpers/harness.ts';
 import { Guarded } from './guarded.ts';
 
 const TARPIT = 150;
@@ -116,4 +116,18 @@ test('nothing is read while a reply waits, and then everything in its order', ()
   assert.equal(harness.clientHeard, '220 mail\r\n500 Command unrecognized\r\n250 ok\r\n500 Command unrecognized\r\n');
   harness.waited();
   assert.equal(harness.holding, false);
+});
+
+test('a session that must close does so when what waits is out', () => {
+  const limits = { ...DEFAULT_PROFILE.limits, errors: 1 };
+  const harness = new Harness({ profile: { tarpit: 1, limits } });
+  harness.upstreamSays('220 mail\r\n');
+  harness.clientSays('EHLO c\r\n');
+  harness.upstreamSays('250-mail\r\n250 PIPELINING\r\n');
+  harness.clientSays('NOOP\r\nFROB\r\nFROB\r\n');
+  harness.upstreamSays('250 ok\r\n');
+  assert.equal(harness.tarpits, 1);
+  assert.equal(harness.closed, null);
+  harness.waited();
+  assert.match(JSON.stringify(harness.closed), /too many errors/);
 });
