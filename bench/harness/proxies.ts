@@ -34,6 +34,8 @@ export async function startSink(connections = 512): Promise<Running> {
 
 export interface ProxyOptions {
   readonly connections?: number;
+  /** Listens for TLS at once with this certificate; `both` is certificate and key in one file. Not for the pipe. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly both: string };
 }
 
 /** Those of --proxy, and with --main the other one. */
@@ -48,12 +50,12 @@ export function startProxy(
   name: ProxyName,
   upstream: number,
   { node, main }: Flags,
-  { connections = 1024 }: ProxyOptions = {},
+  { connections = 1024, tls }: ProxyOptions = {},
 ): Promise<Running> {
   if (name === 'pipe') return startPipe(upstream, node);
-  if (name === 'haproxy') return startHaproxy(upstream, connections);
+  if (name === 'haproxy') return startHaproxy(upstream, connections, tls);
   const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
-  return startPostern(name, [...node, program], upstream, connections);
+  return startPostern(name, [...node, program], upstream, connections, tls);
 }
 
 async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
@@ -64,7 +66,7 @@ async function startPipe(upstream: number, node: readonly string[]): Promise<Run
   return { name: 'pipe', port, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
-async function startHaproxy(upstream: number, connections: number): Promise<Running> {
+async function startHaproxy(upstream: number, connections: number, tls: ProxyOptions['tls']): Promise<Running> {
   const tool = findTool('haproxy');
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
@@ -80,7 +82,7 @@ defaults
   timeout client 10m
   timeout server 10m
 listen smtp
-  bind 127.0.0.1:${port} maxconn ${connections}
+  bind 127.0.0.1:${port} maxconn ${connections}${tls === undefined ? '' : ` ssl crt ${tls.both}`}
   server sink 127.0.0.1:${upstream}
 `,
   );
@@ -90,9 +92,17 @@ listen smtp
 }
 
 /** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
-function posternConfig(port: number, admin: number, upstream: number, connections: number): string {
+function posternConfig(
+  port: number,
+  admin: number,
+  upstream: number,
+  connections: number,
+  tls: ProxyOptions['tls'],
+): string {
+  const certificates =
+    tls === undefined ? '' : `\n    certificates: [{ cert: ${tls.cert}, key: ${tls.key} }]\n    implicit_tls: true`;
   return `listeners:
-  - bind: ["127.0.0.1:${port}"]
+  - bind: ["127.0.0.1:${port}"]${certificates}
 upstream:
   servers: ["127.0.0.1:${upstream}"]
   max_connections: ${connections}
@@ -128,12 +138,13 @@ async function startPostern(
   program: readonly string[],
   upstream: number,
   connections: number,
+  tls: ProxyOptions['tls'],
 ): Promise<Running> {
   const port = await freePort();
   const admin = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const config = join(folder, 'postern.yaml');
-  writeFileSync(config, posternConfig(port, admin, upstream, connections));
+  writeFileSync(config, posternConfig(port, admin, upstream, connections, tls));
   const log = openSync(join(folder, 'log'), 'w');
   const child = start(process.execPath, [...program, 'run', '--config', config], {
     stdio: ['ignore', log, 'pipe'],

@@ -3,7 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { beside } from '../config/load.ts';
+import { beside } from '../config/beside.ts';
+import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
 import { Connections } from '../limits/connections.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
@@ -13,12 +14,15 @@ import { explain, type PlaceOf } from '../policy/explain.ts';
 import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
 import { inRanges } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
+import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { NameResolver } from '../proxy/resolver.ts';
 import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
 import { Gate } from './gate.ts';
+import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
 export interface FirewallSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
@@ -30,6 +34,8 @@ export interface FirewallSettings {
   readonly place?: PlaceOf;
   /** The names of an address that DNS gave last; null when it gave none. */
   readonly names?: (address: string) => readonly string[] | null;
+  /** Finds the names of an address; DNS is asked when left out. */
+  readonly resolve?: (address: string) => Promise<readonly string[] | null>;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
@@ -59,6 +65,7 @@ export async function startFirewall(
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
+  const { ownAddresses, gateways } = thisHost();
   const observer = createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
@@ -66,9 +73,10 @@ export async function startFirewall(
     observing: observingIn(policy),
     connectors: policy.connectors.map(({ name }) => name),
     servers: config.upstream.servers.map(formatEndpoint),
+    isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
     ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
-  const gate = new Gate(policy, new Connections(config.upstream.max_connections));
+  const gate = new Gate(policy, new Connections());
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
@@ -77,8 +85,17 @@ export async function startFirewall(
       implicitTls: implicit_tls,
     })),
     servers: config.upstream.servers,
+    maxConnections: config.upstream.max_connections,
+    maxWait: config.upstream.max_wait,
+    tls: upstreamTls(config, settings.file ?? null),
+    identity: config.upstream.identity,
+    ourName: fullHostName(),
+    names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => gate.admit(door),
+    admit: (door) => {
+      observer.arrived(door);
+      return gate.admit(door);
+    },
     observer: watching(observer, settings.onEvent),
   });
   await firewall.listen();
@@ -121,6 +138,11 @@ export async function startFirewall(
   };
 }
 
+function namesFromDns(): (address: string) => Promise<readonly string[] | null> {
+  const resolver = new NameResolver();
+  return (address) => resolver.names(address);
+}
+
 /** The words of GET /explain. */
 function wordsOf(query: URLSearchParams): InquiryWords {
   return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
@@ -147,6 +169,7 @@ function openAdmin(
     hostNames: [hostname().toLowerCase()],
     observer,
     askUpstream: () => firewall.upstream.greets(),
+    servers: () => firewall.upstream.states,
     explain: explainQuery,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
@@ -169,10 +192,12 @@ function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): Fir
     observer.warn(UPSTREAM_LIMIT);
   };
   return {
-    upstreamUp: (server, up, why) => observer.upstreamUp(server, up, why),
+    upstreamUp: (server, up, why, nextProbe) => observer.upstreamUp(server, up, why, nextProbe),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
     observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
+    upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
+    upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
     handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (door, connector) => {

@@ -9,7 +9,6 @@ import type { Connections } from '../limits/connections.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { parseIp } from '../policy/ip.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
-import { SERVER_BUSY } from '../smtp/replies.ts';
 import type { Admission, Decision, Door, Judge, OwnReply } from '../smtp/types.ts';
 
 const CONFIGURATION_CHANGED: Decision = {
@@ -47,10 +46,6 @@ export class Gate {
       source: limits.source.connections,
       connector: limits.connector.connections,
     });
-    // The upstream's own limit is not policy: it holds in observe as well.
-    if (reached === 'upstream') {
-      return { admitted: false, connector: name, reply: SERVER_BUSY, reason: 'upstream_connections' };
-    }
     if (reached !== null && enforced) {
       return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
     }

@@ -83,6 +83,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
+    const resolve = (address: string) => resolver.names(address);
     const { credentials } = loaded;
     firewall = await startFirewall(config, policy, {
       file,
@@ -90,6 +91,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       version: versionOfLoaded(loaded),
       place,
       names,
+      resolve,
     });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);

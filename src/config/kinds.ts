@@ -122,6 +122,27 @@ export const text = z.string({
 
 export const texts = z.array(text);
 
+/** SHA-256 of a certificate, as openssl prints it; out come 64 capital digits. */
+const fingerprintSay: Say = ({ input }) =>
+  `${show(input)} is not the SHA-256 of a certificate: 64 hexadecimal digits are wanted, as openssl x509 -noout ` +
+  '-fingerprint -sha256 prints them';
+
+const fingerprint = spelled(/^([0-9a-f]{64}|([0-9a-f]{2}:){31}[0-9a-f]{2})$/i, fingerprintSay, (written) =>
+  written.replaceAll(':', '').toUpperCase(),
+);
+
+/** One of them, or a list. */
+export const fingerprints = z
+  .union([fingerprint, z.array(fingerprint)], { error: fingerprintSay })
+  .transform((value) => (typeof value === 'string' ? [value] : value));
+
+const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
+
+/** A host name or an IP address: what a certificate can name. */
+export const hostName = text.refine((name) => isIP(name) !== 0 || HOST_NAME.test(name), {
+  error: ({ input }) => `${show(input)} is no host name, as mail.example.com`,
+});
+
 /** Where to listen or connect: an IP address or a host name, and a port. */
 export interface Endpoint {
   readonly address: string;
@@ -142,7 +163,7 @@ export function readEndpoint(written: string, lowestPort: 0 | 1): Endpoint | str
   if (v6 !== undefined) return isIP(v6) === 6 ? { address: v6, port: Number(port) } : `'${v6}' is not an IPv6 address`;
   if (host === '' || host === '*')
     return `'${written}': every address of ours is written 0.0.0.0:${port} (IPv4) and [::]:${port} (IPv6)`;
-  const isName = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i.test(host as string);
+  const isName = HOST_NAME.test((host as string).replace(/\.$/, ''));
   // A host of digits and dots is an address, and only the four-part decimal one: others are read in more ways than one.
   const isNumber = /(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$/i.test(host as string);
   if (!isName || (isNumber && isIP(host as string) !== 4))

@@ -3,7 +3,6 @@
 // Nothing is ever half loaded: with an error among the findings there is no configuration and no policy, so that a
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
-import { dirname, isAbsolute, join } from 'node:path';
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
@@ -11,6 +10,7 @@ import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import { parseRange } from '../policy/ranges.ts';
+import { beside } from './beside.ts';
 import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
@@ -21,6 +21,7 @@ import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { readSource, readText, type Source } from './source.ts';
 import { CONFIG_ROWS, findUnsupported, POLICY_ROWS } from './supported.ts';
+import { checkUpstreamTls } from './upstream-tls.ts';
 
 /** What the world gives; all of it may be left out. */
 export interface LoadOptions {
@@ -248,6 +249,7 @@ class Loader {
           'without a proxy nobody may connect: name the proxies',
         );
     }
+    this.#findings.push(...checkUpstreamTls(config.upstream, file, place));
     const seen = new Set<string>();
     for (const [i, { bind }] of config.listeners.entries()) {
       for (const [j, { address, port }] of bind.entries()) {
@@ -271,11 +273,6 @@ class Loader {
         add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);
     }
   }
-}
-
-/** A path in a file is meant from where that file stands. */
-export function beside(file: string | null, path: string): string {
-  return file === null || isAbsolute(path) ? path : join(dirname(file), path);
 }
 
 function prefixed(prefix: Path, key: string): string {

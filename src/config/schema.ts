@@ -2,7 +2,19 @@
 
 import * as z from 'zod';
 import { DEFAULT_LIMITS, replaceLimits } from '../policy/document.ts';
-import { count, duration, flag, listenAddress, serverAddress, show, text, texts, wholeNumber } from './kinds.ts';
+import {
+  count,
+  duration,
+  fingerprints,
+  flag,
+  hostName,
+  listenAddress,
+  serverAddress,
+  show,
+  text,
+  texts,
+  wholeNumber,
+} from './kinds.ts';
 import { limitsSchema, policySchema } from './policy-schema.ts';
 
 const tlsVersion = z.enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']);
@@ -22,14 +34,16 @@ const listener = z.strictObject({
 const upstream = z.strictObject({
   servers: z.array(serverAddress).min(1, { error: 'the mail server behind is wanted, as 10.0.0.10:25' }),
   max_connections: count.prefault(5000),
+  max_wait: duration.prefault('2s'),
   identity: z.enum(['none', 'proxy-v1', 'proxy-v2', 'xclient', 'xforward']).prefault('none'),
   tls: z
     .strictObject({
       mode: z.enum(['none', 'opportunistic', 'require', 'implicit']).prefault('none'),
-      min_version: tlsVersion.optional(),
+      min_version: tlsVersion.prefault('TLSv1.2'),
       ca: text.optional(),
-      verify: flag.optional(),
-      pin: text.optional(),
+      verify: flag.optional(), // true for require and implicit, false for opportunistic, as in Postfix
+      pin: fingerprints.prefault([]),
+      name: hostName.optional(),
     })
     .prefault({}),
   dot_lines: z.enum(['pass', 'strict']).prefault('pass'),

@@ -41,12 +41,6 @@ const limitRows = (block: string): Row[] => [
 ];
 
 export const CONFIG_ROWS: readonly Row[] = [
-  { key: 'upstream.identity', unused: only('none') },
-  { key: 'upstream.tls.mode', unused: only('none') },
-  { key: 'upstream.tls.min_version', unused: only('TLSv1.2') },
-  { key: 'upstream.tls.ca', unused: never },
-  { key: 'upstream.tls.verify', unused: only(true) },
-  { key: 'upstream.tls.pin', unused: never },
   ...limitRows('limits'),
   { key: 'state', unused: only('memory') },
   { key: 'state_password_file', unused: never },

@@ -1,7 +1,7 @@
-// How many connections are open: in all, for each connector, and for each source within a connector.
+// How many connections are open: for each connector, and for each source within a connector.
 //
 // Exact counts of what is open now, so memory is bounded by the connections themselves. An attempt that a limit refuses
-// is not counted. Rates and bans are not here: they need a clock.
+// is not counted. Rates and bans are not here: they need a clock. Nor is what the upstream takes (proxy/places.ts).
 
 export interface ConnectionLimits {
   readonly source: number;
@@ -9,22 +9,13 @@ export interface ConnectionLimits {
 }
 
 /** Which limit is reached; null = none. */
-export type Reached = 'source' | 'connector' | 'upstream' | null;
+export type Reached = 'source' | 'connector' | null;
 
 export class Connections {
-  readonly #inAll: number;
   readonly #counts = new Map<string, number>();
-  #open = 0;
 
-  /** `inAll`: as many as the upstream takes. */
-  constructor(inAll: number) {
-    this.#inAll = inAll;
-  }
-
-  /** Which limit one more connection would pass. `source` is whatever stands for one client network. The upstream's comes
-   * first: it holds where those of policy are only observed. */
+  /** Which limit one more connection would pass, the narrowest first. `source` is whatever stands for one client network. */
   reached(connector: string, source: string, limits: ConnectionLimits): Reached {
-    if (this.#open >= this.#inAll) return 'upstream';
     if (this.#count(key(connector, source)) >= limits.source) return 'source';
     return this.#count(connector) >= limits.connector ? 'connector' : null;
   }
@@ -34,11 +25,9 @@ export class Connections {
     const own = key(connector, source);
     this.#add(own, 1);
     this.#add(connector, 1);
-    this.#open++;
     return () => {
       this.#add(own, -1);
       this.#add(connector, -1);
-      this.#open--;
     };
   }
 

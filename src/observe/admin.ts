@@ -21,6 +21,8 @@ export interface AdminOptions {
   /** Asks an upstream server for its greeting; true = one answered. Called at most every 5 s, and only while no session
    * has shown that one does. */
   readonly askUpstream: () => Promise<boolean>;
+  /** How each server is doing, for /readyz. */
+  readonly servers?: () => readonly object[];
   /** Answers GET /explain: an object, or a sentence that says what is wrong with the question. */
   readonly explain?: (query: URLSearchParams) => Promise<object | string>;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -112,7 +114,7 @@ async function answer(
   }
   if (explains) return explained(await options.explain(new URL(request.url ?? '', 'http://localhost').searchParams));
   if (path === '/healthz') return json(200, { alive: true });
-  if (path === '/readyz') return ready(options.observer.readiness(), upstream);
+  if (path === '/readyz') return ready(options, upstream);
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.observer.metrics() };
 }
 
@@ -120,7 +122,8 @@ function explained(found: object | string): Answer {
   return typeof found === 'string' ? failure(400, found) : json(200, found);
 }
 
-async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<Answer> {
+async function ready({ observer, servers }: AdminOptions, upstream: () => Promise<boolean>): Promise<Answer> {
+  const now: Readiness = observer.readiness();
   const answers = now.upstream === true || (await upstream());
   const warning = notProtected(now.mode, now.observing);
   const isReady = now.listening && answers && !now.draining;
@@ -132,6 +135,8 @@ async function ready(now: Readiness, upstream: () => Promise<boolean>): Promise<
     mode: now.mode,
     protected: warning === null,
     ...(warning === null ? {} : { warning }),
+    ...(now.lostAddresses === null ? {} : { lost_client_addresses: now.lostAddresses }),
+    ...(servers === undefined ? {} : { servers: servers() }),
   });
 }
 

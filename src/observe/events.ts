@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
+import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { type ConnectorCounts, Metrics } from './metrics.ts';
 
 /** Why a connection was refused before it was a session. A closed set: it is a metric label. */
@@ -46,6 +47,8 @@ export interface Readiness {
   readonly mode: Mode;
   /** Connectors that only observe although the mode is enforce. */
   readonly observing: readonly string[];
+  /** Most clients seem to be one: the sentence about it. */
+  readonly lostAddresses: string | null;
 }
 
 export interface ObserverOptions {
@@ -58,6 +61,8 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** Whether an address is private, ours, or a gateway: such a one may hide others. */
+  readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -75,8 +80,11 @@ class LoggingObserver {
   readonly #log: Logger;
   readonly #sink: LogSink;
   readonly #metrics: Metrics;
+  readonly #lost: LostAddresses;
   readonly #now: () => number;
   readonly #servers = new Map<string, boolean>();
+  readonly #inClear = new Map<string, string>(); // why, as said last
+  readonly #unidentified = new Set<string>();
   #answeredAt = Number.NEGATIVE_INFINITY;
   #opened = 0;
   #listening = false;
@@ -91,7 +99,21 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink);
-    this.#metrics = new Metrics(options.connectors, options.servers, () => sink.lost);
+    this.#lost = new LostAddresses(options.isInside ?? (() => false));
+    this.#metrics = new Metrics(
+      options.connectors,
+      options.servers,
+      () => sink.lost,
+      () => this.#lost.suspect !== null,
+    );
+  }
+
+  /** Somebody is at the door. What comes without the address of a client (a balancer's own question) does not count. */
+  arrived(door: Door): void {
+    if (door.lost === true) return;
+    this.#lost.saw(door.clientAddress);
+    const { suspect } = this.#lost;
+    if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));
   }
 
   sessionOpened(door: Door, connector: string): SessionObserver {
@@ -150,14 +172,14 @@ class LoggingObserver {
     );
   }
 
-  /** A server of the config answered, or did not. Logs only the change. */
-  upstreamUp(server: string, up: boolean, why = 'no answer'): void {
+  /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
+  upstreamUp(server: string, up: boolean, why = 'no answer', nextProbe?: number): void {
     if (up) this.#answeredAt = this.#now();
     const before = this.#servers.get(server);
     if (before === up) return;
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
-    if (!up) this.#log.warn({ server, why: harmless(why) }, 'upstream does not answer');
+    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: nextProbe }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
   }
@@ -166,6 +188,20 @@ class LoggingObserver {
   upstreamConnected(server: string, seconds: number): void {
     this.#metrics.upstreamConnected(seconds);
     this.#log.debug({ server, seconds }, 'upstream connected');
+  }
+
+  /** TLS was wanted where it can be had, and could not be made: the session goes on in clear text. */
+  upstreamInClear(server: string, why: string): void {
+    if (this.#inClear.get(server) !== why) this.#log.warn({ server, why: harmless(why) }, 'upstream in clear text');
+    this.#inClear.set(server, why);
+  }
+
+  /** A server that was to be told who the client is does not offer that: it takes every client for us. */
+  upstreamUnidentified(server: string, identity: string): void {
+    this.#metrics.unidentified();
+    if (this.#unidentified.has(server)) return;
+    this.#unidentified.add(server);
+    this.#log.warn({ server, identity }, UNIDENTIFIED);
   }
 
   /** A fault of ours that was caught: counted, logged with its stack, and the process lives on. */
@@ -222,7 +258,9 @@ class LoggingObserver {
   }
 
   readiness(): Readiness {
+    const { suspect } = this.#lost;
     return {
+      lostAddresses: suspect === null ? null : lostAddresses(suspect),
       listening: this.#listening,
       upstream: this.#upstreamAnswers(),
       draining: this.#draining,
@@ -262,6 +300,11 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 }
 
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
+
+const UNIDENTIFIED =
+  'the upstream does not offer to be told who the client is, or does not understand it, and takes the client for Postern: ' +
+  'list the address of Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts; ' +
+  'inet_protocols = all for IPv6 clients), or set upstream.identity: none';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;

@@ -159,12 +159,18 @@ export class Metrics {
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #handshakes: Counter<'result'>;
   readonly #policyLoaded: Gauge<'version'>;
+  readonly #unidentified: Counter;
   readonly #defects: Counter;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far. */
-  constructor(connectors: readonly string[], servers: readonly string[], lostLines: () => number) {
+  /** `lostLines`: how many log lines were given up so far. `addressesAreLost`: most clients seem to be one. */
+  constructor(
+    connectors: readonly string[],
+    servers: readonly string[],
+    lostLines: () => number,
+    addressesAreLost: () => boolean,
+  ) {
     const registers = [this.#registry];
     for (const name of connectors) this.connector(name);
     this.#registerSessionCounts(registers);
@@ -181,6 +187,11 @@ export class Metrics {
       labelNames: ['kind', 'key'],
       registers,
     });
+    this.#unidentified = new Counter({
+      name: 'postern_upstream_unidentified_total',
+      help: 'Sessions whose server was to be told who the client is and did not offer that.',
+      registers,
+    });
     this.#handshakes = new Counter({
       name: 'postern_tls_handshakes_total',
       help: 'TLS handshakes with clients, by how they ended.',
@@ -193,6 +204,14 @@ export class Metrics {
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
       labelNames: ['version'],
       registers,
+    });
+    new Gauge({
+      name: 'postern_lost_client_addresses',
+      help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
+      registers,
+      collect() {
+        this.set(addressesAreLost() ? 1 : 0);
+      },
     });
     this.#defects = new Counter({
       name: 'postern_defects_total',
@@ -253,6 +272,10 @@ export class Metrics {
 
   upstreamUp(server: string, up: boolean): void {
     this.#upstreamUp.set({ server }, up ? 1 : 0);
+  }
+
+  unidentified(): void {
+    this.#unidentified.inc();
   }
 
   upstreamConnected(seconds: number): void {

@@ -88,6 +88,11 @@ const PRIVATE_SPANS = union(
   ].flatMap((text) => parseRange(text).ranges.map(hullOf)),
 );
 
+/** No client on the Internet has this address. */
+export function isPrivate(address: string): boolean {
+  return holds(PRIVATE_SPANS, address);
+}
+
 export function publicPart(spans: readonly Span[]): Span[] {
   return subtract(spans, PRIVATE_SPANS);
 }

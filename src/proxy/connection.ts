@@ -7,12 +7,13 @@
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { DOING, Session } from '../smtp/session.ts';
+import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, Handshake, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
 import { Patience, type Timeouts } from './patience.ts';
-import type { Upstream } from './upstream.ts';
+import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -37,6 +38,8 @@ export interface ConnectionOptions {
   readonly profile: Profile;
   readonly judge: Judge;
   readonly upstream: Upstream;
+  /** Who the client is, for a server that is told. */
+  readonly caller: Caller;
   readonly timeouts: Timeouts;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
@@ -60,9 +63,12 @@ export class Connection implements Wire {
   };
   #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
+  #dialling = true; // until then time is the call's to watch
+  #reached: Reached | null = null;
   #giveUpHandshake: (() => void) | null = null; // while it goes on: the plain socket is not ours then
   #handshakeDue = false;
   #upstream: Socket | null = null;
+  #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
@@ -83,11 +89,10 @@ export class Connection implements Wire {
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { early, handshake, upstream, watcher } = this.#options;
+    const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
     this.#listen();
-    this.#giveUpDialling = upstream.dial((socket) => this.#dialled(socket));
-    this.#watchTime();
+    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -142,12 +147,18 @@ export class Connection implements Wire {
     this.#giveUpDialling();
     this.#upstream?.destroy();
     this.#upstream = null;
+    if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#giveUpHandshake === null) linger(this.#client);
     else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
     this.#options.ended();
+  }
+
+  #howItServed({ greeting }: Reached, { origin }: CloseReason): 'silent' | 'served' | 'neither' {
+    if (this.#silent && origin === 'upstream') return 'silent';
+    return this.#options.watcher.octetsFromUpstream > greeting.length ? 'served' : 'neither';
   }
 
   // ---------------------------------------------------------------- sockets
@@ -180,25 +191,39 @@ export class Connection implements Wire {
     });
   }
 
-  #dialled(socket: Socket | null): void {
-    if (this.#closed) {
-      socket?.destroy();
+  /** A server has greeted, or none will. */
+  #answered(reached: Reached | null): void {
+    this.#dialling = false;
+    this.#reached = reached;
+    const now = performance.now();
+    this.#patience.waitsFor(AWAITING_GREETING, true, now);
+    if (reached === null) {
+      this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
-    if (socket === null) {
-      this.#run(() => this.#session.upstreamEnded());
-      return;
-    }
+    if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
+    this.#fromUpstream(reached.greeting);
+  }
+
+  #wireUpstream(socket: Socket): void {
     this.#upstream = socket;
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
-    socket.on('end', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
       this.#upstreamFull = false;
       this.#patience.excuse(performance.now());
       this.#steer();
     });
-    socket.on('error', () => this.#run(() => this.#session.upstreamEnded()));
-    socket.on('close', () => this.#run(() => this.#session.upstreamEnded()));
+    socket.on('error', () => this.#upstreamGone());
+    socket.on('close', () => this.#upstreamGone());
+  }
+
+  #upstreamGone(): void {
+    const heard = this.#options.watcher.octetsFromUpstream;
+    // It greeted, and then answered not a single command.
+    this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
+    this.#run(() => this.#session.upstreamEnded());
   }
 
   #fromClient(chunk: Buffer): void {
@@ -272,7 +297,7 @@ export class Connection implements Wire {
 
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#dialling) return;
     const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
     const at = Math.min(full, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
@@ -287,14 +312,19 @@ export class Connection implements Wire {
     if (this.#upstreamFull) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
       if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+        this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
-    if (!this.#patience.isExpired(now)) this.#watchTime();
+    if (!this.#patience.isExpired(now)) {
+      this.#watchTime();
+      return;
+    }
+    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
     // A client that does not read keeps the upstream's reply from being read as well.
-    else this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
 }
 

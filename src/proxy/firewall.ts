@@ -6,15 +6,19 @@
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { SHUTTING_DOWN } from '../smtp/replies.ts';
+import type { ClientIdentity } from '../smtp/client-identity.ts';
+import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type { Admission, Admit, Door, Handshake, OwnReply, Profile } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
+import { type Leave, Places } from './places.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
 
 /** What a listener is opened with. */
 export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implicitTls'> {
@@ -26,6 +30,16 @@ export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implici
 export interface FirewallOptions {
   readonly listeners: readonly ListenerSettings[];
   readonly servers: readonly Endpoint[];
+  /** Sessions that the servers take in all, and milliseconds that one more may wait for its place. */
+  readonly maxConnections: number;
+  readonly maxWait: number;
+  /** How the servers are spoken to, and told who the client is. */
+  readonly tls: UpstreamTls | null;
+  readonly identity: CallSettings['identity'];
+  /** Our host name where it is a full one. */
+  readonly ourName: string | null;
+  /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
+  readonly names: (address: string) => Promise<readonly string[] | null>;
   readonly timeouts: Timeouts;
   readonly admit: Admit;
   readonly observer: FirewallObserver;
@@ -48,6 +62,7 @@ type DoorReason = 'no_connector' | 'connect' | 'connections' | 'upstream_connect
 export class Firewall {
   readonly upstream: Upstream;
   readonly #options: FirewallOptions;
+  readonly #places: Places;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
@@ -58,9 +73,12 @@ export class Firewall {
   /** Throws what OpenSSL does not accept. */
   constructor(options: FirewallOptions) {
     this.#options = options;
-    const { tls_handshake } = options.timeouts;
+    const { timeouts, tls, identity, ourName } = options;
+    const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
     this.#tls = options.listeners.map(({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake));
-    this.upstream = new Upstream(options.servers, options.timeouts.upstream_connect, options.observer);
+    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
+    this.#places = new Places(options.maxConnections, options.maxWait);
+    this.upstream = new Upstream(options.servers, settings, options.observer);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
@@ -71,6 +89,7 @@ export class Firewall {
     });
     this.#servers = await listen(opened, {
       admit,
+      place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
       refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
       handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
@@ -97,6 +116,7 @@ export class Firewall {
       judge,
       timeouts,
       upstream: this.upstream,
+      caller: this.#callerFor(door),
       watcher: observer.sessionOpened(door, profile.connector),
       defect: (error, doing) => observer.defect(error, doing),
       ended: () => {
@@ -113,6 +133,23 @@ export class Firewall {
   /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
   replaceCredentials(credentials: readonly Credentials[]): void {
     for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
+  }
+
+  #callerFor({ clientAddress, clientPort, localAddress, localPort }: Door): Caller {
+    const source = { address: clientAddress, port: clientPort };
+    const destination = { address: localAddress, port: localPort };
+    const identify = async (): Promise<ClientIdentity> => {
+      const names = await this.#options.names(clientAddress);
+      const name = names === null ? undefined : (names[0] ?? null);
+      return { address: clientAddress, port: clientPort, name, localAddress, localPort };
+    };
+    return { ends: { source, destination }, identify };
+  }
+
+  #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
+    const place = this.#places.take();
+    if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
+    return placed(admission, place);
   }
 
   /** The addresses as bound, so that port 0 shows what it became. */
@@ -135,6 +172,7 @@ export class Firewall {
   /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
   async drain(patience: number): Promise<number> {
     this.#draining = true;
+    this.upstream.close();
     this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
     await this.#wait(() => this.#connections.size === 0, patience);
@@ -170,6 +208,20 @@ export class Firewall {
     for (const connection of [...this.#connections]) connection.shutDown();
     return cut;
   }
+}
+
+/** Who gets no place leaves as one refused at the door. */
+function placed(admission: Admission & { admitted: true }, leave: Leave | null): Admission {
+  if (leave === null) {
+    admission.release();
+    const { connector } = admission.profile;
+    return { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' };
+  }
+  const release = (): void => {
+    leave();
+    admission.release();
+  };
+  return { ...admission, release };
 }
 
 /** Where a listener has no certificate, nothing that needs one is offered: what asks for TLS then refuses. */

@@ -1,8 +1,8 @@
 // The door: sockets that listen, and what is settled before a client hears a greeting.
 //
 // Order (house.md 3): normalise the address, read the PROXY header where one is due, ask whether the client is admitted,
-// shake hands where TLS comes first, then dial: who only begins handshakes never reaches the upstream. Nothing of SMTP is
-// read here. A listener with `proxy_protocol` closes on everyone who is not listed. Where TLS comes first a refused client
+// shake hands where TLS comes first, take a place at the upstream, then dial: who only begins handshakes never reaches the
+// upstream, nor keeps others from it. Nothing of SMTP is read here. A listener with `proxy_protocol` closes on everyone who is not listed. Where TLS comes first a refused client
 // is closed without a word, since to say one would cost a handshake for everyone who is refused for coming too often.
 
 import { createServer, type Server, type Socket } from 'node:net';
@@ -34,6 +34,8 @@ export interface Entry {
 
 export interface DoorKeeper {
   readonly admit: Admit;
+  /** A place at the upstream for one who was admitted, or a refusal after all. It never rejects. */
+  place(admission: Admission & { admitted: true }): Admission | Promise<Admission>;
   /** Milliseconds in which a PROXY header must be whole. */
   readonly headerTimeout: number;
   admitted(entry: Entry, admission: Admission & { admitted: true }): void;
@@ -137,9 +139,50 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
 }
 
 function enter(client: Socket, early: Buffer | null, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
-  const admission = keeper.admit(door);
-  if (!(admission instanceof Promise)) {
-    settle(client, early, door, listener, keeper, admission);
+  const { tls, implicitTls } = listener;
+  whenKnown(client, keeper.admit(door), (admission) => {
+    if (client.destroyed) {
+      if (admission.admitted) admission.release();
+    } else if (!admission.admitted) {
+      if (implicitTls) client.destroy();
+      else refuseAtDoor(client, admission.reply, door.clientAddress, early);
+      keeper.refused(door, admission);
+    } else if (!implicitTls) {
+      seat({ client, early, door, handshake: null, tls }, keeper, admission);
+    } else {
+      client.pause();
+      if (early !== null && early.length > 0) client.unshift(early);
+      tls.secure(client, (handshake, socket) => {
+        if (handshake.result === 'ok' && socket !== null) {
+          seat({ client: socket, early: null, door, handshake, tls }, keeper, admission);
+          return;
+        }
+        admission.release();
+        keeper.handshakeFailed(door, admission.profile.connector, handshake);
+      });
+    }
+  });
+}
+
+function seat(entry: Entry, keeper: DoorKeeper, admission: Admission & { admitted: true }): void {
+  const { client, early, door } = entry;
+  whenKnown(client, keeper.place(admission), (placed) => {
+    if (client.destroyed) {
+      if (placed.admitted) placed.release();
+    } else if (placed.admitted) {
+      if (client.isPaused()) client.resume();
+      keeper.admitted(entry, placed);
+    } else {
+      refuseAtDoor(client, placed.reply, door.clientAddress, early);
+      keeper.refused(door, placed);
+    }
+  });
+}
+
+/** Goes on when the answer is there. A client that had to wait is paused then, and destroyed if it has hung up. */
+function whenKnown(client: Socket, answer: Admission | Promise<Admission>, goOn: (admission: Admission) => void): void {
+  if (!(answer instanceof Promise)) {
+    goOn(answer);
     return;
   }
   const lost = (): void => {
@@ -148,40 +191,9 @@ function enter(client: Socket, early: Buffer | null, door: Door, listener: Liste
   client.on('error', lost);
   client.on('end', lost); // it comes even while paused, and only once
   client.pause(); // who spoke already, in a PROXY header, would go on into the void
-  admission.then((found) => {
+  answer.then((found) => {
     client.off('error', lost);
     client.off('end', lost);
-    if (!listener.implicitTls) client.resume();
-    settle(client, early, door, listener, keeper, found);
+    goOn(found);
   });
-}
-
-function settle(
-  client: Socket,
-  early: Buffer | null,
-  door: Door,
-  { tls, implicitTls }: ListenerOptions,
-  keeper: DoorKeeper,
-  admission: Admission,
-): void {
-  if (client.destroyed) {
-    if (admission.admitted) admission.release();
-  } else if (!admission.admitted) {
-    if (implicitTls) client.destroy();
-    else refuseAtDoor(client, admission.reply, door.clientAddress, early);
-    keeper.refused(door, admission);
-  } else if (!implicitTls) {
-    keeper.admitted({ client, early, door, handshake: null, tls }, admission);
-  } else {
-    client.pause();
-    if (early !== null && early.length > 0) client.unshift(early);
-    tls.secure(client, (handshake, socket) => {
-      if (handshake.result === 'ok' && socket !== null) {
-        keeper.admitted({ client: socket, early: null, door, handshake, tls }, admission);
-        return;
-      }
-      admission.release();
-      keeper.handshakeFailed(door, admission.profile.connector, handshake);
-    });
-  }
 }

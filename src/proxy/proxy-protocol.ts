@@ -1,9 +1,10 @@
-// The PROXY protocol header, versions 1 and 2, as a balancer in front of us sends it.
+// The PROXY protocol header, versions 1 and 2: as a balancer in front of us sends it, and as we send it to the server.
 //
 // Read only from listed peers, mandatory there, never guessed (protocol.md 1.15): a header that is not exactly one is the
-// end of the connection. Pure: octets in, a verdict out. Both versions are bounded, so what is kept is too.
+// end of the connection. Pure: octets in, a verdict out, and the other way round. Both versions are bounded, so what is kept is too.
 
 import { isIPv4, isIPv6 } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import type { Endpoint } from './address.ts';
 
 /** The addresses that the header names; null where it names none (UNKNOWN, LOCAL): then the peer's own count. */
@@ -93,4 +94,48 @@ function oneSpelling(text: string): string {
   if (mapped === null) return shortest;
   const groups = mapped.slice(1).map((hex) => Number.parseInt(hex, 16));
   return groups.flatMap((group) => [group >> 8, group & 255]).join('.');
+}
+
+/** Both ends of a client's connection, as a server is told of them. */
+export interface Ends {
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
+}
+
+/** The header that tells a server who its client is. `ends` null: this is our own question to it, UNKNOWN or LOCAL. A
+ * session never says that: the server would take us for the client. */
+export function formatProxyHeader(version: 1 | 2, ends: Ends | null): Buffer {
+  return version === 1 ? Buffer.from(`${formatVersion1(ends)}\r\n`, 'latin1') : formatVersion2(ends);
+}
+
+function formatVersion1(ends: Ends | null): string {
+  if (ends === null) return 'PROXY UNKNOWN';
+  const { source, destination } = ends;
+  const isV4 = areIPv4(ends);
+  const [from, to] = [source.address, destination.address].map((address) => (isV4 ? address : asIPv6(address)));
+  return `PROXY TCP${isV4 ? 4 : 6} ${from} ${to} ${source.port} ${destination.port}`;
+}
+
+function formatVersion2(ends: Ends | null): Buffer {
+  const head = Buffer.alloc(V2_HEAD);
+  SIGNATURE.copy(head);
+  head[12] = ends === null ? 0x20 : 0x21;
+  if (ends === null) return head;
+  const { source, destination } = ends;
+  const isV4 = areIPv4(ends);
+  const octets = (address: string): number[] => ipaddr.parse(isV4 ? address : asIPv6(address)).toByteArray();
+  const ports = [source.port >> 8, source.port & 255, destination.port >> 8, destination.port & 255];
+  const rest = Buffer.from([...octets(source.address), ...octets(destination.address), ...ports]);
+  head[13] = isV4 ? 0x11 : 0x21;
+  head.writeUInt16BE(rest.length, 14);
+  return Buffer.concat([head, rest]);
+}
+
+function areIPv4({ source, destination }: Ends): boolean {
+  return isIPv4(source.address) && isIPv4(destination.address);
+}
+
+/** One family for both: an IPv4 address beside an IPv6 one is written as its mapped form. */
+function asIPv6(address: string): string {
+  return isIPv4(address) ? `::ffff:${address}` : address;
 }

@@ -17,6 +17,7 @@ import {
   TO_END,
   TO_HELO,
   TO_MAIL,
+  TO_OURS,
   TO_QUIT,
   TO_RCPT,
   TO_STARTTLS,
@@ -55,7 +56,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   dialogue.queue.shift();
-  dialogue.down.add(answered(dialogue, kind, owed >>> 8, code, bytes));
+  if (kind !== TO_OURS) dialogue.down.add(answered(dialogue, kind, owed >>> 8, code, bytes));
   if (kind === TO_QUIT) {
     dialogue.endNow(null, { origin: 'client', what: 'quit' });
     return;

@@ -13,7 +13,7 @@ import { formatReply } from './replies.ts';
 import { QUEUE_LIMIT, QUEUE_LOW, ReplyQueue } from './reply-queue.ts';
 import type { SaslExchange } from './sasl.ts';
 import { Transaction } from './transaction.ts';
-import type { CloseReason, Decision, Login, OwnReply, Profile, Question, Wire } from './types.ts';
+import type { CloseReason, Decision, Forwarding, Login, OwnReply, Profile, Question, Wire } from './types.ts';
 
 // What the client's next octets are.
 export const COMMAND = 0; //   lines that end in CRLF
@@ -47,7 +47,8 @@ export const TO_BDAT = 7;
 export const TO_AUTH = 8;
 export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
-export const TO_STARTTLS = 11; // passthrough
+export const TO_OURS = 11; // a command that the client has not sent: it never hears the answer
+export const TO_STARTTLS = 12; // passthrough
 
 export class Dialogue {
   readonly wire: Wire;
@@ -74,6 +75,8 @@ export class Dialogue {
 
   offered: Capabilities = NO_CAPABILITIES;
   helo = '';
+  extended = false; // by EHLO
+  forwarding: Forwarding | null = null;
   tls: boolean; // the client's side is encrypted
   tlsSubject: readonly string[];
   mustGreet = false; // a handshake voided what was said before it: EHLO or HELO must come again
@@ -137,6 +140,19 @@ export class Dialogue {
   forwardAndHold(line: Buffer, kind: number): void {
     this.forward(line, kind);
     this.hold = HOLD_REPLIES;
+  }
+
+  /** Says commands of our own to the upstream, in front of the client's next one, which `then` forwards. Their replies are
+   * swallowed, whatever they are; one at a time where the upstream did not offer PIPELINING. */
+  interject(lines: readonly Buffer[], then: () => void): void {
+    const [line, ...rest] = lines;
+    if (line === undefined) {
+      then();
+      return;
+    }
+    this.forward(line, TO_OURS);
+    if (this.hold === HOLD_REPLIES) this.resumeWith = () => this.interject(rest, then);
+    else this.interject(rest, then);
   }
 
   /** Runs `then` when every reply before it is in: now, or later with the client held meanwhile. */

@@ -5,6 +5,7 @@
 
 import { foldAscii } from './bytes.ts';
 import { NO_CAPABILITIES } from './capabilities.ts';
+import { xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
 import {
   COUNTED,
@@ -78,6 +79,7 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'HELO':
       if (dialogue.helo !== '' && dialogue.isJunk()) return;
       dialogue.helo = command.name;
+      dialogue.extended = command.verb === 'EHLO';
       dialogue.offered = NO_CAPABILITIES;
       dialogue.transaction.reset();
       dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
@@ -158,7 +160,12 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
           said(dialogue, decision.reply, { sender: path.written }),
         );
       dialogue.transaction.begin(path.written, path.address, utf8);
-      dialogue.forward(line, TO_MAIL);
+      const { forwarding, helo, extended } = dialogue;
+      if (forwarding === null) dialogue.forward(line, TO_MAIL);
+      else
+        dialogue.interject(xforwardCommands(forwarding.client, helo, extended, forwarding.attributes), () =>
+          dialogue.forward(line, TO_MAIL),
+        );
     });
   }
 }

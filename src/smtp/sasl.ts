@@ -17,6 +17,7 @@ export class SaslExchange {
   #step = 0;
   #challenged = false; // the last 334 held an NTLM challenge
   #unicode = false; // and chose how names are written
+  #realms: readonly string[] = []; // of a DIGEST-MD5 challenge
 
   constructor(mechanism: string) {
     this.mechanism = mechanism;
@@ -35,9 +36,14 @@ export class SaslExchange {
   }
 
   /** Takes the text of a 334: an NTLM name counts only as the answer to an NTLM challenge of the upstream, or a name could
-   * be planted in a Kerberos token that never was an NTLM login. */
+   * be planted in a Kerberos token that never was an NTLM login. A DIGEST-MD5 challenge says which realm is the server's. */
   challenge(text: string): void {
     const octets = Buffer.from(text, 'base64');
+    if (this.mechanism === 'DIGEST-MD5') {
+      const fields = digestFields(textOf(octets)) ?? [];
+      this.#realms = fields.filter(([name]) => name === 'realm').map(([, value]) => value);
+      return;
+    }
     const at = octets.indexOf(NTLM_SIGNATURE);
     this.#challenged = at !== -1 && octets.length >= at + 24 && octets.readUInt32LE(at + 8) === 2;
     if (this.#challenged) this.#unicode = (octets.readUInt32LE(at + 20) & UNICODE) !== 0;
@@ -87,21 +93,20 @@ export class SaslExchange {
     return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(authcid);
   }
 
-  /** RFC 2831 §2.1.2: only qop=auth leaves the session readable. */
+  /** RFC 2831 §2.1.2: only qop=auth leaves the session readable. The realm is a part of the name (§2.1.2.1: a user of
+   * another realm is another user; Dovecot lets a client choose it), unless it is the one realm that the server has. */
   #digest(text: string): boolean {
-    const fields = new Map<string, string>();
-    const field = new RegExp(DIGEST_FIELD);
-    for (let at = 0; at < text.length; at = field.lastIndex) {
-      const match = field.exec(text);
-      if (match === null) return false;
-      const name = foldAscii(match[1] as string);
-      if (fields.has(name)) return false;
-      fields.set(name, match[3] ?? (match[2] as string).replace(/\\(.)/gs, '$1'));
-    }
+    const listed = digestFields(text);
+    if (listed === null) return false;
+    const fields = new Map(listed);
+    if (fields.size < listed.length) return false; // one stands twice
     const username = fields.get('username');
     const authzid = fields.get('authzid') ?? '';
+    const realm = fields.get('realm') ?? '';
     if (username === undefined || foldAscii(fields.get('qop') ?? 'auth') !== 'auth') return false;
-    return (authzid === '' || authzid === username) && this.#named(username);
+    if (authzid !== '' && authzid !== username) return false;
+    const own = realm === '' || (this.#realms.length === 1 && this.#realms[0] === realm);
+    return this.#named(own || username === '' ? username : `${username}@${realm}`);
   }
 
   /** XOAUTH2, and RFC 7628 §3.1: the whole response, so that no second name stands in it. What is none names nobody. */
@@ -154,6 +159,19 @@ export class SaslExchange {
 
 // RFC 2831 §7.1: name = value, then a comma or the end; read one behind the other, so that nothing is skipped.
 const DIGEST_FIELD = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",\\]+))\s*(?:,|$)/sy;
+
+/** Names and values, in their order; null when something else stands there. */
+function digestFields(text: string): [name: string, value: string][] | null {
+  const fields: [string, string][] = [];
+  const field = new RegExp(DIGEST_FIELD);
+  for (let at = 0; at < text.length; at = field.lastIndex) {
+    const match = field.exec(text);
+    if (match === null) return null;
+    fields.push([foldAscii(match[1] as string), match[3] ?? (match[2] as string).replace(/\\(.)/gs, '$1')]);
+  }
+  return fields;
+}
+
 const UNICODE = 1; // NTLMSSP_NEGOTIATE_UNICODE
 
 /** Clients before Windows 2000 send no flags: their fields begin where the flags would stand. */

@@ -41,7 +41,7 @@ import * as replies from './replies.ts';
 import { INCOMPLETE, MALFORMED, ReplyReader } from './reply.ts';
 import { beginAnew } from './starttls.ts';
 import { NONE } from './transaction.ts';
-import type { Decision, OwnReply, Profile, Wire } from './types.ts';
+import type { Decision, Forwarding, OwnReply, Profile, Wire } from './types.ts';
 
 /** What a session is waiting for, in `doing`: the driver's timers and the log go by it. */
 export const DOING = [
@@ -100,6 +100,12 @@ export class Session {
     return kind === TO_DATA ? AWAITING_GO_AHEAD : kind === TO_END ? AWAITING_CONFIRMATION : AWAITING_REPLY;
   }
 
+  /** The next move is the upstream's: not the client's, nor the judge's. */
+  get waitsForUpstream(): boolean {
+    const { doing } = this;
+    return doing <= AWAITING_CONFIRMATION && doing !== AWAITING_COMMAND && doing !== AWAITING_MAIL_DATA;
+  }
+
   /** Takes octets of the client. The chunk may be forwarded as it is: the caller does not touch it again. */
   fromClient(chunk: Buffer): void {
     const { hold, mode, profile } = this.#dialogue;
@@ -110,6 +116,11 @@ export class Session {
     }
     this.#client.take(chunk);
     this.#settle();
+  }
+
+  /** From now on the upstream is told with every MAIL who the client is. */
+  forwardIdentity(forwarding: Forwarding): void {
+    this.#dialogue.forwarding = forwarding;
   }
 
   /** Takes octets of the upstream. */

@@ -3,6 +3,8 @@
 // Nothing here runs. smtp/ imports nothing from outside itself; policy/, proxy/ and observe/ import these types and so
 // agree without knowing each other.
 
+import type { ClientIdentity } from './client-identity.ts';
+
 /** Why a recipient or sender was decided as it was. A closed set: these are metric labels and never hold peer bytes. */
 export type Reason =
   | 'accepted_domain' // the server behind us is responsible for it
@@ -154,6 +156,12 @@ export interface SessionLimits {
   readonly authFailures: number;
   /** Octets of a command line with its CRLF (RFC 5321 §4.5.3.1.4 asks for at least 512). */
   readonly commandLine: number;
+}
+
+/** What a session tells its server before every MAIL: who the client is, with the attributes that XFORWARD may have. */
+export interface Forwarding {
+  readonly client: ClientIdentity;
+  readonly attributes: readonly string[];
 }
 
 /** Who ended a session and why; one of these becomes the last reply, the log line and the metric label. */

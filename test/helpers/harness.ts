@@ -5,6 +5,7 @@
 // heard after the close; a judgement may come late. It breaks the test at once when the session breaks the contract of
 // Wire (octets after the close, a second close, a call back from inside). It knows no SMTP.
 
+import type { ClientIdentity } from '../../src/smtp/client-identity.ts';
 import { Session } from '../../src/smtp/session.ts';
 import type {
   Address,
@@ -110,9 +111,20 @@ export interface HarnessOptions {
   readonly judgement?: 'now' | 'late' | 'asked';
   /** Hands client octets in although the session holds: what was read before the pause took effect. */
   readonly pushy?: boolean;
+  /** The attributes with which the upstream is told of FORWARDED before every MAIL. */
+  readonly forward?: readonly string[];
   /** The client came through TLS from the start, with a certificate that names these. */
   readonly names?: readonly string[];
 }
+
+/** Who the client is then. */
+const FORWARDED: ClientIdentity = {
+  address: '192.0.2.1',
+  port: 40000,
+  name: 'pc.example',
+  localAddress: '203.0.113.5',
+  localPort: 25,
+};
 
 export class Harness implements Wire {
   readonly session: Session;
@@ -138,6 +150,8 @@ export class Harness implements Wire {
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
     this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
+    const { forward = [] } = options;
+    if (forward.length > 0) this.session.forwardIdentity({ client: FORWARDED, attributes: forward });
   }
 
   // --- what the two sides, the judge and the operator do

@@ -42,6 +42,8 @@ export interface Transcript {
   readonly profile: Partial<Profile>;
   readonly policy: TestPolicy;
   readonly judgement: 'now' | 'asked';
+  /** The attributes of XFORWARD; none: it is not said. */
+  readonly forward: readonly string[];
   /** The client comes through TLS from the start. */
   readonly tls: boolean;
   readonly turns: readonly Turn[];
@@ -81,6 +83,7 @@ function parseDialogue(folder: URL, file: string, lines: readonly Line[]): Trans
     profile: profileOf(header),
     policy: policyOf(header),
     judgement: header.get('judge') === 'asked' ? 'asked' : 'now',
+    forward: words(header.get('forward')),
     tls: header.get('tls') === 'yes',
     turns: parseTurns([...openings, ...lines.slice(blank + 1)]),
   };
@@ -93,7 +96,7 @@ function linesOf(folder: URL, file: string): Line[] {
 
 const HEADER_KEYS = new Set(
   [
-    'opening accepted blocked literals relay refused-senders mode relay-reply judge sockets tls',
+    'opening accepted blocked literals relay refused-senders mode relay-reply judge forward sockets tls',
     'relays-anywhere auth starttls exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );

@@ -3,7 +3,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { type Admin, type AdminOptions, startAdmin } from '../../src/observe/admin.ts';
-import { parseSamples, type Watched, watch } from './watched.ts';
+import { door, parseSamples, type Watched, watch } from './watched.ts';
 
 interface Reply {
   readonly status: number;
@@ -18,7 +18,7 @@ interface Asked {
 }
 
 async function start(t: TestContext, options: Partial<AdminOptions> = {}, mode: 'enforce' | 'observe' = 'enforce') {
-  const watched = watch({ mode });
+  const watched = watch({ mode, isInside: () => true });
   const admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
@@ -50,6 +50,16 @@ describe('the admin listener', () => {
   it('is alive as long as it answers', async (t) => {
     const { ask } = await start(t);
     assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  it('says in /readyz how each server is doing, and when client addresses seem to be lost', async (t) => {
+    const state = { server: '10.0.0.10:25', up: false, why: 'connect time-out', next_probe_seconds: 4 };
+    const { ask, watched } = await start(t, { servers: () => [state] });
+    const detail = async () => JSON.parse((await ask('/readyz')).text) as Record<string, unknown>;
+    assert.deepEqual((await detail()).servers, [state]);
+    assert.equal((await detail()).lost_client_addresses, undefined);
+    for (let at = 0; at < 50; at++) watched.observer.arrived({ ...door, clientAddress: '10.9.1.1' });
+    assert.match(String((await detail()).lost_client_addresses), /^most clients come from 10\.9\.1\.1 /);
   });
 
   it('gives the metrics to whoever asks with GET', async (t) => {

@@ -293,6 +293,19 @@ test('half handshakes count as connections, never reach the upstream, and give t
   await quit(client);
 });
 
+test('half handshakes keep nobody from a place at the upstream', async (t) => {
+  const firewall = await implicit(t, { upstream: { max_connections: 1, max_wait: '0s' } });
+  const idle = await Promise.all(Array.from({ length: 5 }, () => firewall.client()));
+  for (const client of idle) client.say('\x16\x03\x01');
+  const first = await firewall.client();
+  await first.shakeHands();
+  assert.equal(await first.hears('\r\n'), GREETING);
+  const second = await firewall.client();
+  await second.shakeHands();
+  assert.match(await second.rest(), /^421 4\.3\.2 /);
+  await quit(first);
+});
+
 test('what is no handshake is closed, and the log has no octet of it', async (t) => {
   const firewall = await implicit(t);
   const client = await firewall.client();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Endpoint } from '../../src/proxy/address.ts';
-import { BAD, INCOMPLETE, readProxyHeader } from '../../src/proxy/proxy-protocol.ts';
+import { type Endpoint, normaliseAddress } from '../../src/proxy/address.ts';
+import { BAD, formatProxyHeader, INCOMPLETE, readProxyHeader } from '../../src/proxy/proxy-protocol.ts';
 
 const SIGNATURE = '0d0a0d0a000d0a515549540a';
 const NOBODY = { source: null, destination: null };
@@ -243,5 +243,51 @@ describe('any PROXY header', () => {
       }),
       { numRuns: 3000 },
     );
+  });
+});
+
+describe('a header that we write', () => {
+  const endpoint = (address: fc.Arbitrary<string>) =>
+    fc.record({ address, port: fc.integer({ min: 1, max: 65_535 }) }, { noNullPrototype: true });
+  const anyAddress = fc.oneof(
+    fc.ipV4(),
+    fc
+      .ipV6()
+      .map((text) =>
+        normaliseAddress(new URL(`http://[${text.replace(/:(\d+\.){3}\d+$/, ':1:2')}]/`).hostname.slice(1, -1)),
+      ),
+  );
+
+  it('is read as the two ends that it was written for, in both versions', () => {
+    fc.assert(
+      fc.property(
+        endpoint(anyAddress),
+        endpoint(anyAddress),
+        fc.constantFrom(1 as const, 2 as const),
+        (source, destination, version) => {
+          const header = formatProxyHeader(version, { source, destination });
+          assert.deepEqual(readProxyHeader(header), { length: header.length, source, destination });
+        },
+      ),
+    );
+  });
+
+  it('names a client and a local address of different families in one', () => {
+    const ends = { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '2001:db8::19', port: 25 } };
+    assert.equal(
+      formatProxyHeader(1, ends).toString('latin1'),
+      'PROXY TCP6 ::ffff:192.0.2.1 2001:db8::19 40000 25\r\n',
+    );
+    for (const version of [1, 2] as const) {
+      const header = formatProxyHeader(version, ends);
+      assert.deepEqual(readProxyHeader(header), { length: header.length, ...ends });
+    }
+  });
+
+  it('names nobody where it is our own question', () => {
+    for (const version of [1, 2] as const) {
+      const header = formatProxyHeader(version, null);
+      assert.deepEqual(readProxyHeader(header), { length: header.length, ...NOBODY });
+    }
   });
 });

@@ -35,6 +35,8 @@ export interface RigOptions {
   readonly judge?: Judge;
   /** Instead of the mail server of the test. */
   readonly servers?: readonly Endpoint[];
+  readonly maxConnections?: number;
+  readonly maxWait?: number;
   /** Everyone must send a PROXY header. */
   readonly proxied?: boolean;
   /** Resolves when the door knows who the client is; it knows at once when left out. */
@@ -56,6 +58,7 @@ export class Rig {
   readonly upstreams: UpstreamPeers;
   readonly sessions: Watched[] = [];
   readonly defects: unknown[] = [];
+  readonly refusals: string[] = [];
   /** Sessions that gave back their place. */
   released = 0;
   readonly #clients: Peer[] = [];
@@ -67,6 +70,8 @@ export class Rig {
       profile,
       servers,
       known,
+      maxConnections,
+      maxWait = 0,
       proxied = false,
       judge = judgeBy({ accepted: ['local.example'] }),
     } = options;
@@ -78,13 +83,21 @@ export class Rig {
     this.firewall = new Firewall({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
+      maxConnections: maxConnections ?? Number.POSITIVE_INFINITY,
+      maxWait,
+      tls: null,
+      identity: 'none',
+      ourName: null,
+      names: async () => [],
       timeouts: { ...PATIENT, ...timeouts },
       admit: () => known?.then(() => admission) ?? admission,
       observer: {
         upstreamUp: () => {},
         upstreamConnected: () => {},
+        upstreamInClear: () => {},
+        upstreamUnidentified: () => {},
         observedAtDoor: () => {},
-        refusedAtDoor: () => {},
+        refusedAtDoor: (_door, _connector, reason) => void this.refusals.push(reason),
         handshakeFailed: () => {},
         defect: (error) => void this.defects.push(error),
         sessionOpened: () => this.#watch(),
@@ -114,10 +127,16 @@ export class Rig {
     return { client, upstream: await this.upstreams.next() };
   }
 
+  /** The same, behind this greeting. */
+  async greeted(greeting: string): Promise<Pair> {
+    const pair = await this.dialled();
+    await asked(pair, null, greeting);
+    return pair;
+  }
+
   /** The same, behind EHLO and its reply. */
   async introduced(keywords: readonly string[] = ['PIPELINING', 'ENHANCEDSTATUSCODES', 'AUTH LOGIN']): Promise<Pair> {
-    const pair = await this.dialled();
-    await asked(pair, null, '220 mail.example ESMTP');
+    const pair = await this.greeted('220 mail.example ESMTP');
     const lines = ['mail.example', ...keywords];
     await asked(
       pair,

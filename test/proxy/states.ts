@@ -5,7 +5,7 @@ import { settled } from './peer.ts';
 import { asked, type Pair, type Rig } from './rig.ts';
 
 export const STATES = {
-  'before the greeting': (rig) => rig.dialled(),
+  'before the greeting': (rig) => connected(rig),
   'between commands': (rig) => rig.introduced(),
   'while a reply is awaited': (rig) => sayInto(rig.introduced(), 'NOOP\r\n'),
   'in a login': (rig) => inLogin(rig),
@@ -27,6 +27,13 @@ const NOT_CONFIRMED = '451 4.4.2 Connection to the mail server lost before it co
 export function lossReply(state: State): string {
   if (state === 'before the greeting') return NEVER_THERE;
   return state === 'while a confirmation is awaited' ? NOT_CONFIRMED : LOST;
+}
+
+/** Both ends of the upstream connection know that it stands. */
+async function connected(rig: Rig): Promise<Pair> {
+  const pair = await rig.dialled();
+  await settled();
+  return pair;
 }
 
 /** The client says it, and the upstream hears it. */

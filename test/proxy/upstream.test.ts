@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
+import type { Answer, Caller, CallSettings } from '../../src/proxy/call.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
 import { openBlackHole } from './black-hole.ts';
 import { holdClock } from './clock.ts';
-import { freePort, type Peer, UpstreamPeers } from './peer.ts';
+import { freePort, type Peer, settled, UpstreamPeers } from './peer.ts';
 import { asked, PATIENT, Rig } from './rig.ts';
 
 const SHORT = 50; // ms
@@ -19,13 +19,32 @@ interface Watched {
   readonly connected: string[];
 }
 
+const CALLER: Caller = {
+  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
+  identify: async () => ({
+    address: '192.0.2.1',
+    port: 40000,
+    name: 'client.example',
+    localAddress: '203.0.113.5',
+    localPort: 25,
+  }),
+};
+
+const PLAIN: CallSettings = { connectWithin: LONG, greetWithin: LONG, tls: null, identity: 'none', ourName: null };
+
 function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
   const told: string[] = [];
   const connected: string[] = [];
-  const upstream = new Upstream(servers, timeout, {
-    upstreamUp: (server, up) => void told.push(`${server} ${up ? 'up' : 'down'}`),
-    upstreamConnected: (server) => void connected.push(server),
-  });
+  const upstream = new Upstream(
+    servers,
+    { ...PLAIN, connectWithin: timeout, greetWithin: timeout },
+    {
+      upstreamUp: (server, up) => void told.push(`${server} ${up ? 'up' : 'down'}`),
+      upstreamConnected: (server) => void connected.push(server),
+      upstreamInClear: () => {},
+      upstreamUnidentified: () => {},
+    },
+  );
   return { upstream, told, connected };
 }
 
@@ -33,25 +52,44 @@ async function refusing(): Promise<Endpoint> {
   return { address: '127.0.0.1', port: await freePort() };
 }
 
+const GREETING = '220 mail.example ESMTP\r\n';
+
+/** A server that says nothing by itself. */
 async function answering(t: TestContext): Promise<{ server: UpstreamPeers; at: Endpoint }> {
   const server = await UpstreamPeers.listen(t);
   return { server, at: { address: '127.0.0.1', port: server.port } };
 }
 
-function dial(t: TestContext, upstream: Upstream): Promise<Socket | null> {
+/** A server that greets everyone so. */
+async function greeting(t: TestContext, text = GREETING): Promise<{ server: UpstreamPeers; at: Endpoint }> {
+  const { server, at } = await answering(t);
+  server.server.on('connection', (socket) => socket.write(text, 'latin1'));
+  return { server, at };
+}
+
+function dial(t: TestContext, upstream: Upstream): Promise<Answer | null> {
   return new Promise((resolve) => {
-    const giveUp = upstream.dial(resolve);
+    const giveUp = upstream.dial(CALLER, (answer) => {
+      t.after(() => answer?.socket?.destroy());
+      resolve(answer);
+    });
     t.after(giveUp);
   });
 }
 
+/** The port of the server that was reached; null when there was none. */
+async function reached(t: TestContext, upstream: Upstream): Promise<number | null> {
+  return (await dial(t, upstream))?.socket?.remotePort ?? null;
+}
+
 describe('dialling', () => {
-  it('takes the first server when it answers, and leaves the others alone', async (t) => {
-    const first = await answering(t);
-    const second = await answering(t);
+  it('takes the first server when it greets, and leaves the others alone', async (t) => {
+    const first = await greeting(t);
+    const second = await greeting(t);
     const { upstream, told, connected } = watch([first.at, second.at]);
-    const socket = await dial(t, upstream);
-    assert.equal(socket?.remotePort, first.at.port);
+    const answer = await dial(t, upstream);
+    assert.equal(answer?.socket?.remotePort, first.at.port);
+    assert.equal(answer.greeting.toString('latin1'), GREETING);
     assert.deepEqual(told, [`${formatEndpoint(first.at)} up`]);
     assert.deepEqual(connected, [formatEndpoint(first.at)]);
     assert.equal(second.server.count, 0);
@@ -59,30 +97,56 @@ describe('dialling', () => {
 
   it('takes the next server when one refuses', async (t) => {
     const away = await refusing();
-    const { at } = await answering(t);
+    const { at } = await greeting(t);
     const { upstream, told, connected } = watch([away, at]);
-    const socket = await dial(t, upstream);
-    assert.equal(socket?.remotePort, at.port);
+    assert.equal(await reached(t, upstream), at.port);
     assert.deepEqual(told, [`${formatEndpoint(away)} down`, `${formatEndpoint(at)} up`]);
     assert.deepEqual(connected, [formatEndpoint(at)]);
   });
 
   it('takes the next server when one does not answer in time', async (t) => {
     const hole = await openBlackHole(t);
-    const { at } = await answering(t);
+    const { at } = await greeting(t);
     const { upstream, told } = watch([hole, at], SHORT);
-    const socket = await dial(t, upstream);
-    assert.equal(socket?.remotePort, at.port);
+    assert.equal(await reached(t, upstream), at.port);
     assert.deepEqual(told, [`${formatEndpoint(hole)} down`, `${formatEndpoint(at)} up`]);
   });
 
-  it('begins with the first server every time', async (t) => {
-    const away = await refusing();
-    const { at } = await answering(t);
-    const { upstream, told } = watch([away, at]);
-    await dial(t, upstream);
-    await dial(t, upstream);
-    assert.equal(told.filter((one) => one === `${formatEndpoint(away)} down`).length, 2);
+  it('takes the next server when one does not greet in time', async (t) => {
+    const silent = await answering(t);
+    const { at } = await greeting(t);
+    const { upstream, told } = watch([silent.at, at], SHORT);
+    assert.equal(await reached(t, upstream), at.port);
+    assert.deepEqual(told, [`${formatEndpoint(silent.at)} down`, `${formatEndpoint(at)} up`]);
+    assert.equal(await (await silent.server.next()).rest(), '');
+  });
+
+  it('takes the next server when one hangs up before its greeting, or greets with 4yz in pieces', async (t) => {
+    for (const goes of [
+      (peer: Peer) => peer.finish(),
+      (peer: Peer) => peer.reset(),
+      (peer: Peer) => peer.say('421 4.3.2 not now\r\n'),
+      async (peer: Peer) => {
+        for (const octet of '450-4.3.2 not\r\n450 4.3.2 now\r\n') {
+          peer.say(octet);
+          await settled();
+        }
+      },
+    ]) {
+      const first = await answering(t);
+      const { at } = await greeting(t);
+      const answer = reached(t, watch([first.at, at]).upstream);
+      goes(await first.server.next());
+      assert.equal(await answer, at.port);
+    }
+  });
+
+  it('hands on what the last server said when it does not want us, whole and as it came', async (t) => {
+    const first = await greeting(t, '421 4.3.2 first\r\n');
+    const last = await greeting(t, '450-4.3.2 not\r\n450 4.3.2 now\r\n');
+    const answer = await dial(t, watch([first.at, last.at]).upstream);
+    assert.equal(answer?.socket, null);
+    assert.equal(answer?.greeting.toString('latin1'), '450-4.3.2 not\r\n450 4.3.2 now\r\n');
   });
 
   it('says that there is none when all refuse or do not answer', async (t) => {
@@ -94,17 +158,17 @@ describe('dialling', () => {
   });
 
   it('connects to a server that is given by its name', async (t) => {
-    const { at } = await answering(t);
+    const { at } = await greeting(t);
     const { upstream } = watch([{ address: 'localhost', port: at.port }]);
-    assert.equal((await dial(t, upstream))?.remotePort, at.port);
+    assert.equal(await reached(t, upstream), at.port);
   });
 
   it('goes no further when it is given up', async (t) => {
     const clock = holdClock(t);
     const hole = await openBlackHole(t);
-    const { server, at } = await answering(t);
+    const { server, at } = await greeting(t);
     const given = watch([hole, at], LONG);
-    const giveUp = given.upstream.dial(() => assert.fail('called back behind the end'));
+    const giveUp = given.upstream.dial(CALLER, () => assert.fail('called back behind the end'));
     giveUp();
     await clock.advance(LONG);
     await dial(t, watch([at]).upstream);
@@ -112,16 +176,12 @@ describe('dialling', () => {
     assert.deepEqual(given.told, []);
   });
 
-  it('closes the connection when it is given up behind its success', async (t) => {
+  it('closes the connection when it is given up before the greeting', async (t) => {
     const { server, at } = await answering(t);
-    const connected = new Promise<void>((resolve) => {
-      const giveUp = watch([at]).upstream.dial(() => {
-        resolve();
-        setImmediate(() => giveUp());
-      });
-    });
+    const giveUp = watch([at]).upstream.dial(CALLER, () => assert.fail('called back behind the end'));
     const peer = await server.next();
-    await connected;
+    giveUp();
+    peer.say(GREETING);
     assert.equal(await peer.rest(), '');
   });
 });

@@ -4,8 +4,9 @@ import { SmtpClient } from '../helpers/smtp-client.ts';
 export class Client {
   readonly #client: SmtpClient;
 
-  constructor(port: number) {
-    this.#client = new SmtpClient(port);
+  /** `from` is an address of the loopback, 127.0.0.1 when left out. */
+  constructor(port: number, from?: string) {
+    this.#client = new SmtpClient(port, from === undefined ? {} : { localAddress: from });
   }
 
   write(text: string): void {

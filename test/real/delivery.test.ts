@@ -7,53 +7,9 @@ import type { Bed } from './beds/bed.ts';
 import { freePort } from './children.ts';
 import { Client } from './client.ts';
 import { MAILERS } from './mailers.ts';
+import { assertArrived, hand, makeMessage, RECIPIENT, SENDER, stuffed } from './messages.ts';
 import { type Postern, startPostern } from './postern.ts';
-import { type Message, Sink } from './sink.ts';
-
-const SENDER = 'alice@partner.example';
-const RECIPIENT = 'bob@local.example';
-
-let serial = 0;
-
-/** A message that a careless proxy would damage; latin-1, CRLF. `mark` finds it again. */
-function makeMessage(): { mark: string; content: string } {
-  serial += 1;
-  const mark = `<${process.pid}.${serial}@partner.example>`;
-  const lines = [
-    'From: Alice <alice@partner.example>',
-    'To: Bob <bob@local.example>',
-    'Subject: everything that may be touched by mistake',
-    'Date: Mon, 23 Nov 2026 08:00:00 +0000',
-    `Message-Id: ${mark}`,
-    'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    'RCPT TO:<victim@foreign.example>',
-    'QUIT',
-    '.leading dot',
-    '..two leading dots',
-    '. dot and blank',
-    'trailing blanks   ',
-    '\ttab',
-    '8 bit: \xc3\xa4\xc3\xb6\xc3\xbc \xe4\xf6\xfc \xff',
-    'x'.repeat(998),
-    'From the start of a line',
-    '',
-    '.',
-    '',
-    '',
-  ];
-  return { mark, content: `${lines.join('\r\n')}\r\n` };
-}
-
-/** The end of `message` is `content`, and what stands before it is trace fields and nothing else. */
-function assertArrived(message: Message | undefined, content: string): void {
-  assert.ok(message);
-  assert.equal(message.content.slice(-content.length), content);
-  const added = message.content.slice(0, -content.length);
-  assert.match(added, /^(?:(?:Received|Return-Path|Delivered-To|X-Original-To):.*\r\n(?:[ \t].*\r\n)*)*$/);
-}
+import { Sink } from './sink.ts';
 
 for (const server of MAIL_SERVERS) {
   suite(`through Postern to ${server.name}`, { skip: server.missing }, () => {
@@ -165,19 +121,4 @@ function batch(): string[] {
     'RCPT TO:<carol@local.example>',
     'DATA',
   ];
-}
-
-function stuffed(content: string): string {
-  return content.replace(/(^|\r\n)\./g, '$1..');
-}
-
-/** Gives a message to the server that is to send it on through Postern. */
-async function hand(port: number, content: string): Promise<void> {
-  const client = new Client(port);
-  await client.reply();
-  await client.say('EHLO client.example');
-  for (const line of [`MAIL FROM:<${SENDER}>`, `RCPT TO:<${RECIPIENT}>`, 'DATA']) await client.say(line);
-  client.write(`${stuffed(content)}.\r\n`);
-  assert.match(await client.reply(), /^250/);
-  client.close();
 }

@@ -1,10 +1,11 @@
 #!/bin/sh
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
-#   tools    nmap, swaks, python3, openssl (certificates) and haproxy (for bench/), through apt
-#   servers  Postfix, Exim, OpenSMTPD, Sendmail. Their packages exclude each other, so none is installed: each is
-#            unpacked into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled
-#            or written outside that folder; the libraries that they need come through apt.
+#   tools    nmap, swaks, gsasl, openssl, python3 and haproxy, and what some of them load, through apt
+#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Dovecot, a Kerberos KDC, Cyrus SASL.
+#            Their packages exclude each other or start something, so none is installed: each is unpacked into a
+#            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
+#            that folder; the libraries that they need come through apt.
 #   users    the system users that the servers insist on
 #
 # Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
@@ -18,12 +19,21 @@ log=$cache/setup.log
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 
-tools='nmap swaks python3 haproxy openssl'
-packages='postfix exim4-daemon-light opensmtpd sendmail-bin'
-users='postfix Debian-exim opensmtpd opensmtpq'
+tools='nmap swaks gsasl openssl python3 haproxy'
+# TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
+plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
+packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user'
+users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
 
 missing_tools() {
   for tool in $tools; do command -v "$tool" >/dev/null || printf '%s ' "$tool"; done
+}
+
+missing_plugins() {
+  for plugin in $plugins; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$plugin" 2>/dev/null)" = installed ] || printf '%s ' "$plugin"
+  done
 }
 
 missing_packages() {
@@ -31,9 +41,13 @@ missing_packages() {
 }
 
 missing_libraries() {
-  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix ldd \
-    "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers/exim4-daemon-light/usr/sbin/exim4" \
-    "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail 2>/dev/null |
+  dovecot=$servers/dovecot-core/usr/lib/dovecot
+  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats ldd \
+    "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
+    "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
+    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" \
+    "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
+    "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
 }
 
@@ -42,7 +56,7 @@ missing_users() {
   getent group postdrop >/dev/null || printf 'postdrop '
 }
 
-missing() { missing_tools; missing_packages; missing_libraries; missing_users; }
+missing() { missing_tools; missing_plugins; missing_packages; missing_libraries; missing_users; }
 
 quietly() { "$@" >>"$log" 2>&1; }
 
@@ -74,7 +88,7 @@ install_all() {
   apt update
   for package in $(missing_packages); do unpack "$package"; done
   # shellcheck disable=SC2046 # words are meant
-  apt install --no-install-recommends --no-upgrade $(missing_tools) $(cat "$servers"/*/.libraries)
+  apt install --no-install-recommends --no-upgrade $(missing_tools) $(missing_plugins) $(cat "$servers"/*/.libraries)
   make_users
 }
 

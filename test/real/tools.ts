@@ -8,7 +8,18 @@ import { delimiter, join } from 'node:path';
 const CACHE = process.env.POSTERN_CACHE ?? join(import.meta.dirname, '../../.cache');
 
 /** Debian packages that setup.sh unpacks side by side. */
-export type ServerPackage = 'postfix' | 'exim4-daemon-light' | 'opensmtpd' | 'sendmail-bin';
+export type ServerPackage =
+  | 'postfix'
+  | 'exim4-daemon-light'
+  | 'exim4-daemon-heavy'
+  | 'opensmtpd'
+  | 'sendmail-bin'
+  | 'dovecot-core'
+  | 'sasl2-bin'
+  | 'libsasl2-modules-gssapi-mit'
+  | 'krb5-kdc'
+  | 'krb5-admin-server'
+  | 'krb5-user';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {

@@ -35,8 +35,10 @@ for (const [mechanism, name, ...responses] of [
   ['LOGIN', 'CORP\\alice', 'CORP\\alice', 'secret'],
   ['CRAM-MD5', 'tim', 'tim b913a602c7eda7a495b4e6e7334d3890'],
   ['CRAM-MD5', 'tim of two words', 'tim of two words b913a602c7eda7a495b4e6e7334d3890'],
-  ['DIGEST-MD5', 'chris', `${DIGEST},qop=auth`, ''],
-  ['DIGEST-MD5', 'chris', DIGEST, ''],
+  ['DIGEST-MD5', 'chris@local.example', `${DIGEST},qop=auth`, ''],
+  ['DIGEST-MD5', 'chris@local.example', DIGEST, ''],
+  ['DIGEST-MD5', 'chris', 'username="chris",realm="",qop=auth'],
+  ['DIGEST-MD5', 'chris', 'username="chris",qop=auth'],
   ['XOAUTH2', 'bob@local.example', 'user=bob@local.example\x01auth=Bearer ya29\x01\x01'],
   ['OAUTHBEARER', 'bob@local.example', 'n,a=bob@local.example,\x01host=x\x01auth=Bearer y\x01\x01'],
   ['SCRAM-SHA-256', 'bob', 'n,,n=bob,r=nonce', 'c=biws,r=nonce,p=proof'],
@@ -82,9 +84,19 @@ test('XOAUTH2 and OAUTHBEARER name one user, or nobody passes', () => {
   assert.equal(watch('OAUTHBEARER', `n,a=bob,${x}auth=Bearer t${x}a=mallory`), null);
 });
 
+test('a DIGEST-MD5 user of the one realm that the server has goes without it, one of any other realm does not', () => {
+  const name = (challenge: string) => watchBehind(challenge, 'DIGEST-MD5', DIGEST)?.name;
+  assert.equal(name('realm="local.example",nonce="n",qop="auth"'), 'chris');
+  assert.equal(name('realm="",nonce="n",qop="auth"'), 'chris@local.example');
+  assert.equal(name('nonce="n",qop="auth"'), 'chris@local.example');
+  assert.equal(name('realm="elsewhere.example",nonce="n",qop="auth"'), 'chris@local.example');
+  assert.equal(name('realm="local.example",realm="elsewhere.example",nonce="n"'), 'chris@local.example');
+  assert.equal(name('no challenge at all'), 'chris@local.example');
+});
+
 test('DIGEST-MD5 fields are read one behind the other: a name inside a value, or behind a token, is no field', () => {
   for (const text of [`x2="username=alice,y=", ${DIGEST}`, `${DIGEST},x2="username=alice"`])
-    assert.equal(watch('DIGEST-MD5', text)?.name, 'chris', text);
+    assert.equal(watch('DIGEST-MD5', text)?.name, 'chris@local.example', text);
   for (const text of [`nonsense ${DIGEST}`, `${DIGEST} username=alice`, `=,${DIGEST}`])
     assert.equal(watch('DIGEST-MD5', text), null, text);
 });

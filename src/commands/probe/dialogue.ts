@@ -2,7 +2,7 @@
 //
 // Invariant: nothing throws and nothing waits for ever. A connection that ended, a silence longer than the time-out and
 // bytes that are no SMTP reply all come back as a Reply with code 0 whose text says so, and every later command gets the
-// same. It deliberately knows no verbs, no TLS and no pipelining: one command, one reply.
+// same. It deliberately knows no verbs, no TLS (`reach` may bring it) and no pipelining: one command, one reply.
 
 import { connect, type Socket } from 'node:net';
 
@@ -17,6 +17,9 @@ export interface Destination {
   readonly port: number;
   /** The local address to speak from; null lets the system choose. */
   readonly source: string | null;
+  /** Makes the connection in another way than a plain one: what the server has said so far comes with it, and a string is
+   * the reason why there is none. */
+  readonly reach?: () => Promise<{ readonly socket: Socket; readonly heard: Buffer } | string>;
 }
 
 /** Milliseconds. */
@@ -47,6 +50,12 @@ export class Dialogue {
 
   /** Connects and reads the greeting; a string is the reason why there is no connection. */
   static async open(to: Destination, patience: Patience = PATIENCE): Promise<Dialogue | string> {
+    if (to.reach !== undefined) {
+      const reached = await to.reach();
+      if (typeof reached === 'string') return reached;
+      const replies = new ReplyReader(reached.socket, reached.heard);
+      return new Dialogue(reached.socket, replies, await replies.next(patience.greeting), patience.reply);
+    }
     const socket = connect({
       host: to.host,
       port: to.port,
@@ -138,7 +147,9 @@ class ReplyReader {
   readonly #ready: Reply[] = [];
   #waiting: ((reply: Reply) => void) | null = null;
 
-  constructor(socket: Socket) {
+  /** `heard`: what came before and is read first. */
+  constructor(socket: Socket, heard: Buffer = Buffer.alloc(0)) {
+    this.#fromServer(heard.toString('latin1'));
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => this.#fromServer(text));
     socket.on('error', () => this.#end('the connection was lost'));

@@ -7,10 +7,12 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Child } from '../children.ts';
 import { missing, type ServerPackage } from '../tools.ts';
 
 export const HOST_NAME = 'local.example';
+const SAID_WITHIN_MS = 5_000;
 
 export interface Bed {
   readonly port: number;
@@ -18,6 +20,8 @@ export interface Bed {
   readonly pid: number;
   /** What the server says of itself, for the message of a test that fails. */
   log(): string;
+  /** Waits until its log says so; what it said. */
+  said(what: RegExp): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -50,6 +54,13 @@ export function bed(port: number, child: Child, folder: string, log = child.outp
     port,
     pid: child.pid,
     log,
+    async said(what) {
+      for (const deadline = Date.now() + SAID_WITHIN_MS; Date.now() < deadline; await delay(20)) {
+        const found = what.exec(log());
+        if (found !== null) return found[0];
+      }
+      throw new Error(`the log does not say ${what}:\n${log()}`);
+    },
     async stop() {
       await child.stop();
       removeFolder(folder);

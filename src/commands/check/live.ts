@@ -1,0 +1,124 @@
+// postern check --live: what the servers behind would do for whoever reaches them past the firewall.
+//
+// Each server is asked directly, from this machine and without the rules, as `probe` asks: every classic form, and a login
+// with a made-up name; never DATA. TLS and PROXY header as configured, but no client is named: what is found is what the
+// address of this machine may do. An open server behind the firewall is what the firewall is for, so that is a warning;
+// a server that believes any login is an error where the policy lets logins relay, for then the way leads through us.
+
+import type { Finding } from '../../config/finding.ts';
+import type { Config } from '../../config/schema.ts';
+import type { PolicyDocument } from '../../policy/document.ts';
+import { type Endpoint, formatEndpoint } from '../../proxy/address.ts';
+import { Call, type CallSettings } from '../../proxy/call.ts';
+import type { Destination } from '../probe/dialogue.ts';
+import { type Examination, examine, type ProbeOptions } from '../probe/examine.ts';
+import { senderPath } from '../probe/forms.ts';
+import { formatReply, showPath } from '../probe/report.ts';
+import { type Verdict, verdictOf } from '../probe/verdict.ts';
+import { fullHostName, upstreamTls } from '../upstream-settings.ts';
+
+export type Times = Partial<Pick<ProbeOptions, 'pace' | 'patience' | 'wait'>>;
+
+const PACE = 100; // ms before each question
+
+/** Asks every server; a finding or more for each. `asking` is told of each before. */
+export async function checkLive(
+  file: string,
+  config: Config,
+  policy: PolicyDocument,
+  asking: (server: string) => void,
+  times: Times = {},
+): Promise<Finding[]> {
+  const { upstream_connect, upstream_greeting } = config.timeouts;
+  const settings: CallSettings = {
+    connectWithin: upstream_connect,
+    greetWithin: upstream_greeting,
+    tls: upstreamTls(config, file),
+    identity: config.upstream.identity,
+    ourName: fullHostName(),
+  };
+  const findings: Finding[] = [];
+  for (const [i, server] of config.upstream.servers.entries()) {
+    const name = formatEndpoint(server);
+    asking(name);
+    const to = { host: server.address, port: server.port, source: null, reach: () => reach(server, settings) };
+    const examination = await examine({ to, domain: ownDomain(policy), pace: PACE, ...times });
+    const said =
+      typeof examination === 'string'
+        ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
+        : [relaying(name, examination), ...login(name, examination, logsInToRelay(policy))];
+    findings.push(...said.map((one) => ({ file, line: 0, column: 0, key: `upstream.servers[${i}]`, ...one })));
+  }
+  return findings;
+}
+
+type Said = Pick<Finding, 'severity' | 'message'>;
+
+function reach(server: Endpoint, settings: CallSettings): ReturnType<NonNullable<Destination['reach']>> {
+  return new Promise((resolve) => {
+    new Call(server, null, settings, {
+      connected: () => {},
+      unidentified: () => {},
+      answered: ({ socket, greeting }) => {
+        resolve(socket === null ? greeting.toString('latin1').trimEnd() : { socket, heard: greeting });
+      },
+      failed: resolve,
+    });
+  });
+}
+
+/** A domain that the server receives mail for; null lets it say. */
+function ownDomain({ accepted_domains }: PolicyDocument): string | null {
+  return accepted_domains[0]?.replace(/^\*\./, '') ?? null;
+}
+
+/** Some rule gives a login the right to relay. */
+function logsInToRelay({ connectors }: PolicyDocument): boolean {
+  return connectors.some(
+    ({ auth, rules }) =>
+      auth !== 'hide' &&
+      rules.some(({ allow }) => allow?.authenticated || allow?.users !== undefined || allow?.groups !== undefined),
+  );
+}
+
+const CLOSE_IT = 'close it to all but Postern';
+
+function relaying(name: string, examination: Examination): Said {
+  const verdict = verdictOf(examination.answers, null);
+  switch (verdict.because) {
+    case 'refuses':
+      return { severity: 'note', message: `${name} does not relay for this machine` };
+    case 'no answer':
+      return { severity: 'warning', message: `${name} put our questions off, so whether it relays is not known` };
+    case 'hidden only':
+      return {
+        severity: 'warning',
+        message: `${name} takes foreign addresses that hide behind its own domain (${proofOf(verdict, examination)}): whoever reaches that port may relay; ${CLOSE_IT}`,
+      };
+    default:
+      return {
+        severity: 'warning',
+        message: `${name} relays for this machine (${proofOf(verdict, examination)}): whoever reaches that port from inside sends mail to anybody; ${CLOSE_IT}`,
+      };
+  }
+}
+
+function proofOf({ proof }: Verdict, { names }: Examination): string {
+  if (proof === null) return '';
+  const { sender, form, reply } = proof;
+  return `MAIL FROM:${senderPath(sender, names)}, RCPT TO:${showPath(form.path)}: ${formatReply(reply)}`;
+}
+
+function login(name: string, { login: tried }: Examination, relays: boolean): Said[] {
+  if (tried?.outcome !== 'accepted') return [];
+  const believed = `${name} believes any login (AUTH ${tried.mechanism} with a made-up name: ${formatReply(tried.reply)})`;
+  const mend = 'turn off its Guest account (KB Q251149)';
+  return relays
+    ? [
+        {
+          severity: 'error',
+          message: `${believed}, and the policy lets logins relay: whoever makes up a name relays through Postern; ${mend}, or take authenticated, users and groups out of the rules`,
+        },
+      ]
+    : [{ severity: 'warning', message: `${believed}: a login there means nothing; ${mend}` }];
+}

@@ -1,0 +1,60 @@
+// What upstream.tls says that its shape does not show: files, keys without effect, and protection that is none.
+
+import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import { formatPath } from '../policy/problem.ts';
+import { beside } from './beside.ts';
+import type { Finding } from './finding.ts';
+import type { Config } from './schema.ts';
+import type { PlaceOf } from './shape.ts';
+import { readText } from './source.ts';
+
+export function checkUpstreamTls({ tls, servers }: Config['upstream'], file: string | null, place: PlaceOf): Finding[] {
+  const findings: Finding[] = [];
+  const add = (severity: Finding['severity'], name: keyof typeof tls, message: string): void => {
+    const path = ['upstream', 'tls', name];
+    findings.push({ ...place(path), severity, key: formatPath(path), message });
+  };
+  const { mode, ca, verify, pin, name } = tls;
+  const given = (['ca', 'verify', 'name'] as const).filter((key) => tls[key] !== undefined);
+  if (mode === 'none') {
+    for (const key of pin.length > 0 ? [...given, 'pin' as const] : given)
+      add('error', key, 'without effect, since the mode is none: opportunistic, require or implicit is meant?');
+    return findings;
+  }
+  const problem = ca === undefined ? null : whyNoAuthority(beside(file, ca), ca);
+  if (problem !== null) add('error', 'ca', problem);
+  if (pin.length > 0 && verify === false)
+    add('error', 'verify', 'a pinned certificate is always compared: take out the pin, or this');
+  else if (pin.length > 0 && ca !== undefined)
+    add('warning', 'ca', 'without effect, since the certificate is pinned: take one of them out');
+  else if (verify === false && ca !== undefined) add('warning', 'ca', 'without effect, since verify is false');
+  const verifies = pin.length > 0 || (verify ?? mode !== 'opportunistic');
+  if (mode === 'opportunistic' && verifies)
+    add('warning', 'mode', 'where the certificate is not right, mail goes in clear text instead: require is meant?');
+  if (mode !== 'opportunistic' && !verifies)
+    add('warning', 'verify', 'encrypted, but to whoever answers: name the authority in ca, or pin the certificate');
+  if (verifies && pin.length === 0 && name === undefined && servers.some(({ address }) => isIP(address) !== 0))
+    add(
+      'note',
+      'mode',
+      'a server that is given as an address must have that in its certificate; else say its name in name',
+    );
+  if (tls.min_version === 'TLSv1' || tls.min_version === 'TLSv1.1')
+    add('note', 'min_version', 'lets old ciphers and short keys in, for an old server on a private leg');
+  return findings;
+}
+
+/** A sentence, or null when the file holds certificates. */
+function whyNoAuthority(path: string, written: string): string | null {
+  const read = readText(path);
+  if ('problem' in read) return read.problem;
+  try {
+    new X509Certificate(read.text);
+    createSecureContext({ ca: read.text }); // the others of the file as well
+    return null;
+  } catch {
+    return `${written} holds no certificate: PEM is wanted, -----BEGIN CERTIFICATE-----`;
+  }
+}

@@ -1,0 +1,255 @@
+// One call to one mail server: from the first packet to the greeting that the client is shown.
+//
+// A call ends once: with a connected socket and the octets of that greeting, or with the sentence that says why this
+// server will not do. What was read is handed over with the socket, so that nobody reads a greeting twice. On the way, as
+// configured: a PROXY header as the very first octets, TLS at once or by STARTTLS, and who the client is (smtp/approach).
+// Where nothing of that is wanted, the first octets that come are handed over unread.
+// Not here: which server is called, and what follows from a failure (upstream.ts).
+
+import { connect, isIP, type Socket } from 'node:net';
+import { Approach, type Approached, type Step } from '../smtp/approach.ts';
+import type { ClientIdentity } from '../smtp/client-identity.ts';
+import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
+import type { Forwarding } from '../smtp/types.ts';
+import { type Endpoint, normaliseAddress } from './address.ts';
+import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
+
+/** A server that greeted, or that refuses to: `socket` is null then, and the greeting is a whole 4yz reply. */
+export interface Answer {
+  readonly socket: Socket | null;
+  /** At least its first octets; the socket has the rest. */
+  readonly greeting: Buffer;
+  /** What the session tells the server with every MAIL; null = nothing. */
+  readonly forwarding: Forwarding | null;
+}
+
+export interface CallSettings {
+  /** Milliseconds up to the connection, and again for a TLS handshake; from the connection to the greeting. */
+  readonly connectWithin: number;
+  readonly greetWithin: number;
+  readonly tls: UpstreamTls | null;
+  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient' | 'xforward';
+  /** What we call ourselves where we have to: a host name; null = the address of our end, as a literal. */
+  readonly ourName: string | null;
+}
+
+/** The client for whom we call. */
+export interface Caller {
+  readonly ends: Ends;
+  /** Never rejects. */
+  identify(): Promise<ClientIdentity>;
+}
+
+export interface CallListener {
+  connected(seconds: number): void;
+  answered(answer: Answer): void;
+  /** `inTls`: all was well but for the handshake or the certificate. */
+  failed(why: string, inTls: boolean): void;
+  /** The server was to be told who the client is, and does not offer that. */
+  unidentified(): void;
+}
+
+const FOUR = 0x34; // the first octet of a 4yz
+
+// What a call waits for, and what is said when that does not come in time.
+const CONNECTION = 0;
+const HANDSHAKE = 1;
+const GREETING = 2;
+const TIME_OUTS = ['connect time-out', 'no TLS handshake in time', 'it did not greet in time'];
+
+export class Call {
+  readonly #server: Endpoint;
+  readonly #caller: Caller | null;
+  readonly #settings: CallSettings;
+  readonly #listener: CallListener;
+  readonly #started = performance.now();
+  readonly #greeting = new ReplyReader();
+  readonly #approach: Approach | null;
+  readonly #client: Promise<ClientIdentity> | null;
+  #socket: Socket;
+  #awaits = CONNECTION;
+  #over = false;
+  #timer: NodeJS.Timeout;
+  #timerAt: number;
+  #deadline: number;
+  #greetBy = 0;
+
+  /** `caller` null: it is our own question, and the server is told of no client. */
+  constructor(server: Endpoint, caller: Caller | null, settings: CallSettings, listener: CallListener) {
+    this.#server = server;
+    this.#caller = caller;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#deadline = this.#started + settings.connectWithin;
+    this.#timerAt = this.#deadline;
+    this.#timer = setTimeout(this.#ring, settings.connectWithin);
+    this.#socket = connect({ host: server.address, port: server.port, noDelay: true, allowHalfOpen: true });
+    this.#socket.once('connect', this.#onConnect);
+    this.#listen(this.#socket);
+    const { identity } = settings;
+    const told =
+      caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
+    this.#approach = this.#makeApproach(told);
+    this.#client = told === null || caller === null ? null : caller.identify(); // now, so that DNS has answered by then
+  }
+
+  /** Ends it without a word to the listener. */
+  giveUp(): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#socket.destroy();
+  }
+
+  #makeApproach(identity: 'XCLIENT' | 'XFORWARD' | null): Approach | null {
+    const { tls, ourName } = this.#settings;
+    const startTls =
+      tls === null || tls.mode === 'implicit' ? 'no' : tls.mode === 'require' ? 'required' : 'if offered';
+    if (startTls === 'no' && identity === null) return null;
+    return new Approach({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity });
+  }
+
+  readonly #onConnect = (): void => {
+    const now = performance.now();
+    this.#greetBy = now + this.#settings.greetWithin;
+    this.#listener.connected((now - this.#started) / 1000);
+    const { identity, tls } = this.#settings;
+    if (identity === 'proxy-v1' || identity === 'proxy-v2')
+      this.#socket.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, this.#caller?.ends ?? null));
+    if (tls?.mode === 'implicit') this.#startTls(tls, () => this.#wait(GREETING, this.#greetBy));
+    else this.#wait(GREETING, this.#greetBy);
+  };
+
+  #startTls(tls: UpstreamTls, made: () => void): void {
+    this.#wait(HANDSHAKE, performance.now() + this.#settings.connectWithin);
+    this.#ignore(this.#socket);
+    const socket = tls.start(this.#socket, this.#server.address, (why) => {
+      if (this.#over) return;
+      if (why !== null) {
+        this.#fail(why, true);
+        return;
+      }
+      this.#listen(socket);
+      made();
+    });
+    this.#socket = socket;
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#approach !== null) {
+      this.#follow(this.#approach.fromUpstream(chunk));
+      return;
+    }
+    // Whatever is no 4yz is the client's to see, and the session reads it: the common case costs one look.
+    if (!this.#greeting.isPartial && chunk[0] !== FOUR) {
+      this.#succeed(chunk, null);
+      return;
+    }
+    const found = this.#greeting.next(chunk, 0);
+    if (found === INCOMPLETE) return;
+    if (found === COMPLETE) this.#refused(this.#greeting.bytes);
+    else this.#fail('it sent something that is no greeting');
+  };
+
+  #follow(step: Step): void {
+    switch (step.do) {
+      case 'send':
+        this.#socket.write(step.bytes);
+        break;
+      case 'start TLS':
+        this.#startTls(this.#settings.tls as UpstreamTls, () => {
+          this.#wait(GREETING, this.#greetBy);
+          this.#follow((this.#approach as Approach).tlsStarted());
+        });
+        break;
+      case 'introduce':
+        this.#identify((client) => this.#follow((this.#approach as Approach).introduce(client)));
+        break;
+      case 'give up':
+        this.#fail(step.why);
+        break;
+      case 'end':
+        this.#approached(step);
+    }
+  }
+
+  #approached({ greeting, introduced, unidentified, xforward }: Approached): void {
+    if (greeting[0] === FOUR && !introduced) {
+      this.#refused(greeting);
+      return;
+    }
+    if (unidentified) this.#listener.unidentified();
+    if (xforward.length === 0) this.#succeed(greeting, null);
+    else this.#identify((client) => this.#succeed(greeting, { client, attributes: xforward }));
+  }
+
+  #identify(then: (client: ClientIdentity) => void): void {
+    this.#client?.then((client) => {
+      if (!this.#over) then(client);
+    });
+  }
+
+  #succeed(greeting: Buffer, forwarding: Forwarding | null): void {
+    this.#leave();
+    this.#listener.answered({ socket: this.#socket, greeting, forwarding });
+  }
+
+  #refused(greeting: Buffer): void {
+    this.giveUp();
+    this.#listener.answered({ socket: null, greeting, forwarding: null });
+  }
+
+  #fail(why: string, inTls = false): void {
+    this.giveUp();
+    this.#listener.failed(why, inTls);
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+  }
+
+  #ignore(socket: Socket): void {
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('error', this.#onError);
+  }
+
+  readonly #onEnd = (): void => this.#fail('it closed the connection before its greeting');
+
+  readonly #onError = (error: Error): void => this.#fail(error.message);
+
+  /** The socket is no longer ours to listen to. */
+  #leave(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#socket.off('connect', this.#onConnect);
+    this.#ignore(this.#socket);
+    if (this.#awaits !== GREETING) this.#socket.on('error', () => {}); // what is given up may still fail
+  }
+
+  /** One timer for all phases: it is moved only forwards, and looks again when it fires. */
+  #wait(awaits: number, deadline: number): void {
+    this.#awaits = awaits;
+    this.#deadline = deadline;
+    if (this.#over || deadline >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    this.#timer = setTimeout(this.#ring, Math.max(1, deadline - performance.now()));
+  }
+
+  readonly #ring = (): void => {
+    const now = performance.now();
+    if (now < this.#deadline) {
+      this.#timerAt = this.#deadline;
+      this.#timer = setTimeout(this.#ring, this.#deadline - now);
+    } else this.#fail(TIME_OUTS[this.#awaits] ?? '', this.#awaits === HANDSHAKE);
+  };
+}
+
+/** RFC 5321 §4.1.3. */
+function literalOf({ localAddress = '' }: Socket): string {
+  const address = normaliseAddress(localAddress);
+  return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
+}

@@ -1,0 +1,88 @@
+// HAProxy in front: the PROXY header tells who the client is, and nothing but the header does. The connector is chosen by
+// the address in it, the log has it, and who is not the balancer gets nowhere.
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, before, suite, test } from 'node:test';
+import { type Balancer, missingHaproxy, startHaproxy } from './beds/haproxy.ts';
+import { freePort } from './children.ts';
+import { Client } from './client.ts';
+import { type ConfiguredPostern, startConfigured } from './postern.ts';
+import { Sink } from './sink.ts';
+
+const OFFICE = '127.0.0.21';
+
+suite('behind HAProxy', { skip: missingHaproxy }, () => {
+  let sink: Sink;
+  let postern: ConfiguredPostern;
+  const balancers: Balancer[] = [];
+
+  before(async () => {
+    sink = await Sink.start();
+    postern = await startConfigured({
+      listeners: [{ proxy_protocol: { from: ['127.0.0.1/32'] } }],
+      upstream: { servers: [`127.0.0.1:${sink.port}`] },
+      policy: {
+        connectors: [
+          { name: 'internet', remote_ip_ranges: ['any'] },
+          { name: 'office', remote_ip_ranges: [`${OFFICE}/32`], rules: [{ name: 'all', allow: {} }] },
+        ],
+      },
+    });
+  });
+  after(async () => {
+    for (const balancer of balancers) await balancer.stop();
+    await postern?.stop();
+    await sink?.stop();
+  });
+
+  for (const send of ['send-proxy', 'send-proxy-v2'] as const) {
+    test(`${send}: the connector is the one of the true address`, async () => {
+      const { port } = await balance(send);
+      for (const [address, connector, code] of [
+        [OFFICE, 'office', '250'],
+        ['127.0.0.22', 'internet', '554'],
+      ] as const) {
+        const client = new Client(port, address);
+        await client.reply();
+        await client.say('EHLO client.example');
+        await client.say('MAIL FROM:<alice@local.example>');
+        assert.equal((await client.say('RCPT TO:<bob@foreign.example>')).slice(0, 3), code);
+        await client.say('QUIT');
+        client.close();
+        await postern.logged('session ended', { client_address: address, connector });
+      }
+    });
+
+    test(`${send}: HAProxy's own check, which names no client, finds Postern well`, async () => {
+      const balancer = await balance(send);
+      assert.equal(await balancer.checked(), 'L7OK');
+      const client = new Client(balancer.port, OFFICE);
+      assert.match(await client.reply(), /^220/);
+      client.close();
+      assert.match(await postern.ask('/readyz'), /"upstream":true/);
+    });
+  }
+
+  async function balance(send: 'send-proxy' | 'send-proxy-v2'): Promise<Balancer> {
+    const balancer = await startHaproxy(await freePort(), postern.port, send);
+    balancers.push(balancer);
+    return balancer;
+  }
+
+  test('a balancer that sends no header is closed without a word', async () => {
+    const client = new Client(postern.port);
+    client.write('EHLO client.example\r\n');
+    assert.deepEqual(await client.rest(), []);
+    client.close();
+  });
+
+  test('who is no balancer is closed, header or not', async () => {
+    const socket = connect({ port: postern.port, host: '127.0.0.1', localAddress: '127.0.0.9' });
+    let heard = '';
+    socket.on('data', (chunk) => (heard += chunk.toString('latin1')));
+    socket.on('error', () => {});
+    socket.write(`PROXY TCP4 ${OFFICE} 127.0.0.1 1234 25\r\nEHLO client.example\r\n`);
+    await new Promise((closed) => socket.on('close', closed));
+    assert.equal(heard, '');
+  });
+});

@@ -1,0 +1,67 @@
+// HAProxy as the balancer in front of Postern: what comes in at one port goes on with a PROXY header. Its health check
+// is a short SMTP dialogue of its own, with a header that names no client (LOCAL in version 2, UNKNOWN in version 1).
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startServer } from '../children.ts';
+import { missing } from '../tools.ts';
+import { type Bed, bed, makeFolder } from './bed.ts';
+
+export const missingHaproxy = missing(['haproxy']);
+
+export interface Balancer extends Bed {
+  /** What its first health checks found: L7OK when Postern greeted and took EHLO. */
+  checked(): Promise<string>;
+}
+
+export async function startHaproxy(
+  port: number,
+  upstream: number,
+  send: 'send-proxy' | 'send-proxy-v2',
+): Promise<Balancer> {
+  const folder = makeFolder();
+  const config = join(folder, 'haproxy.cfg');
+  const control = join(folder, 'control');
+  writeFileSync(
+    config,
+    `global
+  nbthread 1
+  maxconn 100
+  stats socket ${control}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout check 5s
+  timeout client 1m
+  timeout server 1m
+listen smtp
+  bind 127.0.0.1:${port}
+  option smtpchk EHLO check.example
+  server postern 127.0.0.1:${upstream} ${send} check inter 1s
+`,
+  );
+  const running = bed(port, await startServer(port, 'haproxy', ['-db', '-f', config]), folder);
+  return {
+    ...running,
+    async checked() {
+      for (let tries = 0; tries < 250; tries += 1) {
+        const status = await checkStatus(control);
+        if (status !== 'INI') return status;
+        await delay(20);
+      }
+      throw new Error(`HAProxy checked nothing:\n${running.log()}`);
+    },
+  };
+}
+
+/** The field check_status of `show stat`; a leading star is a check that still runs. */
+async function checkStatus(control: string): Promise<string> {
+  const socket = connect(control);
+  socket.write('show stat\n');
+  const rows = (await text(socket)).split('\n').map((row) => row.split(','));
+  const column = rows[0]?.indexOf('check_status') ?? -1;
+  const server = rows.find((row) => row[1] === 'postern');
+  return server?.[column]?.replace('* ', '') ?? '';
+}
