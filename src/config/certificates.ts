@@ -79,7 +79,7 @@ function readPair(
     report(
       'error',
       [...path, 'cert'],
-      `${names.cert} holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)`,
+      `${names.cert} holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)`,
     );
   if (typeof secret === 'string') report('error', [...path, 'key'], `${names.key} ${secret}`);
   if (holder === null || typeof secret === 'string') return null;
@@ -93,9 +93,13 @@ function readPair(
   return null;
 }
 
+/** The first certificate of a file; null where there is none, or one of them cannot be read: OpenSSL would stop there and
+ * say nothing. */
 function parseCertificate(text: string): X509Certificate | null {
+  const blocks = text.match(/-----BEGIN (?:[A-Z0-9]+ )*CERTIFICATE-----[\s\S]*?(?:-----END [^-]*-----|$)/g) ?? [];
   try {
-    return new X509Certificate(text);
+    const [first = null] = blocks.map((block) => new X509Certificate(block));
+    return first;
   } catch {
     return null;
   }
@@ -127,7 +131,7 @@ function readAuthority(name: string, path: Path, read: ReadFile, report: Report)
   const file = read(name);
   if ('problem' in file) report('error', path, file.problem);
   else if (parseCertificate(file.text) === null)
-    report('error', path, `${name} holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)`);
+    report('error', path, `${name} holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)`);
   else {
     const problem = whyRefused({ ca: file.text });
     if (problem === null) return file.text;

@@ -25,7 +25,7 @@ export interface AdminOptions {
    * has shown that one does. */
   readonly askUpstream: () => Promise<boolean>;
   /** How each server is doing, for /readyz. */
-  readonly servers?: () => readonly object[];
+  readonly servers?: () => readonly object[] | Promise<readonly object[]>;
   /** Answers GET /explain: an object, or a sentence that says what is wrong with the question. */
   readonly explain?: (query: URLSearchParams) => Promise<object | string>;
   readonly limits?: OperatorLimits;
@@ -204,7 +204,7 @@ async function ready({ observer, servers }: AdminOptions, upstream: () => Promis
     protected: warning === null,
     ...(warning === null ? {} : { warning }),
     ...(now.lostAddresses === null ? {} : { lost_client_addresses: now.lostAddresses }),
-    ...(servers === undefined ? {} : { servers: servers() }),
+    ...(servers === undefined ? {} : { servers: await servers() }),
   });
 }
 

@@ -10,6 +10,7 @@ import { formatReply } from '../smtp/replies.ts';
 import type { CloseReason, Door, DoorReason, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
+import { formatMeasured, type Measured } from './measured.ts';
 import { type ConnectorCounts, type LimitKind, Metrics } from './metrics.ts';
 
 export type Mode = 'enforce' | 'observe';
@@ -64,6 +65,8 @@ export interface ObserverOptions {
   readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
+  /** Of a worker thread where there are several: every line says it. */
+  readonly worker?: number;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
 }
@@ -97,14 +100,14 @@ class LoggingObserver {
     this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
-    this.#log = createLogger(options.level, options.pretty, sink);
+    this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
       options.connectors,
       options.servers,
       () => sink.lost,
-      () => this.#lost.suspect !== null,
       options.bans ?? (() => 0),
+      () => this.#lost.suspect !== null,
     );
   }
 
@@ -292,8 +295,32 @@ class LoggingObserver {
   }
 
   /** The Prometheus exposition text. */
-  metrics(): Promise<string> {
-    return this.#metrics.text();
+  async metrics(): Promise<string> {
+    return formatMeasured([await this.#metrics.measured()]);
+  }
+
+  /** The same as plain data. */
+  measured(): Promise<Measured[]> {
+    return this.#metrics.measured();
+  }
+
+  /** Lines of a worker thread, as it wrote them. */
+  workerLog(text: string, lines: number): void {
+    this.#sink.write(text, lines);
+  }
+
+  /** So many worker threads told what they count, so many did not. */
+  workers(answering: number, missing: number): void {
+    this.#metrics.workers(answering, missing);
+  }
+
+  workerDied(worker: number, why: string, next: number): void {
+    this.#metrics.workerDied();
+    this.#log.error({ worker, why: harmless(why), next_start_ms: next }, 'worker ended, its sessions are lost');
+  }
+
+  workerStarted(worker: number): void {
+    this.#log.info({ worker }, 'worker started anew');
   }
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */

@@ -282,7 +282,7 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
-    if (this.#handshakeDue) this.#shakeHands();
+    if (this.#handshakeDue && this.#toClient.length === 0) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
@@ -331,8 +331,8 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const waits = this.#waiting !== null;
-    const isFull = this.#held || this.#upstreamFull || this.#clientFull;
-    if (this.#giveUpHandshake === null) setPaused(this.#client, isFull || waits);
+    const held = this.#held || this.#upstreamFull || this.#clientFull || waits;
+    if (this.#giveUpHandshake === null) setPaused(this.#client, held);
     if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
   }
 

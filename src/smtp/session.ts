@@ -264,8 +264,7 @@ export class Session {
       return;
     }
     dialogue.down.flush();
-    const held = !dialogue.reads && this.#client.isWaiting;
-    this.#tellHold(held);
+    this.#tellHold(!dialogue.reads && this.#client.isWaiting);
   }
 
   #tellHold(held: boolean): void {

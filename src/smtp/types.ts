@@ -247,11 +247,11 @@ export interface Wire {
   /** The decision, or null when it will come later through Session.judged. */
   judge(question: Question): Decision | null;
   event(event: SessionEvent): void;
-  /** What goes toClient from now on waits for the tarpit once more; Session.waited when nothing waits any longer. */
-  tarpit(): void;
   /** What went toClient before goes out in clear; then the client's handshake begins. Session.clientSecured or
    * Session.handshakeFailed tells how it ended; between them no octet of the client is wanted. */
   secureClient(): void;
+  /** What goes toClient from now on waits for the tarpit once more; Session.waited when nothing waits any longer. */
+  tarpit(): void;
   /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
   close(reason: CloseReason): void;
 }

@@ -83,6 +83,34 @@ test('the rule that decides ends the account', async () => {
   assert.ok(!text.includes('laptops'));
 });
 
+test('a rule that asks for a certificate says which was shown', async () => {
+  const policy = join(folder, 'certificates.yaml');
+  writeFileSync(
+    policy,
+    `version: 1
+accepted_domains: [example.com]
+connectors:
+  - name: internet
+    remote_ip_ranges: [any]
+    starttls: terminate
+    rules:
+      - { name: partner, allow: { tls: true, tls_subject: ['*.partner.example', 'C = DE, CN = Müller'] } }
+`,
+  );
+  const ask = async (...names: string[]): Promise<string> => {
+    const subjects = names.flatMap((name) => ['--tls-subject', name]);
+    return (await run(policy, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', ...subjects)).stdout;
+  };
+  assert.match(await ask('other.example', 'mx.partner.example'), /^proceed\n/);
+  assert.match(await ask('c=de,cn=Müller'), /^proceed\n/);
+  assert.match(
+    await ask('other.example', 'CN=x'),
+    /^reject .*no {10}allow partner .*: tls_subject: other\.example, CN=x: none of them\n/s,
+  );
+  const { stdout } = await run(policy, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--tls');
+  assert.match(stdout, /tls_subject: the client has shown no certificate that could be verified\n/);
+});
+
 test('what cannot be told is said to be so, and asked again', async () => {
   const text = await account('--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--ptr', '?');
   assert.match(text, /^defer {2}451 4\.7\.1 /);

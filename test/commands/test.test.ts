@@ -136,6 +136,7 @@ test('a line that is no case is a failure, with what is wrong', async () => {
     ['proceed 192.0.2.1 tsl -> user@example.com', /'tsl' is not known/],
     ['proceed 192.0.2.1 tls=yes -> user@example.com', /'tls=' is not known/],
     ['proceed 192.0.2.1 user=bob -> user@example.com', /'user=' is not known/],
+    ['proceed 192.0.2.1 tls_subject -> user@example.com', /'tls_subject' is not known/],
     ['proceed 192.0.2.1 login= -> user@example.com', /nothing behind its =/],
     ['proceed 192.0.2.1 local=here -> user@example.com', /no local address/],
   ];

@@ -85,7 +85,7 @@ test('a key of another certificate is an error', () => {
 test('files that hold something else are errors, and both are said', () => {
   const text = fileOf('text.pem', 'no certificate\n');
   assert.deepEqual(said({ pairs: [{ cert: text, key: text }] }), [
-    'error: listeners[0].certificates[0].cert: text.pem holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)',
+    'error: listeners[0].certificates[0].cert: text.pem holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)',
     'error: listeners[0].certificates[0].key: text.pem holds no private key: PEM is wanted (-----BEGIN PRIVATE KEY-----)',
   ]);
 });
@@ -122,8 +122,25 @@ test('a certificate without a DNS name, and one whose names are held above it, a
 
 test('a client CA that is none is an error', () => {
   assert.deepEqual(said({ listener: { client_ca: fileOf('empty.pem', '') } }), [
-    'error: listeners[0].client_ca: empty.pem holds no certificate: PEM is wanted (-----BEGIN CERTIFICATE-----)',
+    'error: listeners[0].client_ca: empty.pem holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)',
   ]);
+});
+
+test('every certificate of a file is read, the last one too', () => {
+  const { cert, keyFile } = serverPair();
+  const whole = fileOf('chain.pem', `mx.example.com\n${cert}${authority.cert}`);
+  assert.deepEqual(said({ pairs: [{ cert: whole, key: keyFile }], listener: { client_ca: whole } }), []);
+  for (const text of [
+    `${cert}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`,
+    cert + cert.slice(0, 200),
+  ]) {
+    const broken = fileOf('broken.pem', text);
+    const wrong = 'broken.pem holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)';
+    assert.deepEqual(said({ pairs: [{ cert: broken, key: keyFile }], listener: { client_ca: broken } }), [
+      `error: listeners[0].certificates[0].cert: ${wrong}`,
+      `error: listeners[0].client_ca: ${wrong}`,
+    ]);
+  }
 });
 
 test('a key that OpenSSL finds too short is an error in its words', () => {

@@ -17,6 +17,7 @@ export interface GuardedOptions {
   readonly connector?: object;
   readonly policy?: object;
   readonly config?: object;
+  readonly upstream?: object;
   readonly backend?: Backend;
 }
 
@@ -34,8 +35,8 @@ export class Guarded {
 
   static async open(t: TestContext, options: GuardedOptions = {}): Promise<Guarded> {
     const standIn = await UpstreamStandIn.listen({ dialect: 'lf', backend: options.backend ?? {} });
-    const { config, policy, logs, sink } = load(options, standIn.port);
-    const firewall = await startFirewall(config, policy, { sink });
+    const { config, policy, order, logs, sink } = load(options, standIn.port);
+    const firewall = await startFirewall(config, policy, { sink, order });
     const guarded = new Guarded(firewall, standIn, logs);
     t.after(async () => {
       for (const client of guarded.#clients) client.destroy();
@@ -48,9 +49,10 @@ export class Guarded {
   }
 
   /** The policy of these options takes the place of the one in force. */
-  reload(options: GuardedOptions): void {
-    const { policy } = load(options, this.standIn.port);
-    this.firewall.replacePolicy(policy, 'other', () => ({ file: '', line: 0, column: 0 }));
+  async reload(options: GuardedOptions): Promise<void> {
+    const { config, policy, order } = load(options, this.standIn.port);
+    const inForce = { config, policy, credentials: [] };
+    await this.firewall.putInForce(inForce, 'other', () => ({ file: '', line: 0, column: 0 }), order);
   }
 
   /** A client from there and the first thing it hears. */
@@ -76,8 +78,7 @@ export class Guarded {
     path: string,
     body?: unknown,
   ): Promise<{ status: number; body: Record<string, unknown> }> {
-    const { address, port } = this.firewall.adminAddress ?? { address: '', port: 0 };
-    const response = await fetch(`http://${address}:${port}${path}`, {
+    const response = await fetch(this.#adminUrl(path), {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
@@ -86,9 +87,14 @@ export class Guarded {
 
   /** One series of the metrics. */
   async metric(series: string): Promise<number> {
-    const text = await this.firewall.observer.metrics();
+    const text = await (await fetch(this.#adminUrl('/metrics'))).text();
     const line = text.split('\n').find((one) => one.startsWith(`${series} `));
     return line === undefined ? 0 : Number(line.slice(series.length + 1));
+  }
+
+  #adminUrl(path: string): string {
+    const { address, port } = this.firewall.adminAddress ?? { address: '', port: 0 };
+    return `http://${address}:${port}${path}`;
   }
 
   logged(message: string): Record<string, unknown>[] {
@@ -158,17 +164,19 @@ function load(options: GuardedOptions, upstream: number) {
   const connector = { name: 'internet', remote_ip_ranges: ['any'], ...options.connector };
   const document = {
     listeners: [{ bind: ['127.0.0.1:0'], proxy_protocol: { from: ['127.0.0.1/32'] } }],
-    upstream: { servers: [`127.0.0.1:${upstream}`] },
+    upstream: { servers: [`127.0.0.1:${upstream}`], ...options.upstream },
     policy: { version: 1, accepted_domains: ['local.example'], connectors: [connector], ...options.policy },
     limits: options.limits ?? {},
     admin: { listen: '127.0.0.1:0' },
     ...options.config,
   };
   writeFileSync(file, JSON.stringify(document));
-  const { config, policy, findings } = loadConfig(file);
+  const { config, policy, findings, world } = loadConfig(file);
   rmSync(folder, { recursive: true });
   if (config === null || policy === null) throw new Error(findings.map((one) => formatFinding(one)).join('\n'));
   const logs: Record<string, unknown>[] = [];
-  const sink = { write: (line: string) => void logs.push(JSON.parse(line)), flush: async () => {}, lost: 0 };
-  return { config, policy, logs, sink };
+  const write = (text: string): void => {
+    for (const line of text.split('\n').slice(0, -1)) logs.push(JSON.parse(line));
+  };
+  return { config, policy, order: { file, values: {}, world }, logs, sink: { write, flush: async () => {}, lost: 0 } };
 }

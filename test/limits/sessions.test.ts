@@ -402,9 +402,9 @@ test('a reload keeps the counts, and the new limits act at the next question', a
   const guarded = await Guarded.open(t, { limits: { source: { message_rate: '4/1h' } } });
   const client = await guarded.greeted();
   for (let i = 0; i < 3; i++) assert.match(await client.mail(), /^250/);
-  guarded.reload({ limits: { source: { message_rate: '3/1h' } } });
+  await guarded.reload({ limits: { source: { message_rate: '3/1h' } } });
   assert.equal(await client.mail(), RATE);
-  guarded.reload({ limits: { source: { message_rate: '5/1h' } } });
+  await guarded.reload({ limits: { source: { message_rate: '5/1h' } } });
   assert.match(await client.mail(), /^250/);
   assert.match(await client.mail(), /^250/);
   assert.equal(await client.mail(), RATE);

@@ -56,8 +56,8 @@ describe('a login', () => {
   it('is counted by the answer of the upstream', async () => {
     const { observer, samples } = watch();
     const session = observer.sessionOpened(door, 'internet');
-    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'bob' }, code: 535 });
-    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'bob' }, code: 535 });
+    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
+    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
     session.event({ name: 'login', login: { mechanism: 'PLAIN', name: 'alice' } });
     const found = await samples();
     assert.equal(found.get('postern_logins_total{connector="internet",outcome="accepted"}'), 1);

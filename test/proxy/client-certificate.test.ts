@@ -145,6 +145,11 @@ test('an alternative name that holds another, and a value that holds another att
   assert.deepEqual(namesIn('/O=a, CN=boss/OU=b'), ['O=a\\, CN=boss,OU=b']);
 });
 
+test('a name that does not end where it should is none', () => {
+  const odd = { subject: 'CN=x', subjectAltName: 'DNS:evil.example"x, DNS:good.example' } as X509Certificate;
+  assert.deepEqual(certificateNames(odd).names, ['good.example', 'CN=x']);
+});
+
 test('of nobody', () => {
   assert.deepEqual(certificateNames(undefined), { names: [], subject: null });
 });

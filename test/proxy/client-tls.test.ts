@@ -279,7 +279,7 @@ test('a handshake that takes too long ends the session, however busily it goes o
 
 test('half handshakes count as connections, never reach the upstream, and give their places back', async (t) => {
   const firewall = await implicit(t, {
-    rest: { timeouts: { tls_handshake: '300ms' }, limits: { source: { connections: 20 } } },
+    rest: { timeouts: { tls_handshake: '2s' }, limits: { source: { connections: 20 } } },
   });
   const clients = await Promise.all(Array.from({ length: 60 }, () => firewall.client()));
   for (const client of clients) client.say('\x16\x03\x01');
@@ -324,6 +324,18 @@ test('the last reply comes through TLS although the client goes on talking', asy
   const heard = await client.rest();
   assert.match(heard, /421 Too many errors, closing transmission channel\r\n$/);
   assert.equal(client.ending, 'end');
+});
+
+test('a client that ends its side of TLS behind its last command still hears the reply', async (t) => {
+  const firewall = await opened(t);
+  firewall.upstream.expect({ dialect: 'lf', backend: { delay_ms: { NOOP: 50 } } });
+  const { client } = await secured(firewall, { allowHalfOpen: true } as ConnectionOptions);
+  await say(client, 'EHLO client.example');
+  client.say('NOOP\r\n');
+  client.finish();
+  assert.equal(await client.rest(), '250 2.0.0 ok\r\n');
+  const [summary] = await summaries(firewall);
+  assert.deepEqual([summary?.origin, summary?.what], ['client', 'client closed while awaiting command']);
 });
 
 test('a listener without certificates hides the STARTTLS of a connector that ends TLS, and demands stay', async (t) => {

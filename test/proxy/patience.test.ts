@@ -7,7 +7,9 @@ import {
   AWAITING_DECISION,
   AWAITING_GO_AHEAD,
   AWAITING_GREETING,
+  AWAITING_HANDSHAKE,
   AWAITING_MAIL_DATA,
+  AWAITING_OPAQUE,
   AWAITING_REPLY,
   DOING,
 } from '../../src/smtp/session.ts';
@@ -54,6 +56,7 @@ const PHASES: readonly (readonly [number, keyof Timeouts])[] = [
   [AWAITING_GO_AHEAD, 'upstream_data'],
   [AWAITING_MAIL_DATA, 'data_idle'],
   [AWAITING_CONFIRMATION, 'upstream_final'],
+  [AWAITING_OPAQUE, 'client_idle'],
 ];
 
 describe('patience', () => {
@@ -62,6 +65,18 @@ describe('patience', () => {
       expiresAt(waitingFor(doing), SINCE + TIMEOUTS[limit]);
     });
   }
+
+  it('leaves a handshake to the deadline that it has of its own', () => {
+    assert.equal(waitingFor(AWAITING_HANDSHAKE).nextCheck, Number.POSITIVE_INFINITY);
+  });
+
+  it('is prolonged by the octets of either side where nothing is read', () => {
+    const patience = waitingFor(AWAITING_OPAQUE);
+    patience.heard(1, SINCE + 900); // the client's
+    expiresAt(patience, SINCE + 900 + TIMEOUTS.client_idle);
+    patience.waitsFor(AWAITING_OPAQUE, true, SINCE + 1_800); // the upstream's
+    expiresAt(patience, SINCE + 1_800 + TIMEOUTS.client_idle);
+  });
 
   it('counts the greeting from the beginning of the session', () => {
     expiresAt(new Patience(TIMEOUTS, BEGAN), BEGAN + TIMEOUTS.upstream_greeting);

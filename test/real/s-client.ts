@@ -16,6 +16,7 @@ export class SClient {
   readonly ended: Promise<number | null>;
   readonly #child: ChildProcessWithoutNullStreams;
   #read = 0;
+  #over = false; // and all of what it printed is here
 
   /** `how` are its options; `-starttls smtp` among them or the port speaks TLS at once. */
   constructor(port: number, ...how: readonly string[]) {
@@ -27,7 +28,10 @@ export class SClient {
       this.complaints += chunk.toString('latin1');
     });
     this.#child.stdin.on('error', () => {}); // it has ended already
-    this.ended = once(this.#child, 'exit').then(([code]) => code as number | null);
+    this.ended = once(this.#child, 'close').then(([code]) => {
+      this.#over = true;
+      return code as number | null;
+    });
   }
 
   /** What it printed and this matches, behind everything that was waited for before. */
@@ -46,7 +50,7 @@ export class SClient {
   async #wait(what: RegExp, look: () => RegExpExecArray | null): Promise<string> {
     let over = false;
     for (const deadline = Date.now() + WITHIN_MS; Date.now() < deadline && !over; await delay(10)) {
-      over = this.#child.exitCode !== null; // what it printed last may still be on its way, so look once more
+      over = this.#over;
       const found = look();
       if (found !== null) return found[0];
     }

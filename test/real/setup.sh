@@ -44,10 +44,9 @@ missing_packages() {
 missing_libraries() {
   dovecot=$servers/dovecot-core/usr/lib/dovecot
   LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats ldd \
-    "$servers/redis-tools/usr/bin/redis-check-rdb" \
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
-    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" \
+    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" "$servers/redis-tools/usr/bin/redis-check-rdb" \
     "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
     "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
