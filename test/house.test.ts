@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '..');
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   smtp: [],
   policy: ['smtp', 'ipaddr.js'],
-  limits: ['lru-cache'],
+  limits: ['ioredis', 'lru-cache'],
   proxy: ['smtp', 'ipaddr.js', 'lru-cache'],
   observe: ['smtp', 'pino', 'prom-client'],
   demo: [],

@@ -1,7 +1,7 @@
 // Starts the processes of a measurement, waits until they listen, reads what they cost, and ends them all at exit.
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 
 const children = new Set<ChildProcess>();
@@ -84,6 +84,18 @@ export async function listening(port: number, child: ChildProcess): Promise<void
 export function cpuMs(pid: number): number {
   const fields = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
+
+/** The same of the threads with this name; `MainThread` is the first. */
+export function threadCpuMs(pid: number, name: RegExp): number {
+  let ticks = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    if (!name.test(stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')))) continue;
+    const fields = afterName(stat);
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return (ticks * 1000) / TICKS_PER_SECOND;
 }
 
 // proc(5): the second field is the name in brackets and may hold blanks; what follows it begins with field 3.

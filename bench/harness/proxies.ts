@@ -18,6 +18,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+const CONNECTIONS = 1024;
 const root = join(import.meta.dirname, '../..');
 
 /** smtp-sink with room for `connections`. */
@@ -36,6 +37,10 @@ export interface ProxyOptions {
   readonly connections?: number;
   /** Listens for TLS at once with this certificate; `both` is certificate and key in one file. Not for the pipe. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly both: string };
+  /** Worker threads of Postern. */
+  readonly workers?: number;
+  /** With a rate for every command, none of which is ever reached. */
+  readonly rates?: boolean;
 }
 
 /** Those of --proxy, and with --main the other one. */
@@ -50,12 +55,12 @@ export function startProxy(
   name: ProxyName,
   upstream: number,
   { node, main }: Flags,
-  { connections = 1024, tls }: ProxyOptions = {},
+  options: ProxyOptions = {},
 ): Promise<Running> {
   if (name === 'pipe') return startPipe(upstream, node);
-  if (name === 'haproxy') return startHaproxy(upstream, connections, tls);
+  if (name === 'haproxy') return startHaproxy(upstream, options.connections ?? CONNECTIONS, options.tls);
   const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
-  return startPostern(name, [...node, program], upstream, connections, tls);
+  return startPostern(name, [...node, program], upstream, options);
 }
 
 async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
@@ -92,23 +97,20 @@ listen smtp
 }
 
 /** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
-function posternConfig(
-  port: number,
-  admin: number,
-  upstream: number,
-  connections: number,
-  tls: ProxyOptions['tls'],
-): string {
+function posternConfig(port: number, admin: number, upstream: number, options: ProxyOptions): string {
+  const { connections = CONNECTIONS, workers = 1, rates = false, tls } = options;
+  const ofSource = rates ? ', message_rate: 1000000000/1m, recipient_rate: 1000000000/1m' : '';
   const certificates =
     tls === undefined ? '' : `\n    certificates: [{ cert: ${tls.cert}, key: ${tls.key} }]\n    implicit_tls: true`;
-  return `listeners:
+  return `workers: ${workers}
+listeners:
   - bind: ["127.0.0.1:${port}"]${certificates}
 upstream:
   servers: ["127.0.0.1:${upstream}"]
   max_connections: ${connections}
 lost_address_guard: warn
 limits:
-  source: { connections: ${connections} }
+  source: { connections: ${connections}${ofSource} }
   connector: { connections: ${connections} }
 admin: { listen: "127.0.0.1:${admin}" }
 log: { level: info }
@@ -137,14 +139,13 @@ async function startPostern(
   name: string,
   program: readonly string[],
   upstream: number,
-  connections: number,
-  tls: ProxyOptions['tls'],
+  options: ProxyOptions,
 ): Promise<Running> {
   const port = await freePort();
   const admin = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const config = join(folder, 'postern.yaml');
-  writeFileSync(config, posternConfig(port, admin, upstream, connections, tls));
+  writeFileSync(config, posternConfig(port, admin, upstream, options));
   const log = openSync(join(folder, 'log'), 'w');
   const child = start(process.execPath, [...program, 'run', '--config', config], {
     stdio: ['ignore', log, 'pipe'],

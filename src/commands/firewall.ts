@@ -1,45 +1,34 @@
-// The rooms put together: config gives values, policy the judges, limits the counts, proxy the sockets, observe the log
-// and metrics. None of them knows another; this is the one place that knows them all.
+// The whole firewall: doors in this thread or in several, the counts that they share, and the admin port.
+//
+// The rooms – config, policy, limits, proxy, observe – do not know each other; they meet here and in doors.ts.
 
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { beside } from '../config/beside.ts';
 import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
-import { Connections } from '../limits/connections.ts';
+import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
-import { createObserver, type Observer } from '../observe/events.ts';
-import type { LogSink } from '../observe/log.ts';
+import type { Observer } from '../observe/events.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
-import { inRanges } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
-import type { Credentials } from '../proxy/client-tls.ts';
-import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
 import { whyNot } from '../proxy/listener.ts';
-import { NameResolver } from '../proxy/resolver.ts';
-import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
-import { Gate } from './gate.ts';
-import { fullHostName, upstreamTls } from './upstream-settings.ts';
+import { Crew, type LoadOrder } from './crew.ts';
+import { type DoorSettings, type Doors, type InForce, observerFor, openDoors } from './doors.ts';
+import { Limiter } from './limits/limiter.ts';
+import { LimitReport } from './limits/report.ts';
+import { openStore } from './limits/stores.ts';
 
-export interface FirewallSettings {
-  /** The configuration file, from which relative paths are meant; null when there is none. */
-  readonly file?: string | null;
-  /** Of each listener, in the order of the configuration; none when left out. */
-  readonly credentials?: readonly Credentials[];
+/** `order`: without it there is one thread, whatever the configuration says. */
+export interface FirewallSettings extends DoorSettings {
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
-  /** The names of an address that DNS gave last; null when it gave none. */
-  readonly names?: (address: string) => readonly string[] | null;
-  /** Finds the names of an address; DNS is asked when left out. */
-  readonly resolve?: (address: string) => Promise<readonly string[] | null>;
-  /** Where log lines go; standard output when left out. */
-  readonly sink?: LogSink;
-  /** Beside the log: every event of every session. */
-  readonly onEvent?: (event: SessionEvent, door: Door) => void;
+  /** Hears of a client whose own address was lost. */
+  readonly onLostAddress?: (address: string) => void;
 }
 
 export interface RunningFirewall {
@@ -47,10 +36,8 @@ export interface RunningFirewall {
   readonly addresses: readonly Endpoint[];
   readonly adminAddress: Endpoint | null;
   readonly observer: Observer;
-  /** Puts another policy in the place of the one in force. */
-  replacePolicy(policy: Policy, version: string, place: PlaceOf): void;
-  /** What each listener shows to its clients from now on. */
-  replaceCredentials(credentials: readonly Credentials[]): void;
+  /** Puts what was read anew in the place of what is in force; resolves when no door judges by the old policy any more. */
+  putInForce(next: InForce, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -59,88 +46,80 @@ export interface RunningFirewall {
   close(): Promise<void>;
 }
 
-/** Opens the doors; rejects with a sentence that names the address that cannot be bound. */
+/** Opens the doors and the admin port; rejects with a sentence that names the address that cannot be bound. */
 export async function startFirewall(
   config: Config,
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
   const { ownAddresses, gateways } = thisHost();
-  const observer = createObserver({
-    level: config.log.level,
-    pretty: config.log.pretty,
-    mode: config.mode,
-    observing: observingIn(policy),
-    connectors: policy.connectors.map(({ name }) => name),
-    servers: config.upstream.servers.map(formatEndpoint),
+  const observer = observerFor(config, policy, {
+    ...settings,
+    bans: () => store.bans(performance.now()),
     isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
-    ...(settings.sink === undefined ? {} : { sink: settings.sink }),
   });
-  const gate = new Gate(policy, new Connections());
-  const firewall = new Firewall({
-    listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
-      bind,
-      proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
-      credentials: settings.credentials?.[i],
-      implicitTls: implicit_tls,
-    })),
-    servers: config.upstream.servers,
-    maxConnections: config.upstream.max_connections,
-    maxWait: config.upstream.max_wait,
-    tls: upstreamTls(config, settings.file ?? null),
-    identity: config.upstream.identity,
-    ourName: fullHostName(),
-    names: settings.resolve ?? namesFromDns(),
-    timeouts: config.timeouts,
-    admit: (door) => {
-      observer.arrived(door);
-      return gate.admit(door);
+  let endSessions: (ban: Ban) => void = () => {};
+  const store = await openStore(config, settings.file ?? null, {
+    up: () => observer.stateUp(true),
+    down: (why) => observer.stateUp(false, why),
+    banned: (ban) => endSessions(ban),
+  });
+  const limiter = new Limiter(store, {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => {
+      observer.banned(ban.network, ban.for, ban.by);
+      endSessions(ban);
     },
-    observer: watching(observer, settings.onEvent),
   });
-  await firewall.listen();
+  const failed = async (error: Error): Promise<never> => {
+    await store.close();
+    throw error;
+  };
+  const doors = await openAllDoors(config, policy, observer, limiter, settings).catch(failed);
+  endSessions = (ban) => doors.endSessions(ban);
+  let policyInForce = policy;
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
     const inquiry = readInquiry(wordsOf(query), (word) => word);
     if (typeof inquiry === 'string') return inquiry;
-    return explain(gate.policy, inquiry, () => settings.names?.(inquiry.source) ?? null, place);
+    const names = await doors.names(inquiry.source);
+    return explain(policyInForce, inquiry, () => names, place);
   };
-  const admin = await openAdmin(config, settings.file ?? null, observer, firewall, explainQuery).catch(
-    (error: Error) => {
-      firewall.stopListening();
-      throw error;
+  const report = new LimitReport(
+    limiter,
+    () => policyInForce,
+    (network) => observer.banLifted(network),
+  );
+  const admin = await openAdmin(config, settings.file ?? null, observer, doors, explainQuery, report).catch(
+    async (error: Error) => {
+      await doors.drain(0);
+      return failed(error);
     },
   );
   const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
-  observer.listening(firewall.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  observer.listening(doors.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
-    observer.draining(firewall.sessions);
-    observer.drained(await firewall.drain(patience));
+    observer.draining(await doors.stopListening());
+    observer.drained(await doors.drain(patience));
     await admin?.close();
+    await store.close();
     await observer.flush();
   };
   return {
-    addresses: firewall.addresses,
+    addresses: doors.addresses,
     adminAddress,
     observer,
-    replacePolicy: (next, version, at) => {
-      gate.policy = next;
+    putInForce: async (next, version, at, order) => {
+      await doors.putInForce(next, order);
+      policyInForce = next.policy;
       place = at;
       observer.policyLoaded(version);
     },
-    replaceCredentials: (credentials) => firewall.replaceCredentials(credentials),
     drain: end,
-    cutOff: () => {
-      firewall.cutOff();
-    },
+    cutOff: () => doors.cutOff(),
     close: () => end(0),
   };
-}
-
-function namesFromDns(): (address: string) => Promise<readonly string[] | null> {
-  const resolver = new NameResolver();
-  return (address) => resolver.names(address);
 }
 
 /** The words of GET /explain. */
@@ -148,17 +127,27 @@ function wordsOf(query: URLSearchParams): InquiryWords {
   return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
 }
 
-/** Connectors that do not enforce. */
-export function observingIn(policy: Policy): string[] {
-  return policy.connectors.filter(({ mode }) => mode === 'observe').map(({ name }) => name);
+function openAllDoors(
+  config: Config,
+  policy: Policy,
+  observer: Observer,
+  limiter: Limiter,
+  settings: FirewallSettings,
+): Promise<Doors> {
+  const { order } = settings;
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  return count === 1 || order === undefined
+    ? openDoors(config, policy, observer, limiter, settings)
+    : Crew.start({ ...settings, order, count, config, observer, limiter });
 }
 
 function openAdmin(
   config: Config,
   file: string | null,
   observer: Observer,
-  firewall: Firewall,
+  doors: Doors,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
+  limits: LimitReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
@@ -167,54 +156,18 @@ function openAdmin(
     port: listen.port,
     token: token_file === undefined ? null : readFileSync(beside(file, token_file), 'utf8').trim(),
     hostNames: [hostname().toLowerCase()],
-    observer,
-    askUpstream: () => firewall.upstream.greets(),
-    servers: () => firewall.upstream.states,
+    observer: {
+      readiness: () => {
+        const now = observer.readiness();
+        return { ...now, listening: now.listening && doors.isOpen };
+      },
+      metrics: () => doors.metrics(),
+    },
+    askUpstream: () => doors.greets(),
+    servers: () => doors.servers(),
     explain: explainQuery,
+    limits,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });
-}
-
-const UPSTREAM_LIMIT =
-  'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +
-  'connector of its own there with these limits raised';
-const REMIND_AFTER = 600_000; // ms
-
-/** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
-function watching(observer: Observer, onEvent: FirewallSettings['onEvent']): FirewallObserver {
-  let remindedAt = Number.NEGATIVE_INFINITY;
-  const closed = (reason: CloseReason): void => {
-    if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
-    const now = performance.now();
-    if (now - remindedAt < REMIND_AFTER) return;
-    remindedAt = now;
-    observer.warn(UPSTREAM_LIMIT);
-  };
-  return {
-    upstreamUp: (server, up, why, nextProbe) => observer.upstreamUp(server, up, why, nextProbe),
-    upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
-    refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
-    observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
-    upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
-    upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
-    handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
-    defect: (error, doing) => observer.defect(error, doing),
-    sessionOpened: (door, connector) => {
-      const session = observer.sessionOpened(door, connector);
-      const close = session.closed.bind(session);
-      session.closed = (reason) => {
-        close(reason);
-        closed(reason);
-      };
-      if (onEvent !== undefined) {
-        const event = session.event.bind(session);
-        session.event = (one) => {
-          event(one);
-          onEvent(one, door);
-        };
-      }
-      return session;
-    },
-  };
 }

@@ -1,15 +1,20 @@
-// Who is let in, under which policy: the policy in force, and what happens to sessions when another one takes its place.
+// Who is let in, under which policy: the policy in force, the limits around it, and what happens to sessions when another
+// policy takes its place.
 //
 // A reload is atomic: the new policy is whole before the old one goes. A session in mid-transaction finishes it under the
 // old one; its next MAIL is judged by the new one; a session whose connector is gone, or that may not connect any more,
 // hears 421 at that MAIL (design.md 3), and so does one whose connector now lets its sessions do other things on the wire.
+// Counters live on, and changed limits act at that MAIL as well.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Connections } from '../limits/connections.ts';
+import type { Entered, NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
-import { parseIp } from '../policy/ip.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
-import type { Admission, Decision, Door, Judge, OwnReply } from '../smtp/types.ts';
+import { BANNED } from '../smtp/replies.ts';
+import type { Admission, Decision, Door, DoorReason, Judge, OwnReply } from '../smtp/types.ts';
+import type { Guest } from './limits/guest.ts';
+import type { Limiter } from './limits/limiter.ts';
+import { when } from './limits/when.ts';
 
 const CONFIGURATION_CHANGED: Decision = {
   action: 'disconnect',
@@ -18,13 +23,26 @@ const CONFIGURATION_CHANGED: Decision = {
   reply: { code: 421, enhanced: '4.3.2', text: 'Configuration changed, please connect again' },
 };
 
+const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
+  ban: 'banned',
+  rate: 'connection_rate',
+  source: 'connections',
+  percent: 'connections_percent',
+  connector: 'connections',
+};
+
 export class Gate {
   policy: Policy;
-  readonly #connections: Connections;
+  readonly #limiter: Limiter;
 
-  constructor(policy: Policy, connections: Connections) {
+  constructor(policy: Policy, limiter: Limiter) {
     this.policy = policy;
-    this.#connections = connections;
+    this.#limiter = limiter;
+  }
+
+  /** Whether this address is one that no ban touches, on some connector. */
+  neverBans(address: string): boolean {
+    return this.policy.connectors.some((connector) => this.#limiter.isNeverBanned(connector, address));
   }
 
   /** Which connector answers, whether it takes this client, and whether there is room. */
@@ -32,61 +50,67 @@ export class Gate {
     const { policy } = this;
     const connector = policy.connectorFor(door);
     if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
-    const refusal = connector.refusal(door.clientAddress);
-    if (!(refusal instanceof Promise)) return this.#admit(door, policy, connector, refusal);
-    return refusal.then((found) => this.#admit(door, policy, connector, found));
+    return when(connector.refusal(door.clientAddress), (refusal) => {
+      if (refusal !== null && connector.mode === 'enforce')
+        return { admitted: false, connector: connector.name, reply: refusal, reason: 'connect' };
+      const guest = this.#limiter.guest(connector, door.clientAddress);
+      return when(guest.enter(), (entered) => this.#settle(door, policy, connector, guest, refusal, entered));
+    });
   }
 
-  #admit(door: Door, policy: Policy, connector: Connector, refusal: OwnReply | null): Admission {
-    const { name, limits, replies, profile } = connector;
-    const enforced = connector.mode === 'enforce';
-    if (refusal !== null && enforced) return { admitted: false, connector: name, reply: refusal, reason: 'connect' };
-    const network = networkOf(door.clientAddress);
-    const reached = this.#connections.reached(name, network, {
-      source: limits.source.connections,
-      connector: limits.connector.connections,
-    });
-    if (reached !== null && enforced) {
-      return { admitted: false, connector: name, reply: replies.connections, reason: 'connections' };
-    }
+  #settle(
+    door: Door,
+    policy: Policy,
+    connector: Connector,
+    guest: Guest,
+    refusal: OwnReply | null,
+    { refused }: Entered,
+  ): Admission {
+    const { name, mode, profile, replies } = connector;
+    const reply = refused === 'ban' ? BANNED : replies.connections;
+    if (refused !== null && mode === 'enforce')
+      return { admitted: false, connector: name, reply, reason: REASONS[refused] };
     const observed =
       refusal !== null
         ? ({ reply: refusal, reason: 'connect' } as const)
-        : reached !== null
-          ? ({ reply: replies.connections, reason: 'connections' } as const)
+        : refused !== null
+          ? { reply, reason: REASONS[refused] }
           : undefined;
-    const release = this.#connections.open(name, network);
-    return { admitted: true, profile, judge: this.#judgeFor(door, policy, connector), observed, release };
+    return {
+      admitted: true,
+      profile,
+      judge: this.#judgeFor(door, policy, connector, guest),
+      observed,
+      heard: (event) => guest.heard(event),
+      release: () => guest.leave(),
+    };
   }
 
   /** The judge of one session, which goes on to the policy in force with every MAIL. */
-  #judgeFor(door: Door, first: Policy, connector: Connector): Judge {
+  #judgeFor(door: Door, first: Policy, connector: Connector, guest: Guest): Judge {
     let policy = first;
     let judge: Judge | null = connector.judgeFor(endsOf(door));
+    const decide: Judge = (question) => {
+      if (judge === null) return CONFIGURATION_CHANGED;
+      return when(judge(question), (decision) => guest.decide(question, decision));
+    };
     return (question) => {
-      if (policy === this.policy || question.protocolState !== 'MAIL')
-        return judge?.(question) ?? CONFIGURATION_CHANGED;
+      if (policy === this.policy || question.protocolState !== 'MAIL') return decide(question);
       policy = this.policy;
       const next = policy.connectorFor(door);
       const refusal = next?.mode === 'enforce' ? next.refusal(door.clientAddress) : null;
-      const goOn = (found: OwnReply | null): Decision | Promise<Decision> => {
+      return when(refusal, (found) => {
         // What the session was given when it began it would keep: another profile means another session.
         const same =
           next !== null && next.name === connector.name && isDeepStrictEqual(next.profile, connector.profile);
         judge = same && found === null ? next.judgeFor(endsOf(door)) : null;
-        return judge?.(question) ?? CONFIGURATION_CHANGED;
-      };
-      return refusal instanceof Promise ? refusal.then(goOn) : goOn(refusal);
+        if (same) guest.connector = next;
+        return decide(question);
+      });
     };
   }
 }
 
 function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {
   return { address: clientAddress, localAddress, localPort, lost };
-}
-
-/** What counts as one source: an IPv4 address, or the /64 that one customer is given. */
-function networkOf(address: string): string {
-  const ip = parseIp(address);
-  return typeof ip === 'bigint' ? (ip >> 64n).toString(16) : address;
 }

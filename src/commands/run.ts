@@ -4,7 +4,7 @@
 // SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
 // firewall.ts.
 
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
@@ -12,8 +12,9 @@ import type { Config } from '../config/schema.ts';
 import { notProtected } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { listenersOf, observingIn } from './doors.ts';
 import { versionOf, watchFiles } from './files.ts';
-import { observingIn, type RunningFirewall, startFirewall } from './firewall.ts';
+import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
@@ -31,6 +32,7 @@ The firewall. With a configuration file, or with these alone:
   --lost-address-guard refuse|warn
                             whether loopback, our own addresses and the default gateway may be given a right to relay
                             as part of a range (default refuse)
+  --workers N|auto          threads that serve clients; auto is one for each processor (default 1)
   --help                    print this
 
 Every option has a twin in the environment (POSTERN_UPSTREAM, POSTERN_ACCEPTED_DOMAIN …), comma-separated where
@@ -62,6 +64,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       drainTimeout: parsed['drain-timeout'],
       logLevel: parsed['log-level'],
       lostAddressGuard: parsed['lost-address-guard'],
+      workers: parsed.workers,
     };
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\nTry: postern run --help\n`);
@@ -84,14 +87,15 @@ export async function run(args: string[], out: Output): Promise<number> {
   try {
     const names = (address: string) => resolver.known(address);
     const resolve = (address: string) => resolver.names(address);
-    const { credentials } = loaded;
     firewall = await startFirewall(config, policy, {
       file,
-      credentials,
+      credentials: loaded.credentials,
       version: versionOfLoaded(loaded),
       place,
       names,
       resolve,
+      order: { file, values, world: loaded.world },
+      onLostAddress: options.onLostAddress,
     });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
@@ -99,7 +103,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   }
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
-  const reload = reloader(firewall, load, loaded, file ?? 'command line');
+  const reload = reloader(firewall, load, loaded, file, values);
   // Before it is said that we listen: who hears that may send one at once.
   process.on('SIGHUP', () => reload(true));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
@@ -116,8 +120,15 @@ function versionOfLoaded({ files, document }: Loaded): string {
 }
 
 /** Reads everything anew; what is faulty is refused whole, and the old policy stays. `always`: even if nothing changed. */
-function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, file: string) {
+function reloader(
+  firewall: RunningFirewall,
+  load: () => Loaded,
+  first: Loaded,
+  file: string | null,
+  values: FlagValues,
+): (always: boolean) => void {
   const { observer } = firewall;
+  const name = file ?? 'command line';
   let tried = versionOfLoaded(first); // also when it was refused: a watched folder may change for other reasons
   let fixed = unchangeable(first.config);
   let watched: readonly string[] = [];
@@ -135,15 +146,16 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
     if (version === tried && !always) return;
     tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
-      observer.reloadRefused(file, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
+      observer.reloadRefused(name, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
-    if (sameDoors(config, first.config)) firewall.replaceCredentials(next.credentials);
-    firewall.replacePolicy(policy, version, next.place);
-    observer.reloaded(file, config.mode, observingIn(policy));
-    if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
-    fixed = unchangeable(config);
     watchAnew(next);
+    const inForce = { config, policy, credentials: next.credentials };
+    firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(() => {
+      observer.reloaded(name, config.mode, observingIn(policy));
+      if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
+      fixed = unchangeable(config);
+    });
   };
   watchAnew(first);
   return reload;
@@ -152,22 +164,14 @@ function reloader(firewall: RunningFirewall, load: () => Loaded, first: Loaded, 
 /** What only a new start can change. */
 function unchangeable(config: Config | null): string {
   if (config === null) return '';
-  const { upstream, timeouts, admin, log, watch } = config;
-  return JSON.stringify({ doors: doorsOf(config), upstream, timeouts, admin, log, watch });
-}
-
-/** The listeners without what they show to clients, which a reload does change. */
-function doorsOf({ listeners }: Config): unknown {
-  return listeners.map(({ bind, proxy_protocol, implicit_tls }) => ({ bind, proxy_protocol, implicit_tls }));
-}
-
-function sameDoors(config: Config, first: Config | null): boolean {
-  return first !== null && isDeepStrictEqual(doorsOf(config), doorsOf(first));
+  const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
+  const shared = [state, state_password_file, state_ca];
+  return JSON.stringify([listenersOf(config), upstream, timeouts, shared, workers, admin, log, watch]);
 }
 
 const NEEDS_RESTART =
-  'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its ' +
-  'limits and the mode are in force';
+  'listeners, upstream, timeouts, state, workers, admin, log or watch changed in the file: a restart is needed for that; ' +
+  'the policy, its limits and the mode are in force';
 
 const OPTIONS = {
   config: { type: 'string' },
@@ -180,6 +184,7 @@ const OPTIONS = {
   'drain-timeout': { type: 'string' },
   'log-level': { type: 'string' },
   'lost-address-guard': { type: 'string' },
+  workers: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 

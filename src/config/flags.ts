@@ -21,6 +21,8 @@ export interface FlagValues {
   readonly drainTimeout?: string | undefined;
   readonly logLevel?: string | undefined;
   readonly lostAddressGuard?: string | undefined;
+  /** A number, or `auto`. */
+  readonly workers?: string | undefined;
 }
 
 interface FlagRow {
@@ -47,6 +49,7 @@ export const FLAG_ROWS: readonly FlagRow[] = [
   row('drainTimeout'),
   row('logLevel'),
   row('lostAddressGuard'),
+  row('workers'),
 ];
 
 /** A flag or variable that was given, and what it said. */
@@ -131,6 +134,7 @@ export function flagDocument(
     else if (name === 'drainTimeout') put(['timeouts', 'drain'], value, origin);
     else if (name === 'logLevel') put(['log', 'level'], value, origin);
     else if (name === 'lostAddressGuard') put(['lost_address_guard'], value, origin);
+    else if (name === 'workers') put(['workers'], /^[0-9]+$/.test(value) ? Number(value) : value, origin);
   }
   const domains = said('acceptedDomain');
   const ranges = said('relayFrom');

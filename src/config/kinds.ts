@@ -82,21 +82,23 @@ function readRate(text: string): { limit: number; window: number } | null {
   return text === 'unlimited' ? null : { limit: measure(limit), window: measure(window) };
 }
 
+const time = '[1-9][0-9]{0,11}(ms|s|m|h)'; // none at all is no rate
+
 export const rate = spelled(
-  new RegExp(`^(unlimited|${number}/${number}(ms|s|m|h))$`),
+  new RegExp(`^(unlimited|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 120/1m, or unlimited`,
   readRate,
 );
 
 export const byteRate = spelled(
-  new RegExp(`^(unlimited|${sizePattern}/${number}(ms|s|m|h))$`),
+  new RegExp(`^(unlimited|${sizePattern}/${time})$`),
   ({ input }) => `${show(input)} is not a rate of octets: a size for a time is wanted, as 1GiB/1h, or unlimited`,
   readRate,
 );
 
 /** `ban.after`: a rate of exceeded limits, or never. */
 export const ratePerhapsNever = spelled(
-  new RegExp(`^(never|${number}/${number}(ms|s|m|h))$`),
+  new RegExp(`^(never|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 5/10m, or never`,
   (text) => (text === 'never' ? null : readRate(text)),
 );

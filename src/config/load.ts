@@ -4,8 +4,9 @@
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
-import type { PolicyDocument } from '../policy/document.ts';
+import { changedLimits, type PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
+import { lintBlock } from '../policy/lint-limits.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
@@ -19,13 +20,21 @@ import { policySchema } from './policy-schema.ts';
 import { lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
-import { readSource, readText, type Source } from './source.ts';
-import { CONFIG_ROWS, findUnsupported, POLICY_ROWS } from './supported.ts';
+import { type ReadText, readText, type Source, sourceOf } from './source.ts';
 import { checkUpstreamTls } from './upstream-tls.ts';
+
+/** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
+export interface World {
+  readonly host: Host;
+  /** Every file that was asked for, by its path. */
+  readonly texts: ReadonlyMap<string, ReadText>;
+}
 
 /** What the world gives; all of it may be left out. */
 export interface LoadOptions {
+  /** In the place of this host, and of the files as they are now. */
   readonly host?: Host;
+  readonly texts?: World['texts'];
   readonly now?: () => number;
   readonly onLostAddress?: (address: string) => void;
   /** Finds the forward-confirmed names of an address; the system's DNS when left out. */
@@ -45,11 +54,12 @@ export interface Loaded {
   readonly files: readonly string[];
   /** Where a path into the policy stands. */
   readonly place: PlaceOf;
+  readonly world: World;
 }
 
 /** Reads a configuration and the policy that it names or holds. */
 export function loadConfig(file: string, options: LoadOptions = {}): Loaded {
-  return new Loader(options).config(readSource(file), {}, {});
+  return new Loader(options).configFile(file, {}, {});
 }
 
 /** The same, with flags and environment variables taking the place of what the file says. */
@@ -59,7 +69,7 @@ export function loadConfigWith(
   env: NodeJS.ProcessEnv,
   options: LoadOptions = {},
 ): Loaded {
-  return new Loader(options).config(readSource(file), values, env);
+  return new Loader(options).configFile(file, values, env);
 }
 
 /** A configuration of flags and environment variables alone. */
@@ -69,15 +79,12 @@ export function loadFlags(values: FlagValues, env: NodeJS.ProcessEnv, options: L
 
 /** Reads a policy by itself, as `check`, `explain` and `test` do. */
 export function loadPolicy(file: string, options: LoadOptions = {}): Loaded {
-  const loader = new Loader(options);
-  return loader.policyFile(readSource(file), {});
+  return new Loader(options).policyFile(file, {});
 }
 
 /** Reads what a file turns out to be: a configuration or a policy. */
 export function loadAny(file: string, options: LoadOptions = {}): Loaded {
-  const source = readSource(file);
-  const loader = new Loader(options);
-  return isPolicy(source.data) ? loader.policyFile(source, {}) : loader.config(source, {}, {});
+  return new Loader(options).anyFile(file);
 }
 
 /** By its keys: only a configuration has an upstream or names a policy. */
@@ -89,15 +96,31 @@ function isPolicy(data: unknown): boolean {
   return policyKeys > configKeys;
 }
 
+const NOT_HANDED_OVER: ReadText = { problem: 'it was not there when the configuration was read' };
+
 class Loader {
   readonly #options: LoadOptions;
   readonly #host: Host;
   readonly #findings: Finding[] = [];
   readonly #files: string[] = [];
+  readonly #texts = new Map<string, ReadText>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
     this.#host = options.host ?? thisHost();
+  }
+
+  configFile(file: string, values: FlagValues, env: NodeJS.ProcessEnv): Loaded {
+    return this.config(this.#source(file), values, env);
+  }
+
+  policyFile(file: string, settings: Partial<PolicyOptions>): Loaded {
+    return this.#policy(this.#source(file), settings);
+  }
+
+  anyFile(file: string): Loaded {
+    const source = this.#source(file);
+    return isPolicy(source.data) ? this.#policy(source, {}) : this.config(source, {}, {});
   }
 
   /** `source` null: flags alone. */
@@ -110,7 +133,6 @@ class Loader {
     const { value: config, findings: faults } = checkShape(configSchema, data, place);
     this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
-    this.#findings.push(...findUnsupported(CONFIG_ROWS, config, place));
     this.#checkConfig(config, place, source?.file ?? null);
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
@@ -121,7 +143,7 @@ class Loader {
     };
     const loaded =
       typeof config.policy === 'string'
-        ? this.policyFile(readSource(beside(source?.file ?? null, config.policy)), settings)
+        ? this.policyFile(beside(source?.file ?? null, config.policy), settings)
         : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
             'policy',
           ]);
@@ -131,13 +153,29 @@ class Loader {
     return { ...loaded, findings, config, credentials };
   }
 
-  policyFile(source: Source, settings: Partial<PolicyOptions>): Loaded {
+  #policy(source: Source, settings: Partial<PolicyOptions>): Loaded {
     this.#take(source);
     if (source.data === null) return this.#nothing(source.place);
     const { value, findings } = checkShape(policySchema, source.data, source.place);
     this.#findings.push(...findings);
     if (value === null) return this.#nothing(source.place);
     return this.#compile(value, source.file, source.place, settings, []);
+  }
+
+  /** Once each, so that a file that changes meanwhile is not two. */
+  #read(file: string): ReadText {
+    const { texts } = this.#options;
+    const read = this.#texts.get(file) ?? (texts === undefined ? readText(file) : texts.get(file)) ?? NOT_HANDED_OVER;
+    this.#texts.set(file, read);
+    return read;
+  }
+
+  #source(file: string): Source {
+    return sourceOf(file, this.#read(file));
+  }
+
+  #world(): World {
+    return { host: this.#host, texts: this.#texts };
   }
 
   #take(source: Source): void {
@@ -147,7 +185,16 @@ class Loader {
 
   #nothing(place: PlaceOf): Loaded {
     const findings = sortFindings(this.#findings);
-    return { config: null, policy: null, document: null, credentials: [], findings, files: this.#files, place };
+    return {
+      config: null,
+      policy: null,
+      document: null,
+      credentials: [],
+      findings,
+      files: this.#files,
+      place,
+      world: this.#world(),
+    };
   }
 
   #compile(
@@ -157,12 +204,6 @@ class Loader {
     settings: Partial<PolicyOptions>,
     prefix: Path,
   ): Loaded {
-    this.#findings.push(
-      ...findUnsupported(POLICY_ROWS, document, place).map((finding) => ({
-        ...finding,
-        key: prefixed(prefix, finding.key),
-      })),
-    );
     const { onLostAddress, resolve, now = Date.now } = this.#options;
     const { policy, problems } = compilePolicy(document, {
       ...settings,
@@ -186,13 +227,14 @@ class Loader {
       findings: sortFindings(this.#findings),
       files: this.#files,
       place,
+      world: this.#world(),
     };
   }
 
   /** List files stand beside the file that names them. */
   #listReader(file: string | null): ReadList {
     return (name): ListFile | string => {
-      const { path, read } = this.#read(file, name);
+      const { path, read } = this.#readBeside(file, name);
       if ('problem' in read) return read.problem;
       const lines = read.text
         .split('\n')
@@ -202,15 +244,16 @@ class Loader {
     };
   }
 
-  #read(file: string | null, name: string): { readonly path: string; readonly read: ReturnType<typeof readText> } {
+  /** A file that the configuration names. */
+  #readBeside(file: string | null, name: string): { readonly path: string; readonly read: ReadText } {
     const path = beside(file, name);
     if (!this.#files.includes(path)) this.#files.push(path);
-    return { path, read: readText(path) };
+    return { path, read: this.#read(path) };
   }
 
   #readCredentials({ listeners }: Config, place: PlaceOf, file: string | null): Credentials[] {
     const { now = Date.now } = this.#options;
-    const read = (name: string) => this.#read(file, name).read;
+    const read = (name: string) => this.#readBeside(file, name).read;
     return listeners.map((listener, i) =>
       readCredentials(listener, ['listeners', i], read, now(), (severity, path, message) => {
         this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
@@ -249,7 +292,7 @@ class Loader {
           'without a proxy nobody may connect: name the proxies',
         );
     }
-    this.#findings.push(...checkUpstreamTls(config.upstream, file, place));
+    this.#findings.push(...checkUpstreamTls(config.upstream, file, place, (path) => this.#read(path)));
     const seen = new Set<string>();
     for (const [i, { bind }] of config.listeners.entries()) {
       for (const [j, { address, port }] of bind.entries()) {
@@ -265,13 +308,24 @@ class Loader {
         ['mode'],
         'observe: what policy and limits would refuse is only logged, the relay is not protected',
       );
-    const token = config.admin?.token_file;
-    if (token !== undefined) {
-      const read = readText(beside(file, token));
-      if ('problem' in read) add('error', ['admin', 'token_file'], read.problem);
-      else if (read.text.trim() === '')
-        add('error', ['admin', 'token_file'], `${token} is empty: a token is wanted in it`);
-    }
+    lintBlock(changedLimits(config.limits), config.limits, ['limits'], {
+      error: (path, message) => add('error', path, message),
+      warn: (path, message) => add('warning', path, message),
+    });
+    const isRedis = config.state !== 'memory';
+    const needsFile = (name: string | undefined, path: Path, what: string): void => {
+      if (name === undefined) return;
+      const read = this.#read(beside(file, name));
+      if ('problem' in read) add('error', path, read.problem);
+      else if (read.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
+    };
+    needsFile(config.admin?.token_file, ['admin', 'token_file'], 'a token');
+    needsFile(config.state_password_file, ['state_password_file'], 'a password');
+    needsFile(config.state_ca, ['state_ca'], 'a certificate in PEM');
+    if (config.state_password_file !== undefined && !isRedis)
+      add('warning', ['state_password_file'], 'state is memory, which asks nobody for a password');
+    if (config.state_ca !== undefined && !(config.state !== 'memory' && config.state.tls))
+      add('warning', ['state_ca'], 'state has no TLS, so no certificate is looked at: rediss:// is wanted for it');
   }
 }
 

@@ -16,6 +16,7 @@ import {
   wholeNumber,
 } from './kinds.ts';
 import { limitsSchema, policySchema } from './policy-schema.ts';
+import { state } from './state.ts';
 
 const tlsVersion = z.enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']);
 
@@ -65,13 +66,6 @@ const timeouts = z.strictObject({
   min_data_rate: wholeNumber(0, 2 ** 31).prefault(0), // octets a second
 });
 
-const state = z
-  .string()
-  .regex(/^(memory|redis:\/\/.+)$/, { error: ({ input }) => `${show(input)} is not memory or redis://host:6379/0` })
-  .refine((url) => !/^redis:\/\/[^/]*@/.test(url), {
-    error: 'a password has no place in this file: put it in a file and name that in state_password_file',
-  });
-
 export const configSchema = z.strictObject({
   listeners: z.array(listener).min(1, { error: 'a listener is wanted' }).prefault([{}]),
   upstream,
@@ -84,6 +78,7 @@ export const configSchema = z.strictObject({
   timeouts: timeouts.prefault({}),
   state: state.prefault('memory'),
   state_password_file: text.optional(),
+  state_ca: text.optional(),
   workers: z
     .union([wholeNumber(1, 256), z.literal('auto')], {
       error: ({ input }) => `${show(input)} is neither a number of workers nor auto`,

@@ -33,7 +33,9 @@ export interface Source {
 }
 
 /** The text of a file, or a sentence that says why there is none. */
-export function readText(file: string): { readonly text: string } | { readonly problem: string } {
+export type ReadText = { readonly text: string } | { readonly problem: string };
+
+export function readText(file: string): ReadText {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -58,8 +60,7 @@ export function readText(file: string): { readonly text: string } | { readonly p
   }
 }
 
-export function readSource(file: string): Source {
-  const read = readText(file);
+export function sourceOf(file: string, read: ReadText): Source {
   if ('text' in read) return parseSource(file, read.text);
   const place = { file, line: 1, column: 1 };
   return {

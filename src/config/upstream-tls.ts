@@ -8,9 +8,14 @@ import { beside } from './beside.ts';
 import type { Finding } from './finding.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
-import { readText } from './source.ts';
+import type { ReadText } from './source.ts';
 
-export function checkUpstreamTls({ tls, servers }: Config['upstream'], file: string | null, place: PlaceOf): Finding[] {
+export function checkUpstreamTls(
+  { tls, servers }: Config['upstream'],
+  file: string | null,
+  place: PlaceOf,
+  read: (path: string) => ReadText,
+): Finding[] {
   const findings: Finding[] = [];
   const add = (severity: Finding['severity'], name: keyof typeof tls, message: string): void => {
     const path = ['upstream', 'tls', name];
@@ -23,7 +28,7 @@ export function checkUpstreamTls({ tls, servers }: Config['upstream'], file: str
       add('error', key, 'without effect, since the mode is none: opportunistic, require or implicit is meant?');
     return findings;
   }
-  const problem = ca === undefined ? null : whyNoAuthority(beside(file, ca), ca);
+  const problem = ca === undefined ? null : whyNoAuthority(read(beside(file, ca)), ca);
   if (problem !== null) add('error', 'ca', problem);
   if (pin.length > 0 && verify === false)
     add('error', 'verify', 'a pinned certificate is always compared: take out the pin, or this');
@@ -47,8 +52,7 @@ export function checkUpstreamTls({ tls, servers }: Config['upstream'], file: str
 }
 
 /** A sentence, or null when the file holds certificates. */
-function whyNoAuthority(path: string, written: string): string | null {
-  const read = readText(path);
+function whyNoAuthority(read: ReadText, written: string): string | null {
   if ('problem' in read) return read.problem;
   try {
     new X509Certificate(read.text);

@@ -1,9 +1,12 @@
-// The admin listener: /metrics, /healthz, /readyz and /explain over HTTP, for Prometheus and for whoever restarts containers.
+// The admin listener over HTTP: /metrics, /healthz and /readyz for Prometheus and for whoever restarts containers; /explain,
+// /limits and /bans for the operator.
 //
 // Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file, and where the listener
 // stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
-// Not here: TLS, keep-alive pools, request bodies (an answer closes the door on them), and any way to change the mode.
+// What changes something (/bans) is no request that a web page can make another's browser send: it has no Origin, and a body of a
+// type that a page may not send unasked.
+// Not here: TLS, keep-alive pools, request bodies beyond a ban's, and any way to change the mode.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -22,11 +25,19 @@ export interface AdminOptions {
    * has shown that one does. */
   readonly askUpstream: () => Promise<boolean>;
   /** How each server is doing, for /readyz. */
-  readonly servers?: () => readonly object[];
+  readonly servers?: () => readonly object[] | Promise<readonly object[]>;
   /** Answers GET /explain: an object, or a sentence that says what is wrong with the question. */
   readonly explain?: (query: URLSearchParams) => Promise<object | string>;
+  readonly limits?: OperatorLimits;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
+}
+
+/** Answers GET /limits, POST /bans and DELETE /bans/SOURCE; a string says what is wrong with the question. */
+export interface OperatorLimits {
+  view(): Promise<object>;
+  ban(given: unknown): Promise<object | string>;
+  lift(source: string): Promise<boolean | string>;
 }
 
 export interface Admin {
@@ -45,6 +56,7 @@ interface Answer {
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const HEADER_OCTETS = 8 * 1024;
+const BODY_OCTETS = 4 * 1024;
 const CONNECTIONS = 32;
 const ASK_AGAIN_MS = 5_000;
 
@@ -108,14 +120,70 @@ async function answer(
   const explains = path === '/explain' && options.explain !== undefined;
   const closed = open ? null : refusal(request, options);
   if (closed !== null) return closed;
+  if (!open && options.limits !== undefined && path !== undefined) {
+    const found = await answerLimits(request, path, options.limits);
+    if (found !== null) return found;
+  }
   if (!open && !explains) return failure(404, 'There is nothing here.');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return { ...failure(405, 'Only GET and HEAD.'), headers: { allow: 'GET, HEAD' } };
+    return notAllowed('GET, HEAD');
   }
   if (explains) return explained(await options.explain(new URL(request.url ?? '', 'http://localhost').searchParams));
   if (path === '/healthz') return json(200, { alive: true });
   if (path === '/readyz') return ready(options, upstream);
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.observer.metrics() };
+}
+
+/** Null when the question is not about limits. */
+async function answerLimits(request: IncomingMessage, path: string, limits: OperatorLimits): Promise<Answer | null> {
+  const { method } = request;
+  if (path === '/limits') {
+    return method === 'GET' || method === 'HEAD' ? json(200, await limits.view()) : notAllowed('GET, HEAD');
+  }
+  const lifts = path.startsWith('/bans/');
+  if (!lifts && path !== '/bans') return null;
+  if (method !== (lifts ? 'DELETE' : 'POST')) return notAllowed(lifts ? 'DELETE' : 'POST');
+  if (request.headers.origin !== undefined) return failure(403, 'This is not for web pages.');
+  if (lifts) {
+    const source = decoded(path.slice('/bans/'.length));
+    const found = source === null ? 'source: badly encoded' : await limits.lift(source);
+    if (typeof found === 'string') return failure(400, found);
+    return found ? json(200, { lifted: true }) : failure(404, 'That is not banned.');
+  }
+  if (!/^application\/json(;|$)/i.test(request.headers['content-type'] ?? ''))
+    return failure(415, 'A body of application/json is wanted.');
+  const body = await readBody(request);
+  if (body === null) return failure(400, 'The body is too long, or no JSON.');
+  const found = await limits.ban(body.value);
+  return typeof found === 'string' ? failure(400, found) : json(201, found);
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
+
+/** What stands in a body of JSON; null when it is none, or too long. */
+async function readBody(request: IncomingMessage): Promise<{ value: unknown } | null> {
+  const chunks: Buffer[] = [];
+  let octets = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      octets += chunk.length;
+      if (octets > BODY_OCTETS) return null;
+      chunks.push(chunk);
+    }
+    return { value: JSON.parse(Buffer.concat(chunks).toString('utf8')) };
+  } catch {
+    return null;
+  }
+}
+
+function notAllowed(allow: string): Answer {
+  return { ...failure(405, `Only ${allow.replace(', ', ' and ')}.`), headers: { allow } };
 }
 
 function explained(found: object | string): Answer {
@@ -136,7 +204,7 @@ async function ready({ observer, servers }: AdminOptions, upstream: () => Promis
     protected: warning === null,
     ...(warning === null ? {} : { warning }),
     ...(now.lostAddresses === null ? {} : { lost_client_addresses: now.lostAddresses }),
-    ...(servers === undefined ? {} : { servers: servers() }),
+    ...(servers === undefined ? {} : { servers: await servers() }),
   });
 }
 

@@ -7,13 +7,11 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { CloseReason, Door, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, Door, DoorReason, Handshake, Login, OwnReply, SessionEvent } from '../smtp/types.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
-import { type ConnectorCounts, Metrics } from './metrics.ts';
-
-/** Why a connection was refused before it was a session. A closed set: it is a metric label. */
-export type RefusedAtDoor = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
+import { formatMeasured, type Measured } from './measured.ts';
+import { type ConnectorCounts, type LimitKind, Metrics } from './metrics.ts';
 
 export type Mode = 'enforce' | 'observe';
 
@@ -61,10 +59,14 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** How many networks are banned now; none when left out. */
+  readonly bans?: () => number;
   /** Whether an address is private, ours, or a gateway: such a one may hide others. */
   readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
+  /** Of a worker thread where there are several: every line says it. */
+  readonly worker?: number;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
 }
@@ -98,12 +100,13 @@ class LoggingObserver {
     this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
-    this.#log = createLogger(options.level, options.pretty, sink);
+    this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
       options.connectors,
       options.servers,
       () => sink.lost,
+      options.bans ?? (() => 0),
       () => this.#lost.suspect !== null,
     );
   }
@@ -121,7 +124,7 @@ class LoggingObserver {
     return new LoggedSession(this.#log, this.#metrics, this.#now, door, connector, this.#opened);
   }
 
-  refusedAtDoor(door: Door, connector: string | null, reason: RefusedAtDoor, reply: OwnReply): void {
+  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void {
     this.#metrics.connector(connector).sessionEnded('refused');
     if (reason !== 'no_connector' && reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
@@ -139,8 +142,8 @@ class LoggingObserver {
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void {
-    if (reason === 'connections') this.#metrics.limited('door', reason);
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void {
+    if (reason !== 'connect') this.#metrics.limited('door', reason);
     this.#log.info(
       {
         client_address: door.clientAddress,
@@ -248,6 +251,28 @@ class LoggingObserver {
     this.#log.error({ file, findings }, 'reload refused, the old config stays');
   }
 
+  /** A limit of a source, a login, a sender or a connector answered, or would have. */
+  limited(kind: LimitKind, key: string): void {
+    this.#metrics.limited(kind, key);
+  }
+
+  /** `network` may not come for so many milliseconds. */
+  banned(network: string, ms: number, by: 'limits' | 'operator'): void {
+    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by }, 'banned');
+  }
+
+  banLifted(network: string): void {
+    this.#log.warn({ network }, 'ban lifted');
+  }
+
+  /** The counters that nodes share can be asked, or not: then this node counts by itself. */
+  stateUp(up: boolean, why = ''): void {
+    this.#metrics.stateUp(up);
+    if (up) this.#log.info('counters are shared with the other nodes');
+    else
+      this.#log.warn({ why: harmless(why) }, 'counters are not shared: this node counts by itself until Redis answers');
+  }
+
   /** A sentence for the operator that has no event of its own. */
   warn(sentence: string, about: About = {}): void {
     this.#log.warn(about, sentence);
@@ -270,8 +295,32 @@ class LoggingObserver {
   }
 
   /** The Prometheus exposition text. */
-  metrics(): Promise<string> {
-    return this.#metrics.text();
+  async metrics(): Promise<string> {
+    return formatMeasured([await this.#metrics.measured()]);
+  }
+
+  /** The same as plain data. */
+  measured(): Promise<Measured[]> {
+    return this.#metrics.measured();
+  }
+
+  /** Lines of a worker thread, as it wrote them. */
+  workerLog(text: string, lines: number): void {
+    this.#sink.write(text, lines);
+  }
+
+  /** So many worker threads told what they count, so many did not. */
+  workers(answering: number, missing: number): void {
+    this.#metrics.workers(answering, missing);
+  }
+
+  workerDied(worker: number, why: string, next: number): void {
+    this.#metrics.workerDied();
+    this.#log.error({ worker, why: harmless(why), next_start_ms: next }, 'worker ended, its sessions are lost');
+  }
+
+  workerStarted(worker: number): void {
+    this.#log.info({ worker }, 'worker started anew');
   }
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */
@@ -364,6 +413,9 @@ class LoggedSession implements SessionObserver {
       case 'opaque':
         this.#log.info(this.#who(), 'TLS passes through: from here on nothing is read');
         return;
+      case 'login_refused':
+        this.#loginRefused(event);
+        return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
         return;
@@ -445,9 +497,26 @@ class LoggedSession implements SessionObserver {
         protocol_state: 'MAIL',
         decision: event.decision,
         reason: event.reason,
+        rule: event.rule ?? undefined,
         reply: harmless(event.reply.trimEnd()),
       },
       event.decision === 'reject' ? 'sender refused' : 'sender would be refused',
+    );
+  }
+
+  #loginRefused({ login, decision, rule, reply }: SessionEvent & { name: 'login_refused' }): void {
+    this.#log.info(
+      {
+        ...this.#who(),
+        sasl_method: harmless(login.mechanism),
+        sasl_username: login.name === null ? undefined : harmless(login.name),
+        protocol_state: 'AUTH',
+        decision,
+        reason: 'limit',
+        rule: rule ?? undefined,
+        reply: harmless(reply),
+      },
+      decision === 'reject' ? 'login refused' : 'login would be refused',
     );
   }
 

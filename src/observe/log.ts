@@ -14,7 +14,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** Where finished lines go. A test hands in its own. */
 export interface LogSink {
-  write(line: string): void;
+  /** One line; `lines`: or so many of them, whole. */
+  write(text: string, lines?: number): void;
   /** Resolves when all that was written before is out, or was given up after a second. */
   flush(): Promise<void>;
   /** Lines given up since the start. */
@@ -46,12 +47,12 @@ function escapeCharacter(character: string): string {
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
 }
 
-/** `pretty`: readable lines for a terminal instead of JSON. */
-export function createLogger(level: LogLevel, pretty: boolean, sink: LogSink): Logger {
+/** `pretty`: readable lines for a terminal instead of JSON. `worker`: its number, where there are several. */
+export function createLogger(level: LogLevel, pretty: boolean, sink: LogSink, worker: number | null = null): Logger {
   return pino(
     {
       level,
-      base: null,
+      base: worker === null ? null : { worker },
       timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -87,28 +88,32 @@ const WAITING_CHARACTERS = 16 * 1024 * 1024;
 const RETRY_MS = 50;
 const FLUSH_MS = 1000;
 
-/** A sink over an open file descriptor. Lines leave in their order, many to a write: when 64 KiB wait, or after 100 ms. */
-export class DescriptorSink implements LogSink {
+/** Whole lines on their way: `done` is called once, with how many of them were lost. */
+export type Put = (text: string, lines: number, done: (lost: number) => void) => void;
+
+/** Lines leave in their order, many to a write: when 64 KiB wait, or after 100 ms, and one write at a time. */
+export class BatchingSink implements LogSink {
   lost = 0;
-  readonly #descriptor: number;
+  readonly #put: Put;
   #waiting: string[] = [];
+  #waitingLines = 0;
   #waitingCharacters = 0;
   #writing = false;
   #timer: NodeJS.Timeout | null = null;
   #whenIdle: (() => void)[] = [];
 
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
-    process.once('exit', () => this.#writeAtExit());
+  constructor(put: Put) {
+    this.#put = put;
   }
 
-  write(line: string): void {
-    if (this.#waitingCharacters + line.length > WAITING_CHARACTERS) {
-      this.lost += 1;
+  write(text: string, lines = 1): void {
+    if (this.#waitingCharacters + text.length > WAITING_CHARACTERS) {
+      this.lost += lines;
       return;
     }
-    this.#waiting.push(line);
-    this.#waitingCharacters += line.length;
+    this.#waiting.push(text);
+    this.#waitingLines += lines;
+    this.#waitingCharacters += text.length;
     if (this.#waitingCharacters >= WRITE_AT_CHARACTERS) this.#writeOut();
     else this.#timer ??= setTimeout(() => this.#writeOut(), WRITE_AFTER_MS).unref();
   }
@@ -117,9 +122,21 @@ export class DescriptorSink implements LogSink {
     this.#writeOut();
     if (!this.#writing) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#whenIdle.push(resolve);
-      setTimeout(resolve, FLUSH_MS).unref();
+      const timer = setTimeout(resolve, FLUSH_MS); // it keeps the process: there may be nothing else that does
+      this.#whenIdle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
+  }
+
+  /** Takes out what never left, for one last try when the event loop is gone. */
+  takeRest(): { readonly text: string; readonly lines: number } {
+    const rest = { text: this.#waiting.join(''), lines: this.#waitingLines };
+    this.#waiting = [];
+    this.#waitingLines = 0;
+    this.#waitingCharacters = 0;
+    return rest;
   }
 
   #writeOut(): void {
@@ -131,35 +148,35 @@ export class DescriptorSink implements LogSink {
       return;
     }
     this.#writing = true;
-    const lines = this.#waiting.length;
-    const octets = Buffer.from(this.#waiting.join(''));
-    this.#waiting = [];
-    this.#waitingCharacters = 0;
-    this.#writeRest(octets, lines);
-  }
-
-  #writeRest(octets: Buffer, lines: number): void {
-    write(this.#descriptor, octets, (error, written) => {
-      if (error?.code === 'EAGAIN') {
-        setTimeout(() => this.#writeRest(octets, lines), RETRY_MS).unref();
-        return;
-      }
-      if (error === null && written < octets.length) {
-        this.#writeRest(octets.subarray(written), lines);
-        return;
-      }
-      if (error !== null) this.lost += lines;
+    const { text, lines } = this.takeRest();
+    this.#put(text, lines, (lost) => {
+      this.lost += lost;
       this.#writing = false;
       this.#writeOut();
     });
   }
+}
 
-  // The way of a crash: the event loop is gone, so one synchronous try for what never left.
-  #writeAtExit(): void {
-    try {
-      writeSync(this.#descriptor, this.#waiting.join(''));
-    } catch {
-      this.lost += this.#waiting.length;
-    }
+/** A sink over an open file descriptor. */
+export class DescriptorSink extends BatchingSink {
+  constructor(descriptor: number) {
+    super((text, lines, done) => writeWhole(descriptor, Buffer.from(text), (whole) => done(whole ? 0 : lines)));
+    // The way of a crash.
+    process.once('exit', () => {
+      const { text, lines } = this.takeRest();
+      try {
+        writeSync(descriptor, text);
+      } catch {
+        this.lost += lines;
+      }
+    });
   }
+}
+
+function writeWhole(descriptor: number, octets: Buffer, done: (whole: boolean) => void): void {
+  write(descriptor, octets, (error, written) => {
+    if (error?.code === 'EAGAIN') setTimeout(() => writeWhole(descriptor, octets, done), RETRY_MS).unref();
+    else if (error === null && written < octets.length) writeWhole(descriptor, octets.subarray(written), done);
+    else done(error === null);
+  });
 }

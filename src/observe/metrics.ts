@@ -3,11 +3,13 @@
 // Invariant: every label value comes from a closed set (the types below, connector and server names of the config);
 // nothing that a peer sends is ever a label. What sessions count is kept in plain numbers and handed to prom-client
 // when somebody asks: its own counters look labels up on every call, which costs more than judging a recipient.
-// Not here: worker threads (prom-client adds up `cluster` processes, not threads), and no per-command counter.
+// Each worker thread has its own, and what they say becomes one answer in measured.ts. Not here: a per-command counter.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { CloseReason, Handshake, Reason } from '../smtp/types.ts';
+import { PlainHistogram } from './histogram.ts';
+import type { Measured } from './measured.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
@@ -98,42 +100,6 @@ export class ConnectorCounts {
   }
 }
 
-/** A histogram by hand: observe() of prom-client takes 0.2 µs a call and more in a cold process, this 0.01. */
-class PlainHistogram {
-  readonly #name: string;
-  readonly #help: string;
-  readonly #bounds: readonly number[];
-  readonly #counts: Float64Array;
-  #sum = 0;
-
-  constructor(name: string, help: string, bounds: readonly number[]) {
-    this.#name = name;
-    this.#help = help;
-    this.#bounds = bounds;
-    this.#counts = new Float64Array(bounds.length + 1);
-  }
-
-  observe(value: number): void {
-    const bounds = this.#bounds;
-    let bucket = 0;
-    while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket++;
-    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
-    this.#sum += value;
-  }
-
-  /** The exposition text. */
-  format(): string {
-    const name = this.#name;
-    let count = 0;
-    let text = `# HELP ${name} ${this.#help}\n# TYPE ${name} histogram\n`;
-    for (const [bucket, bound] of [...this.#bounds, '+Inf'].entries()) {
-      count += this.#counts[bucket] as number;
-      text += `${name}_bucket{le="${bound}"} ${count}\n`;
-    }
-    return `${text}${name}_sum ${this.#sum}\n${name}_count ${count}\n`;
-  }
-}
-
 /** The octets of a session that still runs; read when the metrics are asked for. */
 export interface OctetCounts {
   readonly octetsFromClient: number;
@@ -141,7 +107,6 @@ export interface OctetCounts {
 }
 
 export class Metrics {
-  readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
   readonly #registry = new Registry();
   readonly #connectors = new Map<string, ConnectorCounts>();
   readonly #live = new Set<OctetCounts>();
@@ -158,17 +123,21 @@ export class Metrics {
   );
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #handshakes: Counter<'result'>;
+  readonly #stateUp: Gauge;
   readonly #policyLoaded: Gauge<'version'>;
   readonly #unidentified: Counter;
   readonly #defects: Counter;
+  #workers: WorkerCounts | null = null;
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  /** `lostLines`: how many log lines were given up so far. `addressesAreLost`: most clients seem to be one. */
+  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned; `addressesAreLost`: most
+   * clients seem to be one. */
   constructor(
     connectors: readonly string[],
     servers: readonly string[],
     lostLines: () => number,
+    bans: () => number,
     addressesAreLost: () => boolean,
   ) {
     const registers = [this.#registry];
@@ -178,6 +147,7 @@ export class Metrics {
       name: 'postern_upstream_up',
       help: 'Whether this server answered when it was last tried (1) or not (0).',
       labelNames: ['server'],
+      aggregator: 'first', // workers tell the main thread
       registers,
     });
     for (const server of servers) this.#upstreamUp.set({ server }, 0);
@@ -186,6 +156,22 @@ export class Metrics {
       help: 'How often a limit answered.',
       labelNames: ['kind', 'key'],
       registers,
+    });
+    this.#stateUp = new Gauge({
+      name: 'postern_state_up',
+      help: 'Whether the counters of limits are those of all nodes (1), or this node counts by itself (0). Always 1 in memory.',
+      aggregator: 'first',
+      registers,
+    });
+    this.#stateUp.set(1);
+    new Gauge({
+      name: 'postern_bans',
+      help: 'Networks banned now.',
+      aggregator: 'first',
+      registers,
+      collect() {
+        this.set(bans());
+      },
     });
     this.#unidentified = new Counter({
       name: 'postern_upstream_unidentified_total',
@@ -203,11 +189,13 @@ export class Metrics {
       name: 'postern_policy_loaded_timestamp',
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
       labelNames: ['version'],
+      aggregator: 'max',
       registers,
     });
     new Gauge({
       name: 'postern_lost_client_addresses',
       help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
+      aggregator: 'first', // workers tell the main thread
       registers,
       collect() {
         this.set(addressesAreLost() ? 1 : 0);
@@ -230,9 +218,21 @@ export class Metrics {
     registerProcess(registers);
   }
 
-  async text(): Promise<string> {
-    const counted = await this.#registry.metrics();
-    return `${counted}\n${this.#connectSeconds.format()}\n${this.#delaySeconds.format()}`;
+  async measured(): Promise<Measured[]> {
+    const counted = (await this.#registry.getMetricsAsJSON()) as unknown as Measured[];
+    return [...counted, this.#connectSeconds.measured(), this.#delaySeconds.measured()];
+  }
+
+  /** Only where there are several: so many answered, so many did not. */
+  workers(answering: number, missing: number): void {
+    this.#workers ??= new WorkerCounts([this.#registry]);
+    this.#workers.answering.set(answering);
+    this.#workers.missing.set(missing);
+  }
+
+  workerDied(): void {
+    this.#workers ??= new WorkerCounts([this.#registry]);
+    this.#workers.deaths.inc();
   }
 
   /** The counts of a connector; null = no connector took the connection. */
@@ -268,6 +268,10 @@ export class Metrics {
 
   handshake(result: Handshake['result']): void {
     this.#handshakes.inc({ result });
+  }
+
+  stateUp(up: boolean): void {
+    this.#stateUp.set(up ? 1 : 0);
   }
 
   upstreamUp(server: string, up: boolean): void {
@@ -375,6 +379,30 @@ export class Metrics {
   }
 }
 
+class WorkerCounts {
+  readonly answering: Gauge;
+  readonly missing: Gauge;
+  readonly deaths: Counter;
+
+  constructor(registers: Registry[]) {
+    this.answering = new Gauge({
+      name: 'postern_workers',
+      help: 'Worker threads whose counts are in this answer.',
+      registers,
+    });
+    this.missing = new Gauge({
+      name: 'postern_workers_missing',
+      help: 'Worker threads that did not answer within a second: their counters are as they last were, their gauges left out.',
+      registers,
+    });
+    this.deaths = new Counter({
+      name: 'postern_worker_deaths_total',
+      help: 'Worker threads that ended by themselves and were started anew.',
+      registers,
+    });
+  }
+}
+
 /** The event loop's delay, and of prom-client's default metrics the three that every Prometheus dashboard expects: the
  * others watch garbage collection and handles, which costs on the hot path. */
 function registerProcess(registers: Registry[]): void {
@@ -382,8 +410,9 @@ function registerProcess(registers: Registry[]): void {
   loopDelay.enable();
   new Gauge({
     name: 'postern_event_loop_delay_seconds',
-    help: 'Delay of the event loop since it was last asked for.',
+    help: 'Delay of the event loop since it was last asked for; of several workers, the longest.',
     labelNames: ['quantile'],
+    aggregator: 'max',
     registers,
     collect() {
       for (const quantile of [0.5, 0.99, 1]) {
@@ -397,6 +426,7 @@ function registerProcess(registers: Registry[]): void {
   new Counter({
     name: 'process_cpu_seconds_total',
     help: 'User and system CPU time of the process.',
+    aggregator: 'first',
     registers,
     collect() {
       const { user, system } = process.cpuUsage();
@@ -407,12 +437,16 @@ function registerProcess(registers: Registry[]): void {
   new Gauge({
     name: 'process_resident_memory_bytes',
     help: 'Resident memory of the process.',
+    aggregator: 'first',
     registers,
     collect() {
       this.set(process.memoryUsage.rss());
     },
   });
-  new Gauge({ name: 'process_start_time_seconds', help: 'Start of the process since the Unix epoch.', registers }).set(
-    Math.round(Date.now() / 1e3 - process.uptime()),
-  );
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'Start of the process since the Unix epoch.',
+    aggregator: 'first',
+    registers,
+  }).set(Math.round(Date.now() / 1e3 - process.uptime()));
 }

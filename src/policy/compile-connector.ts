@@ -147,6 +147,7 @@ export function finishConnector(
     rules,
     connectAllow: draft.connectAllow,
     connectDeny: draft.connectDeny,
+    users: words.users,
     judgement: new Judgement(domains, terms, words.users, options.now),
     clientAt,
     resolve: options.resolve,
@@ -191,6 +192,7 @@ function profileOf(
     earlyTalker: document.early_talker,
     unqualifiedRecipients: document.unqualified_recipients,
     relayReply: relay,
+    tarpit: mode === 'enforce' ? limits.tarpit : 0,
     limits: {
       errors: session.errors,
       junkCommands: session.junk_commands,

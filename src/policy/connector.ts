@@ -5,7 +5,7 @@ import type { ConnectorDocument, Limits, Mode } from './document.ts';
 import { type DomainTable, foldName } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
-import type { Client, SourceSet } from './lists.ts';
+import type { Client, SourceSet, UserNames } from './lists.ts';
 import type { Path } from './problem.ts';
 import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
@@ -32,6 +32,7 @@ export interface ConnectorParts {
   readonly rules: readonly Rule[];
   readonly connectAllow: AccessList;
   readonly connectDeny: AccessList;
+  readonly users: UserNames;
   readonly judgement: Judgement;
   readonly clientAt: ClientReader;
   readonly resolve: Resolve | null;
@@ -65,6 +66,11 @@ export class Connector {
     this.replies = parts.replies;
     this.rules = parts.rules;
     this.#parts = parts;
+  }
+
+  /** One text for all spellings of a user's name, as rules compare it. */
+  userKey(name: string): string {
+    return this.#parts.users.keyOfWritten(name);
   }
 
   /** Whether this client may talk at all: the reply that refuses it, or null. Deny is looked at first; DNS is asked only

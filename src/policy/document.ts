@@ -164,6 +164,16 @@ export function replaceLimits(base: Limits, changes: PartialLimits | undefined):
   };
 }
 
+/** What is not as by default. */
+export function changedLimits({ source, ban, tarpit }: Limits): PartialLimits {
+  return { source: changed(DEFAULT_LIMITS.source, source), ban: changed(DEFAULT_LIMITS.ban, ban), tarpit };
+}
+
+function changed<Block extends object>(base: Block, block: Block): Partial<Block> {
+  const entries = Object.entries(block).filter(([key, value]) => value !== base[key as keyof Block]);
+  return Object.fromEntries(entries) as Partial<Block>;
+}
+
 function replace<Block extends object>(base: Block, changes: PartialBlock<Block> | undefined): Block {
   if (changes === undefined) return base;
   const given = Object.entries(changes).filter(([, value]) => value !== undefined);

@@ -65,6 +65,7 @@ export interface Steps {
 const ACCEPTED = proceed('accepted_domain', null);
 const RELAYED = proceed('relay_domain', null);
 const MAY_SEND = proceed('accepted_domain', null);
+const MAY_TRY = MAY_SEND;
 
 function proceed(reason: Reason, rule: string | null): Decision {
   return { action: 'proceed', reason, rule, observed: false };
@@ -146,6 +147,7 @@ export class Judgement {
   }
 
   #decide(session: Session, question: Question, names: readonly string[] | null): Decision | Unknown {
+    if (question.protocolState === 'AUTH') return MAY_TRY; // whom it lets in is the upstream's to say
     if (question.protocolState === 'MAIL') return this.#settled((guess) => this.#sender(session, question, guess));
     let answer: Decision | null = null;
     for (const address of question.addresses) {

@@ -10,6 +10,7 @@ import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
+import { lintLimits } from './lint-limits.ts';
 import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
 import { EVERYTHING, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
@@ -252,7 +253,7 @@ function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
 }
 
 function lintDialogue(draft: Draft, { options, notes }: Subject): void {
-  const { document, path, ranges, relaysAnywhere, limits, mode } = draft;
+  const { document, path, ranges, relaysAnywhere, mode } = draft;
   const at = (key: string): Path => [...path, key];
   const name = `connector '${document.name}'`;
   if (document.remote_ip_ranges.length === 0)
@@ -286,20 +287,5 @@ function lintDialogue(draft: Draft, { options, notes }: Subject): void {
       at('starttls'),
       `${name} serves every address without STARTTLS: partners that demand TLS will not deliver, and passwords cross the network in clear`,
     );
-  const { source, login, sender, connector } = limits;
-  const rates = [
-    source.connection_rate,
-    source.message_rate,
-    source.recipient_rate,
-    source.byte_rate,
-    source.rejected_recipient_rate,
-    login.message_rate,
-    login.recipient_rate,
-    sender.message_rate,
-    connector.message_rate,
-  ];
-  const unlimited =
-    source.connections === Number.POSITIVE_INFINITY && connector.connections === Number.POSITIVE_INFINITY;
-  if (unlimited && rates.every((rate) => rate === null))
-    notes.warn(at('limits'), `${name} has no limit at all: one client can take every connection`);
+  lintLimits(draft, notes);
 }

@@ -8,7 +8,17 @@
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
-import type { CloseReason, Decision, Handshake, Judge, Profile, Question, SessionEvent, Wire } from '../smtp/types.ts';
+import type {
+  CloseReason,
+  Decision,
+  Handshake,
+  Judge,
+  OwnReply,
+  Profile,
+  Question,
+  SessionEvent,
+  Wire,
+} from '../smtp/types.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
@@ -37,6 +47,8 @@ export interface ConnectionOptions {
   readonly clientAddress: string;
   readonly profile: Profile;
   readonly judge: Judge;
+  /** Hears what the watcher hears. */
+  readonly heard?: ((event: SessionEvent) => void) | undefined;
   readonly upstream: Upstream;
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
@@ -46,6 +58,9 @@ export interface ConnectionOptions {
   /** Both sides are gone, or going without us. */
   ended(): void;
 }
+
+/** Among what goes to the client: here it waits. */
+const TARPIT = null;
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
@@ -74,7 +89,8 @@ export class Connection implements Wire {
   #fullSince = 0;
   #clientFull = false;
   #closed = false;
-  #toClient: Uint8Array[] = [];
+  #toClient: (Uint8Array | typeof TARPIT)[] = [];
+  #waiting: NodeJS.Timeout | null = null; // in the tarpit
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -96,9 +112,13 @@ export class Connection implements Wire {
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
+  get clientAddress(): string {
+    return this.#options.clientAddress;
+  }
+
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
-  drain(): void {
-    this.#run(() => this.#session.drain());
+  drain(own?: OwnReply, reason?: CloseReason): void {
+    this.#run(() => this.#session.drain(own, reason));
   }
 
   /** Ends now. */
@@ -134,6 +154,11 @@ export class Connection implements Wire {
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.event(event);
+    this.#options.heard?.(event);
+  }
+
+  tarpit(): void {
+    this.#toClient.push(TARPIT);
   }
 
   secureClient(): void {
@@ -143,6 +168,10 @@ export class Connection implements Wire {
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];
+    // Who ends it does not wait: what is in the tarpit goes out now.
+    if (this.#waiting !== null) clearTimeout(this.#waiting);
+    this.#waiting = null;
+    this.#toClient = this.#toClient.filter((bytes) => bytes !== TARPIT);
     this.#flush();
     this.#giveUpDialling();
     this.#upstream?.destroy();
@@ -253,7 +282,7 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
-    if (this.#handshakeDue) this.#shakeHands();
+    if (this.#handshakeDue && this.#toClient.length === 0) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
@@ -267,13 +296,13 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    const down = this.#toClient;
-    if (down.length > 0) {
-      this.#toClient = [];
-      if (!write(this.#client, down)) {
-        this.#clientFull = true;
-        this.#steer();
-      }
+    if (this.#toClient.length > 0 && this.#waiting === null) {
+      const tarpit = this.#toClient.indexOf(TARPIT);
+      const down = (tarpit === -1 ? this.#toClient : this.#toClient.slice(0, tarpit)) as Uint8Array[];
+      this.#toClient = tarpit === -1 ? [] : this.#toClient.slice(tarpit + 1);
+      if (tarpit !== -1) this.#wait();
+      if (down.length > 0 && !write(this.#client, down)) this.#clientFull = true;
+      if (tarpit !== -1 || this.#clientFull) this.#steer();
     }
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
@@ -286,11 +315,25 @@ export class Connection implements Wire {
     }
   }
 
+  /** Holds back what is behind, and both sides with it. */
+  #wait(): void {
+    this.#waiting = setTimeout(() => {
+      this.#waiting = null;
+      this.#flush();
+      if (this.#waiting !== null) return;
+      this.#run(() => this.#session.waited());
+      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was ours
+      this.#steer();
+    }, this.#options.profile.tarpit);
+  }
+
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
   #steer(): void {
     if (this.#closed) return;
-    if (this.#giveUpHandshake === null) setPaused(this.#client, this.#held || this.#upstreamFull || this.#clientFull);
-    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull);
+    const waits = this.#waiting !== null;
+    const held = this.#held || this.#upstreamFull || this.#clientFull || waits;
+    if (this.#giveUpHandshake === null) setPaused(this.#client, held);
+    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
   }
 
   // ---------------------------------------------------------------- time
@@ -318,6 +361,7 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
+    if (this.#waiting !== null) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;

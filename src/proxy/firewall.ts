@@ -8,7 +8,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admission, Admit, Door, Handshake, OwnReply, Profile } from '../smtp/types.ts';
+import type { Admission, Admit, CloseReason, Door, DoorReason, Handshake, OwnReply, Profile } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
@@ -16,7 +16,7 @@ import { Connection, type SessionWatcher } from './connection.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
-import { type Leave, Places } from './places.ts';
+import type { Leave, PlaceKeeper } from './places.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -29,10 +29,11 @@ export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implici
 
 export interface FirewallOptions {
   readonly listeners: readonly ListenerSettings[];
+  /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
+  readonly sharePorts?: boolean;
   readonly servers: readonly Endpoint[];
-  /** Sessions that the servers take in all, and milliseconds that one more may wait for its place. */
-  readonly maxConnections: number;
-  readonly maxWait: number;
+  /** For as many sessions as the servers take in all. */
+  readonly places: PlaceKeeper;
   /** How the servers are spoken to, and told who the client is. */
   readonly tls: UpstreamTls | null;
   readonly identity: CallSettings['identity'];
@@ -49,7 +50,7 @@ export interface FirewallObserver extends DialObserver {
   sessionOpened(door: Door, connector: string): SessionWatcher;
   refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
   /** In observe: it was let in although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: 'connect' | 'connections', reply: OwnReply): void;
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void;
   /** Where TLS comes before all else: there is no session yet. */
   handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
   defect(error: unknown, doing: string): void;
@@ -57,12 +58,9 @@ export interface FirewallObserver extends DialObserver {
 
 const LAST_WORDS = 1000; // ms for clients to read their last reply
 
-type DoorReason = 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
-
 export class Firewall {
   readonly upstream: Upstream;
   readonly #options: FirewallOptions;
-  readonly #places: Places;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
@@ -77,17 +75,16 @@ export class Firewall {
     const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
     this.#tls = options.listeners.map(({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake));
     const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
-    this.#places = new Places(options.maxConnections, options.maxWait);
     this.upstream = new Upstream(options.servers, settings, options.observer);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
   async listen(): Promise<void> {
-    const { admit, observer, timeouts, listeners } = this.#options;
+    const { admit, observer, timeouts, listeners, sharePorts = false } = this.#options;
     const opened = listeners.map(({ bind, proxyPeers, implicitTls = false }, i) => {
       return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
     });
-    this.#servers = await listen(opened, {
+    this.#servers = await listen(opened, sharePorts, {
       admit,
       place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
@@ -97,7 +94,7 @@ export class Firewall {
     });
   }
 
-  #admitted(entry: Entry, { profile, judge, observed, release }: Admission & { admitted: true }): void {
+  #admitted(entry: Entry, { profile, judge, observed, heard, release }: Admission & { admitted: true }): void {
     const { observer, timeouts } = this.#options;
     const { client, early, door, handshake, tls } = entry;
     if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
@@ -114,6 +111,7 @@ export class Firewall {
       clientAddress: door.clientAddress,
       profile: tls.isAble ? profile : withoutTls(profile),
       judge,
+      heard,
       timeouts,
       upstream: this.upstream,
       caller: this.#callerFor(door),
@@ -146,8 +144,9 @@ export class Firewall {
     return { ends: { source, destination }, identify };
   }
 
+  /** A place at the upstream for who was admitted; who gets none leaves as one refused at the door. */
   #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
-    const place = this.#places.take();
+    const place = this.#options.places.take();
     if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
     return placed(admission, place);
   }
@@ -199,6 +198,13 @@ export class Firewall {
       this.#leaving.delete(client);
       this.#changed();
     });
+  }
+
+  /** Ends the sessions of these clients, each at its next boundary between transactions. */
+  end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
+    for (const connection of [...this.#connections]) {
+      if (isMeant(connection.clientAddress)) connection.drain(own, reason);
+    }
   }
 
   /** Ends every session now; how many there were. */

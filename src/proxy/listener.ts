@@ -45,11 +45,15 @@ export interface DoorKeeper {
 }
 
 /** Binds every address; rejects with the error of the first that cannot be bound, and then none is. */
-export async function listen(listeners: readonly ListenerOptions[], keeper: DoorKeeper): Promise<Server[]> {
+export async function listen(
+  listeners: readonly ListenerOptions[],
+  sharePorts: boolean,
+  keeper: DoorKeeper,
+): Promise<Server[]> {
   const servers: Server[] = [];
   try {
     for (const listener of listeners) {
-      for (const endpoint of listener.bind) servers.push(await listenOn(endpoint, listener, keeper));
+      for (const endpoint of listener.bind) servers.push(await listenOn(endpoint, sharePorts, listener, keeper));
     }
   } catch (error) {
     for (const server of servers) server.close();
@@ -58,7 +62,12 @@ export async function listen(listeners: readonly ListenerOptions[], keeper: Door
   return servers;
 }
 
-function listenOn(endpoint: Endpoint, listener: ListenerOptions, keeper: DoorKeeper): Promise<Server> {
+function listenOn(
+  endpoint: Endpoint,
+  reusePort: boolean,
+  listener: ListenerOptions,
+  keeper: DoorKeeper,
+): Promise<Server> {
   const { proxyPeers } = listener;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const door = doorOf(client);
@@ -68,12 +77,27 @@ function listenOn(endpoint: Endpoint, listener: ListenerOptions, keeper: DoorKee
     else if (proxyPeers(door.clientAddress)) awaitHeader(client, door, listener, keeper);
     else client.destroy();
   });
+  return bind(server, endpoint, reusePort);
+}
+
+/** Rejects when somebody else listens there, which threads that share a port would not notice. */
+export async function requireFree(endpoint: Endpoint): Promise<void> {
+  const server = await bind(
+    createServer((client) => client.destroy()),
+    endpoint,
+    false,
+  );
+  await new Promise((resolve) => server.close(resolve));
+}
+
+function bind(server: Server, endpoint: Endpoint, reusePort: boolean): Promise<Server> {
+  const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
     server.once('error', (error) =>
       reject(new Error(`cannot listen on ${formatEndpoint(endpoint)}: ${whyNot(error)}`)),
     );
     // An IPv6 wildcard beside an IPv4 one on the same port is EADDRINUSE without ipv6Only.
-    server.listen({ host: endpoint.address, port: endpoint.port, ipv6Only: true, backlog: 4096 }, () => {
+    server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {
       server.removeAllListeners('error');
       server.on('error', () => {}); // accept() failed (EMFILE): that client is lost, the listener is not
       resolve(server);

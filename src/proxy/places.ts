@@ -14,6 +14,9 @@ interface Waiting {
   readonly resolve: (leave: Leave | null) => void;
 }
 
+/** Where places are asked for. */
+export type PlaceKeeper = Pick<Places, 'take'>;
+
 export class Places {
   readonly #limit: number;
   readonly #patience: number;
@@ -57,6 +60,6 @@ export class Places {
         this.#watch();
       },
       Math.max(1, first.until - performance.now()),
-    );
+    ).unref();
   }
 }

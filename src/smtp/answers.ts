@@ -56,12 +56,12 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   dialogue.queue.shift();
-  if (kind !== TO_OURS) dialogue.down.add(answered(dialogue, kind, owed >>> 8, code, bytes));
+  if (kind !== TO_OURS) dialogue.deliver(answered(dialogue, kind, owed >>> 8, code, bytes));
   if (kind === TO_QUIT) {
     dialogue.endNow(null, { origin: 'client', what: 'quit' });
     return;
   }
-  for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.down.add(ours);
+  for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.deliver(ours);
 }
 
 /** What a reply does to our view of the session; the octets that the client gets. */
@@ -86,6 +86,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       else transaction.reset();
       break;
     case TO_RCPT:
+      dialogue.wire.event({ name: 'answered', code });
       if (!current) break;
       if (good) transaction.accepted++;
       else transaction.recipients--;

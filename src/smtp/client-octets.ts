@@ -14,7 +14,6 @@ import {
   HOLD_REPLIES,
   MAIL_DATA,
   OPAQUE,
-  RUN,
   SASL,
   SWALLOWED,
   TO_END,
@@ -42,7 +41,7 @@ export class ClientOctets {
 
   /** Reads what may be read now, and keeps the rest. */
   take(chunk: Buffer): void {
-    if (this.#dialogue.hold === RUN) this.#read(chunk);
+    if (this.#dialogue.reads) this.#read(chunk);
     else this.#later.push(chunk);
   }
 
@@ -53,7 +52,7 @@ export class ClientOctets {
 
   #read(chunk: Buffer): void {
     let at = 0;
-    while (at < chunk.length && this.#dialogue.hold === RUN && this.#dialogue.mode < CLOSING) {
+    while (at < chunk.length && this.#dialogue.reads && this.#dialogue.mode < CLOSING) {
       if (this.#dialogue.mode === MAIL_DATA) at = this.#readMailData(chunk, at);
       else if (this.#dialogue.mode === COUNTED || this.#dialogue.mode === SWALLOWED) at = this.#readCounted(chunk, at);
       else if (this.#dialogue.mode === DISCARDED) at = this.#discard(chunk, at);
@@ -65,7 +64,7 @@ export class ClientOctets {
 
   /** Reads on when nothing holds any more. */
   resume(): void {
-    while (this.#dialogue.hold === RUN && this.#later.length > 0 && this.#dialogue.mode < CLOSING) {
+    while (this.#dialogue.reads && this.#later.length > 0 && this.#dialogue.mode < CLOSING) {
       this.#read(this.#later.shift() as Buffer);
     }
   }
@@ -179,7 +178,10 @@ export class ClientOctets {
   #readCounted(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#dialogue.left);
     this.#dialogue.left -= end - at;
-    if (this.#dialogue.mode === COUNTED) this.#dialogue.up.add(chunk.subarray(at, end));
+    if (this.#dialogue.mode === COUNTED) {
+      this.#dialogue.up.add(chunk.subarray(at, end));
+      this.#dialogue.wire.event({ name: 'octets', octets: end - at });
+    }
     if (this.#dialogue.left === 0) this.#dialogue.countedEnded();
     return end;
   }

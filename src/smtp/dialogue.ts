@@ -35,6 +35,8 @@ export const HOLD_JUDGE = 4; //    a decision is on its way
 export const HOLD_EARLY = 5; //    the upstream began to answer inside mail data: it may be reading commands already
 export const HOLD_TLS = 6; //      the client's TLS handshake is due
 
+const FIVE = 0x35; // '5', the first octet of every permanent refusal
+
 // What a reply is the answer to: the low octet of a queue entry. The transaction's number stands above it.
 export const TO_PLAIN = 0; // NOOP, VRFY, HELP …: nothing hangs on the answer
 export const TO_EHLO = 1;
@@ -64,7 +66,9 @@ export class Dialogue {
   resumeWith: (() => void) | null = null; // a command that waits for the replies before it
   decided: ((decision: Decision) => void) | null = null;
   closing: CloseReason | null = null;
-  draining = false;
+  /** What is said, and why, at the next boundary between transactions. */
+  ending: { readonly own: OwnReply; readonly reason: CloseReason } | null = null;
+  stalled = false; // a reply is in the tarpit: nothing is read until it is out
   commands = 0; // so far
   replies = 0;
 
@@ -99,6 +103,10 @@ export class Dialogue {
     this.tlsSubject = names ?? [];
     this.up = new Spans((bytes) => wire.toUpstream(bytes));
     this.down = new Spans((bytes) => wire.toClient(bytes));
+  }
+
+  get reads(): boolean {
+    return this.hold === RUN && !this.stalled;
   }
 
   get offersCodes(): boolean {
@@ -185,10 +193,20 @@ export class Dialogue {
     this.put(this.format(own));
   }
 
+  /** A reply on its way to the client, by way of the tarpit if it is a 5yz to somebody who has not logged in. */
+  deliver(bytes: Buffer): void {
+    if (bytes[0] === FIVE && this.login === null && this.profile.tarpit > 0) {
+      this.down.flush();
+      this.wire.tarpit();
+      this.stalled = true;
+    }
+    this.down.add(bytes);
+  }
+
   /** Puts a reply of ours in its place: now, or behind the replies that the upstream owes. */
   put(bytes: Buffer): void {
     if (this.queue.isEmpty) {
-      this.down.add(bytes);
+      this.deliver(bytes);
       return;
     }
     this.queue.say(bytes);
@@ -244,7 +262,8 @@ export class Dialogue {
     if (this.hold === HOLD_TLS) this.down.drop();
     const mute = this.hold === HOLD_TLS || this.mode === OPAQUE;
     // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
-    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.helo === ''));
+    const fill = { client_address: this.clientAddress };
+    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.helo === '', fill));
     this.mode = CLOSED;
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();
@@ -257,6 +276,7 @@ export class Dialogue {
     const { transaction, profile } = this;
     const before = transaction.octets;
     transaction.octets += bytes.length;
+    this.wire.event({ name: 'octets', octets: bytes.length });
     const limit = profile.maxMessageSize;
     if (before <= limit && transaction.octets > limit && this.exceeds('max_message_size')) {
       transaction.tooLarge = true;

@@ -26,7 +26,7 @@ import { takeAuth } from './login.ts';
 import * as replies from './replies.ts';
 import { takeStartTls } from './starttls.ts';
 import { NONE, OPEN } from './transaction.ts';
-import type { Decision, OwnReply, Reason } from './types.ts';
+import type { Decision, OwnReply } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
 const WAITS = new Set<string>(
@@ -132,8 +132,8 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
 
 function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }>, line: Buffer): void {
   const { path, parameters, utf8 } = command;
-  if (dialogue.draining) {
-    dialogue.closeWith(replies.SHUTTING_DOWN, { origin: 'operator', what: 'drained' });
+  if (dialogue.ending !== null) {
+    dialogue.closeWith(dialogue.ending.own, dialogue.ending.reason);
   } else if (dialogue.mustGreet) {
     dialogue.refuse(replies.GREET_AGAIN); // RFC 3207 §4.2
   } else if (dialogue.transaction.state !== NONE) {
@@ -151,14 +151,10 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         refuseSender(dialogue, decision, path.written);
         return;
       }
-      if (decision.observed)
-        senderEvent(
-          dialogue,
-          'would_reject',
-          decision.reason,
-          path.written,
-          said(dialogue, decision.reply, { sender: path.written }),
-        );
+      if (decision.observed) {
+        const reply = said(dialogue, decision.reply, { sender: path.written });
+        senderEvent(dialogue, 'would_reject', decision, path.written, reply);
+      }
       dialogue.transaction.begin(path.written, path.address, utf8);
       const { forwarding, helo, extended } = dialogue;
       if (forwarding === null) dialogue.forward(line, TO_MAIL);
@@ -185,7 +181,7 @@ function isTooLarge(dialogue: Dialogue, octets: number): boolean {
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
   const reply = dialogue.format(decision.reply, { sender });
-  senderEvent(dialogue, 'reject', decision.reason, sender, reply.toString('latin1').trimEnd());
+  senderEvent(dialogue, 'reject', decision, sender, reply.toString('latin1').trimEnd());
   if (dialogue.isError()) return;
   dialogue.put(reply);
   if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'sender refused' });
@@ -194,11 +190,11 @@ function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 
 function senderEvent(
   dialogue: Dialogue,
   decision: 'reject' | 'would_reject',
-  reason: Reason,
+  { reason, rule }: Why,
   sender: string,
   reply: string,
 ): void {
-  dialogue.wire.event({ name: 'sender', decision, reason, sender, reply });
+  dialogue.wire.event({ name: 'sender', decision, reason, rule, sender, reply });
 }
 
 /** Counts a RCPT, and answers those that cannot be judged because nobody asked for a transaction, or too many came. */

@@ -7,6 +7,7 @@ import { COMMAND, type Dialogue, SASL, TO_AUTH } from './dialogue.ts';
 import * as replies from './replies.ts';
 import { SaslExchange } from './sasl.ts';
 import { NONE } from './transaction.ts';
+import type { Decision } from './types.ts';
 
 export function takeAuth(
   dialogue: Dialogue,
@@ -31,9 +32,29 @@ export function takeAuth(
       dialogue.refuse(replies.BAD_RESPONSE);
       return;
     }
-    dialogue.exchange = exchange;
-    dialogue.forwardAndHold(line, TO_AUTH);
+    askForLogin(dialogue, exchange, (decision) => {
+      if (decision.action === 'proceed') {
+        dialogue.exchange = exchange;
+        dialogue.forwardAndHold(line, TO_AUTH);
+      } else if (decision.action === 'reject') dialogue.refuse(decision.reply);
+      else dialogue.closeWith(decision.reply, { origin: 'policy', what: 'login refused' });
+    });
   }
+}
+
+/** Whether this login may be tried at all: what has failed too often is not put to the upstream. */
+function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (decision: Decision) => void): void {
+  const login = { mechanism: exchange.mechanism, name: exchange.name };
+  const question = { ...dialogue.question('AUTH', '', null, '', []), login };
+  dialogue.ask(question, (decision) => {
+    const refused = decision.action !== 'proceed';
+    if (refused || decision.observed) {
+      const reply = decision.reply === undefined ? '' : dialogue.format(decision.reply).toString('latin1').trimEnd();
+      const says = refused ? 'reject' : 'would_reject';
+      dialogue.wire.event({ name: 'login_refused', decision: says, login, rule: decision.rule, reply });
+    }
+    then(decision);
+  });
 }
 
 export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): void {
@@ -41,12 +62,23 @@ export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): vo
   if (text === '*') {
     if (dialogue.isJunk()) return;
     dialogue.exchange = null; // RFC 4954 §4: cancelled; the upstream says 501
-  } else if (!(dialogue.exchange as SaslExchange).respond(text)) {
-    // The upstream waits for a response that it will not get: there is no way on.
-    dialogue.closeWith(replies.BAD_RESPONSE, { origin: 'policy', what: 'authentication response refused' });
+    dialogue.forwardAndHold(line, TO_AUTH);
     return;
   }
-  dialogue.forwardAndHold(line, TO_AUTH);
+  const exchange = dialogue.exchange as SaslExchange;
+  const before = exchange.name;
+  if (!exchange.respond(text)) {
+    // The upstream waits for a response that it will not get: there is no way on.
+    dialogue.closeWith(replies.BAD_RESPONSE, { origin: 'policy', what: 'authentication response refused' });
+  } else if (exchange.name === before) {
+    dialogue.forwardAndHold(line, TO_AUTH);
+  } else {
+    askForLogin(dialogue, exchange, ({ action }) => {
+      if (action === 'proceed') dialogue.forwardAndHold(line, TO_AUTH);
+      else
+        dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins of this user' });
+    });
+  }
 }
 
 /** `text` is what stands behind the code, of the last line. */
@@ -66,6 +98,7 @@ export function authAnswered(dialogue: Dialogue, code: number, text: string): vo
     dialogue.wire.event({ name: 'login', login: dialogue.login });
   } else if (code >= 400) {
     dialogue.failedLogins++;
-    dialogue.wire.event({ name: 'login_failed', mechanism: exchange.mechanism });
+    const login = { mechanism: exchange.mechanism, name: exchange.name };
+    dialogue.wire.event({ name: 'login_failed', login, code });
   }
 }

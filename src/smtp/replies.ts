@@ -48,6 +48,7 @@ export const ALREADY_AUTHENTICATED = reply(503, '5.5.1', 'Already authenticated'
 export const UNKNOWN_MECHANISM = reply(504, '5.5.4', 'Unrecognized authentication type');
 export const BAD_RESPONSE = reply(501, '5.5.2', 'Cannot decode the authentication response');
 export const AUTH_NEEDS_TLS = reply(538, '5.7.11', 'Encryption required for requested authentication mechanism');
+export const LOGINS_LIMITED = reply(454, '4.7.0', 'Too many failed logins, try again later');
 
 // TLS (RFC 3207). The 220 is no word about mail: it is our handshake that begins.
 export const READY_FOR_TLS = reply(220, '2.0.0', 'Ready to start TLS');
@@ -79,6 +80,7 @@ export const SHUTTING_DOWN = reply(421, '4.3.2', 'Service shutting down, closing
 export const INTERNAL_ERROR = reply(421, '4.3.0', 'Internal error, closing transmission channel');
 export const CONNECTION_REFUSED = reply(554, '5.7.1', 'Access denied');
 export const TOO_MANY_CONNECTIONS = reply(421, '4.7.0', 'Too many connections from {client_address}');
+export const BANNED = reply(421, '4.7.0', 'Service for {client_address} is suspended, try again later');
 export const SERVER_BUSY = reply(421, '4.3.2', 'Too many connections, try again later');
 
 /** What the placeholders of a reply stand for; latin-1 as the peer wrote it. */

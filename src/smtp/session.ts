@@ -41,7 +41,7 @@ import * as replies from './replies.ts';
 import { INCOMPLETE, MALFORMED, ReplyReader } from './reply.ts';
 import { beginAnew } from './starttls.ts';
 import { NONE } from './transaction.ts';
-import type { Decision, Forwarding, OwnReply, Profile, Wire } from './types.ts';
+import type { CloseReason, Decision, Forwarding, OwnReply, Profile, Wire } from './types.ts';
 
 /** What a session is waiting for, in `doing`: the driver's timers and the log go by it. */
 export const DOING = [
@@ -218,9 +218,17 @@ export class Session {
     });
   }
 
-  /** Ends with 421 as soon as no transaction is under way. */
-  drain(): void {
-    this.#dialogue.draining = true;
+  /** Ends with this 421 as soon as no transaction is under way. */
+  drain(own = replies.SHUTTING_DOWN, reason: CloseReason = { origin: 'operator', what: 'drained' }): void {
+    this.#dialogue.ending ??= { own, reason };
+    this.#settle();
+  }
+
+  /** What waited in the tarpit is out. */
+  waited(): void {
+    if (this.#dialogue.mode === CLOSED) return;
+    this.#dialogue.stalled = false;
+    this.#client.resume();
     this.#settle();
   }
 
@@ -234,7 +242,7 @@ export class Session {
     const dialogue = this.#dialogue;
     if (dialogue.mode === CLOSED) return;
     dialogue.up.flush();
-    if (dialogue.closing !== null && dialogue.queue.isEmpty) {
+    if (dialogue.closing !== null && dialogue.queue.isEmpty && !dialogue.stalled) {
       dialogue.endNow(null, dialogue.closing);
       return;
     }
@@ -242,12 +250,12 @@ export class Session {
       this.#secure();
       return;
     }
-    const reads = dialogue.hold === RUN && dialogue.mode < CLOSING;
+    const reads = dialogue.reads && dialogue.mode < CLOSING;
     const quiet = reads && dialogue.queue.isEmpty;
     const greetless = dialogue.hold === HOLD_GREETING;
     const idle = quiet && dialogue.mode === COMMAND && dialogue.transaction.state === NONE;
-    if (dialogue.draining && (idle || greetless)) {
-      this.shutDown();
+    if (dialogue.ending !== null && (idle || greetless)) {
+      dialogue.endNow(dialogue.ending.own, dialogue.ending.reason);
       return;
     }
     const cutShort = reads && dialogue.mode !== COMMAND; // inside mail data or a login: nothing is made up
@@ -256,8 +264,7 @@ export class Session {
       return;
     }
     dialogue.down.flush();
-    const held = dialogue.hold !== RUN && this.#client.isWaiting;
-    this.#tellHold(held);
+    this.#tellHold(!dialogue.reads && this.#client.isWaiting);
   }
 
   #tellHold(held: boolean): void {

@@ -47,10 +47,11 @@ export interface Login {
   readonly name: string | null;
 }
 
-/** What the judge is asked, at MAIL and at every RCPT. Strings are latin-1 as received. */
+/** What the judge is asked, at AUTH, at MAIL and at every RCPT. Strings are latin-1 as received. */
 export interface Question {
-  readonly protocolState: 'MAIL' | 'RCPT';
+  readonly protocolState: 'AUTH' | 'MAIL' | 'RCPT';
   readonly helo: string;
+  /** At AUTH: who it is that tries, as far as it is known. */
   readonly login: Login | null;
   readonly tls: boolean;
   /** What a verified client certificate names: DNS names, `CN=…` and the whole distinguished name, as in the certificate;
@@ -109,15 +110,27 @@ export type Admission =
       readonly profile: Profile;
       readonly judge: Judge;
       /** What would have refused it, were the mode not observe. */
-      readonly observed?: { readonly reply: OwnReply; readonly reason: 'connect' | 'connections' } | undefined;
+      readonly observed?: { readonly reply: OwnReply; readonly reason: DoorReason } | undefined;
+      /** Hears every event of the session; limits count by it. */
+      heard?(event: SessionEvent): void;
       release(): void;
     }
   | {
       readonly admitted: false;
       readonly connector: string | null;
       readonly reply: OwnReply;
-      readonly reason: 'no_connector' | 'connect' | 'connections' | 'upstream_connections' | 'banned';
+      readonly reason: DoorReason;
     };
+
+/** Why a connection is refused before it is a session. A closed set: it is a metric label. */
+export type DoorReason =
+  | 'no_connector'
+  | 'connect'
+  | 'connections'
+  | 'connections_percent'
+  | 'connection_rate'
+  | 'upstream_connections'
+  | 'banned';
 
 /** A promise where DNS has to be asked who the client is; it never rejects. */
 export type Admit = (door: Door) => Admission | Promise<Admission>;
@@ -145,6 +158,8 @@ export interface Profile {
   readonly maxMessageSize: number;
   readonly relayReply: OwnReply;
   readonly limits: SessionLimits;
+  /** Milliseconds by which a 5yz is held back from who has not logged in; 0 = not at all. */
+  readonly tarpit: number;
 }
 
 /** Counts of one session; Infinity = unlimited. */
@@ -203,11 +218,21 @@ export type SessionEvent =
       readonly name: 'sender';
       readonly decision: 'reject' | 'would_reject';
       readonly reason: Reason;
+      readonly rule: string | null;
       readonly sender: string;
       readonly reply: string;
     }
   | { readonly name: 'login'; readonly login: Login }
-  | { readonly name: 'login_failed'; readonly mechanism: string }
+  | { readonly name: 'login_failed'; readonly login: Login; readonly code: number }
+  | {
+      readonly name: 'login_refused'; // by us: the upstream was not asked
+      readonly decision: 'reject' | 'would_reject';
+      readonly login: Login;
+      readonly rule: string | null;
+      readonly reply: string;
+    }
+  | { readonly name: 'answered'; readonly code: number } // the upstream's reply to a RCPT
+  | { readonly name: 'octets'; readonly octets: number } // of mail data, on their way
   | { readonly name: 'message' }
   /** STARTTLS went through: from here on nothing is read. */
   | { readonly name: 'opaque' }
@@ -225,6 +250,8 @@ export interface Wire {
   /** What went toClient before goes out in clear; then the client's handshake begins. Session.clientSecured or
    * Session.handshakeFailed tells how it ended; between them no octet of the client is wanted. */
   secureClient(): void;
+  /** What goes toClient from now on waits for the tarpit once more; Session.waited when nothing waits any longer. */
+  tarpit(): void;
   /** Ends both connections. What went toClient before is flushed to the client first; the upstream gets nothing more. */
   close(reason: CloseReason): void;
 }

@@ -27,7 +27,7 @@ interface Running {
 }
 
 const NEEDS_RESTART =
-  'listeners, upstream, timeouts, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force';
+  'listeners, upstream, timeouts, state, workers, admin, log or watch changed in the file: a restart is needed for that; the policy, its limits and the mode are in force';
 
 const CLOSED = policy('internet', []);
 const OPEN_TO_PARTNER = policy('internet', [{ name: 'partner', allow: { recipient_domains: ['partner.example'] } }]);

@@ -56,9 +56,9 @@ export class Running {
     return Number(line[1]);
   }
 
-  /** The first log line with this message, now or later. */
-  logged(message: string): Promise<Entry> {
-    return this.#until(() => this.entries().find(({ msg }) => msg === message) ?? null);
+  /** The first log line with this message, or the one of that number; now or later. */
+  logged(message: string, number = 1): Promise<Entry> {
+    return this.#until(() => this.entries().filter(({ msg }) => msg === message)[number - 1] ?? null);
   }
 
   /** Every log line so far: all that is on stdout. */

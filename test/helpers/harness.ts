@@ -52,6 +52,7 @@ export const DEFAULT_PROFILE: Profile = {
   unqualifiedRecipients: 'reject',
   relayReply: RELAY_DENIED,
   limits: DEFAULT_LIMITS,
+  tarpit: 0,
 };
 
 /** The small policy of the tests. Domains are exact. */
@@ -71,6 +72,8 @@ export type TestJudge = (question: Question) => Decision;
 
 export function judgeBy(policy: TestPolicy): TestJudge {
   return (question) => {
+    if (question.protocolState === 'AUTH')
+      return { action: 'proceed', reason: 'accepted_domain', rule: null, observed: false };
     const refusal =
       question.protocolState === 'MAIL' ? refuseSender(policy, question) : refuseRecipient(policy, question);
     if (refusal === null) return { action: 'proceed', reason: 'accepted_domain', rule: null, observed: false };
@@ -136,6 +139,8 @@ export class Harness implements Wire {
   securing = false;
   /** Writes to either side. */
   writes = 0;
+  /** How often something was held back. */
+  tarpits = 0;
   readonly #judge: TestJudge;
   readonly #judgement: 'now' | 'late' | 'asked';
   readonly #pushy: boolean;
@@ -193,6 +198,11 @@ export class Harness implements Wire {
     this.#enter(() => this.session.drain());
   }
 
+  /** What was held back is out. */
+  waited(): void {
+    this.#enter(() => this.session.waited());
+  }
+
   get asked(): boolean {
     return this.#unanswered !== null;
   }
@@ -229,6 +239,11 @@ export class Harness implements Wire {
     this.#open('toUpstream');
     this.writes++;
     this.#toUpstream.push(Buffer.from(bytes));
+  }
+
+  tarpit(): void {
+    this.#open('tarpit');
+    this.tarpits++;
   }
 
   hold(on: boolean): void {

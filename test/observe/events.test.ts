@@ -56,8 +56,8 @@ describe('a login', () => {
   it('is counted by the answer of the upstream', async () => {
     const { observer, samples } = watch();
     const session = observer.sessionOpened(door, 'internet');
-    session.event({ name: 'login_failed', mechanism: 'PLAIN' });
-    session.event({ name: 'login_failed', mechanism: 'PLAIN' });
+    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
+    session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
     session.event({ name: 'login', login: { mechanism: 'PLAIN', name: 'alice' } });
     const found = await samples();
     assert.equal(found.get('postern_logins_total{connector="internet",outcome="accepted"}'), 1);
@@ -183,7 +183,14 @@ describe('a session', () => {
   it('logs a refused sender with the state it was refused in', () => {
     const { observer, entries } = watch();
     const session = observer.sessionOpened(door, 'internet');
-    session.event({ name: 'sender', decision: 'reject', reason: 'sender', sender: 'x@a.example', reply: '550 no' });
+    session.event({
+      name: 'sender',
+      decision: 'reject',
+      reason: 'sender',
+      rule: null,
+      sender: 'x@a.example',
+      reply: '550 no',
+    });
     assert.equal(entries()[0]?.msg, 'sender refused');
     assert.equal(entries()[0]?.protocol_state, 'MAIL');
   });

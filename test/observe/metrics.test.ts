@@ -82,7 +82,7 @@ describe('the metrics', () => {
     const origins: CloseReason['origin'][] = ['client', 'upstream', 'policy', 'operator', 'defect'];
     session.heloName = 'evil-peer';
     session.event({ name: 'login', login: { mechanism: 'evil-peer', name: 'evil-peer' } });
-    session.event({ name: 'login_failed', mechanism: 'evil-peer' });
+    session.event({ name: 'login_failed', login: { mechanism: 'evil-peer', name: 'evil-peer' }, code: 535 });
     for (const reason of reasons) {
       session.event({ ...recipient, decision: 'reject', reason, rule: 'evil-peer', recipient: 'evil-peer' });
     }

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { loadPolicy } from '../../src/config/load.ts';
 import type { SmtpClient } from '../helpers/smtp-client.ts';
 import { type LivePolicy, openLivePolicy } from './live-policy.ts';
 import { type Preset, VERSIONS } from './versions.ts';
@@ -117,6 +118,30 @@ for (const preset of ['exchange-2007', 'exchange-2010'] as const) {
       assert.equal(await greetingFor(STRANGER), TOO_MANY_CONNECTIONS);
       assert.match(await greetingFor('203.0.113.8'), /^220/);
       for (const client of clients) client.destroy();
+    }));
+
+  test(`${preset} holds 5yz back for TarpitInterval from who has not logged in, on every connector`, () => {
+    const { policy } = loadPolicy(`${FOLDER}${preset}.yaml`);
+    const tarpits = policy?.connectors.map(({ name, profile }) => [name, profile.tarpit]) ?? [];
+    assert.deepEqual([...new Set(tarpits.map(([, tarpit]) => tarpit))], [5000]);
+  });
+
+  test(`${preset} takes five messages a minute from a client of the client connector, as MessageRateLimit says`, () =>
+    withPolicy(preset, async (live) => {
+      const local = { address: '10.20.0.25', port: 587 };
+      const client = await live.enter({ source: STRANGER, local });
+      await client.reply();
+      await say(client, 'EHLO client.example\r\n');
+      await say(client, `AUTH LOGIN\r\n`);
+      await say(client, `${Buffer.from('CORP\\carol').toString('base64')}\r\n`);
+      assert.match(await say(client, 'c2VjcmV0\r\n'), /^235/);
+      for (let message = 0; message < 5; message++) {
+        assert.match(await say(client, 'MAIL FROM:<carol@example.com>\r\n'), /^250/);
+        await say(client, 'RSET\r\n');
+      }
+      const sixth = await say(client, 'MAIL FROM:<carol@example.com>\r\n');
+      assert.equal(sixth, '450 4.4.2 Message submission rate for this client has exceeded the configured limit\r\n');
+      client.destroy();
     }));
 
   test(`${preset} forgives MaxProtocolErrors errors`, () =>

@@ -9,6 +9,7 @@ import type { Endpoint } from '../../src/proxy/address.ts';
 import type { SessionWatcher } from '../../src/proxy/connection.ts';
 import { Firewall } from '../../src/proxy/firewall.ts';
 import type { Timeouts } from '../../src/proxy/patience.ts';
+import { Places } from '../../src/proxy/places.ts';
 import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
@@ -83,8 +84,7 @@ export class Rig {
     this.firewall = new Firewall({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
-      maxConnections: maxConnections ?? Number.POSITIVE_INFINITY,
-      maxWait,
+      places: new Places(maxConnections ?? Number.POSITIVE_INFINITY, maxWait),
       tls: null,
       identity: 'none',
       ourName: null,

@@ -35,25 +35,33 @@ suite('the published package', () => {
     assert.equal(code, 0, output);
   });
 
-  test('refuses to relay', async () => {
-    const sink = await Sink.start();
-    const port = await freePort();
-    const flags = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${sink.port}`];
-    flags.push('--accepted-domain', 'local.example', '--admin', `127.0.0.1:${await freePort()}`);
-    const running = await startServer(port, postern, ['run', ...flags]);
-    const client = new Client(port);
-    try {
-      await client.reply();
-      await client.say('EHLO client.example');
-      assert.match(await client.say('MAIL FROM:<alice@partner.example>'), /^250/);
-      assert.match(await client.say('RCPT TO:<victim@foreign.example>'), /^554 .*Relay access denied/);
-      assert.match(await client.say('RCPT TO:<bob@local.example>'), /^250/);
-    } finally {
-      client.close();
-      await running.stop();
-      await sink.stop();
-    }
-  });
+  for (const workers of ['1', '2'])
+    test(`refuses to relay, with --workers ${workers}`, async () => {
+      const sink = await Sink.start();
+      const port = await freePort();
+      const flags = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${sink.port}`];
+      flags.push(
+        '--workers',
+        workers,
+        '--accepted-domain',
+        'local.example',
+        '--admin',
+        `127.0.0.1:${await freePort()}`,
+      );
+      const running = await startServer(port, postern, ['run', ...flags]);
+      const client = new Client(port);
+      try {
+        await client.reply();
+        await client.say('EHLO client.example');
+        assert.match(await client.say('MAIL FROM:<alice@partner.example>'), /^250/);
+        assert.match(await client.say('RCPT TO:<victim@foreign.example>'), /^554 .*Relay access denied/);
+        assert.match(await client.say('RCPT TO:<bob@local.example>'), /^250/);
+      } finally {
+        client.close();
+        await running.stop();
+        await sink.stop();
+      }
+    });
 });
 
 function version(): string {

@@ -6,6 +6,7 @@
 #            Their packages exclude each other or start something, so none is installed: each is unpacked into a
 #            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
 #            that folder; the libraries that they need come through apt.
+#   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
 # Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
@@ -23,7 +24,7 @@ tools='nmap swaks gsasl openssl python3 haproxy'
 # TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
 plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
-  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user'
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
 
 missing_tools() {
@@ -45,7 +46,7 @@ missing_libraries() {
   LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats ldd \
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
-    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" \
+    "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" "$servers/redis-tools/usr/bin/redis-check-rdb" \
     "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
     "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'

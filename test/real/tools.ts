@@ -19,7 +19,8 @@ export type ServerPackage =
   | 'libsasl2-modules-gssapi-mit'
   | 'krb5-kdc'
   | 'krb5-admin-server'
-  | 'krb5-user';
+  | 'krb5-user'
+  | 'redis-tools';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {

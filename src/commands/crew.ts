@@ -1,0 +1,309 @@
+// The doors of several worker threads, as the main thread keeps them: started, told, asked, replaced when they end.
+//
+// Each worker has an event loop, sockets and sessions of its own and the policy compiled from the very texts that the main
+// thread read, so that no two decide differently. They bind the same ports with SO_REUSEPORT and the kernel gives each
+// connection to one of them. What is one for the whole process lives here: the counts of limits, the places at the upstream, the log's descriptor, what
+// is known of the upstream, the sum of the metrics. A worker that ends by itself takes its sessions with it and is started anew.
+// Not chosen: `cluster`, whose processes cost memory each and a hand-over for each connection. It would save the
+// connections that wait in a listener's queue when its worker dies, and those are as lost as that worker's sessions.
+
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { FlagValues } from '../config/flags.ts';
+import type { World } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { type StoreCalls, Tenant } from '../limits/remote-store.ts';
+import type { Ban } from '../limits/store.ts';
+import type { Observer } from '../observe/events.ts';
+import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/measured.ts';
+import type { Endpoint } from '../proxy/address.ts';
+import { requireFree } from '../proxy/listener.ts';
+import { Places } from '../proxy/places.ts';
+import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
+import type { ServerState } from '../proxy/upstream.ts';
+import type { Door } from '../smtp/types.ts';
+import type { Doors, InForce } from './doors.ts';
+import type { Limiter } from './limits/limiter.ts';
+import { Line } from './line.ts';
+import type { WorkerCalls } from './worker.ts';
+
+/** With this and the same variables, any thread loads the same configuration. */
+export interface LoadOrder {
+  readonly file: string | null;
+  readonly values: FlagValues;
+  readonly world: World;
+}
+
+/** What a worker may call. */
+export type CrewCalls = StoreCalls &
+  PlaceCalls & {
+    banned(ban: Ban): void;
+    log(text: string, lines: number): void;
+    upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
+    arrived(door: Door): void;
+    lostAddress(address: string): void;
+  };
+
+const ANSWER_MS = 1_000;
+const GREETS_MS = 30_000;
+const RELOAD_MS = 60_000;
+const DRAINED_MS = 3_000; // beyond the patience: last words, and the rest of the log
+const RESTART_MS = 100; // doubled with each death in a row
+const RESTART_MOST_MS = 10_000;
+const LIVED_MS = 60_000; // who lived so long did not die of its start
+
+const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+
+/** One worker thread from its start to its end. */
+class Member {
+  readonly number: number;
+  readonly line: Line<WorkerCalls>;
+  /** Resolves with why it ended. */
+  readonly ended: Promise<string>;
+  readonly startedAt = performance.now();
+  isOpen = false;
+  /** As it was last told. */
+  measured: readonly Measured[] = [];
+  readonly #worker: Worker;
+
+  constructor(
+    number: number,
+    worker: Worker,
+    { store, now }: Limiter,
+    places: Places,
+    calls: Omit<CrewCalls, keyof StoreCalls | keyof PlaceCalls>,
+  ) {
+    this.number = number;
+    this.#worker = worker;
+    const tenant = new Tenant(store, now);
+    const lodger = new Lodger(places);
+    this.line = new Line<WorkerCalls>(this.#worker, { ...tenant.calls, ...lodger.calls, ...calls });
+    let why: string | null = null;
+    this.#worker.on('error', (error: Error) => {
+      why = error.message;
+    });
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        this.isOpen = false;
+        tenant.end();
+        lodger.end();
+        why ??= `exit code ${code}`;
+        this.line.end(`worker ${number} ended: ${why}`);
+        resolve(why);
+      });
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+export interface CrewOptions {
+  readonly count: number;
+  readonly config: Config;
+  readonly order: LoadOrder;
+  readonly observer: Observer;
+  /** What workers count, they count here. */
+  readonly limiter: Limiter;
+  /** Hears of a client whose own address was lost. */
+  readonly onLostAddress?: ((address: string) => void) | undefined;
+  /** Starts a thread; a test hands in its own, to get hold of it. */
+  readonly startWorker?: (number: number) => Worker;
+}
+
+function startWorker(number: number): Worker {
+  return new Worker(WORKER, { name: `worker ${number}` });
+}
+
+export class Crew implements Doors {
+  readonly #options: CrewOptions;
+  readonly #observer: Observer;
+  readonly #places: Places;
+  readonly #members: Member[] = [];
+  #order: LoadOrder;
+  #addresses: readonly Endpoint[] = [];
+  #ofTheDead: readonly Measured[] = [];
+  #lostAddressTold = false;
+  #ending = false;
+
+  private constructor(options: CrewOptions) {
+    this.#options = options;
+    this.#observer = options.observer;
+    this.#places = new Places(options.config.upstream.max_connections, options.config.upstream.max_wait);
+    this.#order = options.order;
+  }
+
+  /** Resolves when all are open; rejects with a sentence that names the address that cannot be bound. */
+  static async start(options: CrewOptions): Promise<Crew> {
+    const { count, config } = options;
+    for (const endpoint of config.listeners.flatMap((listener) => listener.bind))
+      if (endpoint.port !== 0) await requireFree(endpoint);
+    const crew = new Crew(options);
+    try {
+      // The first finds out what port 0 becomes, the others share it.
+      crew.#addresses = await crew.#open(1);
+      await Promise.all(Array.from({ length: count - 1 }, (_, i) => crew.#open(i + 2)));
+    } catch (error) {
+      await crew.#terminate();
+      throw error;
+    }
+    for (let number = 1; number <= count; number++) void crew.#keep(number);
+    return crew;
+  }
+
+  get addresses(): readonly Endpoint[] {
+    return this.#addresses;
+  }
+
+  get isOpen(): boolean {
+    return this.#members.every(({ isOpen }) => isOpen);
+  }
+
+  async metrics(): Promise<string> {
+    const answers = await this.#askAll(ANSWER_MS, (line) => line.call('measured'));
+    const parts = answers.map((answer, i) => {
+      const member = this.#members[i] as Member;
+      if (answer === null) return countersOf(member.measured);
+      member.measured = answer;
+      return answer;
+    });
+    const missing = answers.filter((answer) => answer === null).length;
+    this.#observer.workers(answers.length - missing, missing);
+    return formatMeasured([await this.#observer.measured(), ...parts, this.#ofTheDead]);
+  }
+
+  async greets(): Promise<boolean> {
+    const member = this.#members.find(({ isOpen }) => isOpen);
+    return member !== undefined && (await within(GREETS_MS, member.line.call('greets'))) === true;
+  }
+
+  /** As the workers see it: down where one of them has it down. */
+  async servers(): Promise<readonly ServerState[]> {
+    const found = new Map<string, ServerState>();
+    for (const states of await this.#askAll(ANSWER_MS, (line) => line.call('servers'))) {
+      for (const state of states ?? []) if (found.get(state.server)?.up !== false) found.set(state.server, state);
+    }
+    return [...found.values()];
+  }
+
+  async names(address: string): Promise<readonly string[] | null> {
+    const answers = await this.#askAll(ANSWER_MS, (line) => line.call('names', address));
+    return answers.find((answer) => answer !== null) ?? null;
+  }
+
+  async putInForce(_next: InForce, order: LoadOrder = this.#order): Promise<void> {
+    this.#order = order;
+    this.#lostAddressTold = false;
+    await Promise.all(
+      this.#members.map(async (member) => {
+        // Who cannot follow is replaced by one that begins with the new policy.
+        const followed = await within(RELOAD_MS, member.line.call('putInForce', order));
+        if (followed === null) await member.terminate();
+      }),
+    );
+  }
+
+  async stopListening(): Promise<number> {
+    this.#ending = true;
+    return sum(await this.#askAll(ANSWER_MS, (line) => line.call('stopListening')));
+  }
+
+  async drain(patience: number): Promise<number> {
+    this.#ending = true;
+    const cut = sum(await this.#askAll(patience + DRAINED_MS, (line) => line.call('drain', patience)));
+    await this.#terminate();
+    return cut;
+  }
+
+  endSessions(ban: Ban): void {
+    for (const { line } of this.#members) line.tell('endSessions', ban);
+  }
+
+  cutOff(): void {
+    for (const { line } of this.#members) line.tell('cutOff');
+  }
+
+  /** Starts the worker of this number; its addresses as bound. */
+  async #open(number: number): Promise<readonly Endpoint[]> {
+    const { config, limiter, startWorker: start = startWorker } = this.#options;
+    const member = new Member(number, start(number), limiter, this.#places, {
+      banned: (ban) => limiter.observer.banned(ban),
+      log: (text, lines) => this.#observer.workerLog(text, lines),
+      upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
+      arrived: (door) => this.#observer.arrived(door),
+      lostAddress: (address) => this.#tellLostAddress(address),
+    });
+    this.#members[number - 1] = member;
+    const addresses = await member.line.call('open', number, withPorts(config, this.#addresses), this.#order);
+    member.isOpen = true;
+    return addresses;
+  }
+
+  /** Replaces the worker of this number whenever it ends, until all do. */
+  async #keep(number: number): Promise<void> {
+    for (let deaths = 0; ; deaths++) {
+      const member = this.#members[number - 1] as Member;
+      const why = await member.ended;
+      if (this.#ending) return;
+      this.#ofTheDead = await sumOf([this.#ofTheDead, countersOf(member.measured)]);
+      member.measured = [];
+      if (performance.now() - member.startedAt > LIVED_MS) deaths = 0;
+      const wait = Math.min(RESTART_MOST_MS, RESTART_MS * 2 ** deaths);
+      this.#observer.workerDied(number, why, wait);
+      await new Promise((resolve) => setTimeout(resolve, wait).unref());
+      if (this.#ending) return;
+      try {
+        await this.#open(number);
+        this.#observer.workerStarted(number);
+      } catch (error) {
+        this.#observer.warn('worker could not be started', { worker: number, why: (error as Error).message });
+        await this.#members[number - 1]?.terminate();
+      }
+    }
+  }
+
+  #askAll<T>(ms: number, ask: (line: Line<WorkerCalls>) => Promise<T>): Promise<(T | null)[]> {
+    return Promise.all(this.#members.map(({ line }) => within(ms, ask(line))));
+  }
+
+  #tellLostAddress(address: string): void {
+    if (this.#lostAddressTold) return;
+    this.#lostAddressTold = true;
+    this.#options.onLostAddress?.(address);
+  }
+
+  async #terminate(): Promise<void> {
+    this.#ending = true;
+    await Promise.all(this.#members.map((member) => member.terminate()));
+  }
+}
+
+/** The configuration with the ports that the first worker was given. */
+function withPorts(config: Config, addresses: readonly Endpoint[]): Config {
+  let next = 0;
+  const listeners = config.listeners.map((listener) => ({
+    ...listener,
+    bind: listener.bind.map((endpoint) => addresses[next++] ?? endpoint),
+  }));
+  return { ...config, listeners };
+}
+
+/** Null when the answer does not come in time, or never will. */
+async function within<T>(ms: number, answer: Promise<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, ms, null);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function sum(numbers: readonly (number | null)[]): number {
+  return numbers.reduce<number>((all, one) => all + (one ?? 0), 0);
+}

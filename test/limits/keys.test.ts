@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { boundedName, bucketKey, readKey } from '../../src/limits/keys.ts';
+
+test('a key says what it was made of', () => {
+  assert.deepEqual(readKey(bucketKey('login', 'auth_failure_rate', 'internet', 'corp\\alice', '192.0.2.1/32')), {
+    kind: 'login',
+    rate: 'auth_failure_rate',
+    connector: 'internet',
+    names: ['corp\\alice', '192.0.2.1/32'],
+  });
+});
+
+test('a name of 64 characters stays as it is, one of 65 is cut', () => {
+  assert.equal(boundedName('a'.repeat(64)), 'a'.repeat(64));
+  assert.match(boundedName('a'.repeat(65)), /^a{32}…[\w-]{43}$/);
+});
+
+test('names that differ behind the cut have keys that differ', () => {
+  assert.notEqual(boundedName(`${'a'.repeat(100)}1`), boundedName(`${'a'.repeat(100)}2`));
+});
+
+test('no name can be spelled like a cut one, or like two', () => {
+  const cut = boundedName('a'.repeat(65));
+  assert.notEqual(boundedName(cut), cut);
+  assert.notEqual(bucketKey('login', 'message_rate', 'c', 'a\0b'), bucketKey('login', 'message_rate', 'c', 'a', 'b'));
+});
+
+test('different names never share a key, and a key is short whatever the name', () => {
+  const name = fc.string({ unit: 'binary', maxLength: 200 });
+  fc.assert(
+    fc.property(name, name, (one, other) => {
+      assert.equal(boundedName(one) === boundedName(other), one === other);
+      assert.ok(bucketKey('sender', 'message_rate', 'c', one).length <= 120);
+    }),
+  );
+});

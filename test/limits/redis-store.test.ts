@@ -1,0 +1,128 @@
+// The store contract over a real Redis, and what it leaves there.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RedisAddress } from '../../src/limits/redis-client.ts';
+import { RedisStore } from '../../src/limits/redis-store.ts';
+import { noRedis, type RedisServer, startRedis } from '../real/redis-server.ts';
+import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
+import { answersLikeAStore } from './store-contract.ts';
+
+const redis = noRedis === false ? await startRedis() : null;
+const stores: RedisStore[] = [];
+after(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  await redis?.stop();
+});
+
+const SECRETS = { password: null, ca: null };
+
+function addressOf({ port }: Pick<RedisServer, 'port'>): RedisAddress {
+  return { kind: 'single', hosts: [{ host: '127.0.0.1', port }], name: '', database: 0, user: null, tls: false };
+}
+
+async function node(
+  server: Pick<RedisServer, 'port'> = redis as RedisServer,
+  banned: string[] = [],
+): Promise<RedisStore> {
+  const store = new RedisStore(addressOf(server), SECRETS, {
+    up: () => {},
+    down: () => {},
+    banned: ({ network }) => void banned.push(network),
+  });
+  stores.push(store);
+  await store.opened(2_000);
+  assert.equal(store.isUp, true);
+  return store;
+}
+
+const now = (): number => performance.now();
+
+answersLikeAStore(
+  'Redis',
+  async () => {
+    await redis?.ask('FLUSHALL');
+    const store = await node();
+    return { store, now, pass: (ms) => delay(ms + 2), done: () => store.close() };
+  },
+  noRedis,
+);
+
+async function nodeNames(): Promise<string[]> {
+  const answer = await (redis as RedisServer).ask('ZRANGE', 'postern:{limits}:nodes', '0', '-1');
+  return answer.split('\r\n').filter((line) => /^[0-9a-f-]{36}$/.test(line));
+}
+
+const check = (sentence: string, body: () => Promise<void>): void => {
+  test(sentence, { skip: noRedis }, async () => {
+    await redis?.ask('FLUSHALL');
+    await body();
+  });
+};
+
+check('four nodes that ask at once let pass the limit together, and not one more', async () => {
+  const nodes = await Promise.all([node(), node(), node(), node()]);
+  const question = asked([charge('a', 100, HOUR)]);
+  const answers = await Promise.all(
+    Array.from({ length: 400 }, (_, i) => (nodes[i % 4] as RedisStore).take(question, now())),
+  );
+  assert.equal(answers.filter(({ refused }) => refused === -1).length, 100);
+  await Promise.all(nodes.map((one) => one.close()));
+});
+
+check('connections are counted over all nodes, and those of a node that ends count no more', async () => {
+  const [one, two] = await Promise.all([node(), node()]);
+  const wanted = entry('a', { ofSource: 2 });
+  assert.equal((await one.enter(wanted, now())).refused, null);
+  assert.equal((await two.enter(wanted, now())).refused, null);
+  assert.equal((await two.enter(wanted, now())).refused, 'source');
+  assert.deepEqual((await two.view(5, now())).open, [{ connector: 'internet', source: 'a', open: 2 }]);
+  await one.close();
+  assert.equal((await two.enter(wanted, now())).refused, null);
+  assert.equal((await two.enter(wanted, now())).refused, 'source');
+  await two.close();
+});
+
+check('a ban of one node holds on the other, which hears of it, and so does its end', async () => {
+  const heard: string[] = [];
+  const [one, two] = await Promise.all([node(), node(redis as RedisServer, heard)]);
+  const hit = strike('192.0.2.1/32', 1, MINUTE, 1);
+  assert.equal((await one.take(asked([charge('a', 0, HOUR)], ['192.0.2.1/32'], hit), now())).banned, 'now');
+  assert.equal((await two.take(asked([], ['192.0.2.1/32']), now())).banned, 'was');
+  await two.view(5, now());
+  assert.deepEqual(heard, ['192.0.2.1/32']);
+  assert.equal(two.bans(now()), 1);
+  assert.equal(await one.lift('192.0.2.1/32', now()), true);
+  await two.view(5, now());
+  assert.equal(two.bans(now()), 0);
+  await Promise.all([one.close(), two.close()]);
+});
+
+check('every key begins with postern:, holds no word of a peer, and ends by itself', async () => {
+  const store = await node();
+  const secret = 'mallory';
+  await store.take(asked([charge(secret, 5, HOUR)], ['192.0.2.1/32'], strike(secret, 1, MINUTE, 1)), now());
+  await store.take(asked([charge(secret, 0, HOUR)], ['192.0.2.1/32'], strike(secret, 1, MINUTE, 1)), now());
+  await store.enter(entry(`${secret} source`), now());
+  await store.view(5, now());
+  const keys = (await (redis as RedisServer).ask('KEYS', '*')).split('\r\n').filter((line) => /^[a-z]/.test(line));
+  assert.ok(keys.length >= 6, keys.join(' '));
+  for (const key of keys) {
+    assert.match(key, /^postern:\{limits\}:/);
+    assert.doesNotMatch(key, /mallory/);
+    assert.ok(Number((await (redis as RedisServer).ask('PTTL', key)).slice(1)) > 0, `${key} has no end`);
+  }
+  await store.close();
+});
+
+check('a node that was thought dead puts what it has open under a new name', async () => {
+  const [store, other] = await Promise.all([node(), node()]);
+  await store.enter(entry('a'), now());
+  const wanted = entry('a', { ofSource: 1 });
+  assert.equal((await other.enter(wanted, now())).refused, 'source');
+  await (redis as RedisServer).ask('ZREM', 'postern:{limits}:nodes', ...(await nodeNames()));
+  assert.equal((await other.enter(wanted, now())).refused, null, 'the dead have no connections');
+  other.leave(wanted.seat);
+  await store.view(5, now()); // it says that it lives, and hears that it was thought dead
+  assert.equal((await other.enter(wanted, now())).refused, 'source');
+});
