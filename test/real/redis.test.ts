@@ -55,22 +55,30 @@ for (const size of [2, 4]) {
   test(`${size} nodes on one Redis let pass the limit together, and not one message more`, {
     skip: noRedis,
   }, async () => {
-    const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
-    try {
-      const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
-      await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
-      await Promise.all(flooders.map((one) => one.stop()));
-      assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
-      assert.ok(flooders.every(({ odd }) => odd.length === 0));
-      // A quiet source beside it sees nothing of all this.
-      const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
-      await until('the other source sends', () => quiet.passed > 5);
-      await quiet.stop();
-      assert.equal(quiet.refused, 0);
-    } finally {
-      await end();
-    }
+    // On a machine so busy that Redis is late, a node counts by itself, which is another test's matter: then once more.
+    for (let attempt = 1; !(await passesExactly(size)); attempt++) assert.ok(attempt < 4, 'Redis was late every time');
   });
+}
+
+/** False when a node has lost Redis meanwhile, and nothing can be said. */
+async function passesExactly(size: number): Promise<boolean> {
+  const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
+  try {
+    const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
+    await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
+    await Promise.all(flooders.map((one) => one.stop()));
+    assert.ok(flooders.every(({ odd }) => odd.length === 0));
+    // A quiet source beside it sees nothing of all this.
+    const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
+    await until('the other source sends', () => quiet.passed > 5);
+    await quiet.stop();
+    assert.equal(quiet.refused, 0);
+    if (nodes.some((node) => messages(node, 'counters are not shared') > 0)) return false;
+    assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
+    return true;
+  } finally {
+    await end();
+  }
 }
 
 for (const [way, away, back] of [
