@@ -4,12 +4,16 @@
 // Files are read through the loader, which remembers their texts. Certificates have a file of their own (certificates.ts),
 // what listeners and connectors must agree on too (reach.ts).
 
+import { isIP } from 'node:net';
 import { changedLimits } from '../policy/document.ts';
 import { lintBlock } from '../policy/lint-limits.ts';
 import { formatPath, type Path } from '../policy/problem.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { beside } from './beside.ts';
+import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+import type { Endpoint } from './kinds.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { ReadText } from './source.ts';
@@ -22,6 +26,7 @@ export function checkAgreement(
   config: Config,
   file: string | null,
   place: PlaceOf,
+  host: Host,
   read: (path: string) => ReadText,
 ): Finding[] {
   const findings: Finding[] = [];
@@ -29,7 +34,7 @@ export function checkAgreement(
     findings.push({ ...place(path), severity, key: formatPath(path), message });
   };
   checkProxies(config.listeners, add);
-  checkBindings(config.listeners, add);
+  checkBindings(config, add);
   findings.push(...checkUpstreamTls(config.upstream, file, place, read));
   if (config.mode === 'observe')
     add('warning', ['mode'], 'observe: what policy and limits would refuse is only logged, the relay is not protected');
@@ -37,18 +42,20 @@ export function checkAgreement(
     error: (path, message) => add('error', path, message),
     warn: (path, message) => add('warning', path, message),
   });
+  checkServers(config, host, add);
   const { admin, state_password_file: password, state_ca: ca } = config;
-  const wanted: readonly (readonly [Path, string | undefined, string])[] = [
+  const secrets: readonly (readonly [Path, string | undefined, string])[] = [
     [['admin', 'token_file'], admin?.token_file, 'a token'],
     [['state_password_file'], password, 'a password'],
-    [['state_ca'], ca, 'a certificate in PEM'],
   ];
-  for (const [path, name, what] of wanted) {
+  for (const [path, name, what] of secrets) {
     if (name === undefined) continue;
     const content = read(beside(file, name));
     if ('problem' in content) add('error', path, content.problem);
     else if (content.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
   }
+  const problem = ca === undefined ? null : whyNoAuthority(read(beside(file, ca)), ca);
+  if (problem !== null) add('error', ['state_ca'], problem);
   checkState(config, add);
   return findings;
 }
@@ -67,15 +74,44 @@ function checkProxies(listeners: Config['listeners'], add: Add): void {
   }
 }
 
-function checkBindings(listeners: Config['listeners'], add: Add): void {
-  const seen = new Set<string>();
-  for (const [i, { bind }] of listeners.entries()) {
-    for (const [j, { address, port }] of bind.entries()) {
-      const key = `${address} ${port}`;
-      if (port !== 0 && seen.has(key))
-        add('error', ['listeners', i, 'bind', j], `${address} port ${port} is bound already: take one of them out`);
-      seen.add(key);
-    }
+/** One port is bound once, and a wildcard binds it at every address of its family. */
+function checkBindings({ listeners, admin }: Config, add: Add): void {
+  const bound: Endpoint[] = [];
+  const bind = (path: Path, endpoint: Endpoint): void => {
+    const { address, port } = endpoint;
+    const rival = bound.find((other) => port !== 0 && port === other.port && isSamePlace(address, other.address));
+    bound.push(endpoint);
+    if (rival === undefined) return;
+    const how = rival.address === address ? 'bound already' : `bound already, by ${rival.address}`;
+    add('error', path, `${address} port ${port} is ${how}: take one of them out`);
+  };
+  for (const [i, listener] of listeners.entries())
+    for (const [j, endpoint] of listener.bind.entries()) bind(['listeners', i, 'bind', j], endpoint);
+  if (admin !== null) bind(['admin', 'listen'], admin.listen);
+}
+
+function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
+function isSamePlace(one: string, other: string): boolean {
+  if (one === other) return true;
+  return isIP(one) === isIP(other) && (isWildcard(one) || isWildcard(other));
+}
+
+/** A server that is Postern itself would be called by itself for ever; one that stands there twice helps nobody. */
+function checkServers({ upstream: { servers }, listeners }: Config, { ownAddresses }: Host, add: Add): void {
+  const isOurs = (address: string): boolean =>
+    address === 'localhost' || /^127\.|^::1$/.test(address) || ownAddresses.includes(address) || isWildcard(address);
+  for (const [i, { address, port }] of servers.entries()) {
+    const path = ['upstream', 'servers', i];
+    const reaches = (bound: string): boolean =>
+      bound === address ||
+      (isWildcard(bound) && isOurs(address) && (isIP(address) === 0 || isSamePlace(bound, address)));
+    if (listeners.some(({ bind }) => bind.some((bound) => bound.port === port && reaches(bound.address))))
+      add('error', path, `${address} port ${port} is where Postern itself listens: the mail server behind is wanted`);
+    const first = servers.findIndex((other) => other.address === address && other.port === port);
+    if (first < i) add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
   }
 }
 

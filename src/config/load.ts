@@ -131,7 +131,7 @@ class Loader {
     const { value: config, findings: faults } = checkShape(configSchema, data, place);
     this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
-    this.#findings.push(...checkAgreement(config, source?.file ?? null, place, (path) => this.#read(path)));
+    this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
