@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningPostern } from '../helpers/postern.ts';
+import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { Flooder, startNode, sum } from './nodes.ts';
 import { noRedis, type RedisServer, startRedis } from './redis-server.ts';
@@ -19,12 +20,12 @@ interface Cluster {
   end(): Promise<void>;
 }
 
-async function cluster(size: number, limits: object): Promise<Cluster> {
+async function cluster(size: number, limits: object, more: object = {}): Promise<Cluster> {
   const standIn = await UpstreamStandIn.listen({ dialect: 'lf' });
   const redis = await startRedis();
   const state = `redis://127.0.0.1:${redis.port}/0`;
   const nodes = await Promise.all(
-    Array.from({ length: size }, () => startNode({ upstream: standIn.port, limits, state })),
+    Array.from({ length: size }, () => startNode({ upstream: standIn.port, limits, state, more })),
   );
   return {
     redis,
@@ -53,18 +54,23 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   }
 }
 
-for (const size of [2, 4]) {
-  test(`${size} nodes on one Redis let pass the limit together, and not one message more`, {
+for (const { size, workers } of [
+  { size: 2, workers: 1 },
+  { size: 4, workers: 1 },
+  { size: 2, workers: 2 },
+]) {
+  test(`${size} nodes of ${workers === 1 ? 'one worker' : `${workers} workers`} on one Redis let pass the limit together, and not one message more`, {
     skip: noRedis,
   }, async () => {
     // On a machine so busy that Redis is late, a node counts by itself, which is another test's matter: then once more.
-    for (let attempt = 1; !(await passesExactly(size)); attempt++) assert.ok(attempt < 4, 'Redis was late every time');
+    for (let attempt = 1; !(await passesExactly(size, workers)); attempt++)
+      assert.ok(attempt < 4, 'Redis was late every time');
   });
 }
 
 /** False when a node has lost Redis meanwhile, and nothing can be said. */
-async function passesExactly(size: number): Promise<boolean> {
-  const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
+async function passesExactly(size: number, workers: number): Promise<boolean> {
+  const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } }, { workers });
   try {
     const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
     await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
@@ -157,6 +163,26 @@ test('a node that starts without Redis serves, says so, and joins it later', { s
     } finally {
       await late.stop();
     }
+  } finally {
+    await end();
+  }
+});
+
+test('a ban that one node sets ends sessions in every worker of the other', { skip: noRedis }, async () => {
+  const { nodes, end } = await cluster(2, { source: { connections: 100 } }, { workers: 2 });
+  try {
+    const [one, two] = nodes as [RunningPostern, RunningPostern];
+    const sessions = Array.from({ length: 12 }, () => new SmtpClient(two.port));
+    for (const session of sessions) assert.equal((await session.reply())?.code, '220');
+    const answer = await fetch(`http://127.0.0.1:${one.adminPort}/bans`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ source: '127.0.0.1', for: '10m' }),
+    });
+    assert.ok(answer.ok, await answer.text());
+    for (const session of sessions) assert.equal((await session.reply())?.code, '421');
+    const next = new SmtpClient(two.port);
+    assert.equal((await next.reply())?.code, '421');
   } finally {
     await end();
   }
