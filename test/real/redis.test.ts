@@ -9,6 +9,8 @@ import { noRedis, type RedisServer, startRedis } from './redis-server.ts';
 
 /** Replies may take so long: far more than the 100 ms that are meant, for the sake of a busy machine. The figure is printed. */
 const HANGS = 1_000;
+const SHARED = 'counters are shared with the other nodes';
+const AWAY = 'counters are not shared: this node counts by itself';
 
 interface Cluster {
   readonly redis: RedisServer;
@@ -55,22 +57,30 @@ for (const size of [2, 4]) {
   test(`${size} nodes on one Redis let pass the limit together, and not one message more`, {
     skip: noRedis,
   }, async () => {
-    const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
-    try {
-      const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
-      await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
-      await Promise.all(flooders.map((one) => one.stop()));
-      assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
-      assert.ok(flooders.every(({ odd }) => odd.length === 0));
-      // A quiet source beside it sees nothing of all this.
-      const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
-      await until('the other source sends', () => quiet.passed > 5);
-      await quiet.stop();
-      assert.equal(quiet.refused, 0);
-    } finally {
-      await end();
-    }
+    // On a machine so busy that Redis is late, a node counts by itself, which is another test's matter: then once more.
+    for (let attempt = 1; !(await passesExactly(size)); attempt++) assert.ok(attempt < 4, 'Redis was late every time');
   });
+}
+
+/** False when a node has lost Redis meanwhile, and nothing can be said. */
+async function passesExactly(size: number): Promise<boolean> {
+  const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
+  try {
+    const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
+    await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
+    await Promise.all(flooders.map((one) => one.stop()));
+    assert.ok(flooders.every(({ odd }) => odd.length === 0));
+    // A quiet source beside it sees nothing of all this.
+    const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
+    await until('the other source sends', () => quiet.passed > 5);
+    await quiet.stop();
+    assert.equal(quiet.refused, 0);
+    if (nodes.some((node) => messages(node, 'counters are not shared') > 0)) return false;
+    assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
+    return true;
+  } finally {
+    await end();
+  }
 }
 
 for (const [way, away, back] of [
@@ -85,9 +95,7 @@ for (const [way, away, back] of [
     try {
       await delay(500);
       await away(redis);
-      await until('both nodes say so', () =>
-        nodes.every((node) => messages(node, 'counters are not shared: this node counts by itself') === 1),
-      );
+      await until('both nodes say so', () => nodes.every((node) => messages(node, AWAY) > 0));
       for (const node of nodes) assert.equal(await metric(node, 'postern_state_up'), 0);
       const before = flooders.map(({ passed }) => passed);
       await delay(1_500);
@@ -97,7 +105,7 @@ for (const [way, away, back] of [
       );
       await back(redis);
       await until('both nodes are back', () =>
-        nodes.every((node) => messages(node, 'counters are shared with the other nodes') === 2),
+        nodes.every((node) => messages(node, SHARED) === messages(node, AWAY) + 1),
       );
       for (const node of nodes) assert.equal(await metric(node, 'postern_state_up'), 1);
       await delay(300);
@@ -108,7 +116,12 @@ for (const [way, away, back] of [
       );
       assert.equal(sum(flooders.map(({ refused }) => refused)), 0);
       for (const node of nodes) {
-        assert.equal(messages(node, 'counters are not shared: this node counts by itself'), 1, 'said once');
+        // On a busy machine Redis may be late once more; whatever is said is said once each time.
+        const said = node.logs.join().match(new RegExp(`${AWAY}|${SHARED}`, 'g')) ?? [];
+        assert.ok(
+          said.every((words, i) => words === (i % 2 === 0 ? SHARED : AWAY)),
+          `each once: ${said.join(', ')}`,
+        );
         assert.equal(messages(node, '"msg":"defect"'), 0);
         assert.equal(await metric(node, 'postern_defects_total'), 0);
       }
