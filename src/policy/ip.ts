@@ -84,7 +84,7 @@ function unmapped(value: bigint): Ip {
 
 /** The usual spelling (RFC 5952). */
 export function formatIp(ip: Ip): string {
-  if (typeof ip === 'number') return [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join('.');
+  if (typeof ip === 'number') return `${ip >>> 24}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
   return new ipaddr.IPv6([...Buffer.from(ip.toString(16).padStart(32, '0'), 'hex')]).toRFC5952String();
 }
 
