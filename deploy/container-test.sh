@@ -21,7 +21,8 @@ mkdir -p "$work"
 
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 
-if ! command -v buildah debootstrap ip >/dev/null; then
+# One by one: dash looks only at the first of several.
+if ! { command -v buildah && command -v debootstrap && command -v ip; } >/dev/null; then
   apt-get -q update
   DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends buildah debootstrap iproute2
 fi
