@@ -71,7 +71,9 @@ export async function run(args: string[], out: Output): Promise<number> {
     return USAGE;
   }
   const file = configFile(values, process.env);
-  const late: { onLostAddress: (address: string) => void } = { onLostAddress: () => {} };
+  // A client may come before there is an observer to tell.
+  const lost: string[] = [];
+  const late = { onLostAddress: (address: string): void => void lost.push(address) };
   const resolver = new NameResolver();
   const options = {
     onLostAddress: (address: string) => late.onLostAddress(address),
@@ -102,6 +104,7 @@ export async function run(args: string[], out: Output): Promise<number> {
     return FAILURE;
   }
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
+  for (const address of lost) late.onLostAddress(address);
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
   const reload = reloader(firewall, load, loaded, file, values);
   // Before it is said that we listen: who hears that may send one at once.
