@@ -156,25 +156,27 @@ function reloader(
     const inForce = { config, policy, credentials: next.credentials };
     firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(() => {
       observer.reloaded(name, config.mode, observingIn(policy));
-      if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
-      fixed = unchangeable(config);
+      const now = unchangeable(config);
+      const keys = Object.keys(now).filter((key) => now[key] !== fixed[key]);
+      if (keys.length > 0) observer.warn(NEEDS_RESTART, { keys: keys.join(', ') });
+      fixed = now;
     });
   };
   watchAnew(first);
   return reload;
 }
 
-/** What only a new start can change. */
-function unchangeable(config: Config | null): string {
-  if (config === null) return '';
+/** What only a new start can change, each as text. */
+function unchangeable(config: Config | null): Readonly<Record<string, string>> {
+  if (config === null) return {};
   const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
-  const shared = [state, state_password_file, state_ca];
-  return JSON.stringify([listenersOf(config), upstream, timeouts, shared, workers, admin, log, watch]);
+  const listeners = listenersOf(config);
+  const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
+  return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
 }
 
 const NEEDS_RESTART =
-  'listeners, upstream, timeouts, state, workers, admin, log or watch changed in the file: a restart is needed for that; ' +
-  'the policy, its limits and the mode are in force';
+  'a restart is needed for these keys, which changed in the file; the policy, its limits and the mode are in force';
 
 const OPTIONS = {
   config: { type: 'string' },

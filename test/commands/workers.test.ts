@@ -302,7 +302,7 @@ describe('postern run --workers', () => {
       assert.equal(await running.exit(), 64);
       assert.match(
         running.stderr,
-        /^--workers: error: workers: \S+ is (neither a number of workers nor auto|not a whole number from 1 to 256)$/m,
+        /^--workers: error: workers: \S+ is (neither a whole number of workers from 1 to 256 nor auto|not a whole number from 1 to 256)$/m,
       );
     });
   }

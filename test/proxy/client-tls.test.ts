@@ -171,7 +171,7 @@ test('TLS 1.1 is refused by default, and the log says why', async (t) => {
   await assert.rejects(secured(firewall, OLD));
   const [summary] = await summaries(firewall);
   assert.deepEqual([summary?.origin, summary?.what], ['client', 'TLS handshake failed']);
-  assert.equal(summary?.cause, 'unsupported protocol');
+  assert.equal(summary?.cause, 'the client speaks only what tls_min_version forbids (unsupported protocol)');
 });
 
 for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const) {
@@ -313,7 +313,7 @@ test('what is no handshake is closed, and the log has no octet of it', async (t)
   await client.rest();
   while (firewall.logged('TLS handshake failed').length === 0) await settled();
   const [line] = firewall.logged('TLS handshake failed');
-  assert.equal(line?.why, 'wrong version number');
+  assert.equal(line?.why, 'the client does not speak TLS (wrong version number)');
   assert.equal(line?.connector, 'internet');
 });
 
