@@ -26,15 +26,7 @@ function implicit(t: TestContext, { listener, ...rest }: Wanted = {}): Promise<O
 
 async function say(client: Peer, line: string): Promise<string> {
   client.say(`${line}\r\n`);
-  return ehloReply(client);
-}
-
-/** One whole reply. */
-async function ehloReply(client: Peer): Promise<string> {
-  let reply = '';
-  do reply += await client.hears('\r\n');
-  while (!/^\d{3}(?: .*)?\r\n$/m.test(reply));
-  return reply;
+  return client.reply();
 }
 
 /** Behind EHLO, STARTTLS and its 220, in clear text. */
