@@ -1,7 +1,7 @@
 // The plan of the house, kept true: who may import whom, and what the pure rooms may not touch (ARCHITECTURE.md).
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -80,5 +80,33 @@ test('a command does not import another', () => {
     for (const { from } of importsOf(file)) {
       assert.ok(!commands.some((other) => other !== command && from === `./${other}.ts`), `${file} imports ${from}`);
     }
+  }
+});
+
+test('ARCHITECTURE.md names every file of every room, and none that is not there', () => {
+  const text = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
+  for (const [, room = '', list = ''] of text.matchAll(/^- \*\*`(\w+)\/`\*\* – (.*(?:\n {2}.*)*)/gm)) {
+    const named = [...list.matchAll(/`(?:\w+\/)?([\w-]+)`/g)].map(([, name]) => name as string);
+    const there = filesOf(room).map((file) => basename(file, '.ts'));
+    assert.deepEqual([...new Set(named)].toSorted(), [...new Set(there)].toSorted(), `${room}/`);
+  }
+  const listed = [...text.matchAll(/^- \*\*`(\w+)\/`\*\* – /gm)].map(([, room]) => room as string);
+  assert.deepEqual(listed.toSorted(), Object.keys(MAY_IMPORT).toSorted());
+});
+
+test('every dependency has its reason in ARCHITECTURE.md, and none is missing from package.json', () => {
+  const text = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8');
+  const table = text.slice(text.indexOf('## Dependencies'), text.indexOf('*development:*'));
+  const reasons = [...table.matchAll(/^\| ([a-z.-]+) \| [^|]+\|$/gm)]
+    .map(([, name]) => name)
+    .filter((name) => name !== 'package');
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object };
+  assert.deepEqual(reasons, Object.keys(dependencies));
+});
+
+test('no file of the source is longer than one sits down to', () => {
+  for (const file of globSync('src/**/*.ts', { cwd: ROOT })) {
+    const lines = readFileSync(join(ROOT, file), 'utf8').split('\n').length;
+    assert.ok(lines <= 400, `${file} has ${lines} lines: split it by noun`);
   }
 });

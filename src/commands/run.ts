@@ -71,7 +71,9 @@ export async function run(args: string[], out: Output): Promise<number> {
     return USAGE;
   }
   const file = configFile(values, process.env);
-  const late: { onLostAddress: (address: string) => void } = { onLostAddress: () => {} };
+  // A client may come before there is an observer to tell.
+  const lost: string[] = [];
+  const late = { onLostAddress: (address: string): void => void lost.push(address) };
   const resolver = new NameResolver();
   const options = {
     onLostAddress: (address: string) => late.onLostAddress(address),
@@ -102,6 +104,7 @@ export async function run(args: string[], out: Output): Promise<number> {
     return FAILURE;
   }
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
+  for (const address of lost) late.onLostAddress(address);
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
   const reload = reloader(firewall, load, loaded, file, values);
   // Before it is said that we listen: who hears that may send one at once.
@@ -153,25 +156,27 @@ function reloader(
     const inForce = { config, policy, credentials: next.credentials };
     firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(() => {
       observer.reloaded(name, config.mode, observingIn(policy));
-      if (unchangeable(config) !== fixed) observer.warn(NEEDS_RESTART);
-      fixed = unchangeable(config);
+      const now = unchangeable(config);
+      const keys = Object.keys(now).filter((key) => now[key] !== fixed[key]);
+      if (keys.length > 0) observer.warn(NEEDS_RESTART, { keys: keys.join(', ') });
+      fixed = now;
     });
   };
   watchAnew(first);
   return reload;
 }
 
-/** What only a new start can change. */
-function unchangeable(config: Config | null): string {
-  if (config === null) return '';
+/** What only a new start can change, each as text. */
+function unchangeable(config: Config | null): Readonly<Record<string, string>> {
+  if (config === null) return {};
   const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
-  const shared = [state, state_password_file, state_ca];
-  return JSON.stringify([listenersOf(config), upstream, timeouts, shared, workers, admin, log, watch]);
+  const listeners = listenersOf(config);
+  const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
+  return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
 }
 
 const NEEDS_RESTART =
-  'listeners, upstream, timeouts, state, workers, admin, log or watch changed in the file: a restart is needed for that; ' +
-  'the policy, its limits and the mode are in force';
+  'a restart is needed for these keys, which changed in the file; the policy, its limits and the mode are in force';
 
 const OPTIONS = {
   config: { type: 'string' },

@@ -13,7 +13,7 @@ import { beside } from './beside.ts';
 import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import type { Endpoint } from './kinds.ts';
+import { duration, type Endpoint } from './kinds.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { ReadText } from './source.ts';
@@ -43,6 +43,7 @@ export function checkAgreement(
     warn: (path, message) => add('warning', path, message),
   });
   checkServers(config, host, add);
+  checkTimeouts(config.timeouts, add);
   const { admin, state_password_file: password, state_ca: ca } = config;
   const secrets: readonly (readonly [Path, string | undefined, string])[] = [
     [['admin', 'token_file'], admin?.token_file, 'a token'],
@@ -112,6 +113,30 @@ function checkServers({ upstream: { servers }, listeners }: Config, { ownAddress
       add('error', path, `${address} port ${port} is where Postern itself listens: the mail server behind is wanted`);
     const first = servers.findIndex((other) => other.address === address && other.port === port);
     if (first < i) add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
+  }
+}
+
+// RFC 5321 §4.5.3.2: whoever gives up sooner gives up on others who are within their rights.
+const LEAST = {
+  client_idle: '5m',
+  data_idle: '3m',
+  upstream_greeting: '5m',
+  upstream_reply: '5m',
+  upstream_data: '2m',
+  upstream_final: '10m',
+} as const;
+
+function checkTimeouts(timeouts: Config['timeouts'], add: Add): void {
+  for (const [key, least] of Object.entries(LEAST)) {
+    if (timeouts[key as keyof typeof LEAST] >= duration.parse(least)) continue;
+    const path = ['timeouts', key];
+    if (key === 'upstream_final')
+      add(
+        'warning',
+        path,
+        `less than ${least}, within which a server may still answer: the client then sends it twice`,
+      );
+    else add('note', path, `less than the ${least} that RFC 5321 gives`);
   }
 }
 

@@ -60,7 +60,10 @@ export class RedisClient {
     this.#events = events;
     this.#redis = connectTo(address, secrets);
     for (const [name, lua] of Object.entries(SCRIPTS)) this.#redis.defineCommand(name, { lua });
-    this.#redis.on('ready', () => this.#begin());
+    this.#redis.on('ready', () => {
+      this.#why = 'it closed the connection'; // until an error says more
+      void this.#begin();
+    });
     this.#redis.on('connect', () => this.#settle());
     this.#redis.on('error', (error: Error) => {
       this.#why = error.message;

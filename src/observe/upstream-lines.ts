@@ -27,7 +27,8 @@ export class UpstreamLines {
     if (before === up) return;
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
-    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: nextProbe }, 'upstream does not answer');
+    const seconds = nextProbe === undefined ? undefined : Math.ceil(nextProbe);
+    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: seconds }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
   }

@@ -33,19 +33,23 @@ export class Policy {
 
   /** The connector that answers at this door, null when none does: then the connection is refused. */
   connectorFor(door: Arrival): Connector | null {
-    return this.choiceFor(door)?.connector ?? null;
-  }
-
-  /** The same, with the range that decided. */
-  choiceFor(door: Arrival): Choice<Connector> | null {
-    const ip = parseIp(door.clientAddress);
-    if (ip === null) return null;
-    const localIp = parseIp(door.localAddress);
-    const lost = door.lost === true || this.#clientAt(ip, localIp).lost;
-    if (lost && this.#onLostAddress !== null) {
+    if (this.#onLostAddress !== null && this.#isLost(door)) {
       this.#onLostAddress(door.clientAddress);
       this.#onLostAddress = null;
     }
-    return this.#selection.choose(ip, lost, localIp, door.localPort);
+    return this.choiceFor(door)?.connector ?? null;
+  }
+
+  /** The same, with the range that decided. A question only: nobody stands there, so no lost address is told. */
+  choiceFor(door: Arrival): Choice<Connector> | null {
+    const ip = parseIp(door.clientAddress);
+    return ip === null
+      ? null
+      : this.#selection.choose(ip, this.#isLost(door), parseIp(door.localAddress), door.localPort);
+  }
+
+  #isLost({ clientAddress, localAddress, lost }: Arrival): boolean {
+    const ip = parseIp(clientAddress);
+    return lost === true || (ip !== null && this.#clientAt(ip, parseIp(localAddress)).lost);
   }
 }

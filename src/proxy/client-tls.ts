@@ -118,7 +118,8 @@ export class ClientTls {
     });
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: Error & { reason?: string }, socket) => {
-      this.#pending.get(endsOf(socket))?.({ result: 'failed', why: error.reason ?? error.message }, null);
+      const reason = error.reason ?? error.message;
+      this.#pending.get(endsOf(socket))?.({ result: 'failed', why: MEANING[reason] ?? reason }, null);
     });
     return server;
   }
@@ -134,6 +135,14 @@ export class ClientTls {
     finish(factsOf(socket), socket);
   }
 }
+
+/** What OpenSSL says most often, for who reads the log. */
+const MEANING: Readonly<Record<string, string>> = {
+  'wrong version number': 'the client does not speak TLS (wrong version number)',
+  'http request': 'the client speaks HTTP (http request)',
+  'unsupported protocol': 'the client speaks only what tls_min_version forbids (unsupported protocol)',
+  'no shared cipher': 'the client and this certificate have no cipher in common (no shared cipher)',
+};
 
 interface Choice {
   readonly holder: X509Certificate;

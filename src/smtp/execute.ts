@@ -263,7 +263,7 @@ function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): 
 /** What a decision says of itself. */
 type Why = Pick<Decision, 'reason' | 'rule' | 'trace'>;
 
-const TOO_MANY: Why = { reason: 'limit', rule: null };
+const TOO_MANY: Why = { reason: 'limit', rule: 'limits.session.recipients_per_message' };
 
 function refuseRecipient(dialogue: Dialogue, own: OwnReply, why: Why, recipient: string): void {
   const reply = dialogue.format(own, { recipient, sender: dialogue.transaction.sender });

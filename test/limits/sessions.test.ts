@@ -112,6 +112,23 @@ test('recipients beyond the rate are refused one by one, and the message goes to
   assert.match(await client.say('x\r\n.'), /^250/);
 });
 
+test('recipients beyond those of one message hear 452, and the log names the limit', async (t) => {
+  const guarded = await Guarded.open(t, { limits: { session: { recipients_per_message: 1 } } });
+  const client = await guarded.greeted();
+  await client.say('MAIL FROM:<s@sender.example>');
+  assert.match(await client.say('RCPT TO:<a@local.example>'), /^250/);
+  assert.match(await client.say('RCPT TO:<b@local.example>'), /^452 4\.5\.3 /);
+  const [line] = guarded.logged('recipient refused');
+  assert.deepEqual([line?.reason, line?.rule], ['limit', 'limits.session.recipients_per_message']);
+});
+
+test('a server behind that says 421 may count us as one client, and the log says so once', async (t) => {
+  const guarded = await Guarded.open(t, { backend: { reply: { MAIL: '421 4.7.0 Too many connections' } } });
+  for (let i = 0; i < 2; i++) assert.match(await (await guarded.greeted()).mail(), /^421 4\.7\.0 /);
+  const told = guarded.logs.filter(({ msg }) => String(msg).includes('counts all of ours as one'));
+  assert.equal(told.length, 1);
+});
+
 test('a message half sent is never touched, and octets count for the next', async (t) => {
   const guarded = await Guarded.open(t, { limits: { source: { byte_rate: '200000B/1h' } } });
   const client = await guarded.greeted();

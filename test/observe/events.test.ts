@@ -208,11 +208,13 @@ describe('the firewall', () => {
 
   it('says once that an upstream is away and once that it is back', () => {
     const { observer, entries } = watch();
-    for (const up of [true, true, false, false, true]) observer.upstreamUp('10.0.0.10:25', up, 'connect ECONNREFUSED');
+    for (const up of [true, true, false, false, true])
+      observer.upstreamUp('10.0.0.10:25', up, 'connect ECONNREFUSED', 0.9996);
     assert.deepEqual(
       entries().map((entry) => entry.msg),
       ['upstream answers', 'upstream does not answer', 'upstream answers again'],
     );
+    assert.equal(entries()[1]?.next_probe_seconds, 1);
   });
 
   it('says at the start and at a reload that observe does not protect', () => {

@@ -4,6 +4,7 @@
 // A block that begins with `# name.yaml` is saved under that name, so that blocks may name each other.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,9 +14,13 @@ import { check } from '../../src/commands/check.ts';
 import type { Output } from '../../src/commands/output.ts';
 import { test as testCommand } from '../../src/commands/test.ts';
 import { loadPolicy } from '../../src/config/load.ts';
+import { makePair } from '../helpers/certificates.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'postern-recipes-'));
+const { cert, key } = makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' });
+for (const [name, text] of Object.entries({ 'mx.pem': cert, 'mx.key': key, 'partners.pem': cert }))
+  writeFileSync(join(folder, name), text);
 after(() => rmSync(folder, { recursive: true }));
 
 interface Recipe {
@@ -63,6 +68,16 @@ for (const [document, recipes] of Object.entries(documents)) {
     }
   });
 }
+
+test('what README.md shows of a question is what is answered', () => {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const shown = [...text.matchAll(/^```console\n\$ postern (explain [^\n]*)\n(.*?)^```\n/gms)];
+  assert.notEqual(shown.length, 0);
+  for (const [, command = '', answer] of shown) {
+    const args = [join(ROOT, 'src/main.ts'), ...command.split(' ')];
+    assert.equal(execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' }), answer);
+  }
+});
 
 test('every example in policies/README.md answers as its cases say, both ways', async () => {
   for (const { where, file, cases } of documents['policies/README.md']) {

@@ -486,9 +486,10 @@ test('more open questions than can be gone through are no pass and no endless se
   );
 });
 
-test('the operator is told once that a client comes from a lost address', () => {
+test('the operator is told once that a client comes from a lost address, and not of a question about one', () => {
   const told: string[] = [];
   const policy = sound({}, { gateways: ['172.17.0.1'], onLostAddress: (address) => told.push(address) });
+  policy.choiceFor({ clientAddress: '127.0.0.1', localAddress: '192.0.2.25', localPort: 25 });
   for (const clientAddress of ['192.0.2.1', '172.17.0.1', '172.17.0.1', '127.0.0.1'])
     policy.connectorFor({ clientAddress, localAddress: '192.0.2.25', localPort: 25 });
   assert.deepEqual(told, ['172.17.0.1']);

@@ -6,6 +6,7 @@ import { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../src/proxy/address.ts';
 import { type Answer, Call, type Caller, type CallSettings } from '../../src/proxy/call.ts';
 import { UpstreamTls, type UpstreamTlsOptions } from '../../src/proxy/upstream-tls.ts';
+import { CALLER } from '../helpers/identity.ts';
 import { Authority, type Certificate } from '../real/certificates.ts';
 import { holdClock } from './clock.ts';
 import { settled } from './peer.ts';
@@ -22,17 +23,6 @@ before(() => {
   ours = authority.issue(['mail.example']);
   addressed = authority.issue(['IP:127.0.0.1']);
 });
-
-const CALLER: Caller = {
-  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
-  identify: async () => ({
-    address: '192.0.2.1',
-    port: 40000,
-    name: 'client.example',
-    localAddress: '203.0.113.5',
-    localPort: 25,
-  }),
-};
 
 const PLAIN: CallSettings = {
   connectWithin: LONG,

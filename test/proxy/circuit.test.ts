@@ -5,6 +5,7 @@ import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
 import type { CallSettings } from '../../src/proxy/call.ts';
 import { type Reached, Upstream } from '../../src/proxy/upstream.ts';
 import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
+import { CALLER } from '../helpers/identity.ts';
 import { openBlackHole } from './black-hole.ts';
 import { type Clock, holdClock } from './clock.ts';
 import { settled, UpstreamPeers } from './peer.ts';
@@ -13,11 +14,6 @@ import { toldServer } from './told-server.ts';
 
 const LONG = 600_000;
 const UNAVAILABLE = '421 4.3.2 Service not available, try again later\r\n';
-
-const CALLER = {
-  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
-  identify: async () => ({ address: '', port: 0, name: null, localAddress: '', localPort: 0 }),
-};
 
 /** A server that greets as its `mood` says: null = it hangs up at once. */
 interface Moody {

@@ -28,10 +28,7 @@ function opened(t: TestContext, connector: Record<string, unknown>): Promise<Ope
 
 async function say(client: Peer, line: string): Promise<string> {
   client.say(`${line}\r\n`);
-  let reply = '';
-  do reply += await client.hears('\r\n');
-  while (!/^\d{3}(?: .*)?\r\n$/m.test(reply));
-  return reply;
+  return client.reply();
 }
 
 async function introduced(firewall: Open): Promise<Peer> {

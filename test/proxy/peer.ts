@@ -67,6 +67,14 @@ export class Peer {
     return this.#take(this.heard.indexOf(text) + text.length);
   }
 
+  /** One whole reply of SMTP. */
+  async reply(): Promise<string> {
+    let reply = '';
+    do reply += await this.hears('\r\n');
+    while (!/^\d{3}(?: .*)?\r\n$/m.test(reply));
+    return reply;
+  }
+
   /** Resolves when the other side is gone, with all that was heard and not taken. */
   async rest(): Promise<string> {
     while (this.ending === null) await this.#change();

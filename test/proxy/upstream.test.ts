@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
-import type { Answer, Caller, CallSettings } from '../../src/proxy/call.ts';
+import type { Answer, CallSettings } from '../../src/proxy/call.ts';
 import { Upstream } from '../../src/proxy/upstream.ts';
+import { CALLER } from '../helpers/identity.ts';
 import { openBlackHole } from './black-hole.ts';
 import { holdClock } from './clock.ts';
 import { freePort, type Peer, settled, UpstreamPeers } from './peer.ts';
@@ -18,17 +19,6 @@ interface Watched {
   /** Of the servers that were reached. */
   readonly connected: string[];
 }
-
-const CALLER: Caller = {
-  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
-  identify: async () => ({
-    address: '192.0.2.1',
-    port: 40000,
-    name: 'client.example',
-    localAddress: '203.0.113.5',
-    localPort: 25,
-  }),
-};
 
 const PLAIN: CallSettings = { connectWithin: LONG, greetWithin: LONG, tls: null, identity: 'none', ourName: null };
 

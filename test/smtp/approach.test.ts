@@ -2,15 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Approach, type ApproachOptions, type Step } from '../../src/smtp/approach.ts';
-import type { ClientIdentity } from '../../src/smtp/client-identity.ts';
-
-const CLIENT: ClientIdentity = {
-  address: '192.0.2.1',
-  port: 40000,
-  name: 'client.example',
-  localAddress: '203.0.113.5',
-  localPort: 25,
-};
+import { CLIENT } from '../helpers/identity.ts';
 
 const GREETING = '220-mail.example\r\n220 ESMTP ready\r\n';
 const EHLO = '> EHLO us.example';

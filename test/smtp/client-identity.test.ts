@@ -1,20 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  type ClientIdentity,
-  offeredAttributes,
-  xclientCommands,
-  xforwardCommands,
-} from '../../src/smtp/client-identity.ts';
+import { offeredAttributes, xclientCommands, xforwardCommands } from '../../src/smtp/client-identity.ts';
+import { CLIENT } from '../helpers/identity.ts';
 
-const CLIENT: ClientIdentity = {
-  address: '192.0.2.1',
-  port: 40000,
-  name: 'client.example',
-  localAddress: '203.0.113.5',
-  localPort: 25,
-};
 const XCLIENT = ['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'LOGIN', 'DESTADDR', 'DESTPORT'];
 const XFORWARD = ['NAME', 'ADDR', 'PROTO', 'HELO', 'SOURCE', 'PORT'];
 
