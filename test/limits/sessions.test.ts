@@ -398,6 +398,49 @@ test('in observe everything goes on, is counted, and the log says what would hav
   assert.equal(await guarded.metric('postern_bans'), 0);
 });
 
+test('a ban ends no session of a connector that only observes', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { message_rate: '0/1h' }, ban: { after: '1/1h' } },
+    policy: {
+      connectors: [
+        { name: 'internet', remote_ip_ranges: ['any'] },
+        { name: 'tried', remote_ip_ranges: ['192.0.2.1'], mode: 'observe' },
+      ],
+    },
+  });
+  const [tried, enforced] = [await guarded.greeted(), await guarded.greeted(OTHER)];
+  assert.equal((await guarded.admin('POST', '/bans', { source: '192.0.2.0/24' })).status, 201);
+  assert.match(await enforced.hear(), /^421 4\.7\.0/);
+  assert.match(await tried.message(), /^250/);
+  assert.match((await guarded.connect()).greeting, /^220/);
+});
+
+test('a guess that is cancelled when its answer is known counts', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { auth_failure_rate: '2/1h' }, session: { auth_failures: 10 } },
+    backend: { caps_add: ['AUTH XOAUTH2'], reply: { AUTH: '334 eyJzdGF0dXMiOiI0MDAifQ==' } },
+  });
+  const client = await guarded.greeted();
+  const token = Buffer.from('user=alice\x01auth=Bearer guess\x01\x01').toString('base64');
+  for (let i = 0; i < 2; i++) {
+    assert.match(await client.say(`AUTH XOAUTH2 ${token}`), /^334/);
+    assert.match(await client.say('*'), /^501/);
+  }
+  assert.equal(await client.say(`AUTH XOAUTH2 ${token}`), LOGINS);
+});
+
+test('a login that is cancelled before any proof is no guess', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { auth_failure_rate: '1/1h' }, session: { auth_failures: 1 } },
+  });
+  const client = await guarded.greeted();
+  for (let i = 0; i < 3; i++) {
+    assert.match(await client.say('AUTH LOGIN YWxpY2U='), /^334/);
+    assert.match(await client.say('*'), /^501/);
+  }
+  assert.match(await client.logIn('alice'), /^235/);
+});
+
 test('a reload keeps the counts, and the new limits act at the next question', async (t) => {
   const guarded = await Guarded.open(t, { limits: { source: { message_rate: '4/1h' } } });
   const client = await guarded.greeted();

@@ -187,7 +187,7 @@ export class Guest {
       const now = this.#unanswered;
       return this.#take(harvest, (taken) => {
         const verdict = this.#verdict(harvest, taken, decision, this.#connector.replies.rate);
-        return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : verdict;
+        return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : this.#counted(verdict);
       });
     };
     if (this.#unanswered < unanswered) return askAgain();
