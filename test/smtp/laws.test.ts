@@ -163,6 +163,21 @@ test('no smuggling: no server executes a recipient that the policy refused, what
   );
 });
 
+test('no smuggling: a message goes only from the sender, and to the recipients, that were judged together', () => {
+  fc.assert(
+    fc.property(DIALOGUE, anyBackend, starttls, around, (bursts, backend, tls, surroundings) => {
+      const server = new LenientServer({ dialect: 'strict', backend });
+      const { harness } = converse(bursts, server, within(surroundings, { starttls: tls }));
+      const judged = new Set(harness.questions.map(({ sender, recipient }) => JSON.stringify([sender, recipient])));
+      for (const { reversePath, recipients } of server.messages) {
+        for (const recipient of recipients)
+          assert.ok(judged.has(JSON.stringify([reversePath, recipient])), `${reversePath} to ${recipient}`);
+      }
+    }),
+    parameters,
+  );
+});
+
 test('reply order: replies come in the order of the commands, whoever gives them', () => {
   fc.assert(
     fc.property(DIALOGUE, sound, starttls, around, fc.nat(), (bursts, backend, tls, surroundings, seed) => {
