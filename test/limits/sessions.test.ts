@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Guarded } from './guarded.ts';
+import { type Client, Guarded } from './guarded.ts';
 
 const RATE = '450 4.7.1 Too much mail from 192.0.2.1, try again later';
 const OTHER = '192.0.2.2';
@@ -352,24 +352,30 @@ test('never_ban is never banned, by limits or by the operator, and its limits ho
   assert.match((await guarded.connect('192.0.2.3')).greeting, /^421/);
 });
 
-test('errors that end a session count towards a ban; a login used up from elsewhere does not', async (t) => {
-  const guarded = await Guarded.open(t, {
-    limits: { session: { errors: 3 }, login: { message_rate: '1/1h' }, ban: { after: '1/1h' } },
-  });
-  const [one, two] = [await guarded.greeted(), await guarded.greeted(OTHER)];
-  await one.logIn('alice');
-  assert.match(await one.mail(), /^250/);
-  await two.logIn('alice');
-  assert.match(await two.mail(), /^450/);
-  assert.match(await two.mail(), /^450/);
-  assert.match(await two.say('FROB'), /^500/);
-  assert.match(
-    await two.say('FROB'),
-    /^421 4\.7\.0 Too many errors/,
-    'the two refusals were errors of the session too',
-  );
-  assert.match((await guarded.connect(OTHER)).greeting, /suspended/);
+test('errors that end a session count towards a ban', async (t) => {
+  const guarded = await Guarded.open(t, { limits: { session: { errors: 1 }, ban: { after: '1/1h' } } });
+  const client = await guarded.greeted();
+  assert.match(await client.say('FROB'), /^500/);
+  assert.match(await client.say('FROB'), /^421 4\.7\.0 Too many errors/);
+  assert.match((await guarded.connect()).greeting, /suspended/);
 });
+
+for (const [what, limit, use] of [
+  ['a login', { login: { message_rate: '1/1h' } }, (client: Client) => client.logIn('alice')],
+  ['a sender', { sender: { message_rate: '1/1h' } }, async () => {}],
+  ['a connector', { connector: { message_rate: '1/1h' } }, async () => {}],
+] as const) {
+  test(`${what} used up from elsewhere bans nobody, however often it is tried`, async (t) => {
+    const guarded = await Guarded.open(t, { limits: { session: { errors: 3 }, ...limit, ban: { after: '1/1h' } } });
+    const [one, two] = [await guarded.greeted(), await guarded.greeted(OTHER)];
+    await use(one);
+    assert.match(await one.mail(), /^250/);
+    await use(two);
+    for (let i = 0; i < 3; i++) assert.match(await two.mail(), /^450/);
+    assert.match(await two.mail(), /^421 4\.7\.0 Too many errors/);
+    assert.match((await guarded.connect(OTHER)).greeting, /^220/);
+  });
+}
 
 test('in observe everything goes on, is counted, and the log says what would have been', async (t) => {
   const guarded = await Guarded.open(t, {

@@ -38,6 +38,7 @@ export class Guest {
   #source = '';
   #seat: Seat | null = null;
   #octets = 0;
+  #hasSuffered = false; // it was refused for what others used up, and each such refusal was an error of its session
   #unanswered = 0; // RCPTs that the upstream has not answered
   #whenAnswered: (() => void) | null = null;
 
@@ -128,6 +129,7 @@ export class Guest {
         if (this.#octets >= OCTETS_AT_ONCE) this.#chargeOctets();
         return;
       case 'limited':
+        if (event.key === 'errors' && this.#hasSuffered) return;
         if (AGAINST_THE_SERVER.has(event.key) && this.#connector.mode === 'enforce') this.#strike();
         return;
     }
@@ -239,6 +241,7 @@ export class Guest {
     const refused = costs[taken.refused];
     if (refused === undefined) return decision;
     this.#limiter.observer.limited(refused.kind, refused.rate);
+    this.#hasSuffered ||= !isOwn(refused);
     return this.#refusal(decision, `limits.${refused.kind}.${refused.rate}`, 'reject', reply);
   }
 
@@ -260,9 +263,9 @@ export class Guest {
     const { limits, mode, name } = this.#connector;
     const { after } = limits.ban;
     if (after === null || mode === 'observe' || this.#networks.length === 0) return null;
-    const own = costs.findIndex(({ kind, rate }) => kind !== 'source' && rate !== 'auth_failure_rate');
+    const others = costs.findIndex((cost) => !isOwn(cost));
     const charge = { key: bucketKey('source', 'strikes', name, this.#source), ...after, cost: 1 };
-    return { charge, faults: own === -1 ? costs.length : own, network: this.#source, for: limits.ban.for };
+    return { charge, faults: others === -1 ? costs.length : others, network: this.#source, for: limits.ban.for };
   }
 
   /** A limit of the session was exceeded: counts as one of the source's. */
@@ -314,6 +317,10 @@ export class Guest {
 /** Limits of a session that a client exceeds against the server, not by having much mail. */
 const AGAINST_THE_SERVER = new Set(['errors', 'junk_commands', 'auth_failures']);
 const PROCEED: Decision = { action: 'proceed', reason: 'limit', rule: null, observed: false };
+
+function isOwn({ kind, rate }: Cost): boolean {
+  return kind === 'source' || rate === 'auth_failure_rate';
+}
 
 function chargesOf(costs: readonly Cost[]): Charge[] {
   return costs.map(({ charge }) => charge);
