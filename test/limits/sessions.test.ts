@@ -377,6 +377,20 @@ for (const [what, limit, use] of [
   });
 }
 
+test('logins that end a session count towards a ban, unless it was the server that failed', async (t) => {
+  const limits = { session: { auth_failures: 1 }, ban: { after: '1/1h' } };
+  for (const [code, greeting] of [
+    ['535 5.7.8 no', /suspended/],
+    ['454 4.7.0 later', /^220/],
+  ] as const) {
+    const guarded = await Guarded.open(t, { limits, backend: { reply: { AUTH: code } } });
+    const client = await guarded.greeted();
+    assert.equal(await client.logIn('alice'), code);
+    assert.match(await client.logIn('alice'), /^421 4\.7\.0 Too many failed logins/);
+    assert.match((await guarded.connect()).greeting, greeting);
+  }
+});
+
 test('in observe everything goes on, is counted, and the log says what would have been', async (t) => {
   const guarded = await Guarded.open(t, {
     limits: {

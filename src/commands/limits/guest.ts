@@ -38,7 +38,7 @@ export class Guest {
   #source = '';
   #seat: Seat | null = null;
   #octets = 0;
-  #hasSuffered = false; // it was refused for what others used up, and each such refusal was an error of its session
+  readonly #excused = new Set<string>(); // limits of the session towards which something counts that others brought about
   #unanswered = 0; // RCPTs that the upstream has not answered
   #whenAnswered: (() => void) | null = null;
 
@@ -121,16 +121,16 @@ export class Guest {
         this.#answered(event.code);
         return;
       case 'login_failed':
-        if (event.code < 500) return;
-        this.#charge(this.#guesses(event.login.name, 1));
+        if (event.code < 500) this.#excused.add('auth_failures');
+        else this.#charge(this.#guesses(event.login.name, 1));
         return;
       case 'octets':
         this.#octets += event.octets;
         if (this.#octets >= OCTETS_AT_ONCE) this.#chargeOctets();
         return;
       case 'limited':
-        if (event.key === 'errors' && this.#hasSuffered) return;
-        if (AGAINST_THE_SERVER.has(event.key) && this.#connector.mode === 'enforce') this.#strike();
+        if (!AGAINST_THE_SERVER.has(event.key) || this.#excused.has(event.key)) return;
+        if (this.#connector.mode === 'enforce') this.#strike();
         return;
     }
   }
@@ -241,7 +241,7 @@ export class Guest {
     const refused = costs[taken.refused];
     if (refused === undefined) return decision;
     this.#limiter.observer.limited(refused.kind, refused.rate);
-    this.#hasSuffered ||= !isOwn(refused);
+    if (!isOwn(refused)) this.#excused.add('errors'); // a 450 to MAIL is one
     return this.#refusal(decision, `limits.${refused.kind}.${refused.rate}`, 'reject', reply);
   }
 
