@@ -118,6 +118,7 @@ test('conservation: the upstream hears the client but for whole lines, and each 
     fc.property(DIALOGUE, sound, starttls, around, (bursts, backend, tls, surroundings) => {
       const server = new LenientServer({ dialect: 'lf', backend });
       const context = within(surroundings, { starttls: tls });
+      fc.pre(!bursts.some(hasLostLineEnd));
       const { clientHeard, upstreamHeard, harness, replies } = converse(bursts, server, context);
       const left = leftOut(bursts, upstreamHeard.replace(OURS, ''), harness.closed !== null);
       assert.notEqual(left, null, 'what the upstream heard is not the client with whole lines left out');
@@ -245,6 +246,11 @@ function leftOut(bursts: readonly Burst[], heard: string, cut: boolean): Set<num
     places = next;
   }
   return places.get(heard.length) ?? (cut && partial ? new Set() : null);
+}
+
+/** A BDAT that was spoilt so that its payload begins with the line's end: it counts a piece of what comes behind. */
+function hasLostLineEnd(burst: Burst): boolean {
+  return burst.some(({ octets, payload }, i) => !payload && !octets.endsWith('\n') && burst[i + 1]?.payload === true);
 }
 
 function note(places: Map<number, Set<number>>, place: number, counts: Iterable<number>, more: number): void {
