@@ -272,8 +272,8 @@ export class Guest {
   #strike(): void {
     const strike = this.#strikeFor([]);
     if (strike === null) return;
-    const never = { ...strike.charge, limit: 0 };
-    this.#take([{ kind: 'source', rate: 'strikes', charge: never }], () => PROCEED);
+    const tooMuch = { ...strike.charge, cost: Number.MAX_SAFE_INTEGER }; // fits nowhere, so that it is a fault
+    this.#take([{ kind: 'source', rate: 'strikes', charge: tooMuch }], () => PROCEED);
   }
 
   #tellBan(): void {
