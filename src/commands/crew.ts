@@ -2,8 +2,9 @@
 //
 // Each worker has an event loop, sockets and sessions of its own and the policy compiled from the very texts that the main
 // thread read, so that no two decide differently. They bind the same ports with SO_REUSEPORT and the kernel gives each
-// connection to one of them. What is one for the whole process lives here: the counts of limits, the places at the upstream, the log's descriptor, what
-// is known of the upstream, the sum of the metrics. A worker that ends by itself takes its sessions with it and is started anew.
+// connection to one of them. What is one for the whole process lives here: the counts of limits, the places at the upstream,
+// the log's descriptor, what is known of the servers, the sum of the metrics. A worker that ends by itself takes its sessions
+// with it and is started anew.
 // Not chosen: `cluster`, whose processes cost memory each and a hand-over for each connection. It would save the
 // connections that wait in a listener's queue when its worker dies, and those are as lost as that worker's sessions.
 
@@ -17,6 +18,7 @@ import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/measured.ts';
 import type { Endpoint } from '../proxy/address.ts';
+import { type Credentials, newTicketKeys } from '../proxy/client-tls.ts';
 import { requireFree } from '../proxy/listener.ts';
 import { Places } from '../proxy/places.ts';
 import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
@@ -103,6 +105,8 @@ export interface CrewOptions {
   readonly count: number;
   readonly config: Config;
   readonly order: LoadOrder;
+  /** Of each listener, in the order of the configuration; none when left out. */
+  readonly credentials?: readonly Credentials[] | undefined;
   readonly observer: Observer;
   /** What workers count, they count here. */
   readonly limiter: Limiter;
@@ -121,7 +125,9 @@ export class Crew implements Doors {
   readonly #observer: Observer;
   readonly #places: Places;
   readonly #members: Member[] = [];
+  readonly #ticketKeys = newTicketKeys();
   #order: LoadOrder;
+  #credentials: readonly Credentials[];
   #addresses: readonly Endpoint[] = [];
   #ofTheDead: readonly Measured[] = [];
   #lostAddressTold = false;
@@ -132,6 +138,7 @@ export class Crew implements Doors {
     this.#observer = options.observer;
     this.#places = new Places(options.config.upstream.max_connections, options.config.upstream.max_wait);
     this.#order = options.order;
+    this.#credentials = options.credentials ?? [];
   }
 
   /** Resolves when all are open; rejects with a sentence that names the address that cannot be bound. */
@@ -192,13 +199,14 @@ export class Crew implements Doors {
     return answers.find((answer) => answer !== null) ?? null;
   }
 
-  async putInForce(_next: InForce, order: LoadOrder = this.#order): Promise<void> {
+  async putInForce({ credentials }: InForce, order: LoadOrder = this.#order): Promise<void> {
     this.#order = order;
+    this.#credentials = credentials ?? this.#credentials;
     this.#lostAddressTold = false;
     await Promise.all(
       this.#members.map(async (member) => {
         // Who cannot follow is replaced by one that begins with the new policy.
-        const followed = await within(RELOAD_MS, member.line.call('putInForce', order));
+        const followed = await within(RELOAD_MS, member.line.call('putInForce', order, credentials));
         if (followed === null) await member.terminate();
       }),
     );
@@ -235,7 +243,13 @@ export class Crew implements Doors {
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;
-    const addresses = await member.line.call('open', number, withPorts(config, this.#addresses), this.#order);
+    const addresses = await member.line.call('open', {
+      number,
+      config: withPorts(config, this.#addresses),
+      order: this.#order,
+      credentials: this.#credentials,
+      ticketKeys: this.#ticketKeys,
+    });
     member.isOpen = true;
     return addresses;
   }

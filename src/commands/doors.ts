@@ -3,7 +3,6 @@
 // `Doors` are those of one thread, or of several (crew.ts). A thread beside others tells what is one for the whole process
 // to the thread that keeps it (`Shared`). Not here: the admin port, signals, and what a reload reads (firewall.ts, run.ts).
 
-import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
@@ -29,6 +28,8 @@ export interface Shared {
   /** Of this thread; its log lines say it. */
   readonly number: number;
   readonly places: PlaceKeeper;
+  /** For TLS session tickets that all threads can read. */
+  readonly ticketKeys: Uint8Array;
   upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
   arrived(door: Door): void;
 }
@@ -57,10 +58,9 @@ export interface DoorSettings {
 
 /** What a reload puts in force. */
 export interface InForce {
-  readonly config: Config;
   readonly policy: Policy;
-  /** Of each listener, in the order of the configuration. */
-  readonly credentials: readonly Credentials[];
+  /** Of each listener, in the order of the configuration; null where they stay as they are. */
+  readonly credentials: readonly Credentials[] | null;
 }
 
 /** Where clients come in. */
@@ -122,6 +122,7 @@ export async function openDoors(
       implicitTls: implicit_tls,
     })),
     sharePorts: shared !== undefined,
+    ticketKeys: shared?.ticketKeys,
     servers: config.upstream.servers,
     places: shared?.places ?? new Places(max_connections, max_wait),
     tls: upstreamTls(config, settings.file ?? null, order?.world.texts),
@@ -144,8 +145,7 @@ export async function openDoors(
     servers: () => firewall.upstream.states,
     names: (address) => settings.names?.(address) ?? null,
     putInForce: (next) => {
-      if (isDeepStrictEqual(listenersOf(next.config), listenersOf(config)))
-        firewall.replaceCredentials(next.credentials);
+      if (next.credentials !== null) firewall.replaceCredentials(next.credentials);
       gate.policy = next.policy;
     },
     stopListening: () => {

@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import { beside } from '../config/beside.ts';
 import { thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
@@ -15,9 +16,10 @@ import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
 import type { Policy } from '../policy/policy.ts';
 import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import type { Credentials } from '../proxy/client-tls.ts';
 import { whyNot } from '../proxy/listener.ts';
 import { Crew, type LoadOrder } from './crew.ts';
-import { type DoorSettings, type Doors, type InForce, observerFor, openDoors } from './doors.ts';
+import { type DoorSettings, type Doors, listenersOf, observerFor, openDoors } from './doors.ts';
 import { Limiter } from './limits/limiter.ts';
 import { LimitReport } from './limits/report.ts';
 import { openStore } from './limits/stores.ts';
@@ -31,13 +33,21 @@ export interface FirewallSettings extends DoorSettings {
   readonly onLostAddress?: (address: string) => void;
 }
 
+/** What was read anew. */
+export interface Fresh {
+  readonly config: Config;
+  readonly policy: Policy;
+  /** Of each listener, in the order of the configuration. */
+  readonly credentials: readonly Credentials[];
+}
+
 export interface RunningFirewall {
   /** As bound: port 0 has become a port. */
   readonly addresses: readonly Endpoint[];
   readonly adminAddress: Endpoint | null;
   readonly observer: Observer;
   /** Puts what was read anew in the place of what is in force; resolves when no door judges by the old policy any more. */
-  putInForce(next: InForce, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
+  putInForce(next: Fresh, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -111,7 +121,9 @@ export async function startFirewall(
     adminAddress,
     observer,
     putInForce: async (next, version, at, order) => {
-      await doors.putInForce(next, order);
+      const sameDoors = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
+      const credentials = sameDoors ? next.credentials : null;
+      await doors.putInForce({ policy: next.policy, credentials }, order);
       policyInForce = next.policy;
       place = at;
       observer.policyLoaded(version);

@@ -11,25 +11,37 @@ import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { BatchingSink } from '../observe/log.ts';
 import type { Measured } from '../observe/measured.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
+import type { Credentials } from '../proxy/client-tls.ts';
 import { RemotePlaces } from '../proxy/remote-places.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import type { ServerState } from '../proxy/upstream.ts';
 import type { Door } from '../smtp/types.ts';
 import type { CrewCalls, LoadOrder } from './crew.ts';
-import { type Doors, type InForce, observerFor, openDoors, type Shared } from './doors.ts';
+import { type Doors, observerFor, openDoors, type Shared } from './doors.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
+
+/** What a worker begins with. */
+export interface Start {
+  readonly number: number;
+  /** With the ports as bound by the first. */
+  readonly config: Config;
+  readonly order: LoadOrder;
+  readonly credentials: readonly Credentials[];
+  readonly ticketKeys: Uint8Array;
+}
 
 /** What the main thread may call. */
 export type WorkerCalls = {
   /** First. The addresses as bound; rejects with a sentence that names the one that cannot be. */
-  open(number: number, config: Config, order: LoadOrder): Promise<readonly Endpoint[]>;
+  open(start: Start): Promise<readonly Endpoint[]>;
   measured(): Promise<Measured[]>;
   greets(): Promise<boolean>;
   servers(): Promise<readonly ServerState[]>;
   names(address: string): readonly string[] | null;
-  putInForce(order: LoadOrder): Promise<true>;
+  putInForce(order: LoadOrder, credentials: readonly Credentials[] | null): Promise<true>;
   stopListening(): Promise<number>;
   drain(patience: number): Promise<number>;
   endSessions(ban: Ban): Promise<void>;
@@ -50,17 +62,17 @@ let opened: Promise<Open> = Promise.reject(new Error('the doors were not opened'
 opened.catch(() => {});
 
 const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
-  open: async (number, config, order) => {
-    opened = open(number, config, order);
+  open: async (start) => {
+    opened = open(start);
     return (await opened).doors.addresses;
   },
   measured: async () => (await opened).observer.measured(),
   greets: async () => (await opened).doors.greets(),
   servers: async () => (await opened).doors.servers(),
   names: (address) => resolver.known(address),
-  putInForce: async (order) => {
+  putInForce: async (order, credentials) => {
     const { doors } = await opened;
-    await doors.putInForce(loadFrom(order), order);
+    await doors.putInForce({ policy: policyFrom(order), credentials }, order);
     return true;
   },
   stopListening: async () => (await opened).doors.stopListening(),
@@ -86,8 +98,8 @@ process.once('exit', () => {
   line.flush();
 });
 
-async function open(number: number, config: Config, order: LoadOrder): Promise<Open> {
-  const { policy, credentials } = loadFrom(order);
+async function open({ number, config, order, credentials, ticketKeys }: Start): Promise<Open> {
+  const policy = policyFrom(order);
   const settings = {
     file: order.file,
     credentials,
@@ -98,6 +110,7 @@ async function open(number: number, config: Config, order: LoadOrder): Promise<O
     shared: {
       number,
       places: new RemotePlaces(line),
+      ticketKeys,
       upstreamUp: tellingChanges(),
       arrived: (door: Door) => line.tell('arrived', door),
     },
@@ -114,17 +127,16 @@ async function open(number: number, config: Config, order: LoadOrder): Promise<O
 }
 
 /** The main thread has found it sound, and the texts are the ones that it read. */
-function loadFrom({ file, values, world }: LoadOrder): InForce {
+function policyFrom({ file, values, world }: LoadOrder): Policy {
   const options = {
     ...world,
     onLostAddress: (address: string) => line.tell('lostAddress', address),
     resolve: (address: string) => resolver.names(address),
   };
-  const { config, policy, credentials } =
+  const { policy } =
     file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
-  if (config === null || policy === null)
-    throw new Error('a configuration that the main thread had found sound was faulty here');
-  return { config, policy, credentials };
+  if (policy === null) throw new Error('a configuration that the main thread had found sound was faulty here');
+  return policy;
 }
 
 /** Every session tells how dialling went; the main thread wants the changes, and to hear now and then that all is well. */

@@ -127,17 +127,20 @@ function whyRefused(options: Parameters<typeof createSecureContext>[0]): string 
   }
 }
 
+/** What is wrong with a file of certificates that others are to be verified by, as `name` writes it; null: nothing. */
+export function whyNoAuthority(file: ReturnType<ReadFile>, name: string): string | null {
+  if ('problem' in file) return file.problem;
+  if (parseCertificate(file.text) === null)
+    return `${name} holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)`;
+  const refused = whyRefused({ ca: file.text });
+  return refused === null ? null : `${name} cannot be used: ${refused}`;
+}
+
 function readAuthority(name: string, path: Path, read: ReadFile, report: Report): string | null {
   const file = read(name);
-  if ('problem' in file) report('error', path, file.problem);
-  else if (parseCertificate(file.text) === null)
-    report('error', path, `${name} holds no certificate, or a broken one: PEM is wanted (-----BEGIN CERTIFICATE-----)`);
-  else {
-    const problem = whyRefused({ ca: file.text });
-    if (problem === null) return file.text;
-    report('error', path, `${name} cannot be used: ${problem}`);
-  }
-  return null;
+  const problem = whyNoAuthority(file, name);
+  if (problem !== null) report('error', path, problem);
+  return problem === null && 'text' in file ? file.text : null;
 }
 
 function lintCertificate(holder: X509Certificate, name: string, path: Path, now: number, report: Report): void {

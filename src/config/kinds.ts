@@ -43,6 +43,11 @@ export const duration = spelled(
   measure,
 );
 
+/** How long something may take: none at all would end everything at once. */
+export const patience = duration.refine((ms) => ms > 0, {
+  error: 'no time at all: nobody would be fast enough; leave it out for the default',
+});
+
 function withUnit(input: unknown, unit: string, otherwise: string): string {
   const bare = typeof input === 'number' || (typeof input === 'string' && /^[0-9]+$/.test(input));
   return bare ? `it needs a unit, as ${input}${unit}` : otherwise;
@@ -123,6 +128,14 @@ export const text = z.string({
 });
 
 export const texts = z.array(text);
+
+/** The name of a file, beside the one that names it. */
+export const fileName = z
+  .string({
+    error: ({ input }) =>
+      input === undefined ? 'missing: the name of a file is wanted' : `${show(input)} is not the name of a file`,
+  })
+  .min(1, { error: 'the name of a file is wanted' });
 
 /** SHA-256 of a certificate, as openssl prints it; out come 64 capital digits. */
 const fingerprintSay: Say = ({ input }) =>

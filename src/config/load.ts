@@ -4,13 +4,12 @@
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
-import { changedLimits, type PolicyDocument } from '../policy/document.ts';
+import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
-import { lintBlock } from '../policy/lint-limits.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
-import { parseRange } from '../policy/ranges.ts';
+import { checkAgreement } from './agreement.ts';
 import { beside } from './beside.ts';
 import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
@@ -21,7 +20,6 @@ import { lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { type ReadText, readText, type Source, sourceOf } from './source.ts';
-import { checkUpstreamTls } from './upstream-tls.ts';
 
 /** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
 export interface World {
@@ -133,7 +131,7 @@ class Loader {
     const { value: config, findings: faults } = checkShape(configSchema, data, place);
     this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
-    this.#checkConfig(config, place, source?.file ?? null);
+    this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
@@ -270,62 +268,6 @@ class Loader {
       connector: (severity, path, message) =>
         this.#findings.push({ ...placeInPolicy(path), severity, key: formatPath([...prefix, ...path]), message }),
     });
-  }
-
-  /** What the shape alone does not show. */
-  #checkConfig(config: Config, place: PlaceOf, file: string | null): void {
-    const add = (severity: Finding['severity'], path: Path, message: string): void => {
-      this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
-    };
-    for (const [i, listener] of config.listeners.entries()) {
-      for (const [j, text] of (listener.proxy_protocol?.from ?? []).entries()) {
-        const { error, warning } = parseRange(text);
-        const path = ['listeners', i, 'proxy_protocol', 'from', j];
-        if (error !== undefined) add('error', path, error);
-        if (warning !== undefined) add('warning', path, warning);
-        if (text === 'any') add('error', path, 'any: everyone could claim any address; name the proxies');
-      }
-      if (listener.proxy_protocol?.from.length === 0)
-        add(
-          'error',
-          ['listeners', i, 'proxy_protocol', 'from'],
-          'without a proxy nobody may connect: name the proxies',
-        );
-    }
-    this.#findings.push(...checkUpstreamTls(config.upstream, file, place, (path) => this.#read(path)));
-    const seen = new Set<string>();
-    for (const [i, { bind }] of config.listeners.entries()) {
-      for (const [j, { address, port }] of bind.entries()) {
-        const key = `${address} ${port}`;
-        if (port !== 0 && seen.has(key))
-          add('error', ['listeners', i, 'bind', j], `${address} port ${port} is bound already: take one of them out`);
-        seen.add(key);
-      }
-    }
-    if (config.mode === 'observe')
-      add(
-        'warning',
-        ['mode'],
-        'observe: what policy and limits would refuse is only logged, the relay is not protected',
-      );
-    lintBlock(changedLimits(config.limits), config.limits, ['limits'], {
-      error: (path, message) => add('error', path, message),
-      warn: (path, message) => add('warning', path, message),
-    });
-    const isRedis = config.state !== 'memory';
-    const needsFile = (name: string | undefined, path: Path, what: string): void => {
-      if (name === undefined) return;
-      const read = this.#read(beside(file, name));
-      if ('problem' in read) add('error', path, read.problem);
-      else if (read.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
-    };
-    needsFile(config.admin?.token_file, ['admin', 'token_file'], 'a token');
-    needsFile(config.state_password_file, ['state_password_file'], 'a password');
-    needsFile(config.state_ca, ['state_ca'], 'a certificate in PEM');
-    if (config.state_password_file !== undefined && !isRedis)
-      add('warning', ['state_password_file'], 'state is memory, which asks nobody for a password');
-    if (config.state_ca !== undefined && !(config.state !== 'memory' && config.state.tls))
-      add('warning', ['state_ca'], 'state has no TLS, so no certificate is looked at: rediss:// is wanted for it');
   }
 }
 

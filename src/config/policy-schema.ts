@@ -1,7 +1,19 @@
 // The shape of a policy file, with its defaults. What the words in it mean is policy/'s matter.
 
 import * as z from 'zod';
-import { byteRate, count, duration, flag, rate, ratePerhapsNever, size, text, texts, wholeNumber } from './kinds.ts';
+import {
+  byteRate,
+  count,
+  duration,
+  fileName,
+  flag,
+  rate,
+  ratePerhapsNever,
+  size,
+  text,
+  texts,
+  wholeNumber,
+} from './kinds.ts';
 
 const mode = z.enum(['enforce', 'observe']);
 
@@ -147,7 +159,7 @@ export const policySchema = z.strictObject({
   relay_domains: texts.prefault([]),
   blocked_domains: texts.prefault([]),
   accepted_literals: texts.prefault([]),
-  valid_recipients: z.strictObject({ file: text }).optional(),
+  valid_recipients: z.strictObject({ file: fileName }).optional(),
   groups: z.record(z.string(), texts).prefault({}),
   user_domains: z.record(z.string(), text).prefault({}),
   connectors: z.array(connector),

@@ -66,7 +66,8 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type': {
       const wanted = WANTED_TYPES[issue.expected] ?? issue.expected;
-      return input === undefined ? `missing: ${wanted} is wanted` : `${show(input)} stands where ${wanted} is wanted`;
+      if (input === undefined) return `missing: ${wanted} is wanted`;
+      return `${show(input)} stands where ${wanted} is wanted${exampleOf(issue, input)}`;
     }
     case 'invalid_value': {
       const values = issue.values.map(String);
@@ -77,6 +78,14 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** How what was written, or what is known, would be spelled in its place. */
+function exampleOf({ expected, inst }: z.core.$ZodRawIssue, input: unknown): string {
+  if (expected === 'array' && typeof input === 'string') return `, as ['${input}']`;
+  const { shape } = (inst as z.core.$ZodObject | undefined)?._zod.def ?? {};
+  const keys = Object.keys(shape ?? {});
+  return expected === 'object' && keys.length > 0 ? ` (${keys.join(', ')})` : '';
 }
 
 const WANTED_TYPES: Readonly<Record<string, string>> = {

@@ -35,7 +35,7 @@ export function readState(text: string): State | string {
   const hosts = [];
   for (const one of written.split(',')) {
     const host = readHost(one, kind === 'sentinel' ? 26379 : 6379);
-    if (typeof host === 'string') return host;
+    if (typeof host === 'string') return `${show(text)}: ${host}`;
     hosts.push(host);
   }
   if (kind === 'single' && hosts.length > 1)
@@ -46,7 +46,7 @@ export function readState(text: string): State | string {
     return `${show(text)}: the name of the master is wanted behind the Sentinels, as /mymaster`;
   const database = parts.shift() ?? '';
   if (!/^[0-9]{0,4}$/.test(database) || parts.length > 0)
-    return `${show(text)}: '${[database, ...parts].join('/')}' is no number of a database`;
+    return `${show(text)}: '${[database, ...parts].join('/')}' is no database: a number is wanted behind the host, as /0`;
   if (kind === 'cluster' && Number(database) !== 0) return `${show(text)}: a cluster has no database but 0`;
   return {
     kind: kind as RedisState['kind'],
@@ -64,7 +64,8 @@ function readHost(text: string, port: number): { host: string; port: number } | 
   )?.groups;
   const host = match?.v6 ?? match?.host;
   const given = match?.port === undefined ? port : Number(match.port);
-  if (host === undefined || given < 1 || given > 65535) return `'${text}' is not HOST or HOST:PORT`;
+  if (host === undefined) return text === '' ? 'a host is wanted' : `'${text}' is not HOST or HOST:PORT`;
+  if (given < 1 || given > 65535) return `'${text}': a port is a number from 1 to 65535`;
   return { host, port: given };
 }
 

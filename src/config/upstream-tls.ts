@@ -1,10 +1,9 @@
 // What upstream.tls says that its shape does not show: files, keys without effect, and protection that is none.
 
-import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import { formatPath } from '../policy/problem.ts';
 import { beside } from './beside.ts';
+import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
@@ -49,16 +48,4 @@ export function checkUpstreamTls(
   if (tls.min_version === 'TLSv1' || tls.min_version === 'TLSv1.1')
     add('note', 'min_version', 'lets old ciphers and short keys in, for an old server on a private leg');
   return findings;
-}
-
-/** A sentence, or null when the file holds certificates. */
-function whyNoAuthority(read: ReadText, written: string): string | null {
-  if ('problem' in read) return read.problem;
-  try {
-    new X509Certificate(read.text);
-    createSecureContext({ ca: read.text }); // the others of the file as well
-    return null;
-  } catch {
-    return `${written} holds no certificate: PEM is wanted, -----BEGIN CERTIFICATE-----`;
-  }
 }

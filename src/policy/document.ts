@@ -165,8 +165,16 @@ export function replaceLimits(base: Limits, changes: PartialLimits | undefined):
 }
 
 /** What is not as by default. */
-export function changedLimits({ source, ban, tarpit }: Limits): PartialLimits {
-  return { source: changed(DEFAULT_LIMITS.source, source), ban: changed(DEFAULT_LIMITS.ban, ban), tarpit };
+export function changedLimits({ session, source, login, sender, connector, ban, tarpit }: Limits): PartialLimits {
+  return {
+    session: changed(DEFAULT_LIMITS.session, session),
+    source: changed(DEFAULT_LIMITS.source, source),
+    login: changed(DEFAULT_LIMITS.login, login),
+    sender: changed(DEFAULT_LIMITS.sender, sender),
+    connector: changed(DEFAULT_LIMITS.connector, connector),
+    ban: changed(DEFAULT_LIMITS.ban, ban),
+    tarpit,
+  };
 }
 
 function changed<Block extends object>(base: Block, block: Block): Partial<Block> {

@@ -3,7 +3,7 @@
 // Limits from the top of a configuration are for all connectors, so a word that only some of them can use is no fault there.
 
 import type { Draft } from './compile-connector.ts';
-import type { Limits, PartialLimits } from './document.ts';
+import type { Limits, PartialLimits, Rate } from './document.ts';
 import type { Notes } from './lists.ts';
 import type { Path } from './problem.ts';
 import { parseRange } from './ranges.ts';
@@ -36,6 +36,11 @@ export function lintLimits({ document, path, limits }: Draft, notes: Notes): voi
 
 /** `own`: a block as it is written, at `at`; `limits`: with what it leaves out filled in. */
 export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: Pick<Notes, 'error' | 'warn'>): void {
+  for (const path of shutting(own))
+    notes.warn(
+      [...at, ...path],
+      '0 lets nothing through at all: unlimited is no limit, and connect.deny shuts out whole ranges',
+    );
   for (const [i, text] of (own.ban?.never_ban ?? []).entries()) {
     const { error, warning } = parseRange(text);
     // Of what a range may be, a name and a list file have no place here.
@@ -59,4 +64,19 @@ export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: P
       [...at, 'tarpit'],
       'clients wait five minutes for a reply: they would be gone before it comes; 5s is usual',
     );
+}
+
+/** Where a limit is none at all. Errors, junk and failed logins are left out: with 0 the first ends the session. */
+function shutting({ session, source, login, sender, connector }: PartialLimits): Path[] {
+  const rates = { source, login, sender, connector };
+  const blocked: Path[] = [];
+  for (const [block, limits] of Object.entries(rates)) {
+    for (const [key, limit] of Object.entries(limits ?? {})) {
+      const most = key.endsWith('_rate') ? (limit as Rate | null)?.limit : key === 'connections' ? limit : undefined;
+      if (most === 0) blocked.push([block, key]);
+    }
+  }
+  for (const key of ['recipients_per_message', 'messages'] as const)
+    if (session?.[key] === 0) blocked.push(['session', key]);
+  return blocked;
 }

@@ -241,13 +241,13 @@ function meets(entries: readonly SourceEntry[], clients: readonly Range[]): bool
 
 /** What asks for TLS where nobody can start it. */
 function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
-  const only = 'starttls is hidden, so that only clients of a listener with implicit_tls have it';
-  if (document.require_tls) notes.warn([...path, 'require_tls'], `nobody else can send: ${only}`);
-  if (document.auth === 'require_tls') notes.warn([...path, 'auth'], `nobody else can log in: ${only}`);
+  const only = 'starttls is hidden, so only clients of a listener with implicit_tls';
+  if (document.require_tls) notes.warn([...path, 'require_tls'], `${only} can send`);
+  if (document.auth === 'require_tls') notes.warn([...path, 'auth'], `${only} can log in`);
   for (const { name, path: at, document: rule } of rules) {
     for (const key of ['tls', 'tls_subject'] as const) {
       if (rule.allow?.[key] !== undefined && rule.allow[key] !== false)
-        notes.warn([...at, 'allow', key], `rule '${name}' asks for TLS: ${only}`);
+        notes.warn([...at, 'allow', key], `rule '${name}' asks for TLS: ${only} have it`);
     }
   }
 }

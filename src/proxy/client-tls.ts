@@ -37,17 +37,23 @@ export const NO_CREDENTIALS: Credentials = { certificates: [], clientCa: null, m
 export type Ended = (handshake: Handshake, socket: TLSSocket | null) => void;
 
 const HUNG_UP = 'the client closed the connection';
-// Tickets outlive a reload: who has one resumes. They are good for as long as this process, and for one client CA only.
-const TICKET_KEYS = randomBytes(48);
+/** Tickets outlive a reload: who has one resumes. They are good for as long as this process, and for one client CA only. */
+export function newTicketKeys(): Uint8Array {
+  return randomBytes(48);
+}
+
+const TICKET_KEYS = newTicketKeys();
 
 export class ClientTls {
   readonly #timeout: number;
+  readonly #ticketKeys: Uint8Array;
   readonly #pending = new Map<string, Ended>();
   #server: Server | null = null;
 
   /** `timeout`: milliseconds that a handshake may take. Throws what OpenSSL does not accept. */
-  constructor(credentials: Credentials, timeout: number) {
+  constructor(credentials: Credentials, timeout: number, ticketKeys: Uint8Array = TICKET_KEYS) {
     this.#timeout = timeout;
+    this.#ticketKeys = ticketKeys;
     this.replace(credentials);
   }
 
@@ -100,7 +106,7 @@ export class ClientTls {
 
   #serverFor(credentials: Credentials): Server {
     const contexts = credentials.certificates.map((certificate) => {
-      const options = contextOptions(credentials, certificate);
+      const options = contextOptions(credentials, certificate, this.#ticketKeys);
       return { options, holder: new X509Certificate(certificate.cert), context: createSecureContext(options) };
     });
     const server = createServer({
@@ -145,6 +151,7 @@ function choice(contexts: readonly Choice[], name: string): SecureContext | unde
 function contextOptions(
   { clientCa, minVersion }: Credentials,
   { cert, key }: Credentials['certificates'][number],
+  ticketKeys: Uint8Array,
 ): SecureContextOptions & { ticketKeys: Buffer } {
   const old = minVersion === 'TLSv1' || minVersion === 'TLSv1.1';
   return {
@@ -155,7 +162,7 @@ function contextOptions(
     ...(old ? { ciphers: `${DEFAULT_CIPHERS}:@SECLEVEL=0` } : {}),
     ...(clientCa === null ? {} : { ca: clientCa }),
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-    ticketKeys: TICKET_KEYS,
+    ticketKeys: Buffer.from(ticketKeys),
     // A ticket carries what was verified: it must not be good where another CA vouches.
     sessionIdContext: createHash('sha256')
       .update(clientCa ?? '')

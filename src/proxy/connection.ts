@@ -22,6 +22,7 @@ import type {
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
+import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Reached, Upstream } from './upstream.ts';
 
@@ -59,13 +60,11 @@ export interface ConnectionOptions {
   ended(): void;
 }
 
-/** Among what goes to the client: here it waits. */
-const TARPIT = null;
-
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #patience: Patience;
+  readonly #toClient: Outgoing;
   readonly #heardFromClient = {
     data: (chunk: Buffer) => this.#fromClient(chunk),
     end: () => this.#run(() => this.#session.clientEnded()),
@@ -89,8 +88,6 @@ export class Connection implements Wire {
   #fullSince = 0;
   #clientFull = false;
   #closed = false;
-  #toClient: (Uint8Array | typeof TARPIT)[] = [];
-  #waiting: NodeJS.Timeout | null = null; // in the tarpit
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -99,6 +96,7 @@ export class Connection implements Wire {
     this.#options = options;
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
+    this.#toClient = new Outgoing(options.profile.tarpit, () => this.#waited());
     const names = options.handshake?.names ?? null;
     this.#session = new Session(this, options.profile, options.clientAddress, names);
   }
@@ -133,7 +131,7 @@ export class Connection implements Wire {
   // ---------------------------------------------------------------- Wire: what the session does to the world
 
   toClient(bytes: Uint8Array): void {
-    this.#toClient.push(bytes);
+    this.#toClient.add(bytes);
   }
 
   toUpstream(bytes: Uint8Array): void {
@@ -162,7 +160,7 @@ export class Connection implements Wire {
   }
 
   tarpit(): void {
-    this.#toClient.push(TARPIT);
+    this.#toClient.addWait();
   }
 
   secureClient(): void {
@@ -172,10 +170,7 @@ export class Connection implements Wire {
   close(reason: CloseReason): void {
     this.#closed = true;
     this.#toUpstream = [];
-    // Who ends it does not wait: what is in the tarpit goes out now.
-    if (this.#waiting !== null) clearTimeout(this.#waiting);
-    this.#waiting = null;
-    this.#toClient = this.#toClient.filter((bytes) => bytes !== TARPIT);
+    this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
     this.#upstream?.destroy();
@@ -286,7 +281,7 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
-    if (this.#handshakeDue && this.#toClient.length === 0) this.#shakeHands();
+    if (this.#handshakeDue && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
@@ -295,23 +290,17 @@ export class Connection implements Wire {
   #failed(error: unknown): void {
     if (this.#closed) return;
     this.#options.defect(error, DOING[this.#session.doing] ?? '');
-    this.#toClient = [formatReply(INTERNAL_ERROR, true)];
+    this.#toClient.replace(formatReply(INTERNAL_ERROR, true));
     this.close({ origin: 'defect', what: 'internal error', cause: error });
   }
 
   #flush(): void {
-    if (this.#toClient.length > 0 && this.#waiting === null) {
-      const tarpit = this.#toClient.indexOf(TARPIT);
-      const down = (tarpit === -1 ? this.#toClient : this.#toClient.slice(0, tarpit)) as Uint8Array[];
-      this.#toClient = tarpit === -1 ? [] : this.#toClient.slice(tarpit + 1);
-      if (tarpit !== -1) this.#wait();
-      if (down.length > 0 && !write(this.#client, down)) this.#clientFull = true;
-      if (tarpit !== -1 || this.#clientFull) this.#steer();
-    }
+    if (!this.#toClient.flush(this.#client)) this.#clientFull = true;
+    if (this.#toClient.waits || this.#clientFull) this.#steer();
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
       this.#toUpstream = [];
-      if (!write(this.#upstream, up)) {
+      if (!writeAll(this.#upstream, up)) {
         if (!this.#upstreamFull) this.#fullSince = performance.now();
         this.#upstreamFull = true;
         this.#steer();
@@ -319,22 +308,19 @@ export class Connection implements Wire {
     }
   }
 
-  /** Holds back what is behind, and both sides with it. */
-  #wait(): void {
-    this.#waiting = setTimeout(() => {
-      this.#waiting = null;
-      this.#flush();
-      if (this.#waiting !== null) return;
-      this.#run(() => this.#session.waited());
-      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was ours
-      this.#steer();
-    }, this.#options.profile.tarpit);
+  /** The tarpit held back what was behind, and both sides with it. */
+  #waited(): void {
+    this.#flush();
+    if (this.#toClient.waits) return;
+    this.#run(() => this.#session.waited());
+    this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was ours
+    this.#steer();
   }
 
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
   #steer(): void {
     if (this.#closed) return;
-    const waits = this.#waiting !== null;
+    const { waits } = this.#toClient;
     const held = this.#held || this.#upstreamFull || this.#clientFull || waits;
     if (this.#giveUpHandshake === null) setPaused(this.#client, held);
     if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
@@ -365,7 +351,7 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
-    if (this.#waiting !== null) this.#patience.waitsFor(this.#session.doing, true, now);
+    if (this.#toClient.waits) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;
@@ -374,15 +360,6 @@ export class Connection implements Wire {
     // A client that does not read keeps the upstream's reply from being read as well.
     this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
   }
-}
-
-function write(socket: Socket, chunks: Uint8Array[]): boolean {
-  if (chunks.length === 1) return socket.write(chunks[0] as Uint8Array);
-  socket.cork();
-  let room = true;
-  for (const chunk of chunks) room = socket.write(chunk);
-  socket.uncork();
-  return room;
 }
 
 function setPaused(socket: Socket, paused: boolean): void {

@@ -31,6 +31,8 @@ export interface FirewallOptions {
   readonly listeners: readonly ListenerSettings[];
   /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
   readonly sharePorts?: boolean;
+  /** For session tickets that all of them can read; of this thread alone when left out. */
+  readonly ticketKeys?: Uint8Array | undefined;
   readonly servers: readonly Endpoint[];
   /** For as many sessions as the servers take in all. */
   readonly places: PlaceKeeper;
@@ -71,9 +73,11 @@ export class Firewall {
   /** Throws what OpenSSL does not accept. */
   constructor(options: FirewallOptions) {
     this.#options = options;
-    const { timeouts, tls, identity, ourName } = options;
+    const { timeouts, tls, identity, ourName, ticketKeys } = options;
     const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
-    this.#tls = options.listeners.map(({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake));
+    this.#tls = options.listeners.map(
+      ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
+    );
     const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
     this.upstream = new Upstream(options.servers, settings, options.observer);
   }

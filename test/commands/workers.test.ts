@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { makePair, type Pair, serverPair } from '../helpers/certificates.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { parseSamples } from '../observe/watched.ts';
@@ -73,6 +75,28 @@ async function sendOne(client: SmtpClient): Promise<void> {
 
 async function many(port: number): Promise<SmtpClient[]> {
   return Promise.all(Array.from({ length: MANY }, () => introduced(port)));
+}
+
+interface Encrypted {
+  /** Undefined where none was shown, as in a resumed session. */
+  readonly name: string | string[] | undefined;
+  readonly reused: boolean;
+  readonly session: Buffer;
+}
+
+/** One session by TLS from its start to its end: whose certificate was shown, and its ticket. */
+async function encrypted(port: number, ticket?: Buffer): Promise<Encrypted> {
+  const options = { host: '127.0.0.1', port, rejectUnauthorized: false };
+  const socket = connectTls({ ...options, ...(ticket === undefined ? {} : { session: ticket }) });
+  let session: Buffer = Buffer.alloc(0);
+  socket.on('session', (given) => {
+    session = given;
+  });
+  await once(socket, 'data'); // the greeting
+  const found = { name: socket.getPeerCertificate().subject?.CN, reused: socket.isSessionReused() };
+  socket.write('QUIT\r\n');
+  await once(socket.resume(), 'close');
+  return { ...found, session };
 }
 
 function workersOf(entries: readonly Entry[]): number[] {
@@ -246,6 +270,49 @@ describe('postern run with two workers', () => {
     for (const client of clients) client.destroy();
   });
 
+  it('shows the certificates of a reload in both, and one resumes the TLS session of the other', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'postern-workers-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'postern.yaml');
+    const write = (pair: Pair) => {
+      for (const [name, source] of [
+        ['cert.pem', pair.certFile],
+        ['key.pem', pair.keyFile],
+      ] as const)
+        copyFileSync(source, join(folder, name));
+    };
+    const connector = { name: 'internet', remote_ip_ranges: ['any'], starttls: 'terminate' };
+    const listener = {
+      bind: ['127.0.0.1:0'],
+      certificates: [{ cert: 'cert.pem', key: 'key.pem' }],
+      implicit_tls: true,
+    };
+    const config = {
+      listeners: [listener],
+      policy: { version: 1, accepted_domains: ['local.example'], connectors: [connector] },
+      admin: { listen: '127.0.0.1:0' },
+      workers: 2,
+    };
+    const upstream = await upstreamFor(t);
+    writeFileSync(file, JSON.stringify({ ...config, upstream: { servers: [`127.0.0.1:${upstream.port}`] } }));
+    write(serverPair());
+    const running = new Running(t, ['--config', file]);
+    const port = await running.port();
+    const first = await encrypted(port);
+    const all = await Promise.all(Array.from({ length: MANY }, () => encrypted(port, first.session)));
+    assert.deepEqual([...new Set(all.map(({ reused }) => reused))], [true]);
+
+    const other = makePair({ subject: '/CN=other.example.com', names: 'DNS:other.example.com' });
+    write(other);
+    running.signal('SIGHUP');
+    await running.logged('reloaded');
+    const shown = await Promise.all(Array.from({ length: MANY }, () => encrypted(port)));
+    assert.deepEqual([...new Set(shown.map(({ name }) => name))], ['other.example.com']);
+    running.signal('SIGTERM');
+    assert.equal(await running.exit(), 0);
+    assert.deepEqual(workersOf(running.entries().filter(({ msg }) => msg === 'session ended')), [1, 2]);
+  });
+
   it('does not start where another program listens, not even its own like', async (t) => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -302,7 +369,7 @@ describe('postern run --workers', () => {
       assert.equal(await running.exit(), 64);
       assert.match(
         running.stderr,
-        /^--workers: error: workers: \S+ is (neither a number of workers nor auto|not a whole number from 1 to 256)$/m,
+        /^--workers: error: workers: \S+ is (neither a whole number of workers from 1 to 256 nor auto|not a whole number from 1 to 256)$/m,
       );
     });
   }

@@ -24,10 +24,11 @@ function addressOf({ port }: Pick<RedisServer, 'port'>): RedisAddress {
 async function node(
   server: Pick<RedisServer, 'port'> = redis as RedisServer,
   banned: string[] = [],
+  downs: string[] = [],
 ): Promise<RedisStore> {
   const store = new RedisStore(addressOf(server), SECRETS, {
     up: () => {},
-    down: () => {},
+    down: (why) => void downs.push(why),
     banned: ({ network }) => void banned.push(network),
   });
   stores.push(store);
@@ -61,13 +62,19 @@ const check = (sentence: string, body: () => Promise<void>): void => {
 };
 
 check('four nodes that ask at once let pass the limit together, and not one more', async () => {
-  const nodes = await Promise.all([node(), node(), node(), node()]);
-  const question = asked([charge('a', 100, HOUR)]);
-  const answers = await Promise.all(
-    Array.from({ length: 400 }, (_, i) => (nodes[i % 4] as RedisStore).take(question, now())),
-  );
-  assert.equal(answers.filter(({ refused }) => refused === -1).length, 100);
-  await Promise.all(nodes.map((one) => one.close()));
+  // On a machine so busy that Redis is late, nodes count by themselves, which is another test's matter: then once more.
+  for (let attempt = 1; ; attempt++) {
+    const downs: string[] = [];
+    const nodes = await Promise.all(Array.from({ length: 4 }, () => node(redis as RedisServer, [], downs)));
+    const question = asked([charge(`attempt ${attempt}`, 100, HOUR)]);
+    const answers = await Promise.all(
+      Array.from({ length: 400 }, (_, i) => (nodes[i % 4] as RedisStore).take(question, now())),
+    );
+    await Promise.all(nodes.map((one) => one.close()));
+    if (downs.length > 0 && attempt < 5) continue;
+    assert.equal(answers.filter(({ refused }) => refused === -1).length, 100);
+    return;
+  }
 });
 
 check('connections are counted over all nodes, and those of a node that ends count no more', async () => {

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningPostern } from '../helpers/postern.ts';
+import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { Flooder, startNode, sum } from './nodes.ts';
 import { noRedis, type RedisServer, startRedis } from './redis-server.ts';
 
 /** Replies may take so long: far more than the 100 ms that are meant, for the sake of a busy machine. The figure is printed. */
 const HANGS = 1_000;
+const SHARED = 'counters are shared with the other nodes';
+const AWAY = 'counters are not shared: this node counts by itself';
 
 interface Cluster {
   readonly redis: RedisServer;
@@ -17,12 +20,12 @@ interface Cluster {
   end(): Promise<void>;
 }
 
-async function cluster(size: number, limits: object): Promise<Cluster> {
+async function cluster(size: number, limits: object, more: object = {}): Promise<Cluster> {
   const standIn = await UpstreamStandIn.listen({ dialect: 'lf' });
   const redis = await startRedis();
   const state = `redis://127.0.0.1:${redis.port}/0`;
   const nodes = await Promise.all(
-    Array.from({ length: size }, () => startNode({ upstream: standIn.port, limits, state })),
+    Array.from({ length: size }, () => startNode({ upstream: standIn.port, limits, state, more })),
   );
   return {
     redis,
@@ -51,26 +54,39 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   }
 }
 
-for (const size of [2, 4]) {
-  test(`${size} nodes on one Redis let pass the limit together, and not one message more`, {
+for (const { size, workers } of [
+  { size: 2, workers: 1 },
+  { size: 4, workers: 1 },
+  { size: 2, workers: 2 },
+]) {
+  test(`${size} nodes of ${workers === 1 ? 'one worker' : `${workers} workers`} on one Redis let pass the limit together, and not one message more`, {
     skip: noRedis,
   }, async () => {
-    const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } });
-    try {
-      const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
-      await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
-      await Promise.all(flooders.map((one) => one.stop()));
-      assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
-      assert.ok(flooders.every(({ odd }) => odd.length === 0));
-      // A quiet source beside it sees nothing of all this.
-      const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
-      await until('the other source sends', () => quiet.passed > 5);
-      await quiet.stop();
-      assert.equal(quiet.refused, 0);
-    } finally {
-      await end();
-    }
+    // On a machine so busy that Redis is late, a node counts by itself, which is another test's matter: then once more.
+    for (let attempt = 1; !(await passesExactly(size, workers)); attempt++)
+      assert.ok(attempt < 4, 'Redis was late every time');
   });
+}
+
+/** False when a node has lost Redis meanwhile, and nothing can be said. */
+async function passesExactly(size: number, workers: number): Promise<boolean> {
+  const { nodes, end } = await cluster(size, { source: { message_rate: '200/24h' } }, { workers });
+  try {
+    const flooders = nodes.flatMap(({ port }) => [new Flooder(port), new Flooder(port), new Flooder(port)]);
+    await until('all are refused', () => flooders.every(({ refused }) => refused > 20));
+    await Promise.all(flooders.map((one) => one.stop()));
+    assert.ok(flooders.every(({ odd }) => odd.length === 0));
+    // A quiet source beside it sees nothing of all this.
+    const quiet = new Flooder(nodes[0]?.port ?? 0, '127.0.0.9');
+    await until('the other source sends', () => quiet.passed > 5);
+    await quiet.stop();
+    assert.equal(quiet.refused, 0);
+    if (nodes.some((node) => messages(node, 'counters are not shared') > 0)) return false;
+    assert.equal(sum(flooders.map(({ passed }) => passed)), 200);
+    return true;
+  } finally {
+    await end();
+  }
 }
 
 for (const [way, away, back] of [
@@ -85,9 +101,7 @@ for (const [way, away, back] of [
     try {
       await delay(500);
       await away(redis);
-      await until('both nodes say so', () =>
-        nodes.every((node) => messages(node, 'counters are not shared: this node counts by itself') === 1),
-      );
+      await until('both nodes say so', () => nodes.every((node) => messages(node, AWAY) > 0));
       for (const node of nodes) assert.equal(await metric(node, 'postern_state_up'), 0);
       const before = flooders.map(({ passed }) => passed);
       await delay(1_500);
@@ -97,7 +111,7 @@ for (const [way, away, back] of [
       );
       await back(redis);
       await until('both nodes are back', () =>
-        nodes.every((node) => messages(node, 'counters are shared with the other nodes') === 2),
+        nodes.every((node) => messages(node, SHARED) === messages(node, AWAY) + 1),
       );
       for (const node of nodes) assert.equal(await metric(node, 'postern_state_up'), 1);
       await delay(300);
@@ -108,7 +122,12 @@ for (const [way, away, back] of [
       );
       assert.equal(sum(flooders.map(({ refused }) => refused)), 0);
       for (const node of nodes) {
-        assert.equal(messages(node, 'counters are not shared: this node counts by itself'), 1, 'said once');
+        // On a busy machine Redis may be late once more; whatever is said is said once each time.
+        const said = node.logs.join().match(new RegExp(`${AWAY}|${SHARED}`, 'g')) ?? [];
+        assert.ok(
+          said.every((words, i) => words === (i % 2 === 0 ? SHARED : AWAY)),
+          `each once: ${said.join(', ')}`,
+        );
         assert.equal(messages(node, '"msg":"defect"'), 0);
         assert.equal(await metric(node, 'postern_defects_total'), 0);
       }
@@ -144,6 +163,26 @@ test('a node that starts without Redis serves, says so, and joins it later', { s
     } finally {
       await late.stop();
     }
+  } finally {
+    await end();
+  }
+});
+
+test('a ban that one node sets ends sessions in every worker of the other', { skip: noRedis }, async () => {
+  const { nodes, end } = await cluster(2, { source: { connections: 100 } }, { workers: 2 });
+  try {
+    const [one, two] = nodes as [RunningPostern, RunningPostern];
+    const sessions = Array.from({ length: 12 }, () => new SmtpClient(two.port));
+    for (const session of sessions) assert.equal((await session.reply())?.code, '220');
+    const answer = await fetch(`http://127.0.0.1:${one.adminPort}/bans`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ source: '127.0.0.1', for: '10m' }),
+    });
+    assert.ok(answer.ok, await answer.text());
+    for (const session of sessions) assert.equal((await session.reply())?.code, '421');
+    const next = new SmtpClient(two.port);
+    assert.equal((await next.reply())?.code, '421');
   } finally {
     await end();
   }

@@ -1,0 +1,123 @@
+// What a configuration says that its shape does not show: addresses bound twice, keys without effect, files that are not
+// there or empty, limits that make no sense together.
+//
+// Files are read through the loader, which remembers their texts. Certificates have a file of their own (certificates.ts),
+// what listeners and connectors must agree on too (reach.ts).
+
+import { isIP } from 'node:net';
+import { changedLimits } from '../policy/document.ts';
+import { lintBlock } from '../policy/lint-limits.ts';
+import { formatPath, type Path } from '../policy/problem.ts';
+import { parseRange } from '../policy/ranges.ts';
+import { beside } from './beside.ts';
+import { whyNoAuthority } from './certificates.ts';
+import type { Finding } from './finding.ts';
+import type { Host } from './host.ts';
+import type { Endpoint } from './kinds.ts';
+import type { Config } from './schema.ts';
+import type { PlaceOf } from './shape.ts';
+import type { ReadText } from './source.ts';
+import { checkUpstreamTls } from './upstream-tls.ts';
+
+type Add = (severity: Finding['severity'], path: Path, message: string) => void;
+
+/** `file` null: flags alone. */
+export function checkAgreement(
+  config: Config,
+  file: string | null,
+  place: PlaceOf,
+  host: Host,
+  read: (path: string) => ReadText,
+): Finding[] {
+  const findings: Finding[] = [];
+  const add: Add = (severity, path, message) => {
+    findings.push({ ...place(path), severity, key: formatPath(path), message });
+  };
+  checkProxies(config.listeners, add);
+  checkBindings(config, add);
+  findings.push(...checkUpstreamTls(config.upstream, file, place, read));
+  if (config.mode === 'observe')
+    add('warning', ['mode'], 'observe: what policy and limits would refuse is only logged, the relay is not protected');
+  lintBlock(changedLimits(config.limits), config.limits, ['limits'], {
+    error: (path, message) => add('error', path, message),
+    warn: (path, message) => add('warning', path, message),
+  });
+  checkServers(config, host, add);
+  const { admin, state_password_file: password, state_ca: ca } = config;
+  const secrets: readonly (readonly [Path, string | undefined, string])[] = [
+    [['admin', 'token_file'], admin?.token_file, 'a token'],
+    [['state_password_file'], password, 'a password'],
+  ];
+  for (const [path, name, what] of secrets) {
+    if (name === undefined) continue;
+    const content = read(beside(file, name));
+    if ('problem' in content) add('error', path, content.problem);
+    else if (content.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
+  }
+  const problem = ca === undefined ? null : whyNoAuthority(read(beside(file, ca)), ca);
+  if (problem !== null) add('error', ['state_ca'], problem);
+  checkState(config, add);
+  return findings;
+}
+
+/** Who may claim any address in a PROXY header. */
+function checkProxies(listeners: Config['listeners'], add: Add): void {
+  for (const [i, { proxy_protocol }] of listeners.entries()) {
+    const path = ['listeners', i, 'proxy_protocol', 'from'];
+    for (const [j, text] of (proxy_protocol?.from ?? []).entries()) {
+      const { error, warning } = parseRange(text);
+      if (error !== undefined) add('error', [...path, j], error);
+      if (warning !== undefined) add('warning', [...path, j], warning);
+      if (text === 'any') add('error', [...path, j], 'any: everyone could claim any address; name the proxies');
+    }
+    if (proxy_protocol?.from.length === 0) add('error', path, 'without a proxy nobody may connect: name the proxies');
+  }
+}
+
+/** One port is bound once, and a wildcard binds it at every address of its family. */
+function checkBindings({ listeners, admin }: Config, add: Add): void {
+  const bound: Endpoint[] = [];
+  const bind = (path: Path, endpoint: Endpoint): void => {
+    const { address, port } = endpoint;
+    const rival = bound.find((other) => port !== 0 && port === other.port && isSamePlace(address, other.address));
+    bound.push(endpoint);
+    if (rival === undefined) return;
+    const how = rival.address === address ? 'bound already' : `bound already, by ${rival.address}`;
+    add('error', path, `${address} port ${port} is ${how}: take one of them out`);
+  };
+  for (const [i, listener] of listeners.entries())
+    for (const [j, endpoint] of listener.bind.entries()) bind(['listeners', i, 'bind', j], endpoint);
+  if (admin !== null) bind(['admin', 'listen'], admin.listen);
+}
+
+function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
+function isSamePlace(one: string, other: string): boolean {
+  if (one === other) return true;
+  return isIP(one) === isIP(other) && (isWildcard(one) || isWildcard(other));
+}
+
+/** A server that is Postern itself would be called by itself for ever; one that stands there twice helps nobody. */
+function checkServers({ upstream: { servers }, listeners }: Config, { ownAddresses }: Host, add: Add): void {
+  const isOurs = (address: string): boolean =>
+    address === 'localhost' || /^127\.|^::1$/.test(address) || ownAddresses.includes(address) || isWildcard(address);
+  for (const [i, { address, port }] of servers.entries()) {
+    const path = ['upstream', 'servers', i];
+    const reaches = (bound: string): boolean =>
+      bound === address ||
+      (isWildcard(bound) && isOurs(address) && (isIP(address) === 0 || isSamePlace(bound, address)));
+    if (listeners.some(({ bind }) => bind.some((bound) => bound.port === port && reaches(bound.address))))
+      add('error', path, `${address} port ${port} is where Postern itself listens: the mail server behind is wanted`);
+    const first = servers.findIndex((other) => other.address === address && other.port === port);
+    if (first < i) add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
+  }
+}
+
+function checkState({ state, state_password_file: password, state_ca: ca }: Config, add: Add): void {
+  if (password !== undefined && state === 'memory')
+    add('warning', ['state_password_file'], 'state is memory, which asks nobody for a password');
+  if (ca !== undefined && !(state !== 'memory' && state.tls))
+    add('warning', ['state_ca'], 'state has no TLS, so no certificate is looked at: rediss:// is wanted for it');
+}
