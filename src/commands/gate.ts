@@ -7,7 +7,7 @@
 // Counters live on, and changed limits act at that MAIL as well.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Entered, NoPlace } from '../limits/store.ts';
+import type { NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { BANNED } from '../smtp/replies.ts';
@@ -50,37 +50,35 @@ export class Gate {
     const { policy } = this;
     const connector = policy.connectorFor(door);
     if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
-    return when(connector.refusal(door.clientAddress), (refusal) => {
-      if (refusal !== null && connector.mode === 'enforce')
-        return { admitted: false, connector: connector.name, reply: refusal, reason: 'connect' };
-      const guest = this.#limiter.guest(connector, door.clientAddress);
-      return when(guest.enter(), (entered) => this.#settle(door, policy, connector, guest, refusal, entered));
+    const enforces = connector.mode === 'enforce';
+    const refusal = connector.refusal(door.clientAddress);
+    if (!(refusal instanceof Promise) && refusal !== null && enforces) return denied(connector, refusal);
+    const guest = this.#limiter.guest(connector, door.clientAddress);
+    return when(guest.enter(), ({ refused }) => {
+      const full = refused === null ? null : noPlace(connector, refused);
+      if (full !== null && enforces) return { admitted: false, connector: connector.name, ...full };
+      // Who has to be looked up has a place meanwhile: slow DNS is no way around the limits.
+      return when(refusal, (found) => {
+        if (found === null || !enforces) return this.#admission(door, policy, connector, guest, found, full);
+        guest.leave();
+        return denied(connector, found);
+      });
     });
   }
 
-  #settle(
+  #admission(
     door: Door,
     policy: Policy,
     connector: Connector,
     guest: Guest,
     refusal: OwnReply | null,
-    { refused }: Entered,
+    full: Refusal | null,
   ): Admission {
-    const { name, mode, profile, replies } = connector;
-    const reply = refused === 'ban' ? BANNED : replies.connections;
-    if (refused !== null && mode === 'enforce')
-      return { admitted: false, connector: name, reply, reason: REASONS[refused] };
-    const observed =
-      refusal !== null
-        ? ({ reply: refusal, reason: 'connect' } as const)
-        : refused !== null
-          ? { reply, reason: REASONS[refused] }
-          : undefined;
     return {
       admitted: true,
-      profile,
+      profile: connector.profile,
       judge: this.#judgeFor(door, policy, connector, guest),
-      observed,
+      observed: refusal !== null ? { reply: refusal, reason: 'connect' } : (full ?? undefined),
       heard: (event) => guest.heard(event),
       release: () => guest.leave(),
     };
@@ -109,6 +107,19 @@ export class Gate {
       });
     };
   }
+}
+
+interface Refusal {
+  readonly reply: OwnReply;
+  readonly reason: DoorReason;
+}
+
+function denied({ name }: Connector, reply: OwnReply): Admission {
+  return { admitted: false, connector: name, reply, reason: 'connect' };
+}
+
+function noPlace({ replies }: Connector, refused: NoPlace): Refusal {
+  return { reply: refused === 'ban' ? BANNED : replies.connections, reason: REASONS[refused] };
 }
 
 function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {

@@ -70,7 +70,7 @@ export class MemoryStore implements Store {
     const found = entry.charges.map((charge) => this.#find(charge, now));
     if (refused === null) {
       refused = firstWithoutRoom(entry.charges, found) === -1 ? this.#open.reached(entry) : 'rate';
-      if (refused !== null && refused !== 'connector') banned = this.#strike(entry, now);
+      if (refused !== null && this.#open.isOwnFault(refused, entry)) banned = this.#strike(entry, now);
     }
     if (refused === null || entry.force) {
       this.#pay(entry.charges, found, now);

@@ -3,7 +3,7 @@
 // Exact counts of what is open now, so memory is bounded by the connections themselves. A source is counted for each connector
 // by itself, as Exchange counts it. An attempt that a limit refuses is not counted.
 
-import type { Entry, Open, Seat } from './store.ts';
+import type { Entry, NoPlace, Open, Seat } from './store.ts';
 
 export type Wanted = Pick<Entry, 'seat' | 'ofSource' | 'ofConnector' | 'percent'>;
 
@@ -23,6 +23,14 @@ export class OpenConnections {
     if (own >= ofSource) return 'source';
     if (own >= share(percent, ofConnector, open - own)) return 'percent';
     return open >= ofConnector ? 'connector' : null;
+  }
+
+  /** Whether the source alone brought that about. What the others leave is theirs: with nobody else there it would have a
+   * place. */
+  isOwnFault(reached: NoPlace, { seat, ofConnector, percent }: Wanted): boolean {
+    if (reached !== 'percent') return reached !== 'connector';
+    const own = this.#connectors.get(seat.connector)?.sources.get(seat.source) ?? 0;
+    return own >= share(percent, ofConnector, 0);
   }
 
   enter({ connector, source }: Seat): void {

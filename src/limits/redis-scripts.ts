@@ -180,12 +180,15 @@ if banned(KEYS[1], networks) then
 else
   local alive = living(KEYS[4])
   local all, own = open(KEYS[5], alive), open(KEYS[6], alive)
-  local share = percent >= 100 and math.huge or math.max(1, math.floor(percent * (ofConnector - (all - own)) / 100))
+  local function of(left) return percent >= 100 and math.huge or math.max(1, math.floor(percent * left / 100)) end
+  local share = of(ofConnector - (all - own))
   if refusing() ~= -1 then refused = 'rate'
   elseif own >= ofSource then refused = 'source'
   elseif own >= share then refused = 'percent'
   elseif all >= ofConnector then refused = 'connector' end
-  if refused ~= '' and refused ~= 'connector' then was = hit() end
+  -- what the others leave is theirs
+  local theirs = refused == 'connector' or (refused == 'percent' and own < of(ofConnector))
+  if refused ~= '' and not theirs then was = hit() end
 end
 if refused == '' or force then
   pay()

@@ -114,6 +114,10 @@ export class Connection implements Wire {
     return this.#options.clientAddress;
   }
 
+  get enforces(): boolean {
+    return this.#options.profile.mode === 'enforce';
+  }
+
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
   drain(own?: OwnReply, reason?: CloseReason): void {
     this.#run(() => this.#session.drain(own, reason));

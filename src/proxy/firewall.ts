@@ -204,10 +204,10 @@ export class Firewall {
     });
   }
 
-  /** Ends the sessions of these clients, each at its next boundary between transactions. */
+  /** Ends the sessions of these clients, each at its next boundary between transactions; not where all is only observed. */
   end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
     for (const connection of [...this.#connections]) {
-      if (isMeant(connection.clientAddress)) connection.drain(own, reason);
+      if (connection.enforces && isMeant(connection.clientAddress)) connection.drain(own, reason);
     }
   }
 

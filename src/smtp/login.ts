@@ -9,6 +9,8 @@ import { SaslExchange } from './sasl.ts';
 import { NONE } from './transaction.ts';
 import type { Decision } from './types.ts';
 
+const CANCELLED = 501;
+
 export function takeAuth(
   dialogue: Dialogue,
   command: Extract<Command, { verb: 'AUTH' | 'X-EXPS' }>,
@@ -59,13 +61,14 @@ function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (decision
 
 export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): void {
   dialogue.mode = COMMAND;
+  const exchange = dialogue.exchange as SaslExchange;
   if (text === '*') {
     if (dialogue.isJunk()) return;
-    dialogue.exchange = null; // RFC 4954 §4: cancelled; the upstream says 501
+    if (exchange.isProven) loginFailed(dialogue, exchange, CANCELLED); // what the guess was worth, this 334 has told
+    dialogue.exchange = null; // RFC 4954 §4: the upstream says 501
     dialogue.forwardAndHold(line, TO_AUTH);
     return;
   }
-  const exchange = dialogue.exchange as SaslExchange;
   const before = exchange.name;
   if (!exchange.respond(text)) {
     // The upstream waits for a response that it will not get: there is no way on.
@@ -97,8 +100,11 @@ export function authAnswered(dialogue: Dialogue, code: number, text: string): vo
     dialogue.login = { mechanism: exchange.mechanism, name: exchange.name };
     dialogue.wire.event({ name: 'login', login: dialogue.login });
   } else if (code >= 400) {
-    dialogue.failedLogins++;
-    const login = { mechanism: exchange.mechanism, name: exchange.name };
-    dialogue.wire.event({ name: 'login_failed', login, code });
+    loginFailed(dialogue, exchange, code);
   }
+}
+
+function loginFailed(dialogue: Dialogue, { mechanism, name }: SaslExchange, code: number): void {
+  dialogue.failedLogins++;
+  dialogue.wire.event({ name: 'login_failed', login: { mechanism, name }, code });
 }

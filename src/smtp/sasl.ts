@@ -28,6 +28,13 @@ export class SaslExchange {
     return this.mechanism === 'GSSAPI' || this.mechanism === 'GSS-SPNEGO';
   }
 
+  /** The client has named itself and said what proves it. A 334 tells it what that was worth: so XOAUTH2, OAUTHBEARER and
+   * some SCRAM servers refuse. */
+  get isProven(): boolean {
+    const proof = this.mechanism === 'LOGIN' || this.mechanism.startsWith('SCRAM-') ? 2 : 1;
+    return this.name !== null && this.#step >= proof;
+  }
+
   /** Takes one client response, as on the wire; false when it must not be forwarded. */
   respond(line: string): boolean {
     const octets = Buffer.from(line, 'base64');

@@ -28,6 +28,8 @@ import {
   HOLD_EARLY,
   HOLD_GREETING,
   HOLD_JUDGE,
+  HOLD_QUEUE,
+  HOLD_REPLIES,
   HOLD_TLS,
   MAIL_DATA,
   OPAQUE,
@@ -58,6 +60,9 @@ export const AWAITING_DECISION = 6;
 export const DONE = 7;
 export const AWAITING_HANDSHAKE = 8; // the driver's
 export const AWAITING_OPAQUE = 9; // of either side: nothing is read any more
+
+// HOLD_EARLY takes the place of these; the others end by another word than the upstream's, which looks again.
+const RUNS_OR_WILL = new Set([RUN, HOLD_REPLIES, HOLD_QUEUE]);
 
 export class Session {
   readonly #dialogue: Dialogue;
@@ -134,9 +139,7 @@ export class Session {
       }
       const found = this.#replies.next(chunk, at);
       if (found === INCOMPLETE) {
-        // The beginning of a reply that nobody asked for: nothing more goes up before it is whole, and its end ours.
-        const uncalledFor = dialogue.mode === MAIL_DATA || dialogue.mode === COUNTED || dialogue.queue.isEmpty;
-        if (uncalledFor && dialogue.hold === RUN) dialogue.hold = HOLD_EARLY;
+        if (this.#isUncalledFor && RUNS_OR_WILL.has(dialogue.hold)) dialogue.hold = HOLD_EARLY;
         break;
       }
       if (found === MALFORMED) {
@@ -161,7 +164,7 @@ export class Session {
     if (dialogue.mode === CLOSED || !this.#securing) return;
     this.#securing = false;
     beginAnew(dialogue, names);
-    if (this.#replies.isPartial) dialogue.hold = HOLD_EARLY; // nobody asked for it
+    if (this.#isUncalledFor) dialogue.hold = HOLD_EARLY;
     this.#settle();
   }
 
@@ -176,9 +179,11 @@ export class Session {
     const { decided } = dialogue;
     if (dialogue.mode === CLOSED || decided === null) return;
     dialogue.decided = null;
-    dialogue.hold = RUN;
-    decided(decision);
-    this.#client.resume();
+    dialogue.hold = this.#isUncalledFor ? HOLD_EARLY : RUN;
+    if (dialogue.hold === RUN) {
+      decided(decision);
+      this.#client.resume();
+    }
     this.#settle();
   }
 
@@ -235,6 +240,12 @@ export class Session {
   /** Ends with 421 now. */
   shutDown(): void {
     this.#dialogue.endNow(replies.SHUTTING_DOWN, { origin: 'operator', what: 'shut down' });
+  }
+
+  /** A reply that nobody asked for has begun: nothing more goes up, or its end would be the answer to that. */
+  get #isUncalledFor(): boolean {
+    const { mode, queue } = this.#dialogue;
+    return this.#replies.isPartial && (mode === MAIL_DATA || mode === COUNTED || queue.isEmpty);
   }
 
   /** Behind every step: what is due goes out, and whoever waits for a quiet moment gets it. */

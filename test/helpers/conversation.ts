@@ -74,11 +74,13 @@ class Talk {
     for (const chunk of this.#cut(octets, 0)) this.#harness.upstreamSays(chunk);
   }
 
-  /** The server hears, and answers, until it has nothing more to hear. */
+  /** The server hears, and answers, until it has nothing more to hear; only then does whatever else is owed come: what
+   * waits in the tarpit, and a decision that was to be asked for. */
   settle(): void {
     for (;;) {
       const heard = this.#harness.takeUpstreamHeard();
-      if (heard === '') return;
+      if (heard === '' && !this.#owed()) return;
+      if (heard === '') continue;
       this.upstreamHeard += heard;
       const said: Buffer[] = [];
       const before = this.#server.commands.length;
@@ -93,6 +95,13 @@ class Talk {
       if (said.length > 0) this.upstreamSays(Buffer.concat(said));
       if (closes) this.#harness.upstreamEnds();
     }
+  }
+
+  #owed(): boolean {
+    if (this.#harness.inTarpit) this.#harness.waited();
+    else if (this.#harness.asked) this.#harness.answer();
+    else return false;
+    return true;
   }
 
   /** The reply with the number of the unit that it answers behind its first line. */

@@ -66,16 +66,15 @@ export interface TestPolicy {
   readonly observe?: boolean;
   /** Reverse-paths (as written) that may not send. */
   readonly refusedSenders?: readonly string[];
+  /** Users whose logins are not put to the upstream. */
+  readonly refusedLogins?: readonly string[];
 }
 
 export type TestJudge = (question: Question) => Decision;
 
 export function judgeBy(policy: TestPolicy): TestJudge {
   return (question) => {
-    if (question.protocolState === 'AUTH')
-      return { action: 'proceed', reason: 'accepted_domain', rule: null, observed: false };
-    const refusal =
-      question.protocolState === 'MAIL' ? refuseSender(policy, question) : refuseRecipient(policy, question);
+    const refusal = REFUSALS[question.protocolState](policy, question);
     if (refusal === null) return { action: 'proceed', reason: 'accepted_domain', rule: null, observed: false };
     if (policy.observe) return { action: 'proceed', reason: refusal.reason, rule: null, observed: true };
     return refusal;
@@ -83,6 +82,14 @@ export function judgeBy(policy: TestPolicy): TestJudge {
 }
 
 type Refusal = Extract<Decision, { readonly reply: OwnReply }>;
+
+const REFUSALS = { AUTH: refuseLogin, MAIL: refuseSender, RCPT: refuseRecipient } as const;
+
+function refuseLogin(policy: TestPolicy, { login }: Question): Refusal | null {
+  if (login === null || login.name === null || !policy.refusedLogins?.includes(login.name)) return null;
+  const reply = { code: 454, enhanced: '4.7.0', text: 'Too many failed logins, try again later' };
+  return { action: 'reject', reason: 'limit', rule: null, reply };
+}
 
 function refuseSender(policy: TestPolicy, question: Question): Refusal | null {
   if (!policy.refusedSenders?.includes(question.sender)) return null;
@@ -141,6 +148,8 @@ export class Harness implements Wire {
   writes = 0;
   /** How often something was held back. */
   tarpits = 0;
+  /** Something is held back now. */
+  inTarpit = false;
   readonly #judge: TestJudge;
   readonly #judgement: 'now' | 'late' | 'asked';
   readonly #pushy: boolean;
@@ -200,6 +209,7 @@ export class Harness implements Wire {
 
   /** What was held back is out. */
   waited(): void {
+    this.inTarpit = false;
     this.#enter(() => this.session.waited());
   }
 
@@ -244,6 +254,7 @@ export class Harness implements Wire {
   tarpit(): void {
     this.#open('tarpit');
     this.tarpits++;
+    this.inTarpit = true;
   }
 
   hold(on: boolean): void {
@@ -273,6 +284,7 @@ export class Harness implements Wire {
   close(reason: CloseReason): void {
     this.#open('close');
     this.securing = false;
+    this.inTarpit = false;
     this.closed = reason;
     this.#waiting.length = 0;
     this.#unanswered = null;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Guarded } from './guarded.ts';
+import { type Client, Guarded } from './guarded.ts';
 
 const RATE = '450 4.7.1 Too much mail from 192.0.2.1, try again later';
 const OTHER = '192.0.2.2';
@@ -369,23 +369,43 @@ test('never_ban is never banned, by limits or by the operator, and its limits ho
   assert.match((await guarded.connect('192.0.2.3')).greeting, /^421/);
 });
 
-test('errors that end a session count towards a ban; a login used up from elsewhere does not', async (t) => {
-  const guarded = await Guarded.open(t, {
-    limits: { session: { errors: 3 }, login: { message_rate: '1/1h' }, ban: { after: '1/1h' } },
+test('errors that end a session count towards a ban', async (t) => {
+  const guarded = await Guarded.open(t, { limits: { session: { errors: 1 }, ban: { after: '1/1h' } } });
+  const client = await guarded.greeted();
+  assert.match(await client.say('FROB'), /^500/);
+  assert.match(await client.say('FROB'), /^421 4\.7\.0 Too many errors/);
+  assert.match((await guarded.connect()).greeting, /suspended/);
+});
+
+for (const [what, limit, use] of [
+  ['a login', { login: { message_rate: '1/1h' } }, (client: Client) => client.logIn('alice')],
+  ['a sender', { sender: { message_rate: '1/1h' } }, async () => {}],
+  ['a connector', { connector: { message_rate: '1/1h' } }, async () => {}],
+] as const) {
+  test(`${what} used up from elsewhere bans nobody, however often it is tried`, async (t) => {
+    const guarded = await Guarded.open(t, { limits: { session: { errors: 3 }, ...limit, ban: { after: '1/1h' } } });
+    const [one, two] = [await guarded.greeted(), await guarded.greeted(OTHER)];
+    await use(one);
+    assert.match(await one.mail(), /^250/);
+    await use(two);
+    for (let i = 0; i < 3; i++) assert.match(await two.mail(), /^450/);
+    assert.match(await two.mail(), /^421 4\.7\.0 Too many errors/);
+    assert.match((await guarded.connect(OTHER)).greeting, /^220/);
   });
-  const [one, two] = [await guarded.greeted(), await guarded.greeted(OTHER)];
-  await one.logIn('alice');
-  assert.match(await one.mail(), /^250/);
-  await two.logIn('alice');
-  assert.match(await two.mail(), /^450/);
-  assert.match(await two.mail(), /^450/);
-  assert.match(await two.say('FROB'), /^500/);
-  assert.match(
-    await two.say('FROB'),
-    /^421 4\.7\.0 Too many errors/,
-    'the two refusals were errors of the session too',
-  );
-  assert.match((await guarded.connect(OTHER)).greeting, /suspended/);
+}
+
+test('logins that end a session count towards a ban, unless it was the server that failed', async (t) => {
+  const limits = { session: { auth_failures: 1 }, ban: { after: '1/1h' } };
+  for (const [code, greeting] of [
+    ['535 5.7.8 no', /suspended/],
+    ['454 4.7.0 later', /^220/],
+  ] as const) {
+    const guarded = await Guarded.open(t, { limits, backend: { reply: { AUTH: code } } });
+    const client = await guarded.greeted();
+    assert.equal(await client.logIn('alice'), code);
+    assert.match(await client.logIn('alice'), /^421 4\.7\.0 Too many failed logins/);
+    assert.match((await guarded.connect()).greeting, greeting);
+  }
 });
 
 test('in observe everything goes on, is counted, and the log says what would have been', async (t) => {
@@ -413,6 +433,49 @@ test('in observe everything goes on, is counted, and the log says what would hav
   ]);
   assert.equal(await guarded.metric('postern_limited_total{kind="source",key="message_rate"}'), 1);
   assert.equal(await guarded.metric('postern_bans'), 0);
+});
+
+test('a ban ends no session of a connector that only observes', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { message_rate: '0/1h' }, ban: { after: '1/1h' } },
+    policy: {
+      connectors: [
+        { name: 'internet', remote_ip_ranges: ['any'] },
+        { name: 'tried', remote_ip_ranges: ['192.0.2.1'], mode: 'observe' },
+      ],
+    },
+  });
+  const [tried, enforced] = [await guarded.greeted(), await guarded.greeted(OTHER)];
+  assert.equal((await guarded.admin('POST', '/bans', { source: '192.0.2.0/24' })).status, 201);
+  assert.match(await enforced.hear(), /^421 4\.7\.0/);
+  assert.match(await tried.message(), /^250/);
+  assert.match((await guarded.connect()).greeting, /^220/);
+});
+
+test('a guess that is cancelled when its answer is known counts', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { auth_failure_rate: '2/1h' }, session: { auth_failures: 10 } },
+    backend: { caps_add: ['AUTH XOAUTH2'], reply: { AUTH: '334 eyJzdGF0dXMiOiI0MDAifQ==' } },
+  });
+  const client = await guarded.greeted();
+  const token = Buffer.from('user=alice\x01auth=Bearer guess\x01\x01').toString('base64');
+  for (let i = 0; i < 2; i++) {
+    assert.match(await client.say(`AUTH XOAUTH2 ${token}`), /^334/);
+    assert.match(await client.say('*'), /^501/);
+  }
+  assert.equal(await client.say(`AUTH XOAUTH2 ${token}`), LOGINS);
+});
+
+test('a login that is cancelled before any proof is no guess', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { source: { auth_failure_rate: '1/1h' }, session: { auth_failures: 1 } },
+  });
+  const client = await guarded.greeted();
+  for (let i = 0; i < 3; i++) {
+    assert.match(await client.say('AUTH LOGIN YWxpY2U='), /^334/);
+    assert.match(await client.say('*'), /^501/);
+  }
+  assert.match(await client.logIn('alice'), /^235/);
 });
 
 test('a reload keeps the counts, and the new limits act at the next question', async (t) => {

@@ -151,6 +151,21 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
     assert.deepEqual(await store.enter(own, now()), { refused: 'ban', banned: 'was' });
   });
 
+  check(
+    'who only has not what others have taken is not struck; who goes beyond the share of one alone is',
+    async (bench) => {
+      const { store, now } = bench;
+      const limits = { ofConnector: 4, percent: 50, strike: strike('a', 1, MINUTE, 0) };
+      for (const other of ['b', 'c', 'd']) await store.enter(entry(other), now());
+      assert.deepEqual(await store.enter(entry('a', limits), now()), { refused: null, banned: 'no' });
+      for (let i = 0; i < 3; i++)
+        assert.deepEqual(await store.enter(entry('a', limits), now()), { refused: 'percent', banned: 'no' });
+      for (const other of ['b', 'c', 'd']) store.leave({ connector: 'internet', source: other });
+      assert.deepEqual(await store.enter(entry('a', limits), now()), { refused: null, banned: 'no' });
+      assert.deepEqual(await store.enter(entry('a', limits), now()), { refused: 'percent', banned: 'now' });
+    },
+  );
+
   check('the operator bans, sees the ban, and lifts it', async ({ store, now }) => {
     const ban = { network: '192.0.2.0/24', for: HOUR, by: 'operator' } as const;
     assert.equal(await store.ban(ban, now()), true);

@@ -38,6 +38,7 @@ export class Guest {
   #source = '';
   #seat: Seat | null = null;
   #octets = 0;
+  readonly #excused = new Set<string>(); // limits of the session towards which something counts that others brought about
   #unanswered = 0; // RCPTs that the upstream has not answered
   #whenAnswered: (() => void) | null = null;
 
@@ -120,15 +121,16 @@ export class Guest {
         this.#answered(event.code);
         return;
       case 'login_failed':
-        if (event.code < 500) return;
-        this.#charge(this.#guesses(event.login.name, 1));
+        if (event.code < 500) this.#excused.add('auth_failures');
+        else this.#charge(this.#guesses(event.login.name, 1));
         return;
       case 'octets':
         this.#octets += event.octets;
         if (this.#octets >= OCTETS_AT_ONCE) this.#chargeOctets();
         return;
       case 'limited':
-        if (AGAINST_THE_SERVER.has(event.key) && this.#connector.mode === 'enforce') this.#strike();
+        if (!AGAINST_THE_SERVER.has(event.key) || this.#excused.has(event.key)) return;
+        if (this.#connector.mode === 'enforce') this.#strike();
         return;
     }
   }
@@ -187,7 +189,7 @@ export class Guest {
       const now = this.#unanswered;
       return this.#take(harvest, (taken) => {
         const verdict = this.#verdict(harvest, taken, decision, this.#connector.replies.rate);
-        return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : verdict;
+        return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : this.#counted(verdict);
       });
     };
     if (this.#unanswered < unanswered) return askAgain();
@@ -239,6 +241,7 @@ export class Guest {
     const refused = costs[taken.refused];
     if (refused === undefined) return decision;
     this.#limiter.observer.limited(refused.kind, refused.rate);
+    if (!isOwn(refused)) this.#excused.add('errors'); // a 450 to MAIL is one
     return this.#refusal(decision, `limits.${refused.kind}.${refused.rate}`, 'reject', reply);
   }
 
@@ -260,17 +263,17 @@ export class Guest {
     const { limits, mode, name } = this.#connector;
     const { after } = limits.ban;
     if (after === null || mode === 'observe' || this.#networks.length === 0) return null;
-    const own = costs.findIndex(({ kind, rate }) => kind !== 'source' && rate !== 'auth_failure_rate');
+    const others = costs.findIndex((cost) => !isOwn(cost));
     const charge = { key: bucketKey('source', 'strikes', name, this.#source), ...after, cost: 1 };
-    return { charge, faults: own === -1 ? costs.length : own, network: this.#source, for: limits.ban.for };
+    return { charge, faults: others === -1 ? costs.length : others, network: this.#source, for: limits.ban.for };
   }
 
   /** A limit of the session was exceeded: counts as one of the source's. */
   #strike(): void {
     const strike = this.#strikeFor([]);
     if (strike === null) return;
-    const never = { ...strike.charge, limit: 0 };
-    this.#take([{ kind: 'source', rate: 'strikes', charge: never }], () => PROCEED);
+    const tooMuch = { ...strike.charge, cost: Number.MAX_SAFE_INTEGER }; // fits nowhere, so that it is a fault
+    this.#take([{ kind: 'source', rate: 'strikes', charge: tooMuch }], () => PROCEED);
   }
 
   #tellBan(): void {
@@ -314,6 +317,10 @@ export class Guest {
 /** Limits of a session that a client exceeds against the server, not by having much mail. */
 const AGAINST_THE_SERVER = new Set(['errors', 'junk_commands', 'auth_failures']);
 const PROCEED: Decision = { action: 'proceed', reason: 'limit', rule: null, observed: false };
+
+function isOwn({ kind, rate }: Cost): boolean {
+  return kind === 'source' || rate === 'auth_failure_rate';
+}
 
 function chargesOf(costs: readonly Cost[]): Charge[] {
   return costs.map(({ charge }) => charge);
