@@ -346,6 +346,25 @@ test('who goes beyond limits too often is banned, its other sessions end, and ev
   assert.equal(await guarded.metric('postern_limited_total{kind="door",key="banned"}'), 1);
 });
 
+test('a ban in mid-transaction lifts no limit of it', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: {
+      source: { rejected_recipient_rate: '3/1h', recipient_rate: '5/1h', message_rate: '3/1h' },
+      ban: { after: '1/1h' },
+    },
+    backend: { reply: { RCPT: '550 5.1.1 no such user' } },
+  });
+  const rcpt = (i: number): string => `RCPT TO:<u${i}@local.example>`;
+  const [one, two] = [await guarded.greeted(), await guarded.greeted()];
+  assert.match(await two.say('MAIL FROM:<s@sender.example>'), /^250/);
+  assert.match(await one.say('MAIL FROM:<s@sender.example>'), /^250/);
+  for (let i = 0; i < 3; i++) assert.match(await one.say(rcpt(i)), /^550/);
+  assert.equal(await one.say(rcpt(3)), RATE);
+  assert.equal(guarded.logged('banned').length, 1);
+  for (let i = 0; i < 3; i++) assert.equal(await two.say(rcpt(i)), RATE);
+  assert.equal(guarded.logged('banned').length, 1, 'it is banned already');
+});
+
 test('a ban ends by itself', async (t) => {
   const guarded = await Guarded.open(t, {
     limits: { source: { message_rate: '0/1h' }, ban: { after: '1/100ms', for: '2s' } },

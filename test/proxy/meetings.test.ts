@@ -1,5 +1,5 @@
-// Where parts of the driver meet: the tarpit and the handshake, whatever goes on and a client that goes, and the places at the upstream
-// that must be given back on every way out.
+// Where parts of the driver meet: the tarpit and the handshake; a client that goes while something else is under way, and the
+// place at the upstream that it must give back.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -168,8 +168,7 @@ export class Guest {
         ]
       : harvest;
     const unanswered = this.#unanswered;
-    // Banned in mid-transaction: this one may end.
-    return this.#take(costs, (taken) => {
+    return this.#takeDespiteBan(costs, (taken) => {
       const verdict = this.#verdict(costs, taken, decision, replies.rate);
       if (verdict !== decision || harvest.length === 0 || !passes) return this.#counted(verdict);
       return this.#whenHarmless(harvest, taken, decision, unanswered);
@@ -180,14 +179,14 @@ export class Guest {
    * for them one by one. `unanswered` were when the counts were asked; they have not heard of what came in meanwhile. */
   #whenHarmless(
     harvest: readonly Cost[],
-    { left, banned }: Taken,
+    { left }: Taken,
     decision: Decision,
     unanswered: number,
   ): Decision | Promise<Decision> {
-    if (unanswered < left || banned === 'was' || unanswered === 0) return this.#counted(decision);
+    if (unanswered < left || unanswered === 0) return this.#counted(decision);
     const askAgain = (): Decision | Promise<Decision> => {
       const now = this.#unanswered;
-      return this.#take(harvest, (taken) => {
+      return this.#takeDespiteBan(harvest, (taken) => {
         const verdict = this.#verdict(harvest, taken, decision, this.#connector.replies.rate);
         return verdict === decision ? this.#whenHarmless(harvest, taken, decision, now) : this.#counted(verdict);
       });
@@ -235,6 +234,18 @@ export class Guest {
       if (found.banned === 'now') this.#tellBan();
       return then(found);
     });
+  }
+
+  /** Who was banned in mid-transaction may end it, but within the limits: to who is banned nothing is charged, so it is asked
+   * again as if nobody were. */
+  #takeDespiteBan(
+    costs: readonly Cost[],
+    then: (taken: Taken) => Decision | Promise<Decision>,
+  ): Decision | Promise<Decision> {
+    const unbanned: Asked = { networks: [], charges: chargesOf(costs), strike: null };
+    return this.#take(costs, (taken) =>
+      taken.banned === 'was' ? when(this.#limiter.store.take(unbanned, this.#limiter.now()), then) : then(taken),
+    );
   }
 
   #verdict(costs: readonly Cost[], taken: Taken, decision: Decision, reply: OwnReply): Decision {
