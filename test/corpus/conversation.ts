@@ -20,6 +20,8 @@ const DEADLINE_MS = 40_000;
 
 export interface Gate {
   readonly port: number;
+  /** TLS comes before all else, but for a PROXY header. */
+  readonly implicitTls?: boolean;
   close(): Promise<void>;
 }
 
@@ -55,6 +57,7 @@ export async function converse(row: Row, dialect: Dialect, mode: Mode, place: Pl
   const talk = new Talk(place, mode);
   const deadline = setTimeout(() => talk.giveUp('the end of the row'), DEADLINE_MS);
   if (row.source_ip !== undefined) await talk.name(row.source_ip);
+  if (place.gate.implicitTls === true) await talk.client.shakeHands();
   for (const [at, step] of row.send.entries()) {
     await talk.say(step);
     if (at < row.send.length - 1 && !isExpecting(step)) await talk.awaitSilence(STEP_SILENCE_MS);

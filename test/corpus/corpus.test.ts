@@ -14,7 +14,7 @@ import type { Mode } from '../helpers/smtp-client.ts';
 import { type Conversation, converse } from './conversation.ts';
 import { flood } from './flood.ts';
 import { Places } from './places.ts';
-import { configOf } from './row-config.ts';
+import { configOf, type Way } from './row-config.ts';
 import { dialectsOf, loadRows, octetsOf, type Row } from './rows.ts';
 import { faultsOf } from './verdict.ts';
 
@@ -56,6 +56,24 @@ describe('the corpus', { concurrency: 2 }, () => {
     }
   });
 
+  for (const [way, where] of [
+    ['implicit', 'inside TLS'],
+    ['terminate', 'where STARTTLS is ended'],
+  ] as const) {
+    describe(where, { concurrency: rows.length }, () => {
+      const places = new Places(async (row, upstreamPort) => {
+        const gate = await openFirewall(configOf(row, upstreamPort, way));
+        return { ...gate, implicitTls: way === 'implicit' };
+      }, 16);
+      after(() => places.close());
+      for (const row of rows.filter((row) => isOfModes(row, way))) {
+        test(`${row.id} must ${row.must}: ${row.name}`, async () => {
+          report(await Promise.all(dialectsOf(row).map((dialect) => run(places, row, dialect, 'whole'))));
+        });
+      }
+    });
+  }
+
   describe('through a running postern', { concurrency: rows.length }, () => {
     const places = new Places((row, upstreamPort) => startPostern(configOf(row, upstreamPort)), 2);
     after(() => places.close());
@@ -66,6 +84,15 @@ describe('the corpus', { concurrency: 2 }, () => {
     }
   });
 });
+
+/** These ask that STARTTLS is not offered, which it is where it is ended here. */
+const WITHOUT_STARTTLS = new Set(['ST-48', 'ST-63', 'UP-22', 'UP-23']);
+
+/** The rows about modes, the upstream and PROXY headers, which TLS changes nothing of. A row's own header is in clear text. */
+function isOfModes(row: Row, way: Way): boolean {
+  if (way === 'implicit') return ['ST', 'UP'].includes(row.group);
+  return ['ST', 'UP', 'PP'].includes(row.group) && !WITHOUT_STARTTLS.has(row.id);
+}
 
 /** Whether some command that must not reach the upstream is read there when the row's octets come as they are. */
 function fallsFor(row: Row, dialect: Dialect): boolean {

@@ -5,24 +5,35 @@
 // lone dot). The tests run on loopback, which the product never trusts as a source unless it is told to: hence
 // `lost_address_guard: warn`.
 
+import { serverPair } from '../helpers/certificates.ts';
 import { REFUSING_PORT } from '../helpers/upstream-stand-in.ts';
 import type { Row } from './rows.ts';
 
 /** How long the upstream's greeting is awaited where it never comes. */
 const NO_GREETING = '500ms';
 
+/** How clients come: in clear text, with TLS before all else, or in clear text where STARTTLS would be ended here. */
+export type Way = 'clear' | 'implicit' | 'terminate';
+
 /** JSON is YAML. `upstreamPort`: where the stand-in of this row listens on 127.0.0.1. */
-export function configOf(row: Row, upstreamPort: number): Record<string, unknown> {
+export function configOf(row: Row, upstreamPort: number, way: Way = 'clear'): Record<string, unknown> {
   const { config, backend } = row;
   const proxied = config.proxy_protocol ? config.trusted_proxies : row.source_ip && ['127.0.0.1/32'];
   return {
-    listeners: [{ bind: ['127.0.0.1:0'], ...(proxied && { proxy_protocol: { from: proxied } }) }],
+    listeners: [
+      {
+        bind: ['127.0.0.1:0'],
+        ...(proxied && { proxy_protocol: { from: proxied } }),
+        ...(way !== 'clear' && { certificates: [{ cert: serverPair().certFile, key: serverPair().keyFile }] }),
+        implicit_tls: way === 'implicit',
+      },
+    ],
     upstream: { servers: [`127.0.0.1:${backend?.refuse ? REFUSING_PORT : upstreamPort}`] },
     policy: {
       version: 1,
       accepted_domains: config.accepted_domains.map((domain) => (domain.startsWith('.') ? `*${domain}` : domain)),
       ...(config.accepted_literals && { accepted_literals: config.accepted_literals }),
-      connectors: [connectorOf(row)],
+      connectors: [{ ...connectorOf(row), ...(way === 'terminate' && { starttls: 'terminate' }) }],
     },
     lost_address_guard: 'warn',
     limits: {
