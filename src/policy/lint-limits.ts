@@ -50,6 +50,11 @@ export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: P
     if (said !== undefined) notes.error([...at, 'ban', 'never_ban', i], said);
     if (warning !== undefined) notes.warn([...at, 'ban', 'never_ban', i], warning);
   }
+  if (own.ban?.after?.limit === 0)
+    notes.error(
+      [...at, 'ban', 'after'],
+      'nobody can be banned after none: 1/10m bans with the first exceeded limit, never with none',
+    );
   if (own.ban?.for === 0)
     notes.error([...at, 'ban', 'for'], '0 is no time to be banned for: leave ban out, or say 10m');
   else if (own.ban?.for !== undefined && limits.ban.after === null)
