@@ -5,13 +5,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startFirewall } from '../../src/commands/firewall.ts';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { freePort } from './free-port.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
@@ -143,12 +143,4 @@ export async function openFirewall(config: Record<string, unknown> | string): Pr
     if (defects.length > 0) throw new Error(`defects were caught: ${defects.join('')}`);
   };
   return { port: firewall.addresses[0]?.port ?? 0, logs, close };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

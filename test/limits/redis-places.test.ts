@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RedisState, readState } from '../../src/config/state.ts';
 import { RedisStore } from '../../src/limits/redis-store.ts';
-import { freePort } from '../real/children.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { noRedis, startRedis } from '../real/redis-server.ts';
 import { missing } from '../real/tools.ts';
 import { asked, charge, HOUR } from './questions.ts';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import { type Balancer, missingHaproxy, startHaproxy } from './beds/haproxy.ts';
-import { freePort } from './children.ts';
 import { Client } from './client.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
 import { Sink } from './sink.ts';

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const UP_WITHIN_MS = 20_000;
@@ -81,17 +81,6 @@ export async function run(
   const child = start(command, args, env);
   const code = await child.ended;
   return { code, output: child.output() };
-}
-
-/** A TCP port of the loopback that nothing uses now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** SIGSTOP to a process and all that it started: connections stay open, and nothing is answered. */

@@ -2,9 +2,9 @@
 // below the trace fields that the server itself puts on top (RFC 5321 §4.4).
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import { MAIL_SERVERS } from './beds/all.ts';
 import type { Bed } from './beds/bed.ts';
-import { freePort } from './children.ts';
 import { Client } from './client.ts';
 import { MAILERS } from './mailers.ts';
 import { assertArrived, hand, makeMessage, RECIPIENT, SENDER, stuffed } from './messages.ts';

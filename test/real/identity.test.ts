@@ -2,12 +2,12 @@
 // proxy cannot fake: the client's own address, IPv4 or IPv6, and the HELO that the client itself said.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import type { Bed } from './beds/bed.ts';
 import { missingServer } from './beds/bed.ts';
 import { startExim } from './beds/exim.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
 import { Authority } from './certificates.ts';
-import { freePort } from './children.ts';
 import { Client } from './client.ts';
 import { assertArrived, makeMessage, RECIPIENT, SENDER, stuffed } from './messages.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';

@@ -4,13 +4,14 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { createTransport } from 'nodemailer';
+import { freePort } from '../helpers/free-port.ts';
 import type { Bed } from './beds/bed.ts';
 import { CYRUS_MECHANISMS, CYRUS_SETTINGS, cyrusConfiguration, missingCyrus } from './beds/cyrus.ts';
 import { DOVECOT_MECHANISMS, missingDovecot, startDovecot, tokenFor } from './beds/dovecot.ts';
 import { type Kdc, missingKerberos, startKdc } from './beds/kerberos.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
 import { Authority } from './certificates.ts';
-import { freePort, run } from './children.ts';
+import { run } from './children.ts';
 import { Client } from './client.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
 import { Sink } from './sink.ts';

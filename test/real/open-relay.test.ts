@@ -2,8 +2,9 @@
 // Postern. The server's own name is the accepted domain, so that every trick form has something to trick.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import { MAIL_SERVERS } from './beds/all.ts';
-import { freePort, run } from './children.ts';
+import { run } from './children.ts';
 import { startPostern } from './postern.ts';
 import { Sink } from './sink.ts';
 import { missing } from './tools.ts';

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { freePort, run, startServer } from './children.ts';
+import { freePort } from '../helpers/free-port.ts';
+import { run, startServer } from './children.ts';
 import { Client } from './client.ts';
 import { Sink } from './sink.ts';
 

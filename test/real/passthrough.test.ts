@@ -2,10 +2,11 @@
 // certificate, and what follows is nothing that Postern reads.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import type { Bed } from './beds/bed.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
 import { Authority, type Certificate } from './certificates.ts';
-import { freePort, run } from './children.ts';
+import { run } from './children.ts';
 import { makeMessage, RECIPIENT, SENDER } from './messages.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
 import { SClient } from './s-client.ts';

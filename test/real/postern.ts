@@ -3,8 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { freePort } from '../helpers/free-port.ts';
 import { makeFolder } from './beds/bed.ts';
-import { type Child, freePort, startServer } from './children.ts';
+import { type Child, startServer } from './children.ts';
 
 export const ACCEPTED_DOMAIN = 'local.example';
 
@@ -72,7 +73,8 @@ export async function startConfigured(configuration: Configuration): Promise<Con
   });
   writeFileSync(file, text);
   const port = ports[0] as number;
-  const child = await startServer(port, process.execPath, [MAIN, 'run', '--config', file]);
+  // The admin port is opened last: when it accepts, every listener does.
+  const child = await startServer(admin, process.execPath, [MAIN, 'run', '--config', file]);
   const lines = () =>
     child
       .output()

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Child, freePort, startServer } from './children.ts';
+import { freePort } from '../helpers/free-port.ts';
+import { type Child, startServer } from './children.ts';
 import { missing, needUnpacked } from './tools.ts';
 
 /** The reason why there is none, else false. */

@@ -2,11 +2,11 @@
 // and to nobody whose certificate they cannot verify.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import type { Bed } from './beds/bed.ts';
 import { exim, startExim } from './beds/exim.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
 import { Authority } from './certificates.ts';
-import { freePort } from './children.ts';
 import { assertArrived, hand, makeMessage, RECIPIENT, SENDER } from './messages.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
 import { Sink } from './sink.ts';

@@ -2,10 +2,10 @@
 // speaks clear text, and the server still hears the client's own HELO.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import { exim, startExim } from './beds/exim.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
 import { Authority, type Certificate } from './certificates.ts';
-import { freePort } from './children.ts';
 import { Client } from './client.ts';
 import { assertArrived, hand, makeMessage, RECIPIENT } from './messages.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
