@@ -154,13 +154,16 @@ function reloader(
     }
     watchAnew(next);
     const inForce = { config, policy, credentials: next.credentials };
-    firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(() => {
+    const done = (): void => {
       observer.reloaded(name, config.mode, observingIn(policy));
       const now = unchangeable(config);
       const keys = Object.keys(now).filter((key) => now[key] !== fixed[key]);
       if (keys.length > 0) observer.warn(NEEDS_RESTART, { keys: keys.join(', ') });
       fixed = now;
-    });
+    };
+    // What check found sound and the doors would not take all the same.
+    const refused = (error: Error): void => observer.reloadRefused(name, [error.message]);
+    firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(done, refused);
   };
   watchAnew(first);
   return reload;
