@@ -11,7 +11,7 @@ import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, isLoopback, parseIp } from './ip.ts';
 import { type Domains, parseLiteral, type Resolve } from './judge.ts';
 import { lint, rangeGrantsRelay } from './lint.ts';
-import { AddressSet, linesOf, Notes, type ReadList, readDomains, type SourceEntry, UserNames } from './lists.ts';
+import { AddressSet, Notes, type ReadList, readDomains, type SourceEntry, UserNames } from './lists.ts';
 import { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
 import type { Vocabulary } from './rules.ts';
@@ -156,9 +156,15 @@ function readValidRecipients(document: PolicyDocument, notes: Notes): AddressSet
   if (document.valid_recipients === undefined) return null;
   const path = ['valid_recipients', 'file'];
   const set = new AddressSet();
-  for (const { text, place } of linesOf(document.valid_recipients.file, path, notes)) {
-    const wrong = set.add(text);
-    if (wrong !== null) notes.error(path, wrong, place);
+  const list = notes.readList(document.valid_recipients.file);
+  if (typeof list === 'string') {
+    notes.error(path, list);
+    return set;
+  }
+  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so no recipient is valid`);
+  for (const { text, line, fault } of list.lines) {
+    const wrong = fault ?? set.add(text);
+    if (wrong !== null) notes.error(path, wrong, { file: list.file, line, column: 1 });
   }
   return set;
 }

@@ -175,7 +175,7 @@ function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
   const severity = options.lostAddressGuard === 'refuse' ? 'error' : 'warning';
   const check = (entries: readonly SourceEntry[]): void => {
     const singles = entries.filter(({ range }) => isSingle(range)).map(({ range }) => range);
-    for (const { range, text, path, place } of entries) {
+    for (const { range, text, path } of entries) {
       if (isSingle(range) || isEverything(range)) continue;
       const held = lost.find(
         (address) => overlaps(range, address.range) && !singles.some((one) => isInside(address.range, one)),
@@ -185,7 +185,6 @@ function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
         severity,
         path,
         `'${text}' gives ${held.what} a right to relay: clients whose address a NAT or a proxy has hidden seem to come from there; leave it out of the range, or list it by itself`,
-        place,
       );
     }
   };

@@ -9,13 +9,13 @@ import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
 
-/** A list file, read: its lines without comments and blanks. */
+/** The file of valid recipients, read: its lines without comments and blanks. */
 export interface ListFile {
   readonly file: string;
-  readonly lines: readonly { readonly line: number; readonly text: string }[];
+  readonly lines: readonly { readonly line: number; readonly text: string; readonly fault?: string | null }[];
 }
 
-/** Finds a list file by the name that the policy gives it; a string says why it cannot be read. */
+/** Finds it by the name that the policy gives it; a string says why it cannot be read. */
 export type ReadList = (name: string) => ListFile | string;
 
 /** Where problems are gathered while a policy is compiled. */
@@ -49,7 +49,6 @@ export interface SourceEntry {
   readonly range: Range;
   readonly text: string;
   readonly path: Path;
-  readonly place: Place | undefined;
 }
 
 /** The peer whose address is judged. `lost`: the address may be that of a NAT or proxy, not the client's own. */
@@ -79,7 +78,7 @@ export class SourceSet {
   }
 }
 
-/** Whether an address is in a list of ranges that were checked before; a list file holds none here. */
+/** Whether an address is in a list of ranges that were checked before. */
 export function inRanges(list: readonly string[]): (address: string) => boolean {
   const table = new RangeTable(list.flatMap((text) => parseRange(text).ranges));
   return (address) => {
@@ -88,9 +87,7 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
   };
 }
 
-const FILE_PREFIX = 'file:';
-
-/** Reads a list of ranges, files included. Names are left to `other`, which returns whether it took the entry. */
+/** Reads a list of ranges. Names are left to `other`, which returns whether it took the entry. */
 export function readRanges(
   list: readonly string[],
   path: Path,
@@ -98,35 +95,15 @@ export function readRanges(
   other: (text: string, path: Path) => boolean = () => false,
 ): SourceEntry[] {
   const entries: SourceEntry[] = [];
-  const take = (text: string, at: Path, place?: Place): void => {
-    const { ranges, error, warning } = parseRange(text);
-    if (error !== undefined) notes.error(at, error, place);
-    if (warning !== undefined) notes.warn(at, warning, place);
-    for (const range of ranges) entries.push({ range, text, path: at, place });
-  };
   for (const [i, text] of list.entries()) {
     const at = [...path, i];
     if (other(text, at)) continue;
-    if (!text.startsWith(FILE_PREFIX)) {
-      take(text, at);
-      continue;
-    }
-    for (const { text: line, place } of linesOf(text.slice(FILE_PREFIX.length), at, notes)) {
-      if (line.startsWith(FILE_PREFIX)) notes.error(at, 'a list file cannot name another file', place);
-      else take(line, at, place);
-    }
+    const { ranges, error, warning } = parseRange(text);
+    if (error !== undefined) notes.error(at, error);
+    if (warning !== undefined) notes.warn(at, warning);
+    for (const range of ranges) entries.push({ range, text, path: at });
   }
   return entries;
-}
-
-export function linesOf(name: string, path: Path, notes: Notes): { text: string; place: Place }[] {
-  const list = notes.readList(name);
-  if (typeof list === 'string') {
-    notes.error(path, list);
-    return [];
-  }
-  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so it never holds`);
-  return list.lines.map(({ text, line }) => ({ text, place: { file: list.file, line, column: 1 } }));
 }
 
 /** Reads a list of `d` and `*.d`. */
