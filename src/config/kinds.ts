@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { several } from '../policy/names.ts';
 
 type Say = (issue: { readonly input?: unknown }) => string;
 
@@ -37,11 +38,13 @@ function measure(text: string): number {
 
 const number = '(0|[1-9][0-9]{0,11})';
 
+const MOST = 576; // hours: a timer of Node's has 31 bits of milliseconds, and ends at once beyond them
+
 export const duration = spelled(
   new RegExp(`^${number}(ms|s|m|h)$`),
   ({ input }) => `${show(input)} is not a duration: ${withUnit(input, 's', '300ms, 5s, 10m or 1h is wanted')}`,
   measure,
-);
+).refine((ms) => ms <= MOST * 3_600_000, { error: `too long: ${MOST}h, 24 days, are the most` });
 
 /** How long something may take: none at all would end everything at once. */
 export const patience = duration.refine((ms) => ms > 0, {
@@ -65,7 +68,7 @@ const sizeSay: Say = ({ input }) => {
 
 export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay, (text) =>
   text === 'unlimited' ? Number.POSITIVE_INFINITY : measure(text),
-);
+).refine((octets) => octets > 0, { error: 'no octet at all: no mail would pass; unlimited is no limit' });
 
 const countSay = {
   error: ({ input }: { readonly input?: unknown }) =>
@@ -120,12 +123,15 @@ export const flag = z.boolean({
   },
 });
 
-export const text = z.string({
+const anyText = z.string({
   error: ({ input }) =>
     input === undefined
       ? 'missing: text is wanted'
       : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
 });
+
+/** Of no text at all nobody says what it means. */
+export const text = anyText.min(1, { error: 'an empty text: leave it out' });
 
 export const texts = z.array(text);
 
@@ -166,6 +172,8 @@ export interface Endpoint {
 
 /** Reads `host:port` and `[v6]:port`; a string says what is wrong. `lowestPort` 0 lets the system choose. */
 export function readEndpoint(written: string, lowestPort: 0 | 1): Endpoint | string {
+  const many = several(written);
+  if (many !== null) return many;
   const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:[\]]*)):(?<port>[0-9]+)$/.exec(written);
   const { v6, host, port = '' } = match?.groups ?? {};
   if (match === null) {

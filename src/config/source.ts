@@ -149,8 +149,11 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
   const pathOf = (key: unknown, ancestors: readonly unknown[]): string => formatPath(pathTo(key, ancestors));
   visit(document, {
     Alias(key, node, ancestors) {
-      if (node.resolve(document) === undefined)
+      const meant = node.resolve(document);
+      if (meant === undefined)
         found(offset(node), `an unquoted * is an alias: use quotes, as '*${node.source}'`, pathOf(key, ancestors));
+      else if (ancestors.includes(meant))
+        found(offset(node), `*${node.source} stands for what it is in itself: write it out`, pathOf(key, ancestors));
     },
     Pair(_, pair, ancestors) {
       if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;

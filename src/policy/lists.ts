@@ -5,6 +5,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
+import { several, whyNoName, whyNoUser } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
@@ -132,10 +133,20 @@ export class AddressSet {
       this.#keys.add('');
       return null;
     }
+    const wrong = whyNoName(text);
+    if (wrong !== null) return wrong;
     const at = text.lastIndexOf('@');
-    if (at < 1) return `'${text}' is not an address: user@example.com is wanted`;
+    const written = text.slice(0, at);
+    const isQuoted = /^"(\\.|[^"\\])*"$/.test(written);
+    const many = isQuoted ? null : several(text);
+    if (many !== null) return many;
+    if (at < 1)
+      return `'${text}' is not an address: user@example.com is wanted${text.includes('.') ? '; everybody of a domain goes under sender_domains or recipient_domains' : ''}`;
     if (/[<>]/.test(text)) return `'${text}': write the address alone, without brackets`;
-    const local = localKey(text.slice(0, at));
+    if (!isQuoted && /[*?]/.test(written))
+      return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
+    if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
+    const local = localKey(written);
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
       this.#keys.add(`${local}@${foldAscii(host)}`);
@@ -181,6 +192,8 @@ export interface Endpoint {
 
 /** Reads `address:port`, `[address]:port`, `*:port` or an address. A string says what is wrong. */
 export function parseEndpoint(text: string): Endpoint | string {
+  const many = several(text);
+  if (many !== null) return many;
   const withPort = /^(\*|\[(?<v6>[^\]]*)\]|(?<v4>[^:[\]]*)):(?<port>[0-9]+)$/.exec(text);
   const { v6, v4, port } = withPort?.groups ?? {};
   const address = withPort === null ? text.replace(/^\[(.*)\]$/, '$1') : (v6 ?? v4 ?? null);
@@ -193,6 +206,22 @@ export function parseEndpoint(text: string): Endpoint | string {
   if (port === undefined) return { ip, port: null };
   if (Number(port) < 1 || Number(port) > 65535) return `'${text}': a port is a number from 1 to 65535`;
   return { ip, port: Number(port) };
+}
+
+/** The compared forms of a list of logins. */
+export function readUsers(list: readonly string[], path: Path, notes: Notes, users: UserNames): string[] {
+  for (const [i, name] of list.entries()) {
+    const wrong = whyNoUser(name);
+    if (wrong !== null) notes.error([...path, i], wrong);
+  }
+  return list.map((name) => users.keyOfWritten(name));
+}
+
+/** An empty list never holds, and under `not` that is always. */
+export function warnOfEmpty(list: readonly string[] | undefined, path: Path, notes: Notes): void {
+  if (list?.length !== 0) return;
+  const turned = path.filter((step) => step === 'not').length % 2 === 1;
+  notes.warn(path, `an empty list never holds${turned ? ', and what stands under not always does' : ''}`);
 }
 
 /** How user names are compared: ASCII-folded, `CORP\alice` as alice@corp.example.com where user_domains says so. */
