@@ -131,7 +131,7 @@ const anyText = z.string({
 });
 
 /** Of no text at all nobody says what it means. */
-export const text = anyText.min(1, { error: 'an empty text: leave it out' });
+export const text = anyText.regex(/\S/, { error: 'an empty text: leave it out' });
 
 export const texts = z.array(text);
 
@@ -141,7 +141,7 @@ export const fileName = z
     error: ({ input }) =>
       input === undefined ? 'missing: the name of a file is wanted' : `${show(input)} is not the name of a file`,
   })
-  .min(1, { error: 'the name of a file is wanted' });
+  .regex(/\S/, { error: 'the name of a file is wanted' });
 
 /** SHA-256 of a certificate, as openssl prints it; out come 64 capital digits. */
 const fingerprintSay: Say = ({ input }) =>
@@ -154,7 +154,9 @@ const fingerprint = spelled(/^([0-9a-f]{64}|([0-9a-f]{2}:){31}[0-9a-f]{2})$/i, f
 
 /** One of them, or a list. */
 export const fingerprints = z
-  .union([fingerprint, z.array(fingerprint)], { error: fingerprintSay })
+  .union([fingerprint, z.array(fingerprint).min(1, { error: 'a fingerprint is wanted, or no pin at all' })], {
+    error: fingerprintSay,
+  })
   .transform((value) => (typeof value === 'string' ? [value] : value));
 
 const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;

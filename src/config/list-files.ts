@@ -37,6 +37,9 @@ interface Origin {
   readonly place: Place | null;
 }
 
+/** Lists whose entries are no texts. */
+const BLOCKS: ReadonlySet<string> = new Set(['listeners', 'certificates', 'connectors', 'rules']);
+
 const PREFIX = /^\s*file\s*:\s*/i;
 
 /** The name of the list file that an entry means; null: it means itself. */
@@ -84,6 +87,11 @@ export function unfoldLists(data: unknown, place: PlaceOf, read: (path: string) 
       if (name === null) {
         entries.push(unfold(entry, [...path, index]));
         from.push({ index, place: null });
+        continue;
+      }
+      if (BLOCKS.has(String(path.at(-1)))) {
+        add('error', [...path, index], `${path.at(-1)} are blocks of keys, which no list file holds: write them here`);
+        sound = false;
         continue;
       }
       const { lines, sound: fine } = unfoldEntry(name, [...path, index]);
@@ -155,8 +163,11 @@ function faultOf(entry: string): string | null {
   return null;
 }
 
-/** An empty list never holds; where it would forbid, that is what an administrator may mean for now. */
+/** An empty list never holds; where it would forbid, that is what an administrator may mean for now. Without bindings a
+ * connector answers everywhere, which nobody means who names some. */
 function sayEmpty(file: string, path: Path): [Finding['severity'], Path, string] {
+  if (path.at(-2) === 'bindings')
+    return ['error', path, `${file} lists nothing, and a connector without bindings answers everywhere: name one`];
   const turned = path.filter((step) => step === 'not').length % 2 === 1;
   const forbids = path.includes('deny') || path.includes('blocked_domains');
   const always = turned ? ', and what stands under not always does' : '';

@@ -71,6 +71,8 @@ export function draftConnector(
         `'${keyword}' is no keyword that would pass: those that Postern does not know are taken out anyway`,
       );
   }
+  if (document.connect.allow.length === 0)
+    notes.warn([...path, 'connect', 'allow'], `an empty list: nobody may connect to '${document.name}'`);
   const rules = document.rules.map((rule, i) => compileRule(rule, i, [...path, 'rules', i], words));
   const [first] = rules;
   return {

@@ -27,6 +27,8 @@ export function whyNoName(text: string): string | null {
   if (bare !== text) return `'${text}' has a blank at its end, and nothing else has: did you mean '${bare}'?`;
   const quoted = /^(['"])(.+)\1$/.exec(text);
   if (quoted !== null) return `${text} has quotes inside its quotes: did you mean '${quoted[2]}'?`;
+  if (/^(yes|no|on|off|true|false|null|none|never|unlimited)$/i.test(text))
+    return `'${text}' would be a name here: leave it out, or name who is meant`;
   return null;
 }
 
