@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
 import { jsonSchema } from '../config/schema.ts';
+import { whatIsWrong } from './arguments.ts';
 import { checkLive, type Times } from './check/live.ts';
 import type { Output } from './output.ts';
 
@@ -98,7 +99,7 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseCheckArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
   const { help = false, json = false, strict = false, live = false } = values;

@@ -12,6 +12,7 @@ import type { Config } from '../config/schema.ts';
 import { notProtected } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { whatIsWrong } from './arguments.ts';
 import { listenersOf, observingIn } from './doors.ts';
 import { versionOf, watchFiles } from './files.ts';
 import { type RunningFirewall, startFirewall } from './firewall.ts';
@@ -67,7 +68,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       workers: parsed.workers,
     };
   } catch (error) {
-    out.stderr(`postern run: ${(error as Error).message}\nTry: postern run --help\n`);
+    out.stderr(`postern run: ${whyNot(error)}\nTry: postern run --help\n`);
     return USAGE;
   }
   const file = configFile(values, process.env);
@@ -116,6 +117,11 @@ export async function run(args: string[], out: Output): Promise<number> {
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
   return untilSignal(firewall, config.timeouts.drain);
+}
+
+function whyNot(error: unknown): string {
+  const file = /^Unexpected argument '(.*?)'/.exec((error as Error).message)?.[1];
+  return file === undefined ? whatIsWrong(error, HELP) : `'${file}' stands alone: did you mean --config ${file}?`;
 }
 
 function versionOfLoaded({ files, document }: Loaded): string {

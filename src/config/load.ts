@@ -3,6 +3,7 @@
 // Nothing is ever half loaded: with an error among the findings there is no configuration and no policy, so that a
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
+import { basename } from 'node:path';
 import type * as z from 'zod';
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
@@ -18,7 +19,7 @@ import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.
 import { type Host, thisHost } from './host.ts';
 import { linesOf, strayFiles, type Unfolded, unfoldLists } from './list-files.ts';
 import { policySchema } from './policy-schema.ts';
-import { lintReach } from './reach.ts';
+import { lintClearText, lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { type ReadText, readText, type Source, sourceOf } from './source.ts';
@@ -88,12 +89,17 @@ export function loadAny(file: string, options: LoadOptions = {}): Loaded {
 }
 
 /** By its keys: only a configuration has an upstream or names a policy. */
-function isPolicy(data: unknown): boolean {
-  if (typeof data !== 'object' || data === null) return false;
+function kindOf(data: unknown): 'configuration' | 'policy' | null {
+  if (typeof data !== 'object' || data === null) return null;
   const keys = Object.keys(data);
   const policyKeys = keys.filter((key) => key in policySchema.shape).length;
   const configKeys = keys.filter((key) => key in configSchema.shape).length;
-  return policyKeys > configKeys;
+  return policyKeys === configKeys ? null : policyKeys > configKeys ? 'policy' : 'configuration';
+}
+
+function policyIn(data: unknown): string {
+  const { policy } = data as { policy?: unknown };
+  return typeof policy === 'string' ? `: it names ${policy}` : ', in a file of its own';
 }
 
 const NOT_HANDED_OVER: ReadText = { problem: 'it was not there when the configuration was read' };
@@ -103,6 +109,10 @@ class Loader {
   readonly #host: Host;
   readonly #findings: Finding[] = [];
   readonly #unfolded: Unfolded[] = [];
+  /** Null where a policy is read by itself. */
+  #listeners: Config['listeners'] | null = null;
+  /** The policy before its defaults. */
+  #written: unknown = null;
   readonly #files: string[] = [];
   readonly #texts = new Map<string, ReadText>();
 
@@ -121,7 +131,7 @@ class Loader {
 
   anyFile(file: string): Loaded {
     const source = this.#source(file);
-    return isPolicy(source.data) ? this.#policy(source, {}) : this.config(source, {}, {});
+    return kindOf(source.data) === 'policy' ? this.#policy(source, {}) : this.config(source, {}, {});
   }
 
   /** `source` null: flags alone. */
@@ -129,6 +139,11 @@ class Loader {
     const flags = readFlags(values, env);
     this.#findings.push(...flags.findings, ...missingFlags(flags.given, source));
     if (source !== null) this.#take(source);
+    if (source !== null && kindOf(source.data) === 'policy')
+      return this.#isOther(
+        source,
+        `this is a policy, and a configuration is wanted: one that names it, as policy: ${basename(source.file)}`,
+      );
     const { data: folded, place: placeFolded } = flagDocument(flags.given, source);
     if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(placeFolded);
     const unfolded = this.#unfold(folded, placeFolded);
@@ -136,6 +151,8 @@ class Loader {
     const config = this.#shape(configSchema, unfolded);
     if (config === null) return this.#nothing(place);
     this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
+    this.#listeners = config.listeners;
+    this.#written = (unfolded.data as { policy?: unknown }).policy;
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
@@ -158,9 +175,12 @@ class Loader {
   #policy(source: Source, settings: Partial<PolicyOptions>): Loaded {
     this.#take(source);
     if (source.data === null) return this.#nothing(source.place);
+    if (kindOf(source.data) === 'configuration')
+      return this.#isOther(source, `this is a configuration, and a policy is wanted${policyIn(source.data)}`);
     const unfolded = this.#unfold(source.data, source.place);
     const value = this.#shape(policySchema, unfolded);
     if (value === null) return this.#nothing(unfolded.place);
+    this.#written = unfolded.data;
     return this.#compile(value, source.file, unfolded.place, settings, []);
   }
 
@@ -198,6 +218,12 @@ class Loader {
 
   #world(): World {
     return { host: this.#host, texts: this.#texts };
+  }
+
+  /** One sentence, in the place of one for every key. */
+  #isOther({ file, place }: Source, message: string): Loaded {
+    this.#findings.push({ file, line: 1, column: 1, severity: 'error', key: '', message });
+    return this.#nothing(place);
   }
 
   #take(source: Source): void {
@@ -240,6 +266,9 @@ class Loader {
       const key = prefixed(prefix, formatPath(problem.path));
       this.#findings.push({ ...at, severity: problem.severity, key, message: problem.message });
     }
+    lintClearText(this.#listeners, document, this.#written, (severity, path, message) =>
+      this.#findings.push({ ...place(path), severity, key: prefixed(prefix, formatPath(path)), message }),
+    );
     const sound = !hasErrors(this.#findings);
     return {
       config: null,

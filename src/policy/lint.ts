@@ -13,7 +13,7 @@ import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
 import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
-import { EVERYTHING, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
+import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
 import { shadows } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
@@ -92,10 +92,6 @@ export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEn
     if (action === 'deny' || conditions === undefined || sources !== null || identifies(conditions)) return false;
     return conditions.recipient_domains === undefined || !isEverything(range);
   });
-}
-
-function isEverything(range: Range): boolean {
-  return EVERYTHING.some((all) => isInside(all, range));
 }
 
 /** The addresses from which a rule can be reached without saying who one is. */
@@ -252,7 +248,7 @@ function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
 }
 
 function lintDialogue(draft: Draft, { options, notes }: Subject): void {
-  const { document, path, ranges, relaysAnywhere, mode } = draft;
+  const { document, path, relaysAnywhere, mode } = draft;
   const at = (key: string): Path => [...path, key];
   const name = `connector '${document.name}'`;
   if (document.remote_ip_ranges.length === 0)
@@ -280,11 +276,6 @@ function lintDialogue(draft: Draft, { options, notes }: Subject): void {
     notes.warn(
       at('mode'),
       `${name} observes: what policy and limits would refuse is only logged, the relay is not protected`,
-    );
-  if (document.starttls === 'hide' && ranges.some(({ range }) => isEverything(range)))
-    notes.warn(
-      at('starttls'),
-      `${name} serves every address without STARTTLS: partners that demand TLS will not deliver, and passwords cross the network in clear`,
     );
   lintLimits(draft, notes);
 }

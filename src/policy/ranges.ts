@@ -170,6 +170,11 @@ export function isInside(inner: Range, outer: Range): boolean {
   return isIpv4(hull.lo) === isIpv4(outer.lo) && hull.lo >= outer.lo && hull.hi <= outer.hi;
 }
 
+/** Every address of a family. */
+export function isEverything(range: Range): boolean {
+  return EVERYTHING.some((all) => isInside(all, range));
+}
+
 export function overlaps(a: Range, b: Range): boolean {
   if (isMasked(a)) return isMasked(b) ? ((a.net ^ b.net) & a.mask & b.mask) === 0 : spanMeetsMask(b, a);
   if (isMasked(b)) return spanMeetsMask(a, b);
