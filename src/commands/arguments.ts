@@ -10,5 +10,5 @@ export function whatIsWrong(error: unknown, help: string): string {
   if (option === undefined) return sentence;
   const known = [...new Set(help.match(/(?<=--)[a-z][a-z-]*/g))];
   const meant = nearest(option, known) ?? known.find((one) => option.startsWith(one) || one.startsWith(option)) ?? null;
-  return `unknown option --${option}: ${meant === null ? `${known.map((one) => `--${one}`).join(', ')} are known` : `did you mean --${meant}?`}`;
+  return meant === null ? sentence : `${sentence}: did you mean --${meant}?`;
 }

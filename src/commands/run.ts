@@ -120,8 +120,9 @@ export async function run(args: string[], out: Output): Promise<number> {
 }
 
 function whyNot(error: unknown): string {
-  const file = /^Unexpected argument '(.*?)'/.exec((error as Error).message)?.[1];
-  return file === undefined ? whatIsWrong(error, HELP) : `'${file}' stands alone: did you mean --config ${file}?`;
+  const sentence = whatIsWrong(error, HELP);
+  const file = /^Unexpected argument '(.*?\.(?:ya?ml|json))'/.exec(sentence)?.[1];
+  return file === undefined ? sentence : `${sentence}: did you mean --config ${file}?`;
 }
 
 function versionOfLoaded({ files, document }: Loaded): string {
