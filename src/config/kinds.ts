@@ -123,11 +123,19 @@ export const flag = z.boolean({
   },
 });
 
+/** The name in `{ file: NAME }`, which is what `file: NAME` without quotes turns out to be. */
+export function fileIn(input: unknown): string | null {
+  if (typeof input !== 'object' || input === null || Object.keys(input).join() !== 'file') return null;
+  return String((input as { file: unknown }).file);
+}
+
 const anyText = z.string({
   error: ({ input }) =>
     input === undefined
       ? 'missing: text is wanted'
-      : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
+      : fileIn(input) !== null
+        ? `a list file is written as one word in quotes: 'file:${fileIn(input)}'`
+        : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
 });
 
 /** Of no text at all nobody says what it means. */

@@ -5,9 +5,11 @@
 // they are, less those that an earlier rule denies for their address alone. Senders, helo, tls, local, recipients and
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
+import { foldAscii } from '../smtp/bytes.ts';
 import type { PolicyOptions } from './compile.ts';
 import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import { toOctets } from './domains.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
@@ -196,7 +198,7 @@ function lostAddress(text: string, what: string): { range: Range; what: string }
   return ip === null ? [] : [{ range: { lo: ip, hi: ip }, what }];
 }
 
-function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void {
+function lintRules({ rules, ranges, document }: Draft, { domains, options, notes }: Subject): void {
   const clients = rangesOf(ranges);
   const now = options.now();
   for (const [i, rule] of rules.entries()) {
@@ -211,11 +213,18 @@ function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void 
         `rule '${rule.name}' expires in ${days === 1 ? 'a day' : `${days} days`}${askOwner(rule)}`,
       );
     }
+    lintDenied(rule, domains, notes);
     const shadow = rules.slice(0, i).find((earlier) => shadows(earlier, rule, clients));
     if (shadow !== undefined)
       notes.warn(
         rule.path,
         `rule '${rule.name}' can never match: '${shadow.name}' before it matches all that it would`,
+      );
+    const conditions = rule.document.allow ?? rule.document.deny;
+    if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
+      notes.warn(
+        [...rule.path, rule.action],
+        `rule '${rule.name}' asks for a login, and nobody logs in here (auth: hide)`,
       );
     if (rule.sources !== null && rule.sources.entries.length > 0 && !meets(rule.sources.entries, clients))
       notes.warn(
@@ -224,6 +233,20 @@ function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void 
       );
   }
 }
+
+/** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
+function lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes): void {
+  const passes = (domain: string): boolean => known.holds(foldAscii(toOctets(domain)).replace(/\.$/, ''));
+  for (const [i, text] of (document.deny?.recipient_domains ?? []).entries())
+    if (passes(text.replace(/^\*\./, 'x.')) && passes(text.replace(/^\*\./, '')))
+      notes.warn([...path, 'deny', 'recipient_domains', i], `mail for '${text}' ${PASSES}`);
+  for (const [i, text] of (document.deny?.recipients ?? []).entries())
+    if (passes(text.slice(text.lastIndexOf('@') + 1)))
+      notes.warn([...path, 'deny', 'recipients', i], `mail for '${text}' ${PASSES}`);
+}
+
+const PASSES =
+  'passes before any rule, since its domain is accepted or relayed: nobody is denied here; valid_recipients and blocked_domains stand before that';
 
 function askOwner({ document }: Rule): string {
   return document.owner === undefined ? '' : `: ask ${document.owner}`;

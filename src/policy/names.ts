@@ -14,7 +14,10 @@ export function isEverybody(text: string): boolean {
 /** What is wrong with a text that holds several entries of a list, cut at `separator`; null: it holds one. Words between blanks
  * are prose, and entries where each looks like one. */
 export function several(text: string, separator = /[,;\s]+/): string | null {
-  const parts = text.split(separator).filter((part) => part !== '');
+  const parts = text
+    .split(separator)
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
   if (parts.length < 2 || !(/[,;]/.test(text) || parts.every((part) => /[.:@\\]/.test(part)))) return null;
   const shown = parts.slice(0, 3).map((part) => `'${part}'`);
   return `'${text}' is several in one text: one a line, or a list is wanted, as [${shown.join(', ')}${parts.length > 3 ? ', …' : ''}]`;
