@@ -143,11 +143,14 @@ function reloader(
   let fixed = unchangeable(first.config);
   let watched: readonly string[] = [];
   let unwatch = (): void => {};
-  const watchAnew = ({ config, files }: Loaded): void => {
-    if (config?.watch !== true || files.join('\0') === watched.join('\0')) return;
+  const watchThese = (files: readonly string[]): void => {
+    if (files.join('\0') === watched.join('\0')) return;
     unwatch();
     watched = files;
     unwatch = watchFiles(files, () => reload(false));
+  };
+  const watchAnew = ({ config, files }: Loaded): void => {
+    if (config?.watch === true) watchThese(files);
   };
   const reload = (always: boolean): void => {
     const next = load();
@@ -156,6 +159,8 @@ function reloader(
     if (version === tried && !always) return;
     tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
+      // Where it will be mended may be a file that is new in it.
+      if (watched.length > 0) watchThese([...new Set([...watched, ...next.files])]);
       observer.reloadRefused(name, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }
