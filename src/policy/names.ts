@@ -14,6 +14,7 @@ export function isEverybody(text: string): boolean {
 /** What is wrong with a text that holds several entries of a list, cut at `separator`; null: it holds one. Words between blanks
  * are prose, and entries where each looks like one. */
 export function several(text: string, separator = /[,;\s]+/): string | null {
+  if (!/[,;\s]/.test(text)) return null; // lists may be long
   const parts = text
     .split(separator)
     .map((part) => part.trim())
