@@ -9,6 +9,7 @@ import type { Output } from './commands/output.ts';
 import { probe } from './commands/probe.ts';
 import { run } from './commands/run.ts';
 import { test } from './commands/test.ts';
+import { nearest } from './config/suggest.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
 
@@ -45,7 +46,9 @@ async function main([command, ...args]: string[], out: Output): Promise<number> 
   }
   const chosen = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (chosen !== undefined) return chosen(args, out);
-  out.stderr(command === undefined ? HELP : `postern: there is no command '${command}'\nTry: postern --help\n`);
+  const meant = command === undefined ? null : nearest(command, [...Object.keys(COMMANDS), 'help']);
+  const hint = meant === null ? '' : `: did you mean ${meant}?`;
+  out.stderr(command === undefined ? HELP : `postern: there is no command '${command}'${hint}\nTry: postern --help\n`);
   return USAGE;
 }
 

@@ -8,6 +8,7 @@ import { loadAny } from '../config/load.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
 import { type Inquiry, readInquiry } from '../policy/inquiry.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern explain FILE --source IP --rcpt ADDR [OPTION…]
@@ -80,7 +81,7 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseExplainArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
   const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;

@@ -5,6 +5,7 @@
 
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 import { paintFor } from './paint.ts';
 import type { Destination } from './probe/dialogue.ts';
@@ -97,7 +98,7 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseProbeArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
   const { domain = null, source = null, json = false, help = false } = values;

@@ -53,8 +53,8 @@ export async function explain(
 ): Promise<Explanation> {
   const verdict = await inquire(policy, inquiry);
   const { answer, connector, entry, decision, grammar, reply, question } = verdict;
-  const at = (path: Path, own?: Place): string => {
-    const { file, line } = own ?? place(path);
+  const at = (path: Path): string => {
+    const { file, line } = place(path);
     return `${file}:${line}`;
   };
   const ends = {
@@ -93,7 +93,7 @@ export async function explain(
         : {
             name: connector.name,
             place: at(connector.path),
-            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path, entry.place)}) is the most specific range that holds ${inquiry.source}`,
+            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${inquiry.source}`,
           },
     grammar,
     recipients,
