@@ -1,11 +1,12 @@
 // One receive connector, compiled: what its sessions may do on the wire, and their judge.
 
-import type { Address, Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
+import type { Address, Decision, Judge, Login, OwnReply, Profile, Question } from '../smtp/types.ts';
+import type { UserNames } from './accounts.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
-import { type DomainTable, foldName } from './domains.ts';
+import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
-import type { Client, SourceSet, UserNames } from './lists.ts';
+import type { Client, SourceSet } from './lists.ts';
 import type { Path } from './problem.ts';
 import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
@@ -68,9 +69,9 @@ export class Connector {
     this.#parts = parts;
   }
 
-  /** One text for all spellings of a user's name, as rules compare it. */
-  userKey(name: string): string {
-    return this.#parts.users.keyOfWritten(name);
+  /** What the limits of a login with a name are counted under, the same for all its spellings. */
+  userKeys(login: Login): string[] {
+    return this.#parts.users.limitKeys(login);
   }
 
   /** Whether this client may talk at all: the reply that refuses it, or null. Deny is looked at first; DNS is asked only
@@ -86,7 +87,7 @@ export class Connector {
     return resolve(address).then((found) => {
       if (found === null) return CONNECT_CANNOT_TELL;
       const names = found.map(foldName);
-      if (names.some((name) => connectDeny.names.holds(name))) return replies.connect;
+      if (names.some((name) => patternIn(connectDeny.names, name) !== null)) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
   }

@@ -8,7 +8,7 @@ import { isUtf8Text, parseForwardPath, parseReversePath } from '../smtp/path.ts'
 import { BAD_RECIPIENT, BAD_SENDER, formatReply, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Login, OwnReply, Question } from '../smtp/types.ts';
 import type { Connector } from './connector.ts';
-import { toOctets } from './domains.ts';
+import { toOctets } from './spellings.ts';
 import { parseIp } from './ip.ts';
 import { parseEndpoint, type SourceEntry } from './lists.ts';
 import { NO_CONNECTOR, type Policy } from './policy.ts';

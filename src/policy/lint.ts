@@ -9,7 +9,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { PolicyOptions } from './compile.ts';
 import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
-import { toOctets } from './domains.ts';
+import { toOctets } from './spellings.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';

@@ -6,27 +6,31 @@
 // The lost-address guard only ever closes. Where a match would lead to relaying, a lost address (a NAT, a proxy,
 // ourselves) matches no range, unless it is listed by itself, and no reverse name; where a match would forbid (in a
 // deny, or under `not`), it matches like any other.
+//
+// So it is with spellings. Where a match would lead to relaying, names are compared as they are written; where it would
+// forbid, whoever may be meant is meant (accounts.ts, spellings.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { Address, Question } from '../smtp/types.ts';
+import type { Address, Login, Question } from '../smtp/types.ts';
+import { Suspects, type UserNames } from './accounts.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
-import { type DomainTable, foldName } from './domains.ts';
+import { type DomainTable, foldName, patternIn } from './domains.ts';
 import type { Ip } from './ip.ts';
 import {
   type AddressSet,
   type Client,
+  checkUsers,
   type Endpoint,
   type Notes,
   parseEndpoint,
   readAddresses,
   readDomains,
   readRanges,
-  readUsers,
   SourceSet,
-  type UserNames,
   warnOfEmpty,
 } from './lists.ts';
 import type { Path } from './problem.ts';
+import { toOctets } from './spellings.ts';
 import { subjectTest } from './subjects.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
 
@@ -47,7 +51,11 @@ export interface Facts {
 export interface Condition {
   readonly key: keyof ConditionsDocument;
   readonly holds: (facts: Facts, guess: Guess) => Truth;
+  /** What another spelling had to do with the answer, for people: `steven may be CORP\steven`; null: nothing. */
+  readonly because?: ((facts: Facts) => string | null) | undefined;
 }
+
+type Test = Omit<Condition, 'key'>;
 
 export interface Rule {
   readonly action: 'allow' | 'deny';
@@ -67,8 +75,8 @@ export interface Rule {
 export interface Vocabulary {
   readonly notes: Notes;
   readonly users: UserNames;
-  /** Group name to compared user names. */
-  readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Group name to its members, as written. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly guard: boolean;
   /** The one `Unknown` for each question, by its text. */
   readonly unknowns: Map<string, Unknown>;
@@ -112,7 +120,7 @@ function plainSender(holds: (sender: Address | null) => boolean): Condition['hol
     senderAddress === null && sender !== '' ? guessed(unknown, guess) : holds(senderAddress);
 }
 
-/** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
+/** `opening`: to hold here leads towards relaying, so that the lost-address guard applies and names are taken as written. */
 function compileConditions(
   document: ConditionsDocument,
   path: Path,
@@ -122,9 +130,19 @@ function compileConditions(
 ): Condition[] {
   const guarded = opening && words.guard;
   const conditions: Condition[] = [];
-  const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
-    if (document[key] !== undefined) conditions.push({ key, holds });
+  const add = (key: keyof ConditionsDocument, holds: Condition['holds'], because?: Condition['because']): void => {
+    if (document[key] !== undefined) conditions.push({ key, holds, because });
   };
+  const holdsName = (table: DomainTable, domain: string | null | undefined): boolean =>
+    typeof domain === 'string' && (opening ? table.holds(domain) : patternIn(table, domain) !== null);
+  const holdsAddress = (set: AddressSet, address: Address): boolean =>
+    opening ? set.has(address) : set.mayHave(address);
+  const alike = (set: AddressSet, address: Address | null): string | null =>
+    opening || address === null || set.has(address) || !set.mayHave(address)
+      ? null
+      : `${formatAddress(address)} may be read as one of them`;
+  const maps = (table: DomainTable, domain: (facts: Facts) => string | null | undefined) => (facts: Facts) =>
+    opening ? null : whyMapped(table, domain(facts));
   const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
@@ -147,34 +165,55 @@ function compileConditions(
   if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
   else if (document.allow_unnamed !== undefined)
     words.notes.error([...path, 'allow_unnamed'], 'allow_unnamed says what authenticated: true takes; write both');
-  if (document.users !== undefined) add('users', usersTest(document.users, [...path, 'users'], words));
-  if (document.groups !== undefined) add('groups', groupsTest(document.groups, [...path, 'groups'], words));
+  for (const key of ['users', 'groups'] as const) {
+    const list = document[key];
+    if (list === undefined) continue;
+    const at = [...path, key];
+    warnOfEmpty(list, at, words.notes);
+    const members = key === 'users' ? usersOf(list, at, words) : membersOf(list, at, words);
+    const { holds, because } = memberTest(members, opening, words);
+    add(key, holds, because);
+  }
   if (document.senders !== undefined) {
     const set = addresses('senders');
     add(
       'senders',
-      plainSender((sender) => (sender === null ? set.hasNullPath() : set.has(sender))),
+      plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender))),
+      ({ question }) => alike(set, question.senderAddress),
     );
   }
   if (document.sender_domains !== undefined) {
     const table = domains('sender_domains');
     add(
       'sender_domains',
-      plainSender((sender) => holdsDomain(table, sender?.domain)),
+      plainSender((sender) => holdsName(table, sender?.domain)),
+      maps(table, ({ question }) => question.senderAddress?.domain),
     );
   }
   if (document.recipients !== undefined) {
     const set = addresses('recipients');
-    add('recipients', ({ recipient }) => recipient !== null && set.has(recipient));
+    add(
+      'recipients',
+      ({ recipient }) => recipient !== null && holdsAddress(set, recipient),
+      ({ recipient }) => alike(set, recipient),
+    );
   }
   if (document.recipient_domains !== undefined) {
     const table = domains('recipient_domains');
     lists.recipientDomains = table;
-    add('recipient_domains', ({ recipient }) => holdsDomain(table, recipient?.domain));
+    add(
+      'recipient_domains',
+      ({ recipient }) => holdsName(table, recipient?.domain),
+      maps(table, ({ recipient }) => recipient?.domain),
+    );
   }
   if (document.helo !== undefined) {
     const table = domains('helo');
-    add('helo', ({ question }) => holdsDomain(table, foldName(question.helo)));
+    add(
+      'helo',
+      ({ question }) => holdsName(table, foldName(question.helo)),
+      maps(table, ({ question }) => foldName(question.helo)),
+    );
   }
   if (document.not !== undefined) {
     if (Object.keys(document.not).length === 0)
@@ -187,20 +226,32 @@ function compileConditions(
       sources: null,
       recipientDomains: null,
     });
-    add('not', (facts, guess) => {
-      const obstacle = obstacleOf(inner, facts, guess);
-      return isUnknown(obstacle) ? obstacle : obstacle !== null;
-    });
+    add(
+      'not',
+      (facts, guess) => {
+        const obstacle = obstacleOf(inner, facts, guess);
+        return isUnknown(obstacle) ? obstacle : obstacle !== null;
+      },
+      (facts) => whySpelled(inner, facts),
+    );
   }
   if (document.tls_subject !== undefined)
-    add('tls_subject', subjectTest(document.tls_subject, [...path, 'tls_subject'], words.notes));
+    add('tls_subject', subjectTest(document.tls_subject, opening, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, guarded, words));
+  if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, opening, words));
   return conditions;
 }
 
-function holdsDomain(table: DomainTable, domain: string | null | undefined): boolean {
-  return typeof domain === 'string' && table.holds(domain);
+/** `bücher.example may be 'xn--bcher-kva.example'`: the pattern that holds a domain, but not as it is written. */
+export function whyMapped(table: DomainTable<unknown>, domain: string | null | undefined): string | null {
+  if (typeof domain !== 'string' || table.holds(domain)) return null;
+  const pattern = patternIn(table, domain);
+  return pattern === null ? null : `${domain} may be read as '${toOctets(pattern)}'`;
+}
+
+/** What other spellings had to do with it, of all conditions together. */
+export function whySpelled(conditions: readonly Condition[], facts: Facts): string | null {
+  return conditions.map(({ because }) => because?.(facts) ?? null).find((why) => why !== null) ?? null;
 }
 
 function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
@@ -226,32 +277,23 @@ function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
   return ({ question }) => question.login !== null && (unnamed || question.login.name !== null);
 }
 
-function usersTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
-  warnOfEmpty(list, path, words.notes);
-  return memberTest(usersOf(list, path, words), words);
-}
-
-/** The compared names of a list of logins. */
-export function usersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
+/** A list of logins, looked through. */
+export function usersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
   for (const [i, name] of list.entries()) {
     const members = words.groups.get(name);
-    if (members !== undefined && !members.has(words.users.keyOfWritten(name)))
+    if (members?.every((member) => words.users.keyOfWritten(member) !== words.users.keyOfWritten(name)) === true)
       words.notes.warn(
         [...path, i],
         `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
       );
   }
-  return new Set(readUsers(list, path, words.notes, words.users));
+  checkUsers(list, path, words.notes);
+  return list;
 }
 
-function groupsTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
-  warnOfEmpty(list, path, words.notes);
-  return memberTest(membersOf(list, path, words), words);
-}
-
-/** The compared names of all members of the groups; a group that nobody defined is an error. */
-export function membersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
-  const members = new Set<string>();
+/** All members of the groups; a group that nobody defined is an error. */
+export function membersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
+  const members: string[] = [];
   for (const [i, name] of list.entries()) {
     const group = words.groups.get(name);
     if (group === undefined) {
@@ -261,25 +303,40 @@ export function membersOf(list: readonly string[], path: Path, words: Vocabulary
         `no group '${name}': ${known.length === 0 ? 'none is' : `${known.join(', ')} are`} defined under groups`,
       );
     }
-    for (const user of group ?? []) members.add(user);
+    for (const user of group ?? []) members.push(user);
   }
   return members;
 }
 
-/** Whether the login is one of `members`; nobody can tell where its name is not shown. */
-export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('login', [...members].sort(), words);
-  return ({ question, user }, guess) => {
-    if (question.login === null || members.size === 0) return false;
-    return user === null ? guessed(unknown, guess) : members.has(user);
+/** Whether the login is one of `members`, for a no: whether it may be one. Nobody can tell where its name is not shown. */
+export function memberTest(members: readonly string[], opening: boolean, words: Vocabulary): Test {
+  const keys = new Set(members.map((name) => words.users.keyOfWritten(name)));
+  const unknown = unknownFor('login', [...keys].sort(), words);
+  const suspects = opening ? null : new Suspects(words.users, members);
+  return {
+    holds: ({ question: { login }, user }, guess) => {
+      if (login === null || keys.size === 0) return false;
+      if (user === null) return guessed(unknown, guess);
+      return keys.has(user) || (suspects !== null && suspects.whoMayBe(login).length > 0);
+    },
+    because: ({ question: { login }, user }) => {
+      if (suspects === null || login === null || user === null || keys.has(user)) return null;
+      return whyMayBe(login, suspects.whoMayBe(login));
+    },
   };
 }
 
-function ptrTest(table: DomainTable, list: readonly string[], guarded: boolean, words: Vocabulary): Condition['holds'] {
+/** `steven may be CORP\steven`. */
+export function whyMayBe({ name }: Login, [first]: readonly string[]): string | null {
+  return first === undefined ? null : `${toOctets(name ?? '')} may be ${toOctets(first)}`;
+}
+
+function ptrTest(table: DomainTable, list: readonly string[], opening: boolean, words: Vocabulary): Condition['holds'] {
   const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
   return ({ client, names }, guess) => {
-    if (table.isEmpty || (client.lost && guarded)) return false;
-    return names === null ? guessed(unknown, guess) : names.some((name) => table.holds(name));
+    if (table.isEmpty || (client.lost && opening && words.guard)) return false;
+    if (names === null) return guessed(unknown, guess);
+    return names.some((name) => (opening ? table.holds(name) : patternIn(table, name) !== null));
   };
 }
 
