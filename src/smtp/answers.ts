@@ -44,6 +44,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
   }
   const kind = owed & 0xff;
   if (code === 421) {
+    refusedByUpstream(dialogue, kind, code, bytes);
     dialogue.down.add(bytes);
     dialogue.endNow(null, { origin: 'upstream', what: 'upstream said 421' });
     return;
@@ -81,27 +82,31 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       }
       break;
     case TO_MAIL:
+      if (!good) refusedByUpstream(dialogue, kind, code, bytes);
       if (!current) break;
       if (good) transaction.state = OPEN;
       else transaction.reset();
       break;
     case TO_RCPT:
-      dialogue.wire.event({ name: 'answered', code });
+      if (good) dialogue.wire.event({ name: 'answered', code, reply: '' });
+      else refusedByUpstream(dialogue, kind, code, bytes);
       if (!current) break;
       if (good) transaction.accepted++;
       else transaction.recipients--;
       break;
     case TO_DATA:
       if (code === 354) openMailData(dialogue);
+      else refusedByUpstream(dialogue, kind, code, bytes);
       break;
     case TO_END:
       if (good) {
         dialogue.messages++;
         dialogue.junk = 0;
         dialogue.wire.event({ name: 'message' });
-      }
+      } else refusedByUpstream(dialogue, kind, code, bytes);
       break;
     case TO_BDAT:
+      if (!good) refusedByUpstream(dialogue, kind, code, bytes);
       if (!good && current) transaction.reset();
       break;
     case TO_AUTH:
@@ -119,6 +124,22 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       break;
   }
   return bytes;
+}
+
+const STATES: Readonly<Record<number, 'MAIL' | 'DATA' | 'END-OF-MESSAGE'>> = {
+  [TO_MAIL]: 'MAIL',
+  [TO_DATA]: 'DATA',
+  [TO_BDAT]: 'DATA',
+  [TO_END]: 'END-OF-MESSAGE',
+};
+const SHOWN = 1024; // octets of a reply, for the log
+
+/** For the log: a step of a mail transaction was answered with 4yz or 5yz. */
+function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes: Buffer): void {
+  const reply = bytes.toString('latin1', 0, SHOWN).trimEnd();
+  const protocolState = STATES[kind];
+  if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply });
+  else if (protocolState !== undefined) dialogue.wire.event({ name: 'upstream_refused', protocolState, code, reply });
 }
 
 /** What the upstream says in a stream that nobody reads. */

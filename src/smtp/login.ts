@@ -16,10 +16,11 @@ export function takeAuth(
   command: Extract<Command, { verb: 'AUTH' | 'X-EXPS' }>,
   line: Buffer,
 ): void {
+  dialogue.triedLogin = true;
   if (dialogue.profile.auth === 'require_tls' && !dialogue.tls) {
-    dialogue.refuse(replies.AUTH_NEEDS_TLS);
+    dialogue.refuse(replies.AUTH_NEEDS_TLS, 'auth');
   } else if (!dialogue.offered.has(command.verb)) {
-    dialogue.refuse(replies.NOT_AVAILABLE);
+    dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue, command.verb));
   } else if (dialogue.login !== null) {
     dialogue.refuse(replies.ALREADY_AUTHENTICATED);
   } else if (dialogue.transaction.state !== NONE) {
@@ -27,7 +28,11 @@ export function takeAuth(
   } else if (!dialogue.offered.offersMechanism(command.verb, command.mechanism)) {
     dialogue.refuse(replies.UNKNOWN_MECHANISM);
   } else if (dialogue.failedLogins >= dialogue.profile.limits.authFailures && dialogue.exceeds('auth_failures')) {
-    dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins' });
+    dialogue.closeWith(replies.TOO_MANY_LOGINS, {
+      origin: 'policy',
+      what: 'too many failed logins',
+      key: 'limits.session.auth_failures',
+    });
   } else {
     const exchange = new SaslExchange(command.mechanism);
     if (command.initial !== null && !exchange.respondInitially(command.initial)) {
@@ -38,10 +43,23 @@ export function takeAuth(
       if (decision.action === 'proceed') {
         dialogue.exchange = exchange;
         dialogue.forwardAndHold(line, TO_AUTH);
-      } else if (decision.action === 'reject') dialogue.refuse(decision.reply);
-      else dialogue.closeWith(decision.reply, { origin: 'policy', what: 'login refused' });
+      } else if (decision.action === 'disconnect') {
+        dialogue.closeWith(decision.reply, {
+          origin: 'policy',
+          what: 'login refused',
+          key: decision.rule ?? undefined,
+        });
+      } else if (!dialogue.isError()) {
+        dialogue.say(decision.reply); // the log has it from askForLogin
+      }
     });
   }
+}
+
+/** The setting that takes this verb out of the EHLO reply; null where the server does not offer it. */
+function hiddenBy({ profile }: Dialogue, verb: 'AUTH' | 'X-EXPS'): string | null {
+  if (profile.auth === 'hide') return 'auth';
+  return verb === 'X-EXPS' && profile.exchangeVerbs === 'hide' ? 'exchange_verbs' : null;
 }
 
 /** Whether this login may be tried at all: what has failed too often is not put to the upstream. */
@@ -76,10 +94,14 @@ export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): vo
   } else if (exchange.name === before) {
     dialogue.forwardAndHold(line, TO_AUTH);
   } else {
-    askForLogin(dialogue, exchange, ({ action }) => {
+    askForLogin(dialogue, exchange, ({ action, rule }) => {
       if (action === 'proceed') dialogue.forwardAndHold(line, TO_AUTH);
       else
-        dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins of this user' });
+        dialogue.closeWith(replies.TOO_MANY_LOGINS, {
+          origin: 'policy',
+          what: 'too many failed logins of this user',
+          key: rule ?? undefined,
+        });
     });
   }
 }

@@ -17,7 +17,7 @@ export function takeStartTls(dialogue: Dialogue, verb: 'STARTTLS' | 'X-ANONYMOUS
   if (dialogue.tls) {
     dialogue.refuse(replies.TLS_ACTIVE);
   } else if (!dialogue.offered.has(verb)) {
-    dialogue.refuse(replies.NOT_AVAILABLE);
+    dialogue.refuse(replies.NOT_AVAILABLE, dialogue.profile.starttls === 'hide' ? 'starttls' : null);
   } else if (dialogue.transaction.state !== NONE) {
     dialogue.refuse(replies.NOT_IN_TRANSACTION);
   } else if (dialogue.login !== null) {
