@@ -137,7 +137,7 @@ export class LoggedSession implements SessionObserver {
     this.#encryption = handshake;
     if (handshake.unverified === null) return;
     const why = harmless(handshake.unverified);
-    this.#log.info({ ...this.#who(), why }, 'client certificate names nobody: it could not be verified');
+    this.#tell('client certificate names nobody: it could not be verified', () => ({ why }));
   }
 
   delay(seconds: number): void {

@@ -13,8 +13,8 @@ const ADDRESS_LOST = 'until then its own address is judged in the place of its c
 const HINTS: Readonly<Record<string, Hint>> = {
   PROXY: {
     sentence:
-      'a PROXY header came to a listener that expects none: name this balancer in listeners[].proxy_protocol.from, or let it ' +
-      `send none (HAProxy: no send-proxy; nginx: proxy_protocol off); ${ADDRESS_LOST}`,
+      'a PROXY header came where none is expected: name this balancer in listeners[].proxy_protocol.from, or let it send none ' +
+      `(HAProxy: no send-proxy; nginx mail: \`proxy_protocol off\`); ${ADDRESS_LOST}`,
     key: 'listeners[].proxy_protocol.from',
   },
   XCLIENT: {

@@ -135,11 +135,13 @@ for (const workers of [2, 4]) {
       await Promise.all(clients.map((client) => say(client, 'QUIT')));
       await Promise.all(clients.map((client) => client.end()));
       const found = await samples();
-      const recipients = (decision: string, reason: string) =>
-        found.get(`postern_recipients_total{connector="default",decision="${decision}",reason="${reason}"}`);
+      const recipients = (decision: string, reason: string, answer: string) =>
+        found.get(
+          `postern_recipients_total{connector="default",decision="${decision}",reason="${reason}",answer="${answer}"}`,
+        );
       assert.equal(found.get('postern_messages_total{connector="default"}'), MANY);
-      assert.equal(recipients('proceed', 'accepted_domain'), MANY);
-      assert.equal(recipients('reject', 'no_rule'), MANY);
+      assert.equal(recipients('proceed', 'accepted_domain', 'accepted'), MANY);
+      assert.equal(recipients('reject', 'no_rule', 'none'), MANY);
       assert.equal(found.get('postern_sessions_total{connector="default",outcome="client"}'), MANY);
       assert.equal(found.get('postern_sessions'), 0);
       assert.equal(found.get('postern_upstream_connect_seconds_count'), MANY);

@@ -15,7 +15,7 @@ describe('the metrics', () => {
     for (const expected of [
       'postern_sessions',
       'postern_sessions_total{connector="internet",outcome="client"}',
-      'postern_recipients_total{connector="internet",decision="reject",reason="no_rule"}',
+      'postern_recipients_total{connector="internet",decision="reject",reason="no_rule",answer="none"}',
       'postern_messages_total{connector="internet"}',
       'postern_bytes_total{direction="from_client"}',
       'postern_bytes_total{direction="from_upstream"}',
@@ -23,7 +23,7 @@ describe('the metrics', () => {
       'postern_upstream_up{server="10.0.0.10:25"}',
       'postern_upstream_connect_seconds_count',
       'postern_command_delay_seconds_count',
-      'postern_event_loop_delay_seconds{quantile="0.99"}',
+      'postern_event_loop_delay_seconds_bucket{le="0.02"}',
       'postern_defects_total',
       'postern_log_lines_lost_total',
     ]) {
@@ -54,13 +54,14 @@ describe('the metrics', () => {
     for (const connector of ['internet', 'internet', 'scanners']) {
       const session = observer.sessionOpened(door, connector);
       session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
+      session.event({ name: 'answered', code: 250, reply: '' });
       session.event({ name: 'message' });
       session.closed({ origin: 'policy', what: 'too many errors' });
     }
     const found = await samples();
     assert.equal(found.get('postern_messages_total{connector="internet"}'), 2);
     assert.equal(found.get('postern_messages_total{connector="scanners"}'), 1);
-    assert.equal(found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule"}'), 1);
+    assert.equal(found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule",answer="accepted"}'), 1);
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
   });
 
