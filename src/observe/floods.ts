@@ -2,7 +2,8 @@
 //
 // A session may have SESSION_LINES lines about refusals, a source (an IPv4 address, an IPv6 /64) SOURCE_LINES in ten minutes,
 // whatever they are about; what is beyond is a number, told when the session ends or the source's time is over, and at the
-// latest when the process ends. So is the end of a session that brought no mail, while its source is beyond its lines. The
+// latest when the process ends. A source beyond its lines has as many again about the ends of sessions that brought no mail,
+// and then those are counted as well. The
 // metrics count all of it. Bounded: so many sources, the oldest goes first; since all have the same time, they end in the
 // order in which they began. Each worker thread has its own.
 
@@ -13,6 +14,8 @@ const SOURCES = 10_000;
 
 interface Source {
   told: number;
+  /** Ends of sessions, told since it had its lines. */
+  ends: number;
   /** Not told: refusals, and ends of sessions. */
   refusals: number;
   sessions: number;
@@ -56,7 +59,7 @@ export class Floods {
   mayTellEnd(address: string, untold: number): boolean {
     this.#endTimes();
     const source = this.#sources.get(sourceOf(address));
-    if (source === undefined || source.told < SOURCE_LINES) return true;
+    if (source === undefined || source.told < SOURCE_LINES || source.ends++ < SOURCE_LINES) return true;
     source.refusals += untold;
     source.sessions++;
     this.#wake();
@@ -82,7 +85,7 @@ export class Floods {
     const name = sourceOf(address);
     let source = this.#sources.get(name);
     if (source === undefined) {
-      source = { told: 0, refusals: 0, sessions: 0, since: this.#now() };
+      source = { told: 0, ends: 0, refusals: 0, sessions: 0, since: this.#now() };
       this.#sources.set(name, source);
       if (this.#sources.size > SOURCES) this.#end(...(this.#sources.entries().next().value as [string, Source]));
     }

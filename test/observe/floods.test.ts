@@ -184,8 +184,13 @@ describe('a source', () => {
   it('that brings mail has the summary of that session, whatever else it does', () => {
     const watched = watch();
     flood(watched, '192.0.2.1');
+    for (let i = 0; i < 300; i++) session(watched, '192.0.2.1').closed(quit);
+    const ends = () => watched.entries().filter(({ msg }) => msg === 'session ended').length;
+    assert.equal(ends(), 200);
     session(watched, '192.0.2.1', [{ name: 'message' }]).closed(quit);
     session(watched, '192.0.2.1').closed(quit);
-    assert.equal(watched.entries().filter(({ msg }) => msg === 'session ended').length, 1);
+    assert.equal(ends(), 201);
+    watched.observer.drained(0);
+    assert.equal(watched.entries().find(({ source }) => source !== undefined)?.sessions, 101);
   });
 });

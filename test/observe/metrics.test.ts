@@ -61,7 +61,10 @@ describe('the metrics', () => {
     const found = await samples();
     assert.equal(found.get('postern_messages_total{connector="internet"}'), 2);
     assert.equal(found.get('postern_messages_total{connector="scanners"}'), 1);
-    assert.equal(found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule",answer="accepted"}'), 1);
+    assert.equal(
+      found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule",answer="accepted"}'),
+      1,
+    );
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
   });
 
