@@ -209,7 +209,8 @@ class LoggingObserver {
 
   /** `network` may not come for so many milliseconds. */
   banned(network: string, ms: number, by: 'limits' | 'operator'): void {
-    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by }, 'banned');
+    const key = by === 'limits' ? 'limits.ban' : undefined;
+    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by, key }, 'banned');
   }
 
   banLifted(network: string): void {

@@ -179,6 +179,7 @@ function greeting(dialogue: Dialogue, code: number, bytes: Buffer): void {
 /** A reply to nothing, or one inside mail data: whatever it means, the two sides are out of step (protocol.md 1.9). */
 function uncalledFor(dialogue: Dialogue, code: number, bytes: Buffer, flowing: boolean): void {
   if (code === 421 || (flowing && code >= 400)) {
+    if (flowing) refusedByUpstream(dialogue, TO_END, code, bytes);
     dialogue.down.add(bytes);
     dialogue.endNow(null, {
       origin: 'upstream',

@@ -11,7 +11,8 @@ const PLAIN = new Set(
 );
 const MECHANISM =
   /^(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|GSS-SPNEGO|EXTERNAL|ANONYMOUS|X?OAUTH(?:2|BEARER)|SCRAM-[A-Z0-9-]{1,20})(?= |$)/i;
-const LOGIN = /AUTH|X-EXPS/i;
+// Also of POP, IMAP and HTTP, which come to the wrong port.
+const LOGIN = /AUTH|X-EXPS|USER|PASS|LOGIN|APOP|TOKEN|COOKIE/i;
 
 export const WITHHELD = '(withheld: it may be part of a login)';
 

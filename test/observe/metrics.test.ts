@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CloseReason, Reason } from '../../src/smtp/types.ts';
 import { door, watch } from './watched.ts';
@@ -29,6 +31,12 @@ describe('the metrics', () => {
     ]) {
       assert.ok(names.includes(expected), `${expected} in\n${names.join('\n')}`);
     }
+  });
+
+  it('are all in the table of README.md', async () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+    const names = (await watch().observer.metrics()).matchAll(/^# TYPE (postern_\w+)/gm);
+    for (const [, name] of names) assert.ok(readme.includes(`\`${name}\``), name);
   });
 
   it('count the octets of sessions that still run', async () => {

@@ -108,7 +108,14 @@ describe('a command that is refused', () => {
   it('never tells a password, however AUTH was written, nor what is said behind a login that failed', async (t) => {
     const opened = await open(t, { rest: { limits: { session: { errors: 100 } } } });
     const client = await greeted(opened);
-    const secrets = ['AUTH  PLAIN c2VjcmV0', ' AUTH PLAIN c2VjcmV0', 'AUTH\tPLAIN c2VjcmV0', 'AUTH c2VjcmV0'];
+    const secrets = [
+      'AUTH  PLAIN c2VjcmV0',
+      ' AUTH PLAIN c2VjcmV0',
+      'AUTH\tPLAIN c2VjcmV0',
+      'AUTH c2VjcmV0',
+      'PASS c2VjcmV0',
+      'a LOGIN x c2VjcmV0',
+    ];
     await dialogue(client, [
       'EHLO client.example',
       ...secrets,
