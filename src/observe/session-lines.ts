@@ -62,7 +62,7 @@ export class LoggedSession implements SessionObserver {
   #errors = 0;
   #told = 0;
   #untold = 0;
-  #kinds: Set<string> | null = null; // of refused commands that were told
+  #kinds: Set<string> | null = null; // of refused commands and of limits that were told
   readonly #unanswered: Put[] = []; // recipients that were put to the server
   #open = true;
 
@@ -126,6 +126,7 @@ export class LoggedSession implements SessionObserver {
         return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
+        if (event.observed === true) this.#limitObserved(event.key);
         return;
     }
   }
@@ -278,13 +279,10 @@ export class LoggedSession implements SessionObserver {
   #commandRefused({ verb, said, reply, key }: Of<'refused'>): void {
     this.#errors += 1;
     this.#counts.refused('command', 'policy');
-    const kind = `${verb} ${reply.slice(0, 3)}`;
-    this.#kinds ??= new Set();
-    if (this.#kinds.has(kind)) {
+    if (!this.#isFirst(`${verb} ${reply.slice(0, 3)}`)) {
       this.#untold += 1;
       return;
     }
-    if (this.#kinds.size < SESSION_LINES) this.#kinds.add(kind);
     const hint = strayHeader(verb);
     const fields = () => ({
       verb: verb || undefined,
@@ -296,6 +294,25 @@ export class LoggedSession implements SessionObserver {
     if (hint !== null && this.#floods.isFirst(verb, this.#door.clientAddress)) {
       this.#log.warn({ ...this.#who(), ...fields() }, hint.sentence);
     } else this.#tell('command refused', fields);
+  }
+
+  /** Once a session for each; the limit on recipients has a line for each recipient. */
+  #limitObserved(key: string): void {
+    if (key === 'recipients_per_message' || !this.#isFirst(`limit ${key}`)) return;
+    const setting = key === 'max_message_size' ? key : `limits.session.${key}`;
+    this.#tell('a limit of the session would have answered', () => ({
+      decision: 'would_reject',
+      reason: 'limit',
+      key: fullKey(this.#counts.name, setting),
+    }));
+  }
+
+  /** Whether this session has not yet told of this kind; true is taken as told. */
+  #isFirst(kind: string): boolean {
+    this.#kinds ??= new Set();
+    if (this.#kinds.has(kind)) return false;
+    if (this.#kinds.size < SESSION_LINES) this.#kinds.add(kind);
+    return true;
   }
 
   #ambiguousEnd({ octets, offset, key }: Of<'ambiguous_end'>): void {

@@ -259,8 +259,9 @@ export class Dialogue {
 
   /** Says that a limit was passed; true where it is enforced. */
   exceeds(key: string): boolean {
-    this.wire.event({ name: 'limited', kind: 'session', key });
-    return this.profile.mode === 'enforce';
+    const enforced = this.profile.mode === 'enforce';
+    this.wire.event({ name: 'limited', kind: 'session', key, ...(enforced ? {} : { observed: true }) });
+    return enforced;
   }
 
   /** Ends the session with a reply of ours, in its turn. Always true. */

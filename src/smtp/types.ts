@@ -283,7 +283,8 @@ export type SessionEvent =
   | { readonly name: 'message' }
   /** STARTTLS went through: from here on nothing is read. */
   | { readonly name: 'opaque' }
-  | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string };
+  /** `observed`: only the mode let it pass. */
+  | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string; readonly observed?: true };
 
 /** What the core may do to the world. Synchronous; no method may call back into the session. */
 export interface Wire {

@@ -171,6 +171,17 @@ describe('a session that is ended by a setting names it', () => {
     assert.equal(opened.logged('session ended')[0]?.key, 'limits.session.junk_commands');
   });
 
+  it('and where it is only observed, the line that says so', async (t) => {
+    const opened = await open(t, { rest: { mode: 'observe', limits: { session: { junk_commands: 1 } } } });
+    const client = await greeted(opened);
+    await dialogue(client, ['EHLO a', 'NOOP', 'NOOP', 'NOOP']);
+    await quit(client);
+    assert.deepEqual(
+      refusals(opened).map(({ decision, reason, key }) => [decision, reason, key]),
+      [['would_reject', 'limit', 'limits.session.junk_commands']],
+    );
+  });
+
   it('a client that talks before the greeting', async (t) => {
     const upstreams = await UpstreamPeers.listen(t);
     const opened = await openWith(t, upstreams, { early_talker: 'reject' });
