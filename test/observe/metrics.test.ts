@@ -76,6 +76,42 @@ describe('the metrics', () => {
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
   });
 
+  it('count a recipient by the answer of the server, in order, and those that it never answered at the end', async () => {
+    const { observer, samples, entries } = watch({ observing: ['internet'] });
+    const session = observer.sessionOpened(door, 'internet');
+    session.event({ ...recipient, decision: 'proceed', reason: 'accepted_domain' });
+    session.event({ ...recipient, decision: 'would_reject', reason: 'no_rule' });
+    session.event({ ...recipient, decision: 'reject', reason: 'syntax' });
+    session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
+    session.event({ ...recipient, decision: 'proceed', reason: 'relay_domain' });
+    const recipients = async (labels: string) =>
+      (await samples()).get(`postern_recipients_total{connector="internet",${labels}}`);
+    assert.equal(await recipients('decision="proceed",reason="accepted_domain",answer="none"'), 0);
+    for (const [code, reply] of [
+      [550, '550 no'],
+      [250, ''],
+      [451, '451 later'],
+    ] as const) {
+      session.event({ name: 'answered', code, reply });
+    }
+    session.closed({ origin: 'upstream', what: 'lost' });
+    assert.equal(await recipients('decision="proceed",reason="accepted_domain",answer="refused"'), 1);
+    assert.equal(await recipients('decision="would_reject",reason="no_rule",answer="accepted"'), 1);
+    assert.equal(await recipients('decision="reject",reason="syntax",answer="none"'), 1);
+    assert.equal(await recipients('decision="proceed",reason="rule",answer="deferred"'), 1);
+    assert.equal(await recipients('decision="proceed",reason="relay_domain",answer="none"'), 1);
+    const end = entries().at(-1);
+    assert.deepEqual(
+      [
+        end?.recipients_accepted,
+        end?.recipients_refused_by_server,
+        end?.recipients_deferred,
+        end?.recipients_unanswered,
+      ],
+      [1, 1, 1, 1],
+    );
+  });
+
   it('count a connection refused at the door, with and without a connector', async () => {
     const { observer, samples } = watch();
     const reply = { code: 554, enhanced: null, text: 'No' };
