@@ -234,6 +234,7 @@ export class Connection implements Wire {
     this.#options.watcher.server = reached.server;
     if (reached.socket !== null) this.#wireUpstream(reached.socket);
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
+    if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
     this.#fromUpstream(reached.greeting);
   }
 

@@ -4,8 +4,8 @@
 // what breaks grammar or order is one, and a command that leads to no mail is junk (design.md 6).
 
 import { foldAscii } from './bytes.ts';
-import { NO_CAPABILITIES } from './capabilities.ts';
-import { xforwardCommands } from './client-identity.ts';
+import { hiddenBy, sizeLimitOf } from './causes.ts';
+import { fromXtext, xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
 import {
   COUNTED,
@@ -17,15 +17,18 @@ import {
   TO_END,
   TO_HELO,
   TO_MAIL,
+  TO_MAIL_IN_DOUBT,
   TO_PLAIN,
   TO_QUIT,
   TO_RCPT,
+  TO_RSET,
   TO_XEXCH50,
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
+import { type ForwardPath, parseForwardPath } from './path.ts';
 import * as replies from './replies.ts';
 import { takeStartTls } from './starttls.ts';
-import { NONE, OPEN } from './transaction.ts';
+import { NONE, NOTHING, OPEN, PERHAPS } from './transaction.ts';
 import type { Decision, OwnReply } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
@@ -68,20 +71,15 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
       takeBdat(dialogue, command, line);
       break;
     case 'RSET':
-      if (dialogue.transaction.tried === 0 && dialogue.isJunk()) return;
-      dialogue.transaction.reset();
-      dialogue.forward(line, TO_PLAIN);
+      takeReset(dialogue, line);
       break;
     case 'NOOP':
-      if (!dialogue.isJunk()) dialogue.forward(line, TO_PLAIN);
+      if (!dialogue.isJunk()) dialogue.forwardAndHold(line, TO_PLAIN); // RFC 2920 §3.1: the last one of a group
       break;
     case 'EHLO':
     case 'HELO':
-      if (dialogue.helo !== '' && dialogue.isJunk()) return;
-      dialogue.helo = command.name;
-      dialogue.extended = command.verb === 'EHLO';
-      dialogue.offered = NO_CAPABILITIES;
-      dialogue.transaction.reset();
+      if (dialogue.hello !== null && dialogue.isJunk()) return;
+      dialogue.hello = { name: command.name, extended: command.verb === 'EHLO' };
       dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
       break;
     case 'VRFY':
@@ -107,7 +105,8 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
       takeStartTls(dialogue, command.verb, line);
       break;
     case 'XEXCH50':
-      if (!dialogue.offered.has('XEXCH50')) dialogue.refuse(replies.NOT_AVAILABLE, hiddenVerbs(dialogue));
+      if (!dialogue.offered.has('XEXCH50'))
+        dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
       else takeXexch50(dialogue, command.size, line);
       break;
     case 'X-LINK2STATE':
@@ -116,7 +115,7 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'XQDISCARD':
       if (dialogue.offered.has(command.verb === 'XQDISCARD' ? 'XSHADOW' : command.verb))
         dialogue.forwardAndHold(line, TO_PLAIN);
-      else dialogue.refuse(replies.NOT_AVAILABLE, hiddenVerbs(dialogue));
+      else dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
       break;
     case 'bad recipient':
       if (isRcptTurn(dialogue)) takeBadRecipient(dialogue, command.path?.trick === true, command.path?.written ?? '');
@@ -134,9 +133,14 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
   }
 }
 
-/** Exchange's own verbs are not there: by a setting, or the server has none. */
-function hiddenVerbs({ profile }: Dialogue): string | null {
-  return profile.exchangeVerbs === 'hide' ? 'exchange_verbs' : null;
+/** Goes up at once, and what is pipelined behind it as well: the server's answer tells whether it was so. */
+function takeReset(dialogue: Dialogue, line: Buffer): void {
+  const { transaction } = dialogue;
+  const kind = transaction.isClean ? TO_PLAIN : TO_RSET;
+  if (transaction.tried === 0 && transaction.remains === NOTHING && dialogue.isJunk()) return;
+  transaction.reset();
+  transaction.remains = NOTHING;
+  dialogue.forward(line, kind);
 }
 
 function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }>, line: Buffer): void {
@@ -145,12 +149,12 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
     dialogue.closeWith(dialogue.ending.own, dialogue.ending.reason);
   } else if (dialogue.mustGreet) {
     dialogue.refuse(replies.GREET_AGAIN); // RFC 3207 §4.2
-  } else if (dialogue.transaction.state !== NONE) {
+  } else if (dialogue.transaction.state !== NONE && dialogue.transaction.remains === NOTHING) {
     dialogue.refuse(replies.NESTED_MAIL);
-  } else if (!dialogue.offered.allowsMail(parameters)) {
+  } else if (!dialogue.offered.allowsMail(parameters, dialogue.profile, dialogue.tls)) {
     dialogue.refuse(replies.BAD_PARAMETER);
   } else if (isTooLarge(dialogue, declaredSize(parameters))) {
-    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeKey(dialogue, declaredSize(parameters)));
+    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, declaredSize(parameters)));
     dialogue.say(replies.MESSAGE_TOO_LARGE);
   } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
     dialogue.closeWith(replies.TOO_MANY_MESSAGES, {
@@ -169,15 +173,36 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         const reply = said(dialogue, decision.reply, { sender: path.written });
         senderEvent(dialogue, 'would_reject', decision, path.written, reply);
       }
-      dialogue.transaction.begin(path.written, path.address, utf8);
-      const { forwarding, helo, extended } = dialogue;
-      if (forwarding === null) dialogue.forward(line, TO_MAIL);
-      else
-        dialogue.interject(xforwardCommands(forwarding.client, helo, extended, forwarding.attributes), () =>
-          dialogue.forward(line, TO_MAIL),
-        );
+      const begin = (): void => {
+        dialogue.transaction.begin(path.written, path.address, utf8);
+        dialogue.interject(introduction(dialogue), () => dialogue.forward(line, TO_MAIL));
+      };
+      const { remains } = dialogue.transaction;
+      if (remains === NOTHING) begin();
+      else if (remains === PERHAPS) beginInDoubt(dialogue, line, begin);
+      else resetAndBegin(dialogue, begin);
     });
   }
+}
+
+/** What is said in front of every MAIL. */
+function introduction({ forwarding, helo, extended }: Dialogue): Buffer[] {
+  return forwarding === null ? [] : xforwardCommands(forwarding.client, helo, extended, forwarding.attributes);
+}
+
+/** The server's answer tells whether it still holds the transaction before: then the client hears its 503, and nothing has
+ * changed. One that takes it may have forgotten that transaction (Haraka), or have kept its recipients under the new
+ * sender (go-smtp does so at a second MAIL): behind a RSET of ours both mean the same, and that answer is the client's. */
+function beginInDoubt(dialogue: Dialogue, line: Buffer, begin: () => void): void {
+  dialogue.forwardAndHold(line, TO_MAIL_IN_DOUBT);
+  dialogue.takenInDoubt = () => resetAndBegin(dialogue, begin);
+}
+
+function resetAndBegin(dialogue: Dialogue, begin: () => void): void {
+  dialogue.resetUpstream(() => {
+    if (dialogue.transaction.remains === NOTHING) begin();
+    else dialogue.endNow(replies.UPSTREAM_PROTOCOL, { origin: 'upstream', what: 'upstream refused RSET' });
+  });
 }
 
 /** RFC 1870 §4: what MAIL declares with SIZE; 0 where it declares nothing, beyond all limits where it is no number. */
@@ -191,11 +216,6 @@ function declaredSize(parameters: Parameters): number {
 function isTooLarge(dialogue: Dialogue, octets: number): boolean {
   if (octets > dialogue.offered.size) return true;
   return octets > dialogue.profile.maxMessageSize && dialogue.exceeds('max_message_size');
-}
-
-/** The setting that makes it too large; null where it is what the server said of itself. */
-function sizeKey({ profile }: Dialogue, octets: number): string | null {
-  return octets > profile.maxMessageSize ? 'max_message_size' : null;
 }
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
@@ -245,7 +265,8 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, dialogue.profile.relayReply, { reason: 'relay_trick', rule: null }, path.written);
     return;
   }
-  if (!dialogue.offered.allowsRcpt(parameters)) {
+  const { offered, profile, tls } = dialogue;
+  if (!offered.allowsRcpt(parameters, profile, tls) || !isHarmlessOrcpt(dialogue, path, parameters)) {
     refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null }, path.written);
     return;
   }
@@ -273,6 +294,17 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, decision.reply, decision, path.written);
     if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
   });
+}
+
+/** A server may take a parameter that it does not know for a part of the address (go-smtp does): then the last @ of the line
+ * would be that of an ORCPT, which may name anybody where it was offered. */
+function isHarmlessOrcpt({ offered }: Dialogue, { address }: ForwardPath, parameters: Parameters): boolean {
+  const orcpt = parameters.get('ORCPT');
+  if (orcpt === undefined || orcpt === null || offered.has('DSN')) return true;
+  const original = parseForwardPath(fromXtext(orcpt.slice(orcpt.indexOf(';') + 1)), 0, false);
+  return (
+    'address' in original && original.addresses.every(({ domain }) => domain === null || domain === address.domain)
+  );
 }
 
 function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): void {
@@ -321,7 +353,7 @@ function takeData(dialogue: Dialogue, line: Buffer): void {
 
 function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }>, line: Buffer): void {
   if (!dialogue.offered.has('CHUNKING')) {
-    const key = dialogue.profile.chunking === 'hide' ? 'chunking' : null;
+    const key = hiddenBy(dialogue.profile, 'BDAT');
     dialogue.tellRefused(replies.BDAT_NOT_OFFERED, key);
     dialogue.closeWith(replies.BDAT_NOT_OFFERED, {
       origin: 'policy',
@@ -333,11 +365,12 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
   if (command.size === 0 && !command.last && dialogue.isJunk()) return;
   const transaction = dialogue.transaction;
   dialogue.left = command.size;
+  dialogue.lastSwallowed = command.last;
   if (transaction.state !== OPEN || transaction.accepted === 0) {
     swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
     // The upstream has half a message: nothing but RSET leads on from there.
-    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeKey(dialogue, transaction.octets + command.size));
+    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, transaction.octets + command.size));
     transaction.chunking = true;
     transaction.accepted = 0;
     swallow(dialogue, replies.MESSAGE_TOO_LARGE);

@@ -2,6 +2,7 @@
 //
 // Only the upstream authenticates; 235 is its word. Which name it accepted is read by sasl.ts.
 
+import { hiddenBy } from './causes.ts';
 import type { Command } from './command.ts';
 import { COMMAND, type Dialogue, SASL, TO_AUTH } from './dialogue.ts';
 import * as replies from './replies.ts';
@@ -20,7 +21,7 @@ export function takeAuth(
   if (dialogue.profile.auth === 'require_tls' && !dialogue.tls) {
     dialogue.refuse(replies.AUTH_NEEDS_TLS, 'auth');
   } else if (!dialogue.offered.has(command.verb)) {
-    dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue, command.verb));
+    dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
   } else if (dialogue.login !== null) {
     dialogue.refuse(replies.ALREADY_AUTHENTICATED);
   } else if (dialogue.transaction.state !== NONE) {
@@ -54,12 +55,6 @@ export function takeAuth(
       }
     });
   }
-}
-
-/** The setting that takes this verb out of the EHLO reply; null where the server does not offer it. */
-function hiddenBy({ profile }: Dialogue, verb: 'AUTH' | 'X-EXPS'): string | null {
-  if (profile.auth === 'hide') return 'auth';
-  return verb === 'X-EXPS' && profile.exchangeVerbs === 'hide' ? 'exchange_verbs' : null;
 }
 
 /** Whether this login may be tried at all: what has failed too often is not put to the upstream. */
