@@ -233,7 +233,7 @@ export class LoggedSession implements SessionObserver {
     }));
   }
 
-  #upstreamRefused({ protocolState, code, reply }: Of<'upstream_refused'>): void {
+  #upstreamRefused({ protocolState, sender, code, reply }: Of<'upstream_refused'>): void {
     const what = protocolState === 'MAIL' ? 'sender' : 'message';
     if (what === 'message') this.#messagesRefused += 1;
     this.#counts.refused(what, 'upstream');
@@ -241,6 +241,7 @@ export class LoggedSession implements SessionObserver {
     this.#tell(`${what} ${answer} by the server`, () => ({
       origin: 'upstream',
       server: this.server || undefined,
+      sender: sender === '' ? undefined : harmless(sender),
       protocol_state: protocolState,
       answer,
       reply: harmless(reply),

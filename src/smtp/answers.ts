@@ -169,7 +169,10 @@ function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes
   const reply = bytes.toString('latin1', 0, SHOWN).trimEnd();
   const protocolState = STATES[kind];
   if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply });
-  else if (protocolState !== undefined) dialogue.wire.event({ name: 'upstream_refused', protocolState, code, reply });
+  else if (protocolState !== undefined) {
+    const { sender } = dialogue.transaction;
+    dialogue.wire.event({ name: 'upstream_refused', protocolState, sender, code, reply });
+  }
 }
 
 /** RFC 5321 §4.1.4: only an accepted one changes anything. */

@@ -260,6 +260,8 @@ export type SessionEvent =
   | {
       readonly name: 'upstream_refused';
       readonly protocolState: 'MAIL' | 'DATA' | 'END-OF-MESSAGE';
+      /** Of the transaction that is under way, '' where none is. */
+      readonly sender: string;
       readonly code: number;
       readonly reply: string;
     }

@@ -422,8 +422,8 @@ describe('a recipient that the server refuses', () => {
       if (verb === 'EOD') await dialogue(client, ['RCPT TO:<x@local.example>', 'DATA', 'Subject: x\r\n\r\nx\r\n.']);
       await quit(client);
       assert.deepEqual(
-        opened.logged(sentence).map((line) => line.reply),
-        [reply[verb]],
+        opened.logged(sentence).map((line) => [line.reply, line.sender]),
+        [[reply[verb], verb === 'MAIL' ? 'a@sender.example' : undefined]],
       );
     }
     assert.equal(opened.logged('session ended')[1]?.messages_refused_by_server, 1);
