@@ -6,6 +6,7 @@
 #            Their packages exclude each other or start something, so none is installed: each is unpacked into a
 #            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
 #            that folder; the libraries that they need come through apt.
+#   promtool of Prometheus, which reads our metrics as a server would, unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
@@ -24,7 +25,7 @@ tools='nmap swaks gsasl openssl python3 haproxy'
 # TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
 plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
-  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools'
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools prometheus'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
 
 missing_tools() {
@@ -70,9 +71,9 @@ unpack() {
   (cd "$servers/$1.new" && apt -o APT::Sandbox::User=root download "$1")
   quietly dpkg-deb -x "$servers/$1.new/$1"_*.deb "$servers/$1.new"
   dpkg-deb -f "$servers/$1.new/$1"_*.deb Version >"$servers/$1.new/.version"
-  # The first choice of every dependency on a library, without its version.
+  # The first choice of every dependency on a library, without its version. JavaScript of web pages is none.
   dpkg-deb -f "$servers/$1.new/$1"_*.deb Depends | tr ',' '\n' |
-    sed -n 's/^ *\(lib[^ |:]*\).*/\1/p' >"$servers/$1.new/.libraries"
+    sed -n '/^ *libjs-/d; s/^ *\(lib[^ |:]*\).*/\1/p' >"$servers/$1.new/.libraries"
   rm -f "$servers/$1.new/$1"_*.deb
   rm -rf "${servers:?}/$1"
   mv "$servers/$1.new" "$servers/$1"
