@@ -1,5 +1,5 @@
 """A server on aiosmtpd, as a small application would write one: it takes every sender and recipient, and hands what it
-accepted to the smart host. beds/libraries.ts starts it. (The file is not named aiosmtpd: it would import itself.)
+accepted to the smart host. beds/libraries.ts starts it. Its own name would be the name of the library.
 
     aiosmtpd_server.py PORT SMARTHOST
 """
@@ -21,7 +21,7 @@ class Handler:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        if b"Subject: REFUSEME\r\n" in envelope.original_content:
+        if envelope.mail_from.startswith("nomessage@"):
             return "554 not this one"
         await asyncio.to_thread(self.send, envelope)
         return "250 taken"

@@ -5,12 +5,12 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"io/ioutil"
 	"log"
 	"net/smtp"
 	"os"
+	"strings"
 
 	server "github.com/emersion/go-smtp"
 )
@@ -53,7 +53,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(content, []byte("Subject: REFUSEME\r\n")) {
+	if strings.HasPrefix(s.sender, "nomessage@") {
 		return &server.SMTPError{Code: 554, EnhancedCode: server.EnhancedCode{5, 7, 1}, Message: "not this one"}
 	}
 	return smtp.SendMail(s.smartHost, nil, s.sender, s.recipients, content)

@@ -1,24 +1,21 @@
-// Haraka, which setup.sh had from npm. Its plugins here: everyone may relay, nodata@… is refused at DATA, the line
-// Subject: REFUSEME at the end of data, nobody@local.example at RCPT, and the rest is forwarded to the smart host while
-// the client waits.
+// Haraka, which setup.sh had from npm. A plugin of ours lets everyone relay and refuses what every bed refuses; its own
+// smtp_forward hands the rest to the smart host while the client waits.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { missing, needUnpacked } from '../tools.ts';
-import { type Bed, bed, HOST_NAME, type MailServer, makeFolder } from './bed.ts';
+import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, NO_DATA, NO_MESSAGE, NOBODY } from './bed.ts';
 
 const PLUGIN = `exports.hook_rcpt = function (next, connection, [address]) {
-  if (address.address === 'nobody@local.example') return next(DENY, 'nobody here');
+  if (address.address === '${NOBODY}') return next(DENY, 'nobody here');
   connection.relaying = true;
   next(OK);
 };
 exports.hook_data = function (next, connection) {
-  const sender = connection.transaction.mail_from.address;
-  return sender.startsWith('nodata@') ? next(DENYSOFT, 'no data now') : next();
+  return connection.transaction.mail_from.address === '${NO_DATA}' ? next(DENYSOFT, 'no data now') : next();
 };
 exports.hook_data_post = function (next, connection) {
-  const subject = connection.transaction.header.get('Subject').trim();
-  return subject === 'REFUSEME' ? next(DENY, 'not this one') : next();
+  return connection.transaction.mail_from.address === '${NO_MESSAGE}' ? next(DENY, 'not this one') : next();
 };
 `;
 

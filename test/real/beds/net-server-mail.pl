@@ -45,7 +45,7 @@ sub serve {
     $server->set_callback(
         DATA => sub {
             my ($session, $data) = @_;
-            return (0, 554, 'not this one') if $$data =~ /^Subject: REFUSEME\r$/m;
+            return (0, 554, 'not this one') if $session->get_sender =~ /nomessage\@/;
             return onward($session, $data) ? (1, 250, 'taken') : (0, 451, 'the smart host does not take it');
         }
     );

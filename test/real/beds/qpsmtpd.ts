@@ -1,26 +1,35 @@
-// qpsmtpd from its unpacked package, which serves with a process for each client. A plugin of ours lets everyone relay,
-// refuses nodata@… at DATA, the line Subject: REFUSEME at the end of data and nobody@local.example at RCPT; its own
-// smtp-forward hands the rest to the smart host while the client waits.
+// qpsmtpd from its unpacked package, which serves with a process for each client. A plugin of ours lets everyone relay and
+// refuses what every bed refuses; its own smtp-forward hands the rest to the smart host while the client waits.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked } from '../tools.ts';
-import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import {
+  type Bed,
+  bed,
+  HOST_NAME,
+  type MailServer,
+  makeFolder,
+  missingServer,
+  NO_DATA,
+  NO_MESSAGE,
+  NOBODY,
+} from './bed.ts';
 
 const PLUGIN = `
 sub hook_rcpt {
     my ($self, $transaction, $recipient) = @_;
-    return (DENY, 'nobody here') if $recipient->address eq 'nobody\\@local.example';
+    return (DENY, 'nobody here') if $recipient->address eq '${NOBODY}';
     return OK;
 }
 sub hook_data {
     my ($self, $transaction) = @_;
-    return (DENYSOFT, 'no data now') if $transaction->sender->user eq 'nodata';
+    return (DENYSOFT, 'no data now') if $transaction->sender->address eq '${NO_DATA}';
     return DECLINED;
 }
 sub hook_data_post {
     my ($self, $transaction) = @_;
-    return (DENY, 'not this one') if ($transaction->header->get('Subject') || '') eq "REFUSEME\\n";
+    return (DENY, 'not this one') if $transaction->sender->address eq '${NO_MESSAGE}';
     return DECLINED;
 }
 `;

@@ -28,9 +28,9 @@ new SMTPServer({
     );
     async function take() {
       const raw = await buffer(stream);
-      if (raw.includes('Subject: REFUSEME\r\n')) throw refusal(554, 'not this one');
       const { mailFrom, rcptTo } = session.envelope;
       const from = mailFrom === false ? '' : mailFrom.address;
+      if (from.startsWith('nomessage@')) throw refusal(554, 'not this one');
       await onward.sendMail({ envelope: { from, to: rcptTo.map(({ address }) => address) }, raw });
     }
   },

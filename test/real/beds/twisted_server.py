@@ -20,7 +20,7 @@ class Message:
 
     def __init__(self, sender, recipient):
         if sender.startswith("nodata@"):
-            raise smtp.SMTPServerError(451, "no data now")
+            raise smtp.SMTPServerError(451, b"no data now")
         self.sender, self.recipient = sender, recipient
         self.lines = []
 
@@ -28,8 +28,8 @@ class Message:
         self.lines.append(line)
 
     def eomReceived(self):
-        if b"Subject: REFUSEME" in self.lines:
-            return defer.fail(smtp.SMTPServerError(554, "not this one"))
+        if self.sender.startswith("nomessage@"):
+            return defer.fail(smtp.SMTPServerError(554, b"not this one"))
         return threads.deferToThread(self.send)
 
     def send(self):
