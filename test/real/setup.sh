@@ -25,8 +25,8 @@ log=$cache/setup.log
 say() { printf 'postern: %s\n' "$*" >&2; }
 
 tools='nmap swaks gsasl openssl python3 haproxy'
-# TLS for swaks, the mechanisms of Cyrus SASL for Postfix, and the libraries that are servers in the tests' own programs
-plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db
+# TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and the libraries that are servers in the tests' own programs
+plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
   python3-twisted python3-aiosmtpd libnet-server-mail-perl'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib

@@ -37,27 +37,30 @@ sub hook_data_post {
 export const qpsmtpd: MailServer = {
   name: 'qpsmtpd',
   missing: missingServer('qpsmtpd'),
-  async start(smartHost: number, port: number): Promise<Bed> {
-    const folder = makeFolder();
-    const config = join(folder, 'config');
-    const plugins = join(folder, 'plugins');
-    const spool = join(folder, 'spool');
-    for (const path of [config, plugins, spool]) mkdirSync(path);
-    chmodSync(spool, 0o777); // it becomes nobody
-    writeFileSync(join(plugins, 'anyone'), PLUGIN);
-    const files = {
-      me: HOST_NAME,
-      plugins: `anyone\nqueue/smtp-forward 127.0.0.1 ${smartHost}`,
-      plugin_dirs: `${plugins}\n${needUnpacked('qpsmtpd', 'usr/share/qpsmtpd/plugins')}`,
-      spool_dir: spool,
-      loglevel: '6',
-    };
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(config, name), `${text}\n`);
-    const environment = { ...process.env, QPSMTPD_CONFIG: config, TMPDIR: spool };
-    const modules = ['-T', `-I${needUnpacked('qpsmtpd', 'usr/share/perl5')}`];
-    const program = needUnpacked('qpsmtpd', 'usr/bin/qpsmtpd-forkserver');
-    const options = ['-l', '127.0.0.1', '-p', `${port}`, '-c', '100', '-m', '100', '-u', 'nobody', '--no-rdns'];
-    const child = await startServer(port, '/usr/bin/perl', [...modules, program, ...options], environment);
-    return bed(port, child, folder);
-  },
+  start: (smartHost, port) => startQpsmtpd(smartHost, port),
 };
+
+/** `more` are lines of its file `plugins`. */
+export async function startQpsmtpd(smartHost: number, port: number, more: readonly string[] = []): Promise<Bed> {
+  const folder = makeFolder();
+  const config = join(folder, 'config');
+  const plugins = join(folder, 'plugins');
+  const spool = join(folder, 'spool');
+  for (const path of [config, plugins, spool]) mkdirSync(path);
+  chmodSync(spool, 0o777); // it becomes nobody
+  writeFileSync(join(plugins, 'anyone'), PLUGIN);
+  const files = {
+    me: HOST_NAME,
+    plugins: `${[...more, 'anyone'].join('\n')}\nqueue/smtp-forward 127.0.0.1 ${smartHost}`,
+    plugin_dirs: `${plugins}\n${needUnpacked('qpsmtpd', 'usr/share/qpsmtpd/plugins')}`,
+    spool_dir: spool,
+    loglevel: '6',
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(config, name), `${text}\n`);
+  const environment = { ...process.env, QPSMTPD_CONFIG: config, TMPDIR: spool };
+  const modules = ['-T', `-I${needUnpacked('qpsmtpd', 'usr/share/perl5')}`];
+  const program = needUnpacked('qpsmtpd', 'usr/bin/qpsmtpd-forkserver');
+  const options = ['-l', '127.0.0.1', '-p', `${port}`, '-c', '100', '-m', '100', '-u', 'nobody', '--no-rdns'];
+  const child = await startServer(port, '/usr/bin/perl', [...modules, program, ...options], environment);
+  return bed(port, child, folder);
+}
