@@ -22,6 +22,8 @@ export interface Answer {
   readonly greeting: Buffer;
   /** What the session tells the server with every MAIL; null = nothing. */
   readonly forwarding: Forwarding | null;
+  /** The server's answer to an EHLO of ours; null = it has heard none. */
+  readonly list: Buffer | null;
 }
 
 export interface CallSettings {
@@ -142,7 +144,7 @@ export class Call {
     }
     // Whatever is no 4yz is the client's to see, and the session reads it: the common case costs one look.
     if (!this.#greeting.isPartial && chunk[0] !== FOUR) {
-      this.#succeed(chunk, null);
+      this.#succeed(chunk, null, null);
       return;
     }
     const found = this.#greeting.next(chunk, 0);
@@ -173,14 +175,14 @@ export class Call {
     }
   }
 
-  #approached({ greeting, introduced, unidentified, xforward }: Approached): void {
+  #approached({ greeting, introduced, unidentified, xforward, list }: Approached): void {
     if (greeting[0] === FOUR && !introduced) {
       this.#refused(greeting);
       return;
     }
     if (unidentified) this.#listener.unidentified();
-    if (xforward.length === 0) this.#succeed(greeting, null);
-    else this.#identify((client) => this.#succeed(greeting, { client, attributes: xforward }));
+    if (xforward.length === 0) this.#succeed(greeting, null, list);
+    else this.#identify((client) => this.#succeed(greeting, { client, attributes: xforward }, list));
   }
 
   #identify(then: (client: ClientIdentity) => void): void {
@@ -189,14 +191,14 @@ export class Call {
     });
   }
 
-  #succeed(greeting: Buffer, forwarding: Forwarding | null): void {
+  #succeed(greeting: Buffer, forwarding: Forwarding | null, list: Buffer | null): void {
     this.#leave();
-    this.#listener.answered({ socket: this.#socket, greeting, forwarding });
+    this.#listener.answered({ socket: this.#socket, greeting, forwarding, list });
   }
 
   #refused(greeting: Buffer): void {
     this.giveUp();
-    this.#listener.answered({ socket: null, greeting, forwarding: null });
+    this.#listener.answered({ socket: null, greeting, forwarding: null, list: null });
   }
 
   #fail(why: string, inTls = false): void {

@@ -231,6 +231,7 @@ export class Connection implements Wire {
     }
     if (reached.socket !== null) this.#wireUpstream(reached.socket);
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
+    if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
     this.#fromUpstream(reached.greeting);
   }
 

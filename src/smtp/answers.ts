@@ -3,8 +3,9 @@
 // A reply that nobody asked for, of the wrong class, or in the middle of mail data ends both connections: the upstream may
 // be reading commands already, and whatever we sent next could be one.
 
-import { filterEhlo } from './capabilities.ts';
+import { filterEhlo, NO_CAPABILITIES, onlyFirstLine } from './capabilities.ts';
 import {
+  CLOSED,
   COUNTED,
   type Dialogue,
   HOLD_GREETING,
@@ -17,9 +18,12 @@ import {
   TO_END,
   TO_HELO,
   TO_MAIL,
+  TO_MAIL_IN_DOUBT,
+  TO_OUR_RSET,
   TO_OURS,
   TO_QUIT,
   TO_RCPT,
+  TO_RSET,
   TO_STARTTLS,
   TO_XEXCH50,
 } from './dialogue.ts';
@@ -27,7 +31,7 @@ import { authAnswered } from './login.ts';
 import { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
 import { openTunnel } from './starttls.ts';
-import { OPEN } from './transaction.ts';
+import { NOTHING, OPEN, PERHAPS } from './transaction.ts';
 
 /** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
 export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void {
@@ -36,6 +40,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     greeting(dialogue, code, bytes);
     return;
   }
+  dialogue.bearsCodes ||= dialogue.hello !== null && bearsCode(bytes);
   const owed = dialogue.queue.peek();
   const flowing = dialogue.mode === MAIL_DATA || dialogue.mode === COUNTED;
   if (owed === -1 || flowing) {
@@ -56,7 +61,9 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   dialogue.queue.shift();
-  if (kind !== TO_OURS) dialogue.deliver(answered(dialogue, kind, owed >>> 8, code, bytes));
+  const heard = answered(dialogue, kind, owed >>> 8, code, bytes);
+  if (dialogue.mode === CLOSED) return;
+  if (heard !== null) dialogue.deliver(heard);
   if (kind === TO_QUIT) {
     dialogue.endNow(null, { origin: 'client', what: 'quit' });
     return;
@@ -64,26 +71,40 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
   for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.deliver(ours);
 }
 
-/** What a reply does to our view of the session; the octets that the client gets. */
-function answered(dialogue: Dialogue, kind: number, number: number, code: number, bytes: Buffer): Buffer {
+/** RFC 3463: `250 2.1.0 …`, of one class. A host name behind the code of an EHLO reply is none. */
+function bearsCode(bytes: Buffer): boolean {
+  return bytes[4] === bytes[0] && /^([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} /.test(bytes.toString('latin1', 0, 13));
+}
+
+/** What a reply does to our view of the session; the octets that the client gets, or null: it hears nothing of it. */
+function answered(dialogue: Dialogue, kind: number, number: number, code: number, bytes: Buffer): Buffer | null {
   const transaction = dialogue.transaction;
   const good = code < 300;
   const current = number === transaction.number;
   switch (kind) {
     case TO_EHLO:
     case TO_HELO:
-      if (good) {
-        const verb = kind === TO_EHLO ? 'EHLO' : 'HELO';
-        const { bytes: filtered, offered } = filterEhlo(bytes, dialogue.profile, dialogue.tls, verb);
-        dialogue.mustGreet = false;
-        if (kind === TO_EHLO) dialogue.offered = offered;
-        return filtered;
-      }
+      return helloAnswered(dialogue, kind === TO_EHLO ? 'EHLO' : 'HELO', code, bytes);
+    case TO_OURS:
+      return null;
+    case TO_RSET:
+      if (!good) transaction.remains = PERHAPS;
       break;
+    case TO_OUR_RSET:
+      transaction.remains = good ? NOTHING : PERHAPS;
+      return null;
+    case TO_MAIL_IN_DOUBT: {
+      const then = dialogue.takenInDoubt;
+      dialogue.takenInDoubt = null;
+      if (!good) break;
+      dialogue.resumeWith = then; // when this chunk is read: what comes with it answers nothing of ours
+      return null;
+    }
     case TO_MAIL:
       if (!current) break;
-      if (good) transaction.state = OPEN;
-      else transaction.reset();
+      if (!good) transaction.reset();
+      else if (transaction.remains === NOTHING) transaction.state = OPEN;
+      else broken(dialogue, 'upstream refused RSET and took MAIL'); // whose recipients would it have?
       break;
     case TO_RCPT:
       dialogue.wire.event({ name: 'answered', code });
@@ -93,6 +114,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       break;
     case TO_DATA:
       if (code === 354) openMailData(dialogue);
+      else transaction.remains = PERHAPS; // over at Haraka, qpsmtpd and Twisted; not at Postfix and Exim
       break;
     case TO_END:
       if (good) {
@@ -102,7 +124,9 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       }
       break;
     case TO_BDAT:
-      if (!good && current) transaction.reset();
+      if (good || !current) break;
+      transaction.reset();
+      transaction.remains = PERHAPS;
       break;
     case TO_AUTH:
       authAnswered(dialogue, code, lastText(bytes));
@@ -119,6 +143,29 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       break;
   }
   return bytes;
+}
+
+/** RFC 5321 §4.1.4: only an accepted one changes anything. */
+function helloAnswered(dialogue: Dialogue, verb: 'EHLO' | 'HELO', code: number, bytes: Buffer): Buffer {
+  const { transaction, earlierList, profile, tls } = dialogue;
+  // OpenSMTPD, qpsmtpd and others take EHLO once, and had one before: ours, or the client's in clear text. Other refusals
+  // are about the name or the client.
+  const hadOne = earlierList !== null && (code === 503 || code === 502 || code === 500);
+  if (code >= 400 && !hadOne) {
+    if (transaction.state === OPEN) transaction.remains = PERHAPS;
+    return bytes;
+  }
+  const list = hadOne ? (verb === 'EHLO' ? earlierList : onlyFirstLine(earlierList)) : bytes;
+  const { bytes: filtered, offered } = filterEhlo(list, profile, tls, verb);
+  dialogue.helo = dialogue.hello?.name ?? '';
+  dialogue.extended = verb === 'EHLO';
+  dialogue.offered = verb === 'EHLO' ? offered : NO_CAPABILITIES;
+  dialogue.mustGreet = false;
+  dialogue.earlierList = null;
+  dialogue.list = verb === 'EHLO' && profile.starttls === 'terminate' && !tls ? Buffer.from(list) : null; // its chunk is let go
+  // Courier and go-smtp take it in the middle of a transaction and go on with that.
+  if (!transaction.isClean) dialogue.resumeWith = () => dialogue.resetUpstream(() => {});
+  return filtered;
 }
 
 /** What the upstream says in a stream that nobody reads. */

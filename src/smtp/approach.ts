@@ -39,6 +39,8 @@ export interface Approached {
   readonly unidentified: boolean;
   /** The attributes that XFORWARD may have; none where it is not wanted or not offered. */
   readonly xforward: readonly string[];
+  /** The server's whole answer to an EHLO of ours which it still remembers: it may take no other one. */
+  readonly list: Buffer | null;
 }
 
 // What the next reply answers.
@@ -49,6 +51,8 @@ const SECOND_HELLO = 3; // inside TLS
 const INTRODUCTION = 4;
 const NOTHING = 5;
 
+const ALREADY_GREETED = 503; // OpenSMTPD's `Already identified`
+
 const READ: Step = { do: 'read' };
 
 export class Approach {
@@ -57,6 +61,7 @@ export class Approach {
   #awaits = GREETING;
   #greeting: Buffer = Buffer.alloc(0);
   #keywords = new Map<string, string>();
+  #list: Buffer | null = null; // the answer in which they stood
   #introductions: Buffer[] = [];
   #isIntroduced = false;
   #unidentified = false;
@@ -89,9 +94,8 @@ export class Approach {
     }
   }
 
-  /** The driver has made TLS; nothing that was heard before counts any more. */
+  /** The driver has made TLS; nothing that was heard before counts any more, but for a server that takes EHLO once. */
   tlsStarted(): Step {
-    this.#keywords.clear();
     this.#replies = new ReplyReader();
     return this.#options.identity === null ? this.#end() : this.#hello(SECOND_HELLO);
   }
@@ -115,8 +119,12 @@ export class Approach {
 
   #helloAnswered(code: number, bytes: Buffer): Step {
     if (code < 500 && code !== 250) return this.#giveUp(`it answered our EHLO with ${code}`);
-    // RFC 5321 §3.2: 5yz = it knows no EHLO, so it offers nothing.
-    if (code === 250) this.#keywords = keywordsOf(bytes);
+    if (code === 250) {
+      this.#keywords = keywordsOf(bytes);
+      this.#list = Buffer.from(bytes); // the chunk that it came in is let go
+    } else if (this.#awaits === HELLO || code !== ALREADY_GREETED) {
+      this.#keywords.clear(); // RFC 5321 §3.2: 5yz = it knows no EHLO, so it offers nothing
+    }
     const { startTls } = this.#options;
     if (this.#awaits === HELLO && startTls !== 'no') {
       if (this.#keywords.has('STARTTLS')) {
@@ -171,6 +179,7 @@ export class Approach {
       greeting: this.#greeting,
       introduced: this.#isIntroduced,
       unidentified: this.#unidentified,
+      list: this.#list,
       xforward: this.#options.identity === 'XFORWARD' ? offeredAttributes(this.#keywords.get('XFORWARD') ?? '') : [],
     };
   }

@@ -3,8 +3,12 @@
 // An allow-list, applied to every EHLO reply. A keyword that is not in the table, or whose verb we would refuse, is
 // taken out; what it would have brought is then refused when it is sent anyway. Kept lines pass octet for octet; only
 // the separator behind the code changes where the last line is another one. STARTTLS is never the upstream's offer but
-// ours where TLS ends here, in its place or at the end.
+// ours where TLS ends here, in its place, and not the last line where others stand: blackbox_exporter's own example looks
+// for `250-STARTTLS`.
+// A few parameters that change neither framing nor grammar nor relaying go to the server though it did not offer them:
+// real senders use them behind a HELO, and the server decides.
 
+import type { Parameters } from './command.ts';
 import type { Profile } from './types.ts';
 
 interface Keyword {
@@ -84,17 +88,46 @@ export class Capabilities {
     return this.#mechanisms.has(`${verb} ${mechanism}`);
   }
 
-  /** Whether every parameter of a MAIL belongs to a keyword that was offered. */
-  allowsMail(parameters: ReadonlyMap<string, string | null>): boolean {
-    for (const parameter of parameters.keys()) if (!this.#mail.has(parameter)) return false;
-    const body = parameters.get('BODY');
-    return typeof body !== 'string' || body.toUpperCase() !== 'BINARYMIME' || this.has('BINARYMIME');
+  /** Whether every parameter of a MAIL belongs to a keyword that was offered, or is harmless and not hidden by us. */
+  allowsMail(parameters: Parameters, profile: Profile, tls: boolean): boolean {
+    for (const [parameter, value] of parameters)
+      if (!this.#mail.has(parameter) && !isHarmless(HARMLESS_MAIL, parameter, value, profile, tls)) return false;
+    return parameters.get('BODY')?.toUpperCase() !== 'BINARYMIME' || this.has('BINARYMIME');
   }
 
-  allowsRcpt(parameters: ReadonlyMap<string, string | null>): boolean {
-    for (const parameter of parameters.keys()) if (!this.#rcpt.has(parameter)) return false;
+  /** The same for a RCPT. What an ORCPT names that was not offered is the caller's to judge. */
+  allowsRcpt(parameters: Parameters, profile: Profile, tls: boolean): boolean {
+    for (const [parameter, value] of parameters)
+      if (!this.#rcpt.has(parameter) && !isHarmless(HARMLESS_RCPT, parameter, value, profile, tls)) return false;
     return true;
   }
+}
+
+/** Parameters of MAIL and RCPT that pass without an offer where they are well formed: the keyword that brings them, which
+ * may be hidden, and their form (RFC 1870 §3, RFC 6152 §2, RFC 3461 §4, RFC 4954 §5). */
+type Harmless = ReadonlyMap<string, { readonly keyword: string; readonly form: RegExp }>;
+
+const XTEXT = '(?:[!-*,-;?-~]|\\+[0-9A-F]{2})'; // without the brackets that RFC 3461 allows: some server looks for the first one
+const HARMLESS_MAIL: Harmless = new Map([
+  ['SIZE', { keyword: 'SIZE', form: /^[0-9]{1,20}$/ }],
+  ['BODY', { keyword: '8BITMIME', form: /^(7BIT|8BITMIME)$/i }],
+  ['RET', { keyword: 'DSN', form: /^(FULL|HDRS)$/i }],
+  ['ENVID', { keyword: 'DSN', form: new RegExp(`^${XTEXT}{1,100}$`) }],
+  ['AUTH', { keyword: 'AUTH', form: new RegExp(`^(<>|${XTEXT}{1,500})$`) }],
+]);
+const HARMLESS_RCPT: Harmless = new Map([
+  ['NOTIFY', { keyword: 'DSN', form: /^(NEVER|(SUCCESS|FAILURE|DELAY)(,(SUCCESS|FAILURE|DELAY)){0,2})$/i }],
+  ['ORCPT', { keyword: 'DSN', form: new RegExp(`^[A-Za-z0-9-]{1,40};${XTEXT}{1,500}$`) }],
+]);
+
+function isHarmless(all: Harmless, parameter: string, value: string | null, profile: Profile, tls: boolean): boolean {
+  const row = all.get(parameter);
+  if (row === undefined || value === null || profile.hideKeywords.has(row.keyword)) return false;
+  return (row.keyword !== 'AUTH' || mayLogIn(profile, tls)) && row.form.test(value);
+}
+
+function mayLogIn({ auth }: Profile, tls: boolean): boolean {
+  return auth === 'offer' || (auth === 'require_tls' && tls);
 }
 
 /** Before the first EHLO, and after HELO. */
@@ -116,20 +149,28 @@ export function filterEhlo(
     profile.starttls === 'terminate' && !tls && verb === 'EHLO' && !profile.hideKeywords.has('STARTTLS');
   for (const line of lines.slice(1)) {
     const isTheirs = terminates && /^\d\d\d[ -]STARTTLS[ \r\n]/i.test(line);
-    const filtered = isTheirs ? offerTls(offered) : filterLine(line, profile, tls, offered);
-    if (filtered !== null) kept.push(filtered);
+    const filtered = isTheirs ? OUR_TLS : filterLine(line, profile, tls, offered);
+    if (filtered !== null && !(isTheirs && kept.includes(OUR_TLS))) kept.push(filtered);
   }
-  if (terminates && !offered.has('STARTTLS')) kept.push(offerTls(offered) as string);
+  if (terminates) {
+    const theirs = kept.indexOf(OUR_TLS);
+    if (theirs === -1 || theirs === kept.length - 1) {
+      if (theirs !== -1) kept.pop();
+      kept.splice(1, 0, OUR_TLS);
+    }
+    offered.add('STARTTLS', {});
+  }
   const text = kept.map((line, index) => withSeparator(line, index === kept.length - 1)).join('');
   const bytes = text === before ? reply : Buffer.from(text, 'latin1');
   return { bytes, offered };
 }
 
-/** Our own line, once. */
-function offerTls(offered: Capabilities): string | null {
-  if (offered.has('STARTTLS')) return null;
-  offered.add('STARTTLS', {});
-  return '250-STARTTLS\r\n';
+const OUR_TLS = '250-STARTTLS\r\n';
+
+/** The answer to HELO that a server would have given which said this to EHLO. */
+export function onlyFirstLine(reply: Buffer): Buffer {
+  const text = reply.toString('latin1');
+  return Buffer.from(withSeparator(text.slice(0, text.indexOf('\n') + 1), true), 'latin1');
 }
 
 /** One line of the reply as it may pass, or null; notes in `offered` what it brings. */
@@ -146,7 +187,7 @@ function filterLine(line: string, profile: Profile, tls: boolean, offered: Capab
     if (keyword === 'SIZE' && /^ [1-9][0-9]{0,15}$/.test(rest)) offered.size = Number(rest);
     return line;
   }
-  if (profile.auth === 'hide' || (profile.auth === 'require_tls' && !tls)) return null;
+  if (!mayLogIn(profile, tls)) return null;
   const mechanisms = rest.split(' ').filter((name) => name !== '');
   const known = mechanisms.filter((name) => MECHANISMS.has(name.toUpperCase()));
   if (known.length === 0) return null;

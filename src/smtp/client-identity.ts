@@ -84,6 +84,11 @@ function addressOf(address: string): string {
   return address.includes(':') ? `IPV6:${address}` : address;
 }
 
+/** RFC 3461 §4, undone. */
+export function fromXtext(text: string): string {
+  return text.replace(/\+([0-9A-F]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+}
+
 /** RFC 3461 §4: printable ASCII but `+` and `=` stands for itself, every other octet is `+` and two digits. */
 function toXtext(latin1: string): string {
   return latin1.replace(/[^!-~]|[+=]/g, (octet) => {

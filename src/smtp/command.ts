@@ -1,8 +1,9 @@
 // One command line → one command (RFC 5321 §4.1). An allow-list: what does not parse here is never forwarded.
 //
 // Only the grammar. Whether a verb or parameter was offered, and whether it is its turn, is the session's to say.
-// Deliberately not tolerated: blanks before the verb, tabs, two blanks behind it. Every one of these is read as a RCPT
-// by some server and as something else by another.
+// Deliberately not tolerated: blanks before the verb, tabs, two blanks in `MAIL  FROM:`. Every one of these is read as a
+// RCPT by some server and as something else by another. More than one blank behind EHLO, HELO or a colon every server
+// reads as one (test/real/honest-lines.test.ts).
 
 import { type BadPath, type ForwardPath, isUtf8Text, type Path, parseForwardPath, parseReversePath } from './path.ts';
 
@@ -73,9 +74,7 @@ export function parseCommand(line: string, utf8: boolean): Command {
       return argument === '' ? BARE[verb] : bad('bad argument');
     case 'EHLO':
     case 'HELO':
-      return isPlain(argument) && argument !== '' && argument[0] !== ' '
-        ? { verb, name: argument }
-        : bad('bad argument');
+      return isPlain(argument) ? { verb, name: argument.slice(behindBlanks(argument, 0)) } : bad('bad argument');
     case 'NOOP':
     case 'VRFY':
     case 'EXPN':
@@ -102,7 +101,7 @@ export function parseCommand(line: string, utf8: boolean): Command {
 function parseMail(argument: string): Command {
   if (upper(argument.slice(0, 5)) !== 'FROM:') return bad('bad sender');
   const eightBit = /[\x80-\xff]/.test(argument);
-  const path = parseReversePath(argument, afterColon(argument, 5), eightBit && isUtf8Text(argument));
+  const path = parseReversePath(argument, behindBlanks(argument, 5), eightBit && isUtf8Text(argument));
   if (path === null) return bad('bad sender');
   const parameters = parseParameters(argument, path.end, eightBit);
   if (parameters === null) return bad('bad parameter');
@@ -112,7 +111,7 @@ function parseMail(argument: string): Command {
 
 function parseRcpt(argument: string, utf8: boolean): Command {
   if (upper(argument.slice(0, 3)) !== 'TO:') return bad('bad recipient', { trick: false, written: argument });
-  const path = parseForwardPath(argument, afterColon(argument, 3), utf8 && isUtf8Text(argument));
+  const path = parseForwardPath(argument, behindBlanks(argument, 3), utf8 && isUtf8Text(argument));
   if (!('address' in path)) return bad('bad recipient', path);
   // A bracket behind the path would be the path to a server that looks for the first `<` of the line (Sendmail does).
   if (/[<>]/.test(argument.slice(path.end))) return bad('bad parameter');
@@ -120,9 +119,11 @@ function parseRcpt(argument: string, utf8: boolean): Command {
   return parameters === null ? bad('bad parameter') : { verb: 'RCPT', path, parameters };
 }
 
-/** One blank behind the colon is tolerated: old clients write it, and every server reads it. */
-function afterColon(argument: string, colon: number): number {
-  return argument[colon] === ' ' ? colon + 1 : colon;
+/** Blanks behind the colon are tolerated: old clients and R's sendmailR write them, and every server reads over them. */
+function behindBlanks(argument: string, at: number): number {
+  let end = at;
+  while (argument[end] === ' ') end++;
+  return end;
 }
 
 /** RFC 5321 §4.1.2: keywords each once, values of printable octets. Null when they do not parse. */

@@ -12,7 +12,7 @@ import * as replies from './replies.ts';
 import { formatReply } from './replies.ts';
 import { QUEUE_LIMIT, QUEUE_LOW, ReplyQueue } from './reply-queue.ts';
 import type { SaslExchange } from './sasl.ts';
-import { Transaction } from './transaction.ts';
+import { NONE, SURELY, Transaction } from './transaction.ts';
 import type { CloseReason, Decision, Forwarding, Login, OwnReply, Profile, Question, Wire } from './types.ts';
 
 // What the client's next octets are.
@@ -51,6 +51,11 @@ export const TO_QUIT = 9;
 export const TO_XEXCH50 = 10;
 export const TO_OURS = 11; // a command that the client has not sent: it never hears the answer
 export const TO_STARTTLS = 12; // passthrough
+export const TO_RSET = 13; // of the client, in a transaction
+export const TO_OUR_RSET = 14;
+export const TO_MAIL_IN_DOUBT = 15; // a MAIL while the server may or may not hold another transaction
+
+const RSET = Buffer.from('RSET\r\n', 'latin1');
 
 export class Dialogue {
   readonly wire: Wire;
@@ -64,6 +69,7 @@ export class Dialogue {
   mode = COMMAND;
   hold = HOLD_GREETING;
   resumeWith: (() => void) | null = null; // a command that waits for the replies before it
+  takenInDoubt: (() => void) | null = null; // when the MAIL in doubt is accepted
   decided: ((decision: Decision) => void) | null = null;
   closing: CloseReason | null = null;
   /** What is said, and why, at the next boundary between transactions. */
@@ -76,10 +82,16 @@ export class Dialogue {
   left = 0; // octets, in COUNTED and SWALLOWED
   afterCounted = TO_BDAT;
   afterSwallowed: OwnReply = replies.NO_RECIPIENTS;
+  lastSwallowed = false;
 
+  hello: { readonly name: string; readonly extended: boolean } | null = null; // the last one said, accepted or not
+  // What the server accepted (RFC 5321 §4.1.4: what a refused EHLO or HELO asked for did not happen).
   offered: Capabilities = NO_CAPABILITIES;
   helo = '';
   extended = false; // by EHLO
+  bearsCodes = false; // a reply of the server had an enhanced code, offered or not
+  list: Buffer | null = null; // the server's whole answer to the last EHLO, where it may be needed once more
+  earlierList: Buffer | null = null; // the same, heard before a client had to greet (anew): some servers take EHLO once
   forwarding: Forwarding | null = null;
   tls: boolean; // the client's side is encrypted
   tlsSubject: readonly string[];
@@ -110,7 +122,7 @@ export class Dialogue {
   }
 
   get offersCodes(): boolean {
-    return this.offered.has('ENHANCEDSTATUSCODES');
+    return this.bearsCodes || this.offered.has('ENHANCEDSTATUSCODES');
   }
 
   question(
@@ -161,6 +173,13 @@ export class Dialogue {
     this.forward(line, TO_OURS);
     if (this.hold === HOLD_REPLIES) this.resumeWith = () => this.interject(rest, then);
     else this.interject(rest, then);
+  }
+
+  /** Makes sure that the server holds no transaction, whatever it thinks of what was said, and `then` goes on. */
+  resetUpstream(then: () => void): void {
+    this.transaction.reset();
+    this.forwardAndHold(RSET, TO_OUR_RSET);
+    this.resumeWith = then;
   }
 
   /** Runs `then` when every reply before it is in: now, or later with the client held meanwhile. */
@@ -263,7 +282,7 @@ export class Dialogue {
     const mute = this.hold === HOLD_TLS || this.mode === OPAQUE;
     // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
     const fill = { client_address: this.clientAddress };
-    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.helo === '', fill));
+    if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.hello === null, fill));
     this.mode = CLOSED;
     this.up.flush(); // approved, and gone already had the chunk been cut here
     this.down.flush();
@@ -292,6 +311,9 @@ export class Dialogue {
     this.mode = COMMAND;
     if (wasSwallowed) {
       this.say(this.afterSwallowed);
+      // RFC 3030 §2: LAST ends it, refused or not, so MAIL may come; the server has not heard of it.
+      const { transaction } = this;
+      if (this.lastSwallowed && transaction.state !== NONE && !transaction.chunking) transaction.remains = SURELY;
       return;
     }
     if (this.afterCounted === TO_XEXCH50) this.expect(TO_PLAIN);

@@ -4,8 +4,7 @@
 // what breaks grammar or order is one, and a command that leads to no mail is junk (design.md 6).
 
 import { foldAscii } from './bytes.ts';
-import { NO_CAPABILITIES } from './capabilities.ts';
-import { xforwardCommands } from './client-identity.ts';
+import { fromXtext, xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
 import {
   COUNTED,
@@ -17,15 +16,18 @@ import {
   TO_END,
   TO_HELO,
   TO_MAIL,
+  TO_MAIL_IN_DOUBT,
   TO_PLAIN,
   TO_QUIT,
   TO_RCPT,
+  TO_RSET,
   TO_XEXCH50,
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
+import { type ForwardPath, parseForwardPath } from './path.ts';
 import * as replies from './replies.ts';
 import { takeStartTls } from './starttls.ts';
-import { NONE, OPEN } from './transaction.ts';
+import { NONE, NOTHING, OPEN, PERHAPS } from './transaction.ts';
 import type { Decision, OwnReply } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
@@ -68,20 +70,15 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
       takeBdat(dialogue, command, line);
       break;
     case 'RSET':
-      if (dialogue.transaction.tried === 0 && dialogue.isJunk()) return;
-      dialogue.transaction.reset();
-      dialogue.forward(line, TO_PLAIN);
+      takeReset(dialogue, line);
       break;
     case 'NOOP':
-      if (!dialogue.isJunk()) dialogue.forward(line, TO_PLAIN);
+      if (!dialogue.isJunk()) dialogue.forwardAndHold(line, TO_PLAIN); // RFC 2920 §3.1: the last one of a group
       break;
     case 'EHLO':
     case 'HELO':
-      if (dialogue.helo !== '' && dialogue.isJunk()) return;
-      dialogue.helo = command.name;
-      dialogue.extended = command.verb === 'EHLO';
-      dialogue.offered = NO_CAPABILITIES;
-      dialogue.transaction.reset();
+      if (dialogue.hello !== null && dialogue.isJunk()) return;
+      dialogue.hello = { name: command.name, extended: command.verb === 'EHLO' };
       dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
       break;
     case 'VRFY':
@@ -130,15 +127,25 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
   }
 }
 
+/** Goes up at once, and what is pipelined behind it as well: the server's answer tells whether it was so. */
+function takeReset(dialogue: Dialogue, line: Buffer): void {
+  const { transaction } = dialogue;
+  const kind = transaction.isClean ? TO_PLAIN : TO_RSET;
+  if (transaction.tried === 0 && transaction.remains === NOTHING && dialogue.isJunk()) return;
+  transaction.reset();
+  transaction.remains = NOTHING;
+  dialogue.forward(line, kind);
+}
+
 function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }>, line: Buffer): void {
   const { path, parameters, utf8 } = command;
   if (dialogue.ending !== null) {
     dialogue.closeWith(dialogue.ending.own, dialogue.ending.reason);
   } else if (dialogue.mustGreet) {
     dialogue.refuse(replies.GREET_AGAIN); // RFC 3207 §4.2
-  } else if (dialogue.transaction.state !== NONE) {
+  } else if (dialogue.transaction.state !== NONE && dialogue.transaction.remains === NOTHING) {
     dialogue.refuse(replies.NESTED_MAIL);
-  } else if (!dialogue.offered.allowsMail(parameters)) {
+  } else if (!dialogue.offered.allowsMail(parameters, dialogue.profile, dialogue.tls)) {
     dialogue.refuse(replies.BAD_PARAMETER);
   } else if (isTooLarge(dialogue, declaredSize(parameters))) {
     dialogue.say(replies.MESSAGE_TOO_LARGE);
@@ -155,15 +162,36 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         const reply = said(dialogue, decision.reply, { sender: path.written });
         senderEvent(dialogue, 'would_reject', decision, path.written, reply);
       }
-      dialogue.transaction.begin(path.written, path.address, utf8);
-      const { forwarding, helo, extended } = dialogue;
-      if (forwarding === null) dialogue.forward(line, TO_MAIL);
-      else
-        dialogue.interject(xforwardCommands(forwarding.client, helo, extended, forwarding.attributes), () =>
-          dialogue.forward(line, TO_MAIL),
-        );
+      const begin = (): void => {
+        dialogue.transaction.begin(path.written, path.address, utf8);
+        dialogue.interject(introduction(dialogue), () => dialogue.forward(line, TO_MAIL));
+      };
+      const { remains } = dialogue.transaction;
+      if (remains === NOTHING) begin();
+      else if (remains === PERHAPS) beginInDoubt(dialogue, line, begin);
+      else resetAndBegin(dialogue, begin);
     });
   }
+}
+
+/** What is said in front of every MAIL. */
+function introduction({ forwarding, helo, extended }: Dialogue): Buffer[] {
+  return forwarding === null ? [] : xforwardCommands(forwarding.client, helo, extended, forwarding.attributes);
+}
+
+/** The server's answer tells whether it still holds the transaction before: then the client hears its 503, and nothing has
+ * changed. One that takes it may have forgotten that transaction (Haraka), or have kept its recipients under the new
+ * sender (go-smtp does so at a second MAIL): behind a RSET of ours both mean the same, and that answer is the client's. */
+function beginInDoubt(dialogue: Dialogue, line: Buffer, begin: () => void): void {
+  dialogue.forwardAndHold(line, TO_MAIL_IN_DOUBT);
+  dialogue.takenInDoubt = () => resetAndBegin(dialogue, begin);
+}
+
+function resetAndBegin(dialogue: Dialogue, begin: () => void): void {
+  dialogue.resetUpstream(() => {
+    if (dialogue.transaction.remains === NOTHING) begin();
+    else dialogue.endNow(replies.UPSTREAM_PROTOCOL, { origin: 'upstream', what: 'upstream refused RSET' });
+  });
 }
 
 /** RFC 1870 §4: what MAIL declares with SIZE; 0 where it declares nothing, beyond all limits where it is no number. */
@@ -225,7 +253,8 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, dialogue.profile.relayReply, { reason: 'relay_trick', rule: null }, path.written);
     return;
   }
-  if (!dialogue.offered.allowsRcpt(parameters)) {
+  const { offered, profile, tls } = dialogue;
+  if (!offered.allowsRcpt(parameters, profile, tls) || !isHarmlessOrcpt(dialogue, path, parameters)) {
     refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null }, path.written);
     return;
   }
@@ -253,6 +282,17 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     refuseRecipient(dialogue, decision.reply, decision, path.written);
     if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
   });
+}
+
+/** A server may take a parameter that it does not know for a part of the address (go-smtp does): then the last @ of the line
+ * would be that of an ORCPT, which may name anybody where it was offered. */
+function isHarmlessOrcpt({ offered }: Dialogue, { address }: ForwardPath, parameters: Parameters): boolean {
+  const orcpt = parameters.get('ORCPT');
+  if (orcpt === undefined || orcpt === null || offered.has('DSN')) return true;
+  const original = parseForwardPath(fromXtext(orcpt.slice(orcpt.indexOf(';') + 1)), 0, false);
+  return (
+    'address' in original && original.addresses.every(({ domain }) => domain === null || domain === address.domain)
+  );
 }
 
 function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): void {
@@ -307,6 +347,7 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
   if (command.size === 0 && !command.last && dialogue.isJunk()) return;
   const transaction = dialogue.transaction;
   dialogue.left = command.size;
+  dialogue.lastSwallowed = command.last;
   if (transaction.state !== OPEN || transaction.accepted === 0) {
     swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (isTooLarge(dialogue, transaction.octets + command.size)) {

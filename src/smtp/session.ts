@@ -2,8 +2,8 @@
 //
 // The two directions are one machine. Client octets are commands until the *upstream's reply* says otherwise: 354 opens
 // mail data only as the answer to DATA, 334 a login only as the answer to AUTH. So after every command that may change
-// the mode, the client's next octets are held until the reply is in (protocol.md 1.2, 1.3). Only MAIL, RCPT, RSET and
-// NOOP are passed on in a pipeline, and only to an upstream that offered PIPELINING.
+// the mode, the client's next octets are held until the reply is in (protocol.md 1.2, 1.3). Only MAIL, RCPT and RSET
+// are passed on in a pipeline, and only to an upstream that offered PIPELINING.
 //
 //      client octets ──► line ──► command ──► its turn? ──► judged? ──► forwarded, reply expected
 //                                    │           │            │
@@ -79,9 +79,9 @@ export class Session {
     this.#client = new ClientOctets(this.#dialogue);
   }
 
-  /** The name of the last EHLO or HELO; '' before it. */
+  /** The name of the last EHLO or HELO, for the log: accepted or not; '' before it. */
   get helo(): string {
-    return this.#dialogue.helo;
+    return this.#dialogue.hello?.name ?? this.#dialogue.helo;
   }
 
   /** Grows with every command while one is awaited, else with every reply: a driver sees by it that a wait is a new one.
@@ -126,6 +126,11 @@ export class Session {
   /** From now on the upstream is told with every MAIL who the client is. */
   forwardIdentity(forwarding: Forwarding): void {
     this.#dialogue.forwarding = forwarding;
+  }
+
+  /** The server has heard an EHLO already, and this was its answer: should it take no other one, the client gets this. */
+  serverHasHeardEhlo(list: Buffer): void {
+    this.#dialogue.earlierList = list;
   }
 
   /** Takes octets of the upstream. */

@@ -41,8 +41,11 @@ export function beginAnew(dialogue: Dialogue, names: readonly string[]): void {
   dialogue.hold = RUN;
   dialogue.tls = true;
   dialogue.tlsSubject = names;
+  dialogue.hello = null;
   dialogue.helo = '';
   dialogue.offered = NO_CAPABILITIES;
   dialogue.mustGreet = true;
+  dialogue.earlierList = dialogue.list;
+  dialogue.list = null;
   dialogue.transaction.reset();
 }

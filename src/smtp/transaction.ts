@@ -2,12 +2,20 @@
 //
 // Each gets a number. A reply that comes late, behind a RSET already sent, is recognised by the number it was expected
 // under and changes nothing: a pipelined MAIL, RSET, MAIL never mixes two senders.
+//
+// Servers do not agree on what ends a transaction: a refused DATA does at Haraka and not at Postfix; an EHLO in the middle
+// does at Postfix and not at Courier. So beside our view stands what the server may still hold: `remains`.
 
 import type { Address } from './types.ts';
 
 export const NONE = 0; //    no transaction
 export const PENDING = 1; // MAIL sent, not answered
 export const OPEN = 2; //    MAIL answered 2yz
+
+// What the server may still hold of a transaction, whatever `state` says.
+export const NOTHING = 0;
+export const PERHAPS = 1; // some servers do, some do not: the next MAIL goes up, and the answer tells
+export const SURELY = 2; //  it is over for the client, and the server has not heard of it
 
 const NUMBERS = 0x7fffff; // numbers fit above the kind in one small integer
 
@@ -30,6 +38,13 @@ export class Transaction {
   octets = 0;
   /** Beyond max_message_size: nothing more of it goes on. */
   tooLarge = false;
+  /** NOTHING, PERHAPS or SURELY. A RSET that the server takes makes it NOTHING; nothing else does. */
+  remains = NOTHING;
+
+  /** Nobody holds anything: no RSET is needed. */
+  get isClean(): boolean {
+    return this.state === NONE && this.remains === NOTHING;
+  }
 
   begin(sender: string, senderAddress: Address | null, utf8: boolean): void {
     this.reset();

@@ -34,6 +34,13 @@ export interface Backend {
   readonly refuse?: boolean;
   /** A VERB: its reply is a TCP reset. */
   readonly rst_after?: string;
+  /** What it makes of an EHLO or HELO behind the first one; a transaction that it `keeps` goes on behind its 250 (Courier,
+   * go-smtp). `once`: 503, and nothing happens (OpenSMTPD). Left out: it resets. */
+  readonly hello_again?: 'keeps' | 'once';
+  /** A DATA that it refuses ends the transaction (Haraka, qpsmtpd). */
+  readonly refused_data?: 'ends';
+  /** What it makes of a MAIL inside a transaction. Left out: 503. `keeps recipients`: under the new sender (go-smtp). */
+  readonly mail_again?: 'resets' | 'keeps recipients';
   /** Anything behind a command before its reply: 503 and the end. PIPELINING is not offered. */
   readonly strict_no_pipelining?: boolean;
 }

@@ -123,6 +123,8 @@ export interface HarnessOptions {
   readonly pushy?: boolean;
   /** The attributes with which the upstream is told of FORWARDED before every MAIL. */
   readonly forward?: readonly string[];
+  /** Keywords that the server offered to an EHLO of ours. */
+  readonly heardBefore?: readonly string[];
   /** The client came through TLS from the start, with a certificate that names these. */
   readonly names?: readonly string[];
 }
@@ -164,7 +166,8 @@ export class Harness implements Wire {
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
     this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
-    const { forward = [] } = options;
+    const { forward = [], heardBefore = [] } = options;
+    if (heardBefore.length > 0) this.session.serverHasHeardEhlo(ehloReply(['mail.local.example', ...heardBefore]));
     if (forward.length > 0) this.session.forwardIdentity({ client: FORWARDED, attributes: forward });
   }
 
@@ -329,6 +332,11 @@ export class Harness implements Wire {
     if (!this.#inside) throw new Error(`${call} outside of any call into the session`);
     if (this.closed !== null) throw new Error(`${call} after close (${this.closed.what})`);
   }
+}
+
+function ehloReply(lines: readonly string[]): Buffer {
+  const last = lines.length - 1;
+  return Buffer.from(lines.map((line, at) => `250${at === last ? ' ' : '-'}${line}\r\n`).join(''), 'latin1');
 }
 
 /** Chunks that are handed in may be forwarded as they are, so that each one must be a copy of its own. */

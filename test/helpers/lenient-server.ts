@@ -55,6 +55,7 @@ export class LenientServer {
   readonly #chunks: Buffer[] = [];
   #mode = COMMAND;
   #quitted = false;
+  #greeted = false;
   #wrapped = false;
   #authenticated = false;
   #mechanism = '';
@@ -131,8 +132,8 @@ export class LenientServer {
   #execute(verb: string, line: string): void {
     switch (verb) {
       case 'EHLO':
-        this.#reset();
-        this.#say(verb, this.#voice.ehlo());
+      case 'HELO':
+        this.#hello(verb);
         break;
       case 'MAIL':
       case 'SOML':
@@ -161,17 +162,33 @@ export class LenientServer {
         this.#voice.close(false);
         this.#quitted = true;
         break;
+      case 'RSET':
+        if (isPositive(this.#say(verb, PLAIN_REPLIES.RSET as string))) this.#reset();
+        break;
       default:
-        if (verb === 'HELO' || verb === 'RSET') this.#reset();
         this.#say(verb, PLAIN_REPLIES[verb] ?? '500 5.5.1 what?');
     }
   }
 
-  #mail(verb: string, line: string): void {
-    const nested = this.#reversePath !== null;
-    const code = nested ? this.#say('MAIL2', '503 5.5.1 nested MAIL') : this.#say(verb, '250 2.1.0 ok');
+  #hello(verb: 'EHLO' | 'HELO'): void {
+    const { hello_again } = this.backend;
+    if (this.#greeted && hello_again === 'once') {
+      this.#say('HELLO2', '503 5.5.1 already identified');
+      return;
+    }
+    const code = this.#say(verb, verb === 'EHLO' ? this.#voice.ehlo() : (PLAIN_REPLIES.HELO as string));
     if (!isPositive(code)) return;
-    this.#reset();
+    this.#greeted = true;
+    if (hello_again !== 'keeps') this.#reset();
+  }
+
+  #mail(verb: string, line: string): void {
+    const { mail_again } = this.backend;
+    const nested = this.#reversePath !== null;
+    const refused = nested && mail_again === undefined;
+    const code = refused ? this.#say('MAIL2', '503 5.5.1 nested MAIL') : this.#say(verb, '250 2.1.0 ok');
+    if (!isPositive(code)) return;
+    if (mail_again !== 'keeps recipients') this.#reset();
     this.#reversePath = pathOf(line);
   }
 
@@ -188,7 +205,7 @@ export class LenientServer {
   #dataCommand(): void {
     if (this.#chunking) this.#say('DATA', '503 5.5.1 BDAT has begun');
     else if (this.#envelope.length === 0) this.#say('DATA', '503 5.5.1 no recipients');
-    else this.#say('DATA', '354 go ahead');
+    else if (this.#say('DATA', '354 go ahead') !== 354 && this.backend.refused_data === 'ends') this.#reset();
   }
 
   #dataLine(): boolean {

@@ -10,11 +10,12 @@ import type { Piece, Transcript, Turn } from './transcripts.ts';
 
 /** Plays the dialogue; throws an error that shows the turn when an ear heard anything else. */
 export function play(transcript: Transcript, cut: Cut, options: Partial<HarnessOptions> = {}): Harness {
-  const { profile, policy, judgement, forward, tls } = transcript;
+  const { profile, policy, judgement, forward, heardBefore, tls } = transcript;
   const harness = new Harness({
     profile,
     policy,
     forward,
+    heardBefore,
     ...options,
     ...(judgement === 'asked' ? { judgement } : {}),
     ...(tls ? { names: [] } : {}),

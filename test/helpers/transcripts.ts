@@ -44,6 +44,8 @@ export interface Transcript {
   readonly judgement: 'now' | 'asked';
   /** The attributes of XFORWARD; none: it is not said. */
   readonly forward: readonly string[];
+  /** The lines of an answer to an EHLO of ours that the server gave before; none = it heard no EHLO. */
+  readonly heardBefore: readonly string[];
   /** The client comes through TLS from the start. */
   readonly tls: boolean;
   readonly turns: readonly Turn[];
@@ -84,6 +86,7 @@ function parseDialogue(folder: URL, file: string, lines: readonly Line[]): Trans
     policy: policyOf(header),
     judgement: header.get('judge') === 'asked' ? 'asked' : 'now',
     forward: words(header.get('forward')),
+    heardBefore: words(header.get('heard-before')),
     tls: header.get('tls') === 'yes',
     turns: parseTurns([...openings, ...lines.slice(blank + 1)]),
   };
@@ -96,7 +99,7 @@ function linesOf(folder: URL, file: string): Line[] {
 
 const HEADER_KEYS = new Set(
   [
-    'opening accepted blocked literals relay refused-senders mode relay-reply judge forward sockets tls',
+    'opening accepted blocked literals relay refused-senders mode relay-reply judge forward heard-before sockets tls',
     'relays-anywhere auth starttls exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );

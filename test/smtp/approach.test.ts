@@ -77,6 +77,12 @@ const ROWS: readonly Row[] = [
     comes: [EHLO, '> STARTTLS', 'TLS', EHLO, `${FIRST} unidentified`],
   },
   {
+    name: 'both: a server that takes EHLO once counts with its earlier list',
+    options: { startTls: 'required', identity: 'XCLIENT' },
+    replies: [GREETING, offers('STARTTLS', XCLIENT), '220 go\r\n', '503 already identified\r\n', '220 new\r\n'],
+    comes: [EHLO, '> STARTTLS', 'TLS', EHLO, SAID, `end: "220 new\\r\\n" introduced`],
+  },
+  {
     name: 'XCLIENT with what is offered, and no more',
     options: { identity: 'XCLIENT' },
     replies: [GREETING, offers('XCLIENT NAME ADDR'), '220 new\r\n'],
@@ -191,5 +197,21 @@ describe('the approach', () => {
         why: 'it spoke out of turn',
       });
     }
+  });
+});
+
+describe('the answer to our EHLO is handed on, for a server that takes no other one', () => {
+  const listOf = (replies: readonly string[]): string | null => {
+    const approach = new Approach({ ourName: () => 'us.example', startTls: 'if offered', identity: 'XCLIENT' });
+    let step: Step = { do: 'read' };
+    for (const reply of replies) step = approach.fromUpstream(Buffer.from(reply, 'latin1'));
+    return step.do === 'end' ? (step.list?.toString('latin1') ?? null) : 'no end';
+  };
+  it('where it offered nothing of what was wanted', () => {
+    assert.equal(listOf([GREETING, offers('SIZE', 'HELP')]), offers('SIZE', 'HELP'));
+  });
+  it('not where it knows no EHLO, or does not want us', () => {
+    assert.equal(listOf([GREETING, '502 what\r\n']), null);
+    assert.equal(listOf(['554 no\r\n']), null);
   });
 });

@@ -111,10 +111,17 @@ test('what an option hides is taken out with all that it brings', () => {
     'SIZE 5',
   ]);
   assert.deepEqual(filtered(all, { auth: 'hide', vrfy: 'refuse' }).lines, ['CHUNKING', 'BINARYMIME', 'DSN', 'SIZE 5']);
-  const { lines, offered } = filtered(all, { hideKeywords: new Set(['DSN', 'SIZE', 'AUTH']) });
+  const profile = { ...DEFAULT_PROFILE, hideKeywords: new Set(['DSN', 'SIZE', 'AUTH']) };
+  const { lines, offered } = filtered(all, profile);
   assert.deepEqual(lines, ['CHUNKING', 'BINARYMIME', 'VRFY', 'EXPN']);
-  assert.equal(offered.allowsRcpt(new Map([['NOTIFY', 'NEVER']])), false);
-  assert.equal(offered.allowsMail(new Map([['SIZE', '5']])), false);
+  assert.equal(offered.allowsRcpt(new Map([['NOTIFY', 'NEVER']]), profile, false), false);
+  for (const pair of [
+    ['SIZE', '5'],
+    ['RET', 'FULL'],
+    ['ENVID', 'a'],
+    ['AUTH', '<>'],
+  ] as const)
+    assert.equal(offered.allowsMail(new Map([pair]), profile, false), false, pair[0]);
   assert.equal(offered.size, Number.POSITIVE_INFINITY);
 });
 
@@ -138,15 +145,62 @@ test('the mechanisms offered are those of all lines, without the ones that name 
     assert.ok(!offered.offersMechanism('AUTH', mechanism), mechanism);
 });
 
-test('a parameter is allowed only when its keyword was offered', () => {
+test('a parameter is allowed when its keyword was offered, whatever its value', () => {
   const { offered } = filtered(['mail', 'SIZE 1000', '8BITMIME']);
-  const mail = (...pairs: [string, string | null][]): boolean => offered.allowsMail(new Map(pairs));
+  const mail = (...pairs: [string, string | null][]): boolean =>
+    offered.allowsMail(new Map(pairs), DEFAULT_PROFILE, false);
   assert.equal(offered.size, 1000);
   assert.ok(mail(['SIZE', '1'], ['BODY', '8BITMIME']));
   assert.ok(!mail(['BODY', 'BINARYMIME']));
   for (const name of ['RET', 'ENVID', 'SMTPUTF8', 'AUTH', 'XOORG', 'BY', 'HOLDFOR', 'FOO'])
-    assert.ok(!mail([name, 'x']), name);
-  for (const name of ['NOTIFY', 'ORCPT', 'XORAR', 'FOO']) assert.ok(!offered.allowsRcpt(new Map([[name, 'x']])), name);
+    assert.ok(!mail([name, null]), name);
+  for (const name of ['SMTPUTF8', 'XOORG', 'BY', 'HOLDFOR', 'FOO']) assert.ok(!mail([name, 'x']), name);
+  for (const name of ['NOTIFY', 'ORCPT', 'XORAR', 'FOO'])
+    assert.ok(!offered.allowsRcpt(new Map([[name, 'x']]), DEFAULT_PROFILE, false), name);
+});
+
+// RFC 1870, 6152, 3461, 4954: they change neither framing nor grammar nor relaying, so the server decides.
+const HARMLESS = {
+  mail: {
+    SIZE: ['0', '10', '99999999999999999999'],
+    BODY: ['7BIT', '8bitmime'],
+    RET: ['FULL', 'hdrs'],
+    ENVID: ['QQ314159', 'a+2Bb'],
+    AUTH: ['<>', 'bob', 'e+3Dmc2@example.com'],
+  },
+  rcpt: { NOTIFY: ['NEVER', 'success,FAILURE', 'SUCCESS,FAILURE,DELAY'], ORCPT: ['rfc822;a+2Bb@local.example'] },
+};
+const MALFORMED = {
+  mail: {
+    SIZE: ['', '-1', '0x10', '1e3', '999999999999999999999', null],
+    BODY: ['BINARYMIME', '8BIT', '', null],
+    RET: ['BOTH', '', null],
+    ENVID: ['', 'a+2b', 'a+', 'x'.repeat(101), null],
+    AUTH: ['', '<', '<x>', null],
+  },
+  rcpt: { NOTIFY: ['NEVER,SUCCESS', 'x', '', null], ORCPT: ['rfc822', ';a@b', 'rfc822;', 'rfc822;a=b', null] },
+};
+
+for (const verb of ['mail', 'rcpt'] as const) {
+  const { offered } = filtered(['mail']);
+  const allows = (name: string, value: string | null): boolean =>
+    offered[verb === 'mail' ? 'allowsMail' : 'allowsRcpt'](new Map([[name, value]]), DEFAULT_PROFILE, false);
+  test(`harmless parameters of ${verb} are allowed without an offer where they are well formed`, () => {
+    for (const [name, values] of Object.entries(HARMLESS[verb]))
+      for (const value of values) assert.ok(allows(name, value), `${name}=${value}`);
+    for (const [name, values] of Object.entries(MALFORMED[verb]))
+      for (const value of values) assert.ok(!allows(name, value), `${name}=${value}`);
+  });
+}
+
+test('STARTTLS of ours stands among the keywords, not last', () => {
+  const terminate = { starttls: 'terminate' } as const;
+  assert.deepEqual(filtered(['mail', 'SIZE 5', 'HELP'], terminate).lines, ['STARTTLS', 'SIZE 5', 'HELP']);
+  assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS'], terminate).lines, ['STARTTLS', 'SIZE 5']);
+  assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS', 'HELP'], terminate).lines, ['SIZE 5', 'STARTTLS', 'HELP']);
+  assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS', 'XFOO'], terminate).lines, ['STARTTLS', 'SIZE 5']);
+  assert.deepEqual(filtered(['mail', 'XFOO'], terminate).lines, ['STARTTLS']); // there is no other
+  assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS'], terminate, true).lines, ['SIZE 5']);
 });
 
 test('a SIZE that is no number is no limit', () => {
