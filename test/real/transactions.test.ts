@@ -137,6 +137,12 @@ suite('what ends a transaction', { concurrency: 4 }, () => {
               const lines = [again, mail(SECOND), rcpt(V), 'DATA'];
               assert.deepEqual(await say(client, lines), ['250', '250', '250', '354']);
               await deliver(client, SECOND, [V]);
+            } else if (ways.secondMail === '250') {
+              // Nor does the second MAIL belong to the first transaction: the server says so, and forgets that one.
+              assert.deepEqual(await codes(client, [mail(FIRST), rcpt(FORGOTTEN)]), ['250', '250']);
+              const lines = [again, mail(SECOND), rcpt(V), 'DATA'];
+              assert.deepEqual(await say(client, lines), ['503', '250', '250', '354']);
+              await deliver(client, SECOND, [V]);
             } else {
               assert.deepEqual(await codes(client, [mail(FIRST), rcpt(U)]), ['250', '250']);
               const lines = [again, mail(SECOND), rcpt(V), 'DATA'];
@@ -207,20 +213,24 @@ suite('what ends a transaction', { concurrency: 4 }, () => {
       }
 
       if (ways.refusedMessage !== 'never') {
-        test('the end of data refused, then another message', async () => {
-          const client = await open();
-          assert.deepEqual(await codes(client, [mail(NO_MESSAGE), rcpt(FORGOTTEN), 'DATA']), ['250', '250', '354']);
-          client.write(`${stuffed(makeMessage().content)}.\r\n`);
-          assert.match(await client.reply(), /^5/);
-          if (ways.refusedMessage === 'keeps') {
-            // Of the refused one, the server still has sender and recipients.
-            assert.deepEqual(await codes(client, [mail(SECOND), rcpt(FORGOTTEN), 'DATA']), ['503', '503', '503']);
-            assert.match(await client.say('RSET'), /^250/);
-          }
-          assert.deepEqual(await codes(client, [mail(SECOND), rcpt(V), 'DATA']), ['250', '250', '354']);
-          await deliver(client, SECOND, [V]);
-          client.close();
-        });
+        for (const way of ['command by command', 'pipelined'] as const) {
+          test(`the end of data refused, then another message, ${way}`, async () => {
+            const client = await open();
+            const say = way === 'pipelined' ? codesAtOnce : codes;
+            assert.deepEqual(await codes(client, [mail(NO_MESSAGE), rcpt(FORGOTTEN), 'DATA']), ['250', '250', '354']);
+            client.write(`${stuffed(makeMessage().content)}.\r\n`);
+            assert.match(await client.reply(), /^5/);
+            const next = [mail(SECOND), rcpt(V), 'DATA'];
+            if (ways.refusedMessage === 'keeps') {
+              // The server still has sender and recipients of the refused one: none other may join them.
+              assert.deepEqual(await say(client, [mail(SECOND), rcpt(FORGOTTEN), 'DATA']), ['503', '503', '503']);
+              assert.match(await client.say('RSET'), /^250/);
+            }
+            assert.deepEqual(await say(client, next), ['250', '250', '354']);
+            await deliver(client, SECOND, [V]);
+            client.close();
+          });
+        }
       }
 
       for (const way of ['command by command', 'pipelined'] as const) {
