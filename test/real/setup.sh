@@ -6,10 +6,10 @@
 #            Cyrus SASL. Their packages exclude each other or start something, so none is installed: each is unpacked
 #            into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written
 #            outside that folder; the libraries that they need come through apt.
-#   libraries Twisted, aiosmtpd and Net::Server::Mail through apt: servers to build on, of which nothing starts by itself.
-#            go-smtp needs Go once: the toolchain is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
-#            Haraka comes from npm into the cache (45 MB unpacked, no root needed), because a dependency of this
-#            repository would bring its 50 packages to everyone who only works on Postern; they are not in a lock file.
+#   others   Twisted, aiosmtpd and Net::Server::Mail through apt: libraries, of which nothing starts by itself.
+#            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
+#            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
+#            to everyone who only wants to work on Postern.
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
@@ -25,7 +25,7 @@ log=$cache/setup.log
 say() { printf 'postern: %s\n' "$*" >&2; }
 
 tools='nmap swaks gsasl openssl python3 haproxy'
-# TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and the libraries that are servers in the tests' own programs
+# TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
 plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
   python3-twisted python3-aiosmtpd libnet-server-mail-perl'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
@@ -98,6 +98,7 @@ unpack() {
 }
 
 build_go_smtp() {
+  [ -n "$(missing_go_smtp)" ] || return 0
   go=$(apt-cache depends golang-go | sed -n 's/.*Depends: \(golang-[0-9.]*\)-go$/\1/p')
   libraries='golang-github-emersion-go-smtp-dev golang-github-emersion-go-sasl-dev'
   rm -rf "$servers/go-smtp.new"
@@ -119,6 +120,7 @@ build_go_smtp() {
 }
 
 install_haraka() {
+  [ -n "$(missing_haraka)" ] || return 0
   rm -rf "$servers/haraka.new"
   mkdir -p "$servers/haraka.new"
   (
@@ -139,39 +141,33 @@ make_users() {
   done
 }
 
-install_all() {
+install_packages() {
   apt update
   for package in $(missing_packages); do unpack "$package"; done
   # shellcheck disable=SC2046 # words are meant
   apt install --no-install-recommends --no-upgrade $(missing_tools) $(missing_plugins) $(cat "$servers"/*/.libraries)
   make_users
-  [ -z "$(missing_go_smtp)" ] || build_go_smtp
 }
 
 [ -n "$(missing)" ] || exit 0
-
-mkdir -p "$servers"
-exec 9>"$cache/.lock"
-flock 9
-: >"$log"
-
-# attempt FUNCTION: in a shell of its own, so that the first command that fails ends it and nothing else.
-attempt() {
-  set +e
-  (set -e; "$1")
-  set -e
-}
-
-if [ -n "$(missing_haraka)" ] && command -v npm >/dev/null; then attempt install_haraka; fi
 
 if ! command -v apt-get >/dev/null; then
   say "not Debian or Ubuntu: the tests with real servers will skip. Missing: $(missing)"
 elif [ "$(id -u)" -ne 0 ]; then
   say "not root: the tests with real servers will skip. Missing: $(missing)"
   say "to install it: sudo sh test/real/setup.sh"
-elif [ -n "$(missing)" ]; then
+else
+  mkdir -p "$servers"
+  exec 9>"$cache/.lock"
+  flock 9
   say "installing what the real-server tests need (once): $(missing)"
-  attempt install_all
+  : >"$log"
+  # Each in a shell of its own, so that the first command that fails ends it, and none of the others.
+  set +e
+  (set -e; install_packages)
+  (set -e; install_haraka)
+  (set -e; build_go_smtp)
+  set -e
   if [ -n "$(missing)" ]; then
     say "could not install everything; the tests that need it will skip. Missing: $(missing)"
     tail -n 5 "$log" >&2
