@@ -21,7 +21,13 @@ export type ServerPackage =
   | 'krb5-admin-server'
   | 'krb5-user'
   | 'redis-tools'
-  | 'prometheus';
+  | 'prometheus'
+  | 'courier-mta'
+  | 'courier-base'
+  | 'courier-authlib'
+  | 'qpsmtpd'
+  | 'go-smtp'
+  | 'haraka';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {
