@@ -132,6 +132,11 @@ class Loader {
     this.#findings.push(...faults);
     if (config === null) return this.#nothing(place);
     this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
+    const { unknown } = this.#host;
+    if (unknown !== undefined && config.lost_address_guard === 'refuse') {
+      const key = 'lost_address_guard';
+      this.#findings.push({ ...place([key]), severity: 'warning', key, message: unknown });
+    }
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
