@@ -74,14 +74,15 @@ suite("with the unit's address families", { skip: whyNoFilter() }, () => {
       const port = await freePort();
       const file = configuration(`127.0.0.1:${port}`, sink.port, await freePort());
       const warnings = list === families ? 0 : 1;
-      const check = await run('python3', restricted(list, 'check', file));
-      assert.equal(check.code, 0, check.output);
-      assert.equal([...check.output.matchAll(LOST)].length, warnings, check.output);
-      const postern = await startServer(port, 'python3', restricted(list, 'run', '--config', file));
+      let postern: Child | null = null;
       try {
+        const check = await run('python3', restricted(list, 'check', file));
+        assert.equal(check.code, 0, check.output);
+        assert.equal([...check.output.matchAll(LOST)].length, warnings, check.output);
+        postern = await startServer(port, 'python3', restricted(list, 'run', '--config', file));
         await refusesToRelay(port);
       } finally {
-        await postern.stop();
+        await postern?.stop();
         await sink.stop();
       }
       assert.equal([...postern.output().matchAll(LOST)].length, warnings, postern.output());
