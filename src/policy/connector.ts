@@ -6,7 +6,7 @@ import { type DomainTable, foldName } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet, UserNames } from './lists.ts';
-import type { Path } from './problem.ts';
+import type { Path, Place } from './problem.ts';
 import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
 
@@ -42,6 +42,14 @@ export interface ConnectorParts {
 export interface AccessList {
   readonly ranges: SourceSet;
   readonly names: DomainTable;
+}
+
+/** What of a policy kept a client out, and why. */
+export interface ConnectSetting {
+  readonly path: Path;
+  /** Given when it stands in a list file. */
+  readonly place: Place | undefined;
+  readonly why: string;
 }
 
 export class Connector {
@@ -89,6 +97,36 @@ export class Connector {
       if (names.some((name) => connectDeny.names.holds(name))) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
+  }
+
+  /** Which entry of its connect list keeps this client out, or the list that does not hold it, for people; null where it
+   * may talk. `names`: what it is called in DNS, null when that does not answer. */
+  connectSetting(address: string, names: readonly string[] | null): ConnectSetting | null {
+    const { connectAllow, connectDeny } = this.#parts;
+    const deny = [...this.path, 'connect', 'deny'];
+    const allow = [...this.path, 'connect', 'allow'];
+    const ip = parseIp(address);
+    if (ip === null) return { path: allow, place: undefined, why: `${address} is no address` };
+    const denied = connectDeny.ranges.entryFor(ip);
+    if (denied !== null) return { path: denied.path, place: denied.place, why: `'${denied.text}' holds ${address}` };
+    const allowed = connectAllow.ranges.holds(ip);
+    const mayDeny = !connectDeny.names.isEmpty;
+    const out = { path: allow, place: undefined, why: `${address} is in none of them` };
+    if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : out;
+    if (names === null)
+      return { path: mayDeny ? deny : allow, place: undefined, why: `no answer from DNS on the names of ${address}` };
+    const folded = names.map(foldName);
+    const name = folded.find((one) => connectDeny.names.holds(one));
+    if (name !== undefined)
+      return { path: deny, place: undefined, why: `'${connectDeny.names.patternFor(name)}' holds ${name}` };
+    if (allowed || folded.some((one) => connectAllow.names.holds(one))) return null;
+    return { ...out, why: `${address}${folded.length === 0 ? '' : ` (${folded.join(', ')})`} is none of them` };
+  }
+
+  /** Which of its keys keeps this sender out, for people. */
+  senderKey(client: SessionEnds, question: Question): ReturnType<Judgement['senderKey']> {
+    const session = this.#session(client);
+    return session === null ? { key: null, open: false } : this.#parts.judgement.senderKey(session, question);
   }
 
   /** The judge of one session; its addresses are read once, here. */
