@@ -166,7 +166,8 @@ function parseRequest(args: string[]): Request | string {
   const to = { host, port, source, ...(client === null ? {} : { header: headerFor(client, version === '1' ? 1 : 2) }) };
   const nobody = { help, json, target, to, domain, client, credentials: null, sender: '<>', expected: [] };
   if (help) return nobody;
-  if (client !== null && (isIP(client) === 0 || client.includes('%'))) return `--proxy-header: ${JSON.stringify(client)} is not an IP address`;
+  if (client !== null && (isIP(client) === 0 || client.includes('%')))
+    return `--proxy-header: ${JSON.stringify(client)} is not an IP address`;
   if (version !== '1' && version !== '2') return `--proxy-version: ${JSON.stringify(version)} is neither 1 nor 2`;
   if (values['proxy-version'] !== undefined && client === null) return '--proxy-version goes with --proxy-header IP';
   if ((login === undefined) !== (passwordFile === undefined)) return '--login USER and --password-file F go together';
