@@ -73,6 +73,11 @@ export class SourceSet {
     return this.#table.holds(ip);
   }
 
+  /** The first entry that holds it, for people. */
+  entryFor(ip: Ip): SourceEntry | null {
+    return this.entries.find(({ range }) => new RangeTable([range]).holds(ip)) ?? null;
+  }
+
   /** Listed as one address, and not only as part of a range. */
   names(ip: Ip): boolean {
     return this.#singles.has(ip);
