@@ -153,6 +153,11 @@ class Loader {
     this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
     this.#listeners = config.listeners;
     this.#written = (unfolded.data as { policy?: unknown }).policy;
+    const { unknown } = this.#host;
+    if (unknown !== undefined && config.lost_address_guard === 'refuse') {
+      const key = 'lost_address_guard';
+      this.#findings.push({ ...place([key]), severity: 'warning', key, message: unknown });
+    }
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,

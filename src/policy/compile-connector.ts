@@ -176,11 +176,7 @@ function mentionsPtr(conditions: ConditionsDocument | undefined): boolean {
   return conditions !== undefined && (conditions.ptr !== undefined || mentionsPtr(conditions.not));
 }
 
-function submitTest(
-  { submit }: ConnectorDocument,
-  path: Path,
-  words: Vocabulary,
-): Condition['holds'] | null {
+function submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabulary): Condition['holds'] | null {
   if (submit === 'anyone') return null;
   if (submit === 'authenticated') return ({ question }) => question.login !== null;
   if (submit.users === undefined && submit.groups === undefined)

@@ -45,6 +45,12 @@ export interface AccessList {
   readonly names: DomainTable;
 }
 
+/** What of a policy kept a client out, and why. */
+export interface ConnectSetting {
+  readonly path: Path;
+  readonly why: string;
+}
+
 export class Connector {
   readonly name: string;
   readonly document: ConnectorDocument;
@@ -69,6 +75,11 @@ export class Connector {
     this.#parts = parts;
   }
 
+  /** A user's name as it is compared for a yes. */
+  userKey(name: string): string {
+    return this.#parts.users.keyOfWritten(name);
+  }
+
   /** What the limits of a login with a name are counted under, the same for all its spellings. */
   userKeys(login: Login): string[] {
     return this.#parts.users.limitKeys(login);
@@ -90,6 +101,36 @@ export class Connector {
       if (names.some((name) => patternIn(connectDeny.names, name) !== null)) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
+  }
+
+  /** Which entry of its connect list keeps this client out, or the list that does not hold it, for people; null where it
+   * may talk. `names`: what it is called in DNS, null when that does not answer. */
+  connectSetting(address: string, names: readonly string[] | null): ConnectSetting | null {
+    const { connectAllow, connectDeny } = this.#parts;
+    const deny = [...this.path, 'connect', 'deny'];
+    const allow = [...this.path, 'connect', 'allow'];
+    const ip = parseIp(address);
+    if (ip === null) return { path: allow, why: `${address} is no address` };
+    const denied = connectDeny.ranges.entryFor(ip);
+    if (denied !== null) return { path: denied.path, why: `'${denied.text}' holds ${address}` };
+    const allowed = connectAllow.ranges.holds(ip);
+    const mayDeny = !connectDeny.names.isEmpty;
+    const out = { path: allow, why: `${address} is in none of them` };
+    if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : out;
+    if (names === null) return { path: mayDeny ? deny : allow, why: `no answer from DNS on the names of ${address}` };
+    const folded = names.map(foldName);
+    const name = folded.find((one) => patternIn(connectDeny.names, one) !== null);
+    if (name !== undefined) return { path: deny, why: `'${patternIn(connectDeny.names, name)}' holds ${name}` };
+    if (allowed || folded.some((one) => connectAllow.names.holds(one))) return null;
+    return { ...out, why: `${address}${folded.length === 0 ? '' : ` (${folded.join(', ')})`} is none of them` };
+  }
+
+  /** Which of its keys keeps this sender out, for people. */
+  senderKey(client: SessionEnds, question: Question): ReturnType<Judgement['senderKey']> {
+    const session = this.#session(client);
+    return session === null
+      ? { key: null, open: false, spelling: null }
+      : this.#parts.judgement.senderKey(session, question);
   }
 
   /** The judge of one session; its addresses are read once, here. */

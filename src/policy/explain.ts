@@ -6,13 +6,15 @@
 import type { Address } from '../smtp/types.ts';
 import { type Answer, type Inquiry, inquire } from './inquiry.ts';
 import { formatIp } from './ip.ts';
+import { formatAddress } from './lists.ts';
 import type { Policy } from './policy.ts';
-import type { Path, Place } from './problem.ts';
-import type { Condition, Facts, Trial } from './rules.ts';
+import type { Path } from './problem.ts';
+import { type Condition, type Facts, type Trial, whySpelled } from './rules.ts';
+import { type PlaceOf, type Setting, settingOf } from './setting.ts';
+import { fromOctets } from './spellings.ts';
 import { isUnknown } from './truth.ts';
 
-/** Where a path of the policy stands in its file. */
-export type PlaceOf = (path: Path) => Place;
+export type { PlaceOf } from './setting.ts';
 
 export interface Explanation {
   readonly answer: Answer;
@@ -25,6 +27,8 @@ export interface Explanation {
   readonly connector: { readonly name: string; readonly place: string; readonly why: string } | null;
   /** What the grammar says when it ended the matter, before any policy. */
   readonly grammar: string | null;
+  /** The setting that refused, or would in observe; left out where none did, or rules decided. */
+  readonly setting?: Setting;
   readonly recipients: readonly ExplainedRecipient[];
 }
 
@@ -80,6 +84,7 @@ export async function explain(
       })),
     });
   }
+  const setting = settingOf(verdict, ends, names(), place);
   const bound = connector !== null && connector.document.bindings.length > 0;
   return {
     answer,
@@ -96,13 +101,9 @@ export async function explain(
             why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${inquiry.source}`,
           },
     grammar,
+    ...(setting === null ? {} : { setting }),
     recipients,
   };
-}
-
-function formatAddress({ local, domain, literal }: Address): string {
-  if (domain === null && literal === null) return local;
-  return `${local}@${domain ?? `[${literal}]`}`;
 }
 
 function whyDomain(
@@ -115,19 +116,22 @@ function whyDomain(
     return 'no domain: Postmaster always passes, others where unqualified_recipients allows it';
   if (blocked !== null) return `blocked_domains has '${blocked}': never, for anyone`;
   if (known !== null) return `${known.kind}_domains has '${known.text}'`;
-  return `${address.domain} is neither accepted nor relayed for everyone: the rules decide`;
+  return `${fromOctets(address.domain)} is neither accepted nor relayed for everyone: the rules decide`;
 }
 
-function whyRule({ expired, failed, open, matched }: Trial, facts: Facts): string {
+function whyRule({ rule, expired, failed, open, matched }: Trial, facts: Facts): string {
   if (expired) return 'it has expired';
   if (failed !== null) return `${failed.key}: ${whyNot(failed, facts)}`;
   if (open !== null)
     return `${open.key}: ${open.key === 'ptr' ? 'no answer from DNS' : 'the name of the login is not known'}`;
-  return matched === true ? 'all its conditions hold' : '';
+  if (matched !== true) return '';
+  const spelled = whySpelled(rule.conditions, facts);
+  return spelled === null ? 'all its conditions hold' : `all its conditions hold: ${spelled}`;
 }
 
 /** Why a condition does not hold, from the facts that it looks at. */
-function whyNot({ key }: Condition, facts: Facts): string {
+function whyNot(condition: Condition, facts: Facts): string {
+  const { key } = condition;
   const { client, question, recipient, names, localIp, localPort } = facts;
   const login =
     question.login === null ? 'nobody has logged in' : question.login.name === null ? 'the login has no name' : null;
@@ -156,21 +160,23 @@ function whyNot({ key }: Condition, facts: Facts): string {
         : `${question.tlsSubject.join(', ')}: none of them`;
     case 'senders':
     case 'sender_domains':
-      return `<${question.sender}> is none of them`;
+      return `<${fromOctets(question.sender)}> is none of them`;
     case 'recipients':
       return `${recipient === null ? '' : formatAddress(recipient)} is none of them`;
     case 'recipient_domains':
-      return `${recipient?.domain ?? 'no domain'} is in none of them`;
+      return `${fromOctets(recipient?.domain ?? 'no domain')} is in none of them`;
     case 'helo':
-      return question.helo === '' ? 'no name was given' : `${question.helo} is none of them`;
-    default:
-      return 'what it excludes holds';
+      return question.helo === '' ? 'no name was given' : `${fromOctets(question.helo)} is none of them`;
+    default: {
+      const spelled = whySpelled([condition], facts);
+      return spelled === null ? 'what it excludes holds' : `what it excludes holds: ${spelled}`;
+    }
   }
 }
 
 /** The account as text: the answer first, then the way to it. */
 export function formatExplanation(explanation: Explanation): string {
-  const { answer, observed, reply, connector, grammar, recipients, reason, rule } = explanation;
+  const { answer, observed, reply, connector, grammar, recipients, reason, rule, setting } = explanation;
   const lines = [`${answer}${reply === null || observed ? '' : `  ${reply}`}`];
   if (observed) lines.push(`(observe: it would be refused, and is only logged: ${reply})`);
   lines.push('');
@@ -181,6 +187,7 @@ export function formatExplanation(explanation: Explanation): string {
   if (answer === 'refuse-sender')
     lines.push(`sender     ${grammar ?? `refused: ${String(reason).replaceAll('_', ' ')}`}`);
   else if (grammar !== null) lines.push(`recipient  ${grammar}`);
+  if (setting !== undefined) lines.push(`setting    ${setting.key} (${setting.place}): ${setting.why}`);
   if (grammar === null) {
     for (const { address, hidden, why, rules } of recipients) {
       lines.push(
@@ -192,7 +199,7 @@ export function formatExplanation(explanation: Explanation): string {
         lines.push('  no rule matches: to relay is forbidden');
     }
   }
-  if (answer === 'defer') lines.push('what cannot be told decides, so the client is asked to try again');
+  if (reason === 'cannot_tell') lines.push('what cannot be told decides, so the client is asked to try again');
   else if (rule !== null) lines.push(`decided by ${rule}`);
   return `${lines.join('\n')}\n`;
 }

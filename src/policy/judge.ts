@@ -7,13 +7,12 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import { UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
-import type { Mode, ReplyName, SendersDocument } from './document.ts';
 import type { Suspects, UserNames } from './accounts.ts';
+import type { Mode, ReplyName, SendersDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
-import { readingsOf } from './spellings.ts';
 import {
   type Condition,
   type Facts,
@@ -26,6 +25,7 @@ import {
   whyMayBe,
   whySpelled,
 } from './rules.ts';
+import { readingsOf } from './spellings.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
 export type KnownKind = 'accepted' | 'relay';
@@ -38,6 +38,14 @@ export interface Domains {
   readonly literals: ReadonlySet<Ip>;
   /** Null: every recipient of an accepted domain is valid. */
   readonly validRecipients: AddressSet | null;
+}
+
+/** Which key keeps a sender out. `open`: it would have to know the name of a login that has none. `spelling`: what another
+ * spelling had to do with it, if it had. */
+export interface SenderAccount {
+  readonly key: SenderKey | null;
+  readonly open: boolean;
+  readonly spelling: string | null;
 }
 
 /** What one connector asks of a session. */
@@ -66,6 +74,9 @@ export interface Session {
   readonly localIp: Ip | null;
   readonly localPort: number;
 }
+
+/** The keys of a connector that a sender is held against, in their order; the last three stand below `senders`. */
+export type SenderKey = 'require_tls' | 'submit' | 'own_domains' | 'login_must_match' | 'others';
 
 /** The way to a decision: the first of blocked, known and trials that says something has decided. */
 export interface Steps {
@@ -102,6 +113,7 @@ export class Judgement {
   readonly #users: UserNames;
   readonly #now: () => number;
   readonly #blocked: Decision;
+  readonly #refusedSenders: Readonly<Record<SenderKey, Decision>>;
   /** What each rule decides, and behind them what is decided when none matches. */
   readonly #ruled: readonly Decision[];
   /** Of the decision that is being made: the condition that failed in each rule, null where the rule has expired. */
@@ -112,7 +124,15 @@ export class Judgement {
     this.#terms = terms;
     this.#users = users;
     this.#now = now;
-    const { relay } = terms.replies;
+    const { relay, submit, sender } = terms.replies;
+    const refusedSender = reject('sender', null, sender);
+    this.#refusedSenders = {
+      require_tls: reject('tls_required', null, TLS_REQUIRED),
+      submit: reject('submit', null, submit),
+      own_domains: refusedSender,
+      login_must_match: refusedSender,
+      others: refusedSender,
+    };
     this.#blocked = reject('blocked_domain', null, relay);
     this.#ruled = [
       ...terms.rules.map(({ action, name }) =>
@@ -249,21 +269,58 @@ export class Judgement {
   }
 
   #sender(session: Session, question: Question, guess: Guess): Decision | Unknown {
-    const { replies, requireTls, submit, ownDomains } = this.#terms;
-    if (requireTls && !question.tls) return reject('tls_required', null, TLS_REQUIRED);
     const facts = this.#facts(session, question, null, null);
+    const key = this.#senderKey(facts, guess);
+    if (key === null) return MAY_SEND;
+    if (isUnknown(key)) return key;
+    const why = this.#whySpelled(key, facts);
+    return why === null ? this.#refusedSenders[key] : { ...this.#refusedSenders[key], trace: () => why };
+  }
+
+  /** What another spelling, of the sender's domain or of the login, had to do with it. */
+  #whySpelled(key: SenderKey, { user, question: { login, senderAddress } }: Facts): string | null {
+    const { loginSenders, suspects } = this.#terms;
+    if (key === 'own_domains') return whyMapped(this.#domains.known, senderAddress?.domain);
+    if (key === 'require_tls' || key === 'submit' || login === null || user === null) return null;
+    return loginSenders.has(user) ? null : whyMayBe(login, suspects.whoMayBe(login));
+  }
+
+  /** The key that keeps this sender out, for people. */
+  senderKey(session: Session, question: Question): SenderAccount {
+    const facts = this.#facts(session, question, null, null);
+    const first = this.#senderKey(facts, NO_GUESS);
+    if (!isUnknown(first))
+      return { key: first, open: false, spelling: first === null ? null : this.#whySpelled(first, facts) };
+    const asked = (guess: Guess): { key: SenderKey | null } | Unknown => {
+      const key = this.#senderKey(facts, guess);
+      return isUnknown(key) ? key : { key };
+    };
+    const settled = settle(asked, (one, other) => (one.key === null) === (other.key === null));
+    if (!isUnknown(settled)) return { ...settled, open: false, spelling: null };
+    const { submit } = this.#terms;
+    return {
+      key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : 'login_must_match',
+      open: true,
+      spelling: null,
+    };
+  }
+
+  #senderKey(facts: Facts, guess: Guess): SenderKey | null | Unknown {
+    const { requireTls, submit, ownDomains, loginSenders, otherLogins } = this.#terms;
+    const { question, user } = facts;
+    if (requireTls && !question.tls) return 'require_tls';
     if (submit !== null) {
       const may = submit(facts, guess);
       if (isUnknown(may)) return may;
-      if (!may) return reject('submit', null, replies.submit);
+      if (!may) return 'submit';
     }
-    if (question.sender === '') return MAY_SEND;
+    if (question.sender === '') return null;
     const ownForbidden = ownDomains === 'deny' || (ownDomains === 'authenticated' && question.login === null);
-    if (ownForbidden && this.#mayBeOwn(question.senderAddress))
-      return reject('sender', null, replies.sender, () => this.#whyOwn(question.senderAddress));
+    if (ownForbidden && this.#mayBeOwn(question.senderAddress)) return 'own_domains';
     const theirs = this.#senderIsTheirs(facts, guess);
     if (isUnknown(theirs)) return theirs;
-    return theirs ? MAY_SEND : reject('sender', null, replies.sender, () => this.#whyNotTheirs(facts));
+    if (theirs) return null;
+    return otherLogins === 'allow' || (user !== null && loginSenders.has(user)) ? 'login_must_match' : 'others';
   }
 
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
@@ -274,19 +331,6 @@ export class Judgement {
     if (domain !== null) return [domain, ...readingsOf(domain)].some((one) => known.find(one) === 'accepted');
     const ip = literal === null ? null : parseIp(literal.replace(/^ipv6:/i, ''));
     return literal === null || (ip === null ? literals.size > 0 : literals.has(ip));
-  }
-
-  #whyOwn(sender: Address | null): string {
-    const why = whyMapped(this.#domains.known, sender?.domain);
-    return `senders.own_domains: ${this.#terms.ownDomains}${why === null ? '' : `, ${why}`}`;
-  }
-
-  #whyNotTheirs({ user, question: { login } }: Facts): string {
-    const { loginSenders, suspects, otherLogins } = this.#terms;
-    if (login === null || user === null || loginSenders.has(user)) return 'senders.login_must_match';
-    const why = whyMayBe(login, suspects.whoMayBe(login));
-    const key = otherLogins === 'deny' ? 'senders.others: deny' : 'senders.login_must_match';
-    return why === null ? key : `${key}, ${why}`;
   }
 
   /** Whether the login may use this reverse-path; who has not logged in is not asked. */

@@ -74,6 +74,11 @@ export class SourceSet {
     return this.#table.holds(ip);
   }
 
+  /** The first entry that holds it, for people. */
+  entryFor(ip: Ip): SourceEntry | null {
+    return this.entries.find(({ range }) => new RangeTable([range]).holds(ip)) ?? null;
+  }
+
   /** Listed as one address, and not only as part of a range. */
   names(ip: Ip): boolean {
     return this.#singles.has(ip);
@@ -200,6 +205,11 @@ function widened(key: string): string {
 
 function wideKey(local: string): string {
   return foldWidely(fromOctets(local)).trim();
+}
+
+/** An address for people. */
+export function formatAddress({ local, domain, literal }: Address): string {
+  return fromOctets(domain === null && literal === null ? local : `${local}@${domain ?? `[${literal}]`}`);
 }
 
 /** One text for all spellings of an address in a literal. */

@@ -21,6 +21,7 @@ import {
   type Client,
   checkUsers,
   type Endpoint,
+  formatAddress,
   type Notes,
   parseEndpoint,
   readAddresses,
@@ -30,7 +31,7 @@ import {
   warnOfEmpty,
 } from './lists.ts';
 import type { Path } from './problem.ts';
-import { toOctets } from './spellings.ts';
+import { fromOctets } from './spellings.ts';
 import { subjectTest } from './subjects.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
 
@@ -242,11 +243,11 @@ function compileConditions(
   return conditions;
 }
 
-/** `bücher.example may be 'xn--bcher-kva.example'`: the pattern that holds a domain, but not as it is written. */
+/** `BÜCHER.example may be read as bücher.example`: the pattern that holds a domain, but not as it is written. */
 export function whyMapped(table: DomainTable<unknown>, domain: string | null | undefined): string | null {
   if (typeof domain !== 'string' || table.holds(domain)) return null;
   const pattern = patternIn(table, domain);
-  return pattern === null ? null : `${domain} may be read as '${toOctets(pattern)}'`;
+  return pattern === null ? null : `${fromOctets(domain)} may be read as ${pattern}`;
 }
 
 /** What other spellings had to do with it, of all conditions together. */
@@ -328,7 +329,7 @@ export function memberTest(members: readonly string[], opening: boolean, words: 
 
 /** `steven may be CORP\steven`. */
 export function whyMayBe({ name }: Login, [first]: readonly string[]): string | null {
-  return first === undefined ? null : `${toOctets(name ?? '')} may be ${toOctets(first)}`;
+  return first === undefined ? null : `${name} may be ${first}`;
 }
 
 function ptrTest(table: DomainTable, list: readonly string[], opening: boolean, words: Vocabulary): Condition['holds'] {
