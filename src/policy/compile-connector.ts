@@ -27,10 +27,11 @@ import {
   SourceSet,
   warnOfEmpty,
 } from './lists.ts';
+import { membersOf, memberTest, usersOf } from './members.ts';
 import { isEverybody, several, whyNoUser } from './names.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
-import { type Condition, compileRule, membersOf, memberTest, type Rule, usersOf, type Vocabulary } from './rules.ts';
+import { type Condition, compileRule, type Rule, type Vocabulary } from './rules.ts';
 
 /** A connector on its way: what the selection, lint and the connector itself are made of. */
 export interface Draft {

@@ -12,6 +12,7 @@ import type { Mode, ReplyName, SendersDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
+import { whyMayBe } from './members.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
 import {
   type Condition,
@@ -22,7 +23,6 @@ import {
   trialsOf,
   tryRules,
   whyMapped,
-  whyMayBe,
   whySpelled,
 } from './rules.ts';
 import { readingsOf } from './spellings.ts';

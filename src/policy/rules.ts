@@ -11,15 +11,14 @@
 // forbid, whoever may be meant is meant (accounts.ts, spellings.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { Address, Login, Question } from '../smtp/types.ts';
-import { Suspects, type UserNames } from './accounts.ts';
+import type { Address, Question } from '../smtp/types.ts';
+import type { UserNames } from './accounts.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import type { Ip } from './ip.ts';
 import {
   type AddressSet,
   type Client,
-  checkUsers,
   type Endpoint,
   formatAddress,
   type Notes,
@@ -30,10 +29,11 @@ import {
   SourceSet,
   warnOfEmpty,
 } from './lists.ts';
+import { authenticatedTest, membersOf, memberTest, usersOf } from './members.ts';
 import type { Path } from './problem.ts';
 import { fromOctets } from './spellings.ts';
 import { subjectTest } from './subjects.ts';
-import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
+import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown, unknownFor } from './truth.ts';
 
 /** All that a condition may look at. */
 export interface Facts {
@@ -56,7 +56,7 @@ export interface Condition {
   readonly because?: ((facts: Facts) => string | null) | undefined;
 }
 
-type Test = Omit<Condition, 'key'>;
+export type Test = Omit<Condition, 'key'>;
 
 export interface Rule {
   readonly action: 'allow' | 'deny';
@@ -272,83 +272,13 @@ function localTest(list: readonly string[], path: Path, words: Vocabulary): Cond
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
 }
 
-function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
-  if (document.authenticated === false) return ({ question }) => question.login === null;
-  const unnamed = document.allow_unnamed === true;
-  return ({ question }) => question.login !== null && (unnamed || question.login.name !== null);
-}
-
-/** A list of logins, looked through. */
-export function usersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
-  for (const [i, name] of list.entries()) {
-    const members = words.groups.get(name);
-    if (members?.every((member) => words.users.keyOfWritten(member) !== words.users.keyOfWritten(name)) === true)
-      words.notes.warn(
-        [...path, i],
-        `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
-      );
-  }
-  checkUsers(list, path, words.notes);
-  return list;
-}
-
-/** All members of the groups; a group that nobody defined is an error. */
-export function membersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
-  const members: string[] = [];
-  for (const [i, name] of list.entries()) {
-    const group = words.groups.get(name);
-    if (group === undefined) {
-      const known = [...words.groups.keys()];
-      words.notes.error(
-        [...path, i],
-        `no group '${name}': ${known.length === 0 ? 'none is' : `${known.join(', ')} are`} defined under groups`,
-      );
-    }
-    for (const user of group ?? []) members.push(user);
-  }
-  return members;
-}
-
-/** Whether the login is one of `members`, for a no: whether it may be one. Nobody can tell where its name is not shown. */
-export function memberTest(members: readonly string[], opening: boolean, words: Vocabulary): Test {
-  const keys = new Set(members.map((name) => words.users.keyOfWritten(name)));
-  const unknown = unknownFor('login', [...keys].sort(), words);
-  const suspects = opening ? null : new Suspects(words.users, members);
-  return {
-    holds: ({ question: { login }, user }, guess) => {
-      if (login === null || keys.size === 0) return false;
-      if (user === null) return guessed(unknown, guess);
-      return keys.has(user) || (suspects !== null && suspects.whoMayBe(login).length > 0);
-    },
-    because: ({ question: { login }, user }) => {
-      if (suspects === null || login === null || user === null || keys.has(user)) return null;
-      return whyMayBe(login, suspects.whoMayBe(login));
-    },
-  };
-}
-
-/** `steven may be CORP\steven`. */
-export function whyMayBe({ name }: Login, [first]: readonly string[]): string | null {
-  return first === undefined ? null : `${name} may be ${first}`;
-}
-
 function ptrTest(table: DomainTable, list: readonly string[], opening: boolean, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
+  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words.unknowns);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && opening && words.guard)) return false;
     if (names === null) return guessed(unknown, guess);
     return names.some((name) => (opening ? table.holds(name) : patternIn(table, name) !== null));
   };
-}
-
-function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
-  const text = JSON.stringify([fact, list]);
-  let unknown = words.unknowns.get(text);
-  if (unknown === undefined) {
-    unknown = { fact };
-    words.unknowns.set(text, unknown);
-  }
-  return unknown;
 }
 
 /** The first condition that does not hold, what nobody can tell where that decides, or null: all hold. */
