@@ -5,7 +5,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
-import { several, whyNoName, whyNoUser } from './names.ts';
+import { several, whyNoName, whyNoUser, whyTooWide } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
@@ -154,6 +154,10 @@ export class AddressSet {
     if (!isQuoted && /[*?]/.test(written))
       return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
     if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
+    const wide = isQuoted ? null : whyTooWide(written);
+    if (wide !== null) return wide;
+    if (!isQuoted && /\s/.test(written))
+      return `'${text}' has a blank in it: did you mean '${text.replace(/\s+/g, '')}'?`;
     const local = localKey(written);
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
