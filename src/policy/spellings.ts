@@ -92,6 +92,7 @@ function mapText(text: string): string {
   return text
     .replace(/\p{Default_Ignorable_Code_Point}/gu, '')
     .normalize('NFKC')
+    .replaceAll('Σ', 'σ') // which toLowerCase makes ς at the end of a word
     .toLowerCase()
     .normalize('NFKC');
 }
