@@ -212,6 +212,7 @@ export class Judgement {
   }
 
   #blockedDomain(domain: string): Decision {
+    if (readingsOf(domain).length === 0) return this.#blocked;
     const why = whyMapped(this.#domains.blocked, domain);
     return why === null ? this.#blocked : { ...this.#blocked, trace: () => why };
   }

@@ -135,8 +135,8 @@ export class AddressSet {
     return this.#keys.size;
   }
 
-  /** What is wrong with `text`, or null. */
-  add(text: string): string | null {
+  /** What is wrong with `text`, or null. `domains`: the key that takes everybody of a domain, if there is one. */
+  add(text: string, domains: string | null = null): string | null {
     if (text === '<>') {
       this.#keys.add('');
       return null;
@@ -149,10 +149,10 @@ export class AddressSet {
     const many = isQuoted ? null : several(text);
     if (many !== null) return many;
     if (at < 1)
-      return `'${text}' is not an address: user@example.com is wanted${text.includes('.') ? '; everybody of a domain goes under sender_domains or recipient_domains' : ''}`;
+      return `'${text}' is not an address: user@example.com is wanted${domains === null || !text.includes('.') ? '' : `; everybody of a domain goes under ${domains}`}`;
     if (/[<>]/.test(text)) return `'${text}': write the address alone, without brackets`;
     if (!isQuoted && /[*?]/.test(written))
-      return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
+      return `'${text}': addresses are named one by one, and a star or question mark is only that${domains === null ? '' : `; everybody of ${text.slice(at + 1)} goes under ${domains}`}`;
     if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
     const wide = isQuoted ? null : whyTooWide(written);
     if (wide !== null) return wide;
@@ -164,7 +164,8 @@ export class AddressSet {
       this.#add(`${local}@${foldAscii(host)}`);
       return null;
     }
-    if (host.startsWith('*')) return `'${text}': a pattern of domains goes under sender_domains or recipient_domains`;
+    if (host.startsWith('*'))
+      return `'${text}': a pattern of domains ${domains === null ? 'is no address' : `goes under ${domains}`}`;
     const pattern = parseDomainPattern(host);
     if (typeof pattern === 'string') return pattern;
     for (const form of pattern.forms) this.#add(`${local}@${form}`);
@@ -230,8 +231,10 @@ function localKey(written: string): string {
 
 export function readAddresses(list: readonly string[], path: Path, notes: Notes): AddressSet {
   const set = new AddressSet();
+  const key = path.at(-1);
+  const domains = key === 'senders' ? 'sender_domains' : key === 'recipients' ? 'recipient_domains' : null;
   for (const [i, text] of list.entries()) {
-    const wrong = set.add(text);
+    const wrong = set.add(text, domains);
     if (wrong !== null) notes.error([...path, i], wrong);
   }
   return set;

@@ -33,23 +33,11 @@ export function whyNoName(text: string): string | null {
   if (quoted !== null) return `${text} has quotes inside its quotes: did you mean '${quoted[2]}'?`;
   if (/^(yes|no|on|off|true|false|null|none|never|unlimited)$/i.test(text))
     return `'${text}' would be a name here: leave it out, or name who is meant`;
-  const unseen = PLAIN.test(text) ? undefined : UNSEEN.exec(text)?.[0];
-  if (unseen !== undefined)
-    return `'${text}' has a character in it that nobody sees (U+${codeOf(unseen)}): did you mean '${text.replaceAll(UNSEEN_ALL, '')}'?`;
   if (text.startsWith('!'))
     return `'${text}' begins with an exclamation mark, and excludes nobody: not: { … } holds what is meant to be excluded`;
   const item = /^[-*•] +(.+)$/.exec(text);
   if (item !== null) return `'${text}' begins with the mark of a list item: did you mean '${item[1]}'?`;
   return null;
-}
-
-// Soft hyphens, marks of direction and the like, which text brings along from documents; joiners are letters' own business.
-const PLAIN = /^[\x20-\x7e]*$/; // lists may be long
-const UNSEEN = /[\x00-\x1f\x7f]|(?![\u200c\u200d])[\p{Cf}\p{Default_Ignorable_Code_Point}]/u;
-const UNSEEN_ALL = new RegExp(UNSEEN, 'gu');
-
-function codeOf(character: string): string {
-  return (character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0');
 }
 
 /** What is wrong with a name that takes no letters of East Asian width; null: nothing. */
@@ -67,7 +55,7 @@ export function whyNoUser(text: string): string | null {
   if (isEverybody(text))
     return `'${text}' would be a login of that name: who has logged in is authenticated: true, and no condition holds for everybody`;
   if (/[*?]/.test(text))
-    return `'${text}': users are named one by one, and a star or question mark is only that; who has logged in is authenticated: true`;
+    return `'${text}': users are named one by one, and a star or question mark is only that; who has logged in is authenticated: true${text.includes('@') ? ', and who sends as somebody of a domain is sender_domains' : ''}`;
   if (/^[a-z]+ *=.*,/i.test(text))
     return `'${text}' is a distinguished name: logins are compared as they are said, as 'CORP\\steven' or steven@example.com`;
   if (/^S-1-[0-9-]+$/i.test(text))
