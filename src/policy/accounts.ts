@@ -30,6 +30,7 @@ export class UserNames {
   readonly #domains = new Map<string, string>();
   /** Windows names and mail domains, widely folded, and the mail domain that they are. */
   readonly #known = new Map<string, string>();
+  #last = { domain: '', realm: UNTOLD };
   readonly #readings = new WeakMap<Login, readonly Reading[]>();
 
   add(windowsDomain: string, mailDomain: string): void {
@@ -37,6 +38,7 @@ export class UserNames {
     const mail = domainKey(mailDomain);
     this.#known.set(domainKey(windowsDomain), mail);
     this.#known.set(mail, mail);
+    this.#last = { domain: '', realm: UNTOLD };
   }
 
   /** `name` in octets, as it comes from the wire. */
@@ -89,7 +91,13 @@ export class UserNames {
       : [{ name: second, realm: this.#realm(first) }];
   }
 
+  /** A list names one domain many times. */
   #realm(domain: string): Realm {
+    if (this.#last.domain !== domain) this.#last = { domain, realm: this.#realmOf(domain) };
+    return this.#last.realm;
+  }
+
+  #realmOf(domain: string): Realm {
     const key = domainKey(domain);
     if (key === '') return UNTOLD;
     const known = this.#known.get(key);
@@ -154,40 +162,42 @@ function skeleton(name: string): string {
   return foldAscii(name.normalize('NFC')).replace(/[^\x00-\x7f]+/g, '?');
 }
 
+/** One of a list, and before it those of the same name. */
+interface Listed {
+  readonly realm: Realm;
+  readonly written: string;
+  readonly next: Listed | null;
+}
+
 /** Those whom a no is about. */
 export class Suspects {
   readonly #users: UserNames;
-  readonly #byName = new Map<string, { readonly realm: Realm; readonly written: string }[]>();
+  readonly #byName = new Map<string, Listed>();
 
   constructor(users: UserNames, listed: Iterable<string>) {
     this.#users = users;
     for (const written of listed) {
       for (const { name, realm } of users.readings(written)) {
-        for (const key of listedKeys(name)) {
-          const namesakes = this.#byName.get(key);
-          if (namesakes === undefined) this.#byName.set(key, [{ realm, written }]);
-          else namesakes.push({ realm, written });
-        }
+        for (const key of listedKeys(name))
+          this.#byName.set(key, { realm, written, next: this.#byName.get(key) ?? null });
       }
     }
   }
 
   /** Those listed, as written, who may be the one that has logged in under a name. */
-  whoMayBe(login: Login): string[] {
-    const found: string[] = [];
+  *whoMayBe(login: Login): Generator<string> {
     const readings = this.#users.readingsOf(login);
-    if (readings.length === 0) return this.#all();
+    if (readings.length === 0) for (const { written } of this.#byName.values()) yield written;
     for (const { name, realm } of readings) {
       for (const key of saidKeys(name)) {
-        for (const one of this.#byName.get(key) ?? [])
-          if (mayBeOne(realm, one.realm) && !found.includes(one.written)) found.push(one.written);
+        for (let one = this.#byName.get(key) ?? null; one !== null; one = one.next)
+          if (mayBeOne(realm, one.realm)) yield one.written;
       }
     }
-    return found;
   }
 
-  #all(): string[] {
-    const all = [...this.#byName.values()].flatMap((namesakes) => namesakes.map(({ written }) => written));
-    return [...new Set(all)];
+  /** The first of them, or null. */
+  find(login: Login): string | null {
+    return this.whoMayBe(login).next().value ?? null;
   }
 }

@@ -283,7 +283,7 @@ export class Judgement {
     const { loginSenders, suspects } = this.#terms;
     if (key === 'own_domains') return whyMapped(this.#domains.known, senderAddress?.domain);
     if (key === 'require_tls' || key === 'submit' || login === null || user === null) return null;
-    return loginSenders.has(user) ? null : whyMayBe(login, suspects.whoMayBe(login));
+    return loginSenders.has(user) ? null : whyMayBe(login, suspects);
   }
 
   /** The key that keeps this sender out, for people. */
@@ -346,7 +346,9 @@ export class Judgement {
       if (senders !== undefined) return owns(senders);
       // Spelled otherwise it may be one of those named or one of the others: both must let it.
       if (otherLogins === 'deny') return false;
-      return suspects.whoMayBe(login).every((user) => owns(loginSenders.get(this.#users.keyOfWritten(user))));
+      for (const user of suspects.whoMayBe(login))
+        if (!owns(loginSenders.get(this.#users.keyOfWritten(user)))) return false;
+      return true;
     }
     // It may be any of those named, or none of them.
     const answers = new Set([otherLogins === 'allow', ...[...loginSenders.values()].map(owns)]);

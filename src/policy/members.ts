@@ -58,16 +58,17 @@ export function memberTest(members: readonly string[], opening: boolean, words: 
     holds: ({ question: { login }, user }, guess) => {
       if (login === null || keys.size === 0) return false;
       if (user === null) return guessed(unknown, guess);
-      return keys.has(user) || (suspects !== null && suspects.whoMayBe(login).length > 0);
+      return keys.has(user) || (suspects !== null && suspects.find(login) !== null);
     },
     because: ({ question: { login }, user }) => {
       if (suspects === null || login === null || user === null || keys.has(user)) return null;
-      return whyMayBe(login, suspects.whoMayBe(login));
+      return whyMayBe(login, suspects);
     },
   };
 }
 
 /** `steven may be CORP\steven`. */
-export function whyMayBe({ name }: Login, [first]: readonly string[]): string | null {
-  return first === undefined ? null : `${name} may be ${first}`;
+export function whyMayBe(login: Login, suspects: Suspects): string | null {
+  const first = suspects.find(login);
+  return first === null ? null : `${login.name} may be ${first}`;
 }

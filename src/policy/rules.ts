@@ -210,11 +210,9 @@ function compileConditions(
   }
   if (document.helo !== undefined) {
     const table = domains('helo');
-    add(
-      'helo',
-      ({ question }) => holdsName(table, foldName(question.helo)),
-      maps(table, ({ question }) => foldName(question.helo)),
-    );
+    const name = ({ question: { helo } }: Facts): string =>
+      opening ? foldName(helo) : foldAscii(helo.trim()).replace(/\.+$/, '');
+    add('helo', (facts) => holdsName(table, name(facts)), maps(table, name));
   }
   if (document.not !== undefined) {
     if (Object.keys(document.not).length === 0)

@@ -7,6 +7,7 @@ import type { Connector, SessionEnds } from './connector.ts';
 import { UNQUALIFIED_GRAMMAR, type Verdict } from './inquiry.ts';
 import type { SenderKey } from './judge.ts';
 import { formatPath, type Path, type Place } from './problem.ts';
+import { fromOctets } from './spellings.ts';
 
 /** Where a path of the policy stands in its file. */
 export type PlaceOf = (path: Path) => Place;
@@ -89,15 +90,15 @@ function whySender(key: SenderKey, { login, sender, senderAddress }: Question, {
     case 'own_domains': {
       const own = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
       const but = document.senders.own_domains === 'authenticated' ? ', and nobody has logged in' : '';
-      return `${document.senders.own_domains}: <${sender}> ${own} an address of an accepted domain${but}`;
+      return `${document.senders.own_domains}: <${fromOctets(sender)}> ${own} an address of an accepted domain${but}`;
     }
     case 'login_must_match':
-      return `<${sender}> is none of the senders of ${login?.name}`;
+      return `<${fromOctets(sender)}> is none of the senders of ${login?.name}`;
     case 'others':
       return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}`;
   }
 }
 
 function nameOf(address: Address | undefined): string {
-  return address?.domain ?? 'its domain';
+  return fromOctets(address?.domain ?? 'its domain');
 }

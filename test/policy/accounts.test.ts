@@ -134,7 +134,7 @@ test('without user_domains Windows may still have any name with dots; addresses 
 
 test('names are the same as Windows folds them: case, accents, width, kana; and in a code page that nobody names', async () => {
   const may = (listed: string, name: string): boolean =>
-    new Suspects(new UserNames(), [listed]).whoMayBe(login(name)).length > 0;
+    new Suspects(new UserNames(), [listed]).find(login(name)) !== null;
   for (const [listed, name] of [
     ['CORP\\müller', 'CORP\\MÜLLER'],
     ['CORP\\müller', 'CORP\\mu\u0308ller'],
@@ -197,7 +197,7 @@ test('no name is too odd to be read', () => {
   fc.assert(
     fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
       const name = login(parts.join(''));
-      assert.ok(suspects.whoMayBe(name).length <= 3);
+      assert.ok([...suspects.whoMayBe(name)].length <= 24);
       assert.ok(users.limitKeys(name).length > 0);
     }),
   );
