@@ -148,7 +148,7 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
   } else if (!dialogue.offered.allowsMail(parameters, dialogue.profile, dialogue.tls)) {
     dialogue.refuse(replies.BAD_PARAMETER);
   } else if (isTooLarge(dialogue, declaredSize(parameters))) {
-    dialogue.say(replies.MESSAGE_TOO_LARGE);
+    if (!dialogue.isJunk()) dialogue.say(replies.MESSAGE_TOO_LARGE);
   } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
     dialogue.closeWith(replies.TOO_MANY_MESSAGES, { origin: 'policy', what: 'too many messages in one session' });
   } else {
@@ -335,8 +335,14 @@ function recipientEvent(
 
 function takeData(dialogue: Dialogue, line: Buffer): void {
   if (dialogue.transaction.state === OPEN && dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
-  else if (dialogue.transaction.tried > 0) dialogue.say(replies.NO_RECIPIENTS);
-  else dialogue.refuse(replies.NO_RECIPIENTS);
+  else if (isFirstInVain(dialogue) || !dialogue.isError()) dialogue.say(replies.NO_RECIPIENTS);
+}
+
+/** Whether this DATA or BDAT is the one that a client may pipeline behind recipients of which none was accepted. */
+function isFirstInVain({ transaction }: Dialogue): boolean {
+  const isFirst = transaction.tried > 0 && !transaction.failed;
+  transaction.failed = true;
+  return isFirst;
 }
 
 function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }>, line: Buffer): void {
@@ -349,7 +355,8 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
   dialogue.left = command.size;
   dialogue.lastSwallowed = command.last;
   if (transaction.state !== OPEN || transaction.accepted === 0) {
-    swallow(dialogue, replies.NO_RECIPIENTS);
+    // A message may come in many chunks at once: they are junk, not errors.
+    if (isFirstInVain(dialogue) || !dialogue.isJunk()) swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
     // The upstream has half a message: nothing but RSET leads on from there.
     transaction.chunking = true;

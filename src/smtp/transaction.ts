@@ -28,6 +28,8 @@ export class Transaction {
   utf8 = false;
   /** RCPT commands seen, refused ones included. */
   tried = 0;
+  /** A DATA or BDAT came when no recipient was accepted: who pipelines cannot know. Another one has its price. */
+  failed = false;
   /** RCPTs sent upstream and not refused by it; the unanswered ones count. */
   recipients = 0;
   /** RCPTs that the upstream answered 2yz. */
@@ -61,6 +63,7 @@ export class Transaction {
     this.senderAddress = null;
     this.utf8 = false;
     this.tried = 0;
+    this.failed = false;
     this.recipients = 0;
     this.accepted = 0;
     this.chunking = false;
