@@ -1,62 +1,17 @@
 #!/usr/bin/env node
-// Which command. The only place that ends the process.
-
-import packageFile from '../package.json' with { type: 'json' };
-import { check } from './commands/check.ts';
-import { demo } from './commands/demo.ts';
-import { explain } from './commands/explain.ts';
-import type { Output } from './commands/output.ts';
-import { probe } from './commands/probe.ts';
-import { run } from './commands/run.ts';
-import { test } from './commands/test.ts';
-
-const HELP = `Usage: postern COMMAND [OPTION…]
-
-A firewall for SMTP relaying: stands in front of a mail server and decides every recipient.
-
-  run      the firewall
-  check    read a configuration or policy, and say what is wrong with it
-  explain  why a client may, or may not, reach a recipient
-  test     ask a policy the questions of its .cases files
-  probe    is this server an open relay?
-  demo     an old Exchange that relays for everyone, before and after
-
-postern COMMAND --help says more; --version prints the version.
-`;
-
-const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise<number>>> = {
-  run,
-  check,
-  explain,
-  test,
-  probe,
-  demo,
-};
-const USAGE = 64;
-
-async function main([command, ...args]: string[], out: Output): Promise<number> {
-  if (command === '--version') {
-    out.stdout(`postern ${packageFile.version}\n`);
-    return 0;
+// Is this Node one that can run us? And the only place that ends the process. All else is commands/command-line.ts.
+//
+// An old Node must read this file to be able to say so: no types and no import statement, and CommonJS (package.json
+// beside it), as which an old Node takes a file whose ending it does not know.
+{
+  const needed = 24;
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) >= needed) {
+    import('./commands/command-line.ts').then(({ main }) => main(process.argv.slice(2), (code) => process.exit(code)));
+  } else {
+    const source = (process.argv[1] || '').endsWith('.ts');
+    const hint = source ? `; 'npm start -- COMMAND' in the repository has the right one` : '';
+    process.stderr.write(`postern: Node.js ${needed} or newer is needed, and ${process.execPath} is ${node}${hint}\n`);
+    process.exitCode = 1;
   }
-  if (command === '--help' || command === '-h' || command === 'help') {
-    out.stdout(HELP);
-    return 0;
-  }
-  const chosen = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (chosen !== undefined) return chosen(args, out);
-  out.stderr(command === undefined ? HELP : `postern: there is no command '${command}'\nTry: postern --help\n`);
-  return USAGE;
 }
-
-const out: Output = {
-  stdout: (text) => {
-    process.stdout.write(text);
-  },
-  stderr: (text) => {
-    process.stderr.write(text);
-  },
-  isTTY: process.stdout.isTTY === true,
-};
-
-process.exit(await main(process.argv.slice(2), out));

@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 interface Import {
   readonly file: string;
   readonly from: string;
-  /** The room of a file of ours, or the name of a package; null for node's own. */
+  /** The room of a file of ours, or the name of a package; null for node's own, and for package.json. */
   readonly what: string | null;
 }
 
@@ -31,7 +31,7 @@ function importsOf(file: string): Import[] {
     const target = from as string;
     if (target.startsWith('node:')) return { file, from: target, what: null };
     if (!target.startsWith('.')) return { file, from: target, what: target };
-    return { file, from: target, what: normalize(join(dirname(file), target)).split('/')[1] as string };
+    return { file, from: target, what: normalize(join(dirname(file), target)).split('/')[1] ?? null };
   });
 }
 
@@ -70,6 +70,13 @@ test('only main.ts ends the process', () => {
     const ends = readFileSync(join(ROOT, file), 'utf8').includes('process.exit(');
     assert.equal(ends, file === 'src/main.ts', file);
   }
+});
+
+// An old Node reads main.ts as CommonJS, and says which Node is needed; all the rest is modules.
+test('main.ts is CommonJS, and every room says that it is modules', () => {
+  const type = (folder: string) => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')).type;
+  assert.equal(type('src'), 'commonjs');
+  for (const room of globSync('src/*/', { cwd: ROOT })) assert.equal(type(room), 'module', room);
 });
 
 test('a command does not import another', () => {

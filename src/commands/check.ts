@@ -6,7 +6,9 @@
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
+import { ASK_IT } from '../config/same-host.ts';
 import { jsonSchema } from '../config/schema.ts';
+import { whatIsWrong } from './arguments.ts';
 import { checkLive, type Times } from './check/live.ts';
 import type { Output } from './output.ts';
 
@@ -57,7 +59,11 @@ export async function check(args: string[], out: Output, times: Times = {}): Pro
     request.live && config !== null && document !== null
       ? await checkLive(request.file, config, document, asking, times)
       : [];
-  const findings = [...read, ...live].map((finding) => (request.strict ? strict(finding) : finding));
+  // What was only feared is known now.
+  const feared = ({ message }: Finding): boolean => live.length > 0 && message.endsWith(ASK_IT);
+  const findings = [...read.filter((finding) => !feared(finding)), ...live].map((finding) =>
+    request.strict ? strict(finding) : finding,
+  );
   const errors = countOf(findings, 'error');
   const warnings = countOf(findings, 'warning');
   const notes = countOf(findings, 'note');
@@ -98,7 +104,7 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseCheckArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
   const { help = false, json = false, strict = false, live = false } = values;

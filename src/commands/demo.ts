@@ -9,6 +9,7 @@ import { loadFlags } from '../config/load.ts';
 import { type ReceivedMessage, startOldExchange } from '../demo/old-exchange.ts';
 import { toPrintable } from '../smtp/bytes.ts';
 import type { SessionEvent } from '../smtp/types.ts';
+import { whatIsWrong } from './arguments.ts';
 import { startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 import { type Paint, paintFor } from './paint.ts';
@@ -176,6 +177,6 @@ function parseRequest(args: string[]): { once: boolean; help: boolean } | string
     });
     return { once: values.once ?? false, help: values.help ?? false };
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
 }

@@ -94,7 +94,7 @@ export function observerFor(config: Config, policy: Policy, settings: DoorSettin
     pretty: config.log.pretty,
     mode: config.mode,
     observing: observingIn(policy),
-    connectors: policy.connectors.map(({ name }) => name),
+    connectors: namesIn(policy),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
@@ -147,6 +147,7 @@ export async function openDoors(
     putInForce: (next) => {
       if (next.credentials !== null) firewall.replaceCredentials(next.credentials);
       gate.policy = next.policy;
+      observer.inForce(namesIn(next.policy), observingIn(next.policy));
     },
     stopListening: () => {
       firewall.stopListening();
@@ -174,12 +175,16 @@ function namesFromDns(): (address: string) => Promise<readonly string[] | null> 
   return (address) => resolver.names(address);
 }
 
+function namesIn(policy: Policy): string[] {
+  return policy.connectors.map(({ name }) => name);
+}
+
 /** Connectors that do not enforce. */
 export function observingIn(policy: Policy): string[] {
   return policy.connectors.filter(({ mode }) => mode === 'observe').map(({ name }) => name);
 }
 
-const BAN: CloseReason = { origin: 'policy', what: 'banned' };
+const BAN: CloseReason = { origin: 'policy', what: 'banned', key: 'limits.ban' };
 
 const UPSTREAM_LIMIT =
   'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +
@@ -199,8 +204,10 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
   return {
     upstreamUp: (server, up, why, nextProbe) => (shared ?? observer).upstreamUp(server, up, why, nextProbe),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
-    refusedAtDoor: (door, connector, reason, reply) => observer.refusedAtDoor(door, connector, reason, reply),
-    observedAtDoor: (door, connector, reason, reply) => observer.observedAtDoor(door, connector, reason, reply),
+    refusedAtDoor: (door, connector, reason, reply, key) => observer.refusedAtDoor(door, connector, reason, reply, key),
+    observedAtDoor: (door, connector, reason, reply, key) =>
+      observer.observedAtDoor(door, connector, reason, reply, key),
+    proxyHeader: (peer, result, said) => observer.proxyHeader(peer, result, said),
     upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
     upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
     handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),

@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
-import { type Inquiry, readInquiry } from '../policy/inquiry.ts';
+import { ANSWERS, type Answer, type Inquiry, isAnswer, readInquiry } from '../policy/inquiry.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern explain FILE --source IP --rcpt ADDR [OPTION…]
@@ -26,14 +27,19 @@ with the condition that failed, and the reply that the client would hear.
   --ptr NAME       the client's confirmed name; repeatable; ? for a DNS that does not answer (default: it has none)
   --resolve        ask DNS for it instead
   --helo NAME      the name that the client gave
+  --expect ANSWER  a test: exit 1 where the answer is otherwise
   --json           print one JSON object: { answer, observed, reply, reason, rule, connector: { name, place, why },
-                   grammar, recipients: [ { address, hidden, why, rules: [ { name, place, action, matched, why } ] } ] }
+                   grammar, setting: { key, place, why }, expected,
+                   recipients: [ { address, hidden, why, rules: [ { name, place, action, matched, why } ] } ] };
+                   setting is the key that refused, where it was no rule; expected is there with --expect
   --help           print this
 
-Answers: proceed, reject, defer, refuse-connection, refuse-sender.
-Exit code: 0 whatever the answer, 64 when the arguments are wrong, 78 when the file is faulty.
+Answers: proceed, reject, defer, refuse-connection, refuse-sender. Limits and bans are not asked: what a client has used
+up is known to a running Postern alone (GET /limits, GET /bans).
+Exit code: 0 whatever the answer, 1 where --expect says otherwise, 64 when the arguments are wrong, 78 when the file is faulty.
 `;
 
+const NOT_AS_EXPECTED = 1;
 const USAGE_ERROR = 64;
 const BAD_CONFIG = 78;
 
@@ -61,14 +67,21 @@ export async function explain(args: string[], out: Output): Promise<number> {
     return BAD_CONFIG;
   }
   const explanation = await explainInquiry(loaded.policy, request.inquiry, () => names, loaded.place);
-  out.stdout(request.json ? `${JSON.stringify(explanation, null, 2)}\n` : formatExplanation(explanation));
-  return 0;
+  const { expected } = request;
+  const { answer } = explanation;
+  if (request.json) {
+    out.stdout(`${JSON.stringify({ ...explanation, ...(expected === null ? {} : { expected }) }, null, 2)}\n`);
+  } else out.stdout(formatExplanation(explanation));
+  if (expected === null || expected === answer) return 0;
+  out.stderr(`postern explain: expected ${expected}, got ${answer}\n`);
+  return NOT_AS_EXPECTED;
 }
 
 interface Request {
   readonly help: boolean;
   readonly json: boolean;
   readonly resolve: boolean;
+  readonly expected: Answer | null;
   readonly file: string;
   readonly names: readonly string[] | null;
   readonly inquiry: Inquiry;
@@ -80,19 +93,22 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseExplainArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
-  const { help = false, json = false, resolve = false, tls = false, ptr = [] } = values;
+  const { help = false, json = false, resolve = false, tls = false, ptr = [], expect } = values;
+  const expected = expect !== undefined && isAnswer(expect) ? expect : null;
   const inquiry = readInquiry({ ...values, tls, tlsSubject: values['tls-subject'] }, (word) => `--${word}`);
   if (!help) {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
     if (typeof inquiry === 'string') return inquiry;
+    if (expect !== undefined && expected === null)
+      return `--expect: ${JSON.stringify(expect)} is no answer: ${ANSWERS.join(', ')} are`;
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));
-  return { help, json, resolve, file: positionals[0] ?? '', names, inquiry: inquiry as Inquiry };
+  return { help, json, resolve, expected, file: positionals[0] ?? '', names, inquiry: inquiry as Inquiry };
 }
 
 function parseExplainArgs(args: string[]) {
@@ -110,6 +126,7 @@ function parseExplainArgs(args: string[]) {
       ptr: { type: 'string', multiple: true },
       resolve: { type: 'boolean' },
       helo: { type: 'string' },
+      expect: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },

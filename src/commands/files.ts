@@ -1,7 +1,7 @@
 // The files that a configuration was read from: what they are worth as one version, and when they change.
 
 import { createHash } from 'node:crypto';
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, readFileSync, watch } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 const SETTLE = 200; // ms: an editor or a config map changes a file in several steps
@@ -30,7 +30,8 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
     timer = setTimeout(changed, SETTLE);
   };
   const folders = new Set(files.map((file) => dirname(resolve(file))));
-  const watchers: FSWatcher[] = [...folders].map((folder) => watch(folder, { persistent: false }, touched));
+  const there = [...folders].filter((folder) => existsSync(folder));
+  const watchers: FSWatcher[] = there.map((folder) => watch(folder, { persistent: false }, touched));
   for (const watcher of watchers) watcher.on('error', () => watcher.close());
   return () => {
     clearTimeout(timer);

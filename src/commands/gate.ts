@@ -112,6 +112,7 @@ export class Gate {
 interface Refusal {
   readonly reply: OwnReply;
   readonly reason: DoorReason;
+  readonly key?: string;
 }
 
 function denied({ name }: Connector, reply: OwnReply): Admission {
@@ -119,7 +120,9 @@ function denied({ name }: Connector, reply: OwnReply): Admission {
 }
 
 function noPlace({ replies }: Connector, refused: NoPlace): Refusal {
-  return { reply: refused === 'ban' ? BANNED : replies.connections, reason: REASONS[refused] };
+  const reply = refused === 'ban' ? BANNED : replies.connections;
+  const reason = REASONS[refused];
+  return refused === 'connector' ? { reply, reason, key: 'limits.connector.connections' } : { reply, reason };
 }
 
 function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {

@@ -5,14 +5,28 @@
 
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import { readText } from '../config/source.ts';
+import { normaliseAddress } from '../proxy/address.ts';
+import { formatProxyHeader } from '../proxy/proxy-protocol.ts';
+import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 import { paintFor } from './paint.ts';
 import type { Destination } from './probe/dialogue.ts';
-import { examine, type ProbeOptions } from './probe/examine.ts';
-import { formatEnd, formatHead, formatJson, formatJsonError, formatRow, pathWidth } from './probe/report.ts';
-import { exitCodeOf, verdictOf } from './probe/verdict.ts';
+import { askExpected, examine, type ProbeOptions } from './probe/examine.ts';
+import type { Credentials } from './probe/login.ts';
+import {
+  formatEnd,
+  formatExpectation,
+  formatExpectationJson,
+  formatHead,
+  formatJson,
+  formatJsonError,
+  formatRow,
+  pathWidth,
+} from './probe/report.ts';
+import { exitCodeOf, expectationOf, verdictOf } from './probe/verdict.ts';
 
-const HELP = `Usage: postern probe HOST:PORT [--domain LOCAL] [--source IP] [--json]
+const HELP = `Usage: postern probe HOST:PORT [OPTION…]
 
 Asks a mail server to relay in every classic form, as a stranger would, and says whether it does.
 It never sends a message: every mail transaction ends before DATA.
@@ -21,6 +35,17 @@ It never sends a message: every mail transaction ends before DATA.
   --domain LOCAL   a domain that the server receives mail for
                    (default: the name in its greeting or EHLO reply)
   --source IP      speak from this address of this machine
+  --proxy-header IP
+                   as the client at this address behind a balancer: a PROXY header names it, which a server takes only
+                   from whom it lists
+  --proxy-version 1|2
+                   the version of that header (default 2)
+  --login USER --password-file F
+                   log in first, with the first of CRAM-MD5, PLAIN and LOGIN that is offered in clear text; the last two
+                   show the password to whoever listens on the way
+  --expect-relay ADDR
+                   ask for this recipient alone, which must be allowed; repeatable
+  --sender ADDR    from this sender, with --expect-relay (default <>)
   --json           print one JSON object instead of the table
   --help           print this
 
@@ -32,7 +57,8 @@ Verdict and exit code:
                    or after the made-up login
   cannot tell (2)  only foreign addresses hidden behind the server's own domain were accepted
                    (old Exchange accepts these and bounces them), or too little was answered
-  1 also when the server cannot be reached or does not greet, 64 when the arguments are wrong.
+With --expect-relay instead: as expected (0) all were accepted, not as expected (1) one was refused, cannot tell (2).
+  1 also when the server cannot be reached, does not greet or refuses the login, 64 when the arguments are wrong.
 `;
 
 const USAGE_ERROR = 64;
@@ -53,17 +79,31 @@ export async function probe(args: string[], out: Output, times: Times = {}): Pro
     return 0;
   }
   const { target, json } = request;
-  const options: ProbeOptions = { to: request.to, domain: request.domain, pace: PACE, ...times };
+  const { to, domain, client, credentials } = request;
+  const options: ProbeOptions = { to, domain, client, credentials, pace: PACE, ...times };
+  if (request.expected.length > 0) return await expect(request, options, out);
   const examination = await examine(json ? options : { ...options, ...tablePrinter(target, options.pace, out) });
-  if (typeof examination === 'string') {
-    if (json) out.stdout(formatJsonError(target, examination));
-    out.stderr(`postern probe: ${target} could not be probed: ${examination}\n`);
-    return 1;
-  }
+  if (typeof examination === 'string') return failed(request, examination, out);
   const verdict = verdictOf(examination.answers, examination.login);
   if (json) out.stdout(formatJson(target, examination, verdict));
   else out.stdout(`${formatEnd(examination, verdict, paintFor(out.isTTY))}\n`);
   return exitCodeOf(verdict.verdict);
+}
+
+/** What must be allowed, and nothing else. */
+async function expect(request: Request, options: ProbeOptions, out: Output): Promise<number> {
+  const { target, json, sender, expected } = request;
+  const expectation = await askExpected(options, sender, expected);
+  if (typeof expectation === 'string') return failed(request, expectation, out);
+  if (json) out.stdout(formatExpectationJson(target, expectation));
+  else out.stdout(`${formatExpectation(target, expectation, paintFor(out.isTTY))}\n`);
+  return exitCodeOf(expectationOf(expectation.answers));
+}
+
+function failed({ target, json }: Request, why: string, out: Output): number {
+  if (json) out.stdout(formatJsonError(target, why));
+  out.stderr(`postern probe: ${target} could not be probed: ${why}\n`);
+  return 1;
 }
 
 /** Prints the head, and then each row as soon as its last answer is in. */
@@ -89,6 +129,11 @@ interface Request {
   readonly target: string;
   readonly to: Destination;
   readonly domain: string | null;
+  readonly client: string | null;
+  readonly credentials: Credentials | null;
+  /** Paths, with brackets. */
+  readonly sender: string;
+  readonly expected: readonly string[];
 }
 
 /** A string is what is wrong with the arguments. */
@@ -97,10 +142,17 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseProbeArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { values, positionals } = parsed;
   const { domain = null, source = null, json = false, help = false } = values;
+  const {
+    'proxy-header': client = null,
+    'proxy-version': version = '2',
+    login,
+    'password-file': passwordFile,
+  } = values;
+  const { 'expect-relay': expected = [], sender } = values;
   const target = positionals[0] ?? '';
   const place = parsePlace(target);
   if (!help) {
@@ -112,7 +164,55 @@ function parseRequest(args: string[]): Request | string {
     if (source !== null && isIP(source) === 0) return `--source: ${JSON.stringify(source)} is not an IP address`;
   }
   const { host, port } = place ?? { host: '', port: 0 };
-  return { help, json, target, to: { host, port, source }, domain };
+  const to = { host, port, source, ...(client === null ? {} : { header: headerFor(client, version === '1' ? 1 : 2) }) };
+  const nobody = { help, json, target, to, domain, client, credentials: null, sender: '<>', expected: [] };
+  if (help) return nobody;
+  if (client !== null && (isIP(client) === 0 || client.includes('%')))
+    return `--proxy-header: ${JSON.stringify(client)} is not an IP address`;
+  if (version !== '1' && version !== '2') return `--proxy-version: ${JSON.stringify(version)} is neither 1 nor 2`;
+  if (values['proxy-version'] !== undefined && client === null) return '--proxy-version goes with --proxy-header IP';
+  if ((login === undefined) !== (passwordFile === undefined)) return '--login USER and --password-file F go together';
+  if (sender !== undefined && expected.length === 0) return '--sender goes with --expect-relay ADDR';
+  for (const address of expected)
+    if (!ADDRESS.test(address))
+      return `--expect-relay: ${JSON.stringify(address)} is not an address, as bob@example.com`;
+  if (sender !== undefined && sender !== '<>' && sender !== '' && !ADDRESS.test(sender))
+    return `--sender: ${JSON.stringify(sender)} is not an address, as bob@example.com`;
+  const credentials = login === undefined ? null : readCredentials(login, passwordFile ?? '');
+  if (typeof credentials === 'string') return credentials;
+  return { ...nobody, credentials, sender: bracketed(sender ?? ''), expected: expected.map(bracketed) };
+}
+
+// What a person may want to ask for, not every path of RFC 5321.
+const ADDRESS = /^(?:<[!-;=?-~]+@[!-;=?-~]+>|[!-;=?-~]+@[!-;=?-~]+)$/;
+
+function bracketed(address: string): string {
+  return address.startsWith('<') ? address : `<${address}>`;
+}
+
+/** The password is what the file holds, without its last line end. */
+function readCredentials(user: string, file: string): Credentials | string {
+  const read = readText(file);
+  if ('problem' in read) return `--password-file: ${read.problem}`;
+  const password = read.text.replace(/\r?\n$/, '');
+  if (user === '') return '--login: whom? a name is wanted';
+  if (password === '') return `--password-file: ${file} is empty`;
+  if (/[\0\r\n]/.test(user + password))
+    return '--login: neither name nor password may hold a NUL or more than one line';
+  return { user: octets(user), password: octets(password) };
+}
+
+function octets(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+/** From the client to the end of this connection that is the server's. */
+function headerFor(client: string, version: 1 | 2): NonNullable<Destination['header']> {
+  return ({ remoteAddress = '', remotePort = 0, localPort = 0 }) =>
+    formatProxyHeader(version, {
+      source: { address: client, port: localPort },
+      destination: { address: normaliseAddress(remoteAddress), port: remotePort },
+    });
 }
 
 function parseProbeArgs(args: string[]) {
@@ -122,6 +222,12 @@ function parseProbeArgs(args: string[]) {
     options: {
       domain: { type: 'string' },
       source: { type: 'string' },
+      'proxy-header': { type: 'string' },
+      'proxy-version': { type: 'string' },
+      login: { type: 'string' },
+      'password-file': { type: 'string' },
+      'expect-relay': { type: 'string', multiple: true },
+      sender: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },

@@ -12,6 +12,7 @@ import type { Config } from '../config/schema.ts';
 import { notProtected } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { whatIsWrong } from './arguments.ts';
 import { listenersOf, observingIn } from './doors.ts';
 import { versionOf, watchFiles } from './files.ts';
 import { type RunningFirewall, startFirewall } from './firewall.ts';
@@ -67,7 +68,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       workers: parsed.workers,
     };
   } catch (error) {
-    out.stderr(`postern run: ${(error as Error).message}\nTry: postern run --help\n`);
+    out.stderr(`postern run: ${whyNot(error)}\nTry: postern run --help\n`);
     return USAGE;
   }
   const file = configFile(values, process.env);
@@ -118,6 +119,12 @@ export async function run(args: string[], out: Output): Promise<number> {
   return untilSignal(firewall, config.timeouts.drain);
 }
 
+function whyNot(error: unknown): string {
+  const sentence = whatIsWrong(error, HELP);
+  const file = /^Unexpected argument '(.*?\.(?:ya?ml|json))'/.exec(sentence)?.[1];
+  return file === undefined ? sentence : `${sentence}: did you mean --config ${file}?`;
+}
+
 function versionOfLoaded({ files, document }: Loaded): string {
   return versionOf(files, document);
 }
@@ -136,11 +143,14 @@ function reloader(
   let fixed = unchangeable(first.config);
   let watched: readonly string[] = [];
   let unwatch = (): void => {};
-  const watchAnew = ({ config, files }: Loaded): void => {
-    if (config?.watch !== true || files.join('\0') === watched.join('\0')) return;
+  const watchThese = (files: readonly string[]): void => {
+    if (files.join('\0') === watched.join('\0')) return;
     unwatch();
     watched = files;
     unwatch = watchFiles(files, () => reload(false));
+  };
+  const watchAnew = ({ config, files }: Loaded): void => {
+    if (config?.watch === true) watchThese(files);
   };
   const reload = (always: boolean): void => {
     const next = load();
@@ -149,6 +159,8 @@ function reloader(
     if (version === tried && !always) return;
     tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
+      // Where it will be mended may be a file that is new in it.
+      if (watched.length > 0) watchThese([...new Set([...watched, ...next.files])]);
       observer.reloadRefused(name, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
       return;
     }

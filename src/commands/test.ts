@@ -12,6 +12,7 @@ import { readText } from '../config/source.ts';
 import { type Case, parseCases } from '../policy/cases.ts';
 import { type Answer, inquire, type Verdict } from '../policy/inquiry.ts';
 import type { Policy } from '../policy/policy.ts';
+import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern test PATH… [--json]
@@ -152,7 +153,7 @@ function parseRequest(args: string[]): Request | string {
   try {
     parsed = parseTestArgs(args);
   } catch (error) {
-    return error instanceof Error ? (error.message.split('. ', 1)[0] ?? '') : 'wrong arguments';
+    return whatIsWrong(error, HELP);
   }
   const { json = false, help = false } = parsed.values;
   if (help) return { help, json, files: [] };

@@ -14,6 +14,7 @@ import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
 import { duration, type Endpoint } from './kinds.ts';
+import { isThisHost, lintSameHost } from './same-host.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { ReadText } from './source.ts';
@@ -101,19 +102,28 @@ function isSamePlace(one: string, other: string): boolean {
 }
 
 /** A server that is Postern itself would be called by itself for ever; one that stands there twice helps nobody. */
-function checkServers({ upstream: { servers }, listeners }: Config, { ownAddresses }: Host, add: Add): void {
-  const isOurs = (address: string): boolean =>
-    address === 'localhost' || /^127\.|^::1$/.test(address) || ownAddresses.includes(address) || isWildcard(address);
+function checkServers(config: Config, host: Host, add: Add): void {
+  const { upstream, listeners } = config;
+  const { servers } = upstream;
+  const isOurs = (address: string): boolean => isThisHost(address, host);
+  const loops = new Set<number>();
   for (const [i, { address, port }] of servers.entries()) {
     const path = ['upstream', 'servers', i];
     const reaches = (bound: string): boolean =>
       bound === address ||
       (isWildcard(bound) && isOurs(address) && (isIP(address) === 0 || isSamePlace(bound, address)));
-    if (listeners.some(({ bind }) => bind.some((bound) => bound.port === port && reaches(bound.address))))
+    if (listeners.some(({ bind }) => bind.some((bound) => bound.port === port && reaches(bound.address)))) loops.add(i);
+    if (loops.has(i))
       add('error', path, `${address} port ${port} is where Postern itself listens: the mail server behind is wanted`);
     const first = servers.findIndex((other) => other.address === address && other.port === port);
     if (first < i) add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
   }
+  lintSameHost(
+    config,
+    host,
+    (i) => loops.has(i),
+    (path, message) => add('warning', path, message),
+  );
 }
 
 // RFC 5321 §4.5.3.2: whoever gives up sooner gives up on others who are within their rights.

@@ -1,7 +1,7 @@
 // Where clients seem to be when their own address is lost: the addresses of this host and its default gateways.
 //
 // Read once, when a configuration is loaded, and handed to the policy, which never looks at the machine itself. What
-// cannot be read (no /proc, no such route) is simply not known.
+// cannot be read is not known, and `unknown` says so: a sandbox must not keep the firewall from starting.
 
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
@@ -9,21 +9,51 @@ import { networkInterfaces } from 'node:os';
 export interface Host {
   readonly ownAddresses: readonly string[];
   readonly gateways: readonly string[];
+  /** What of it cannot be had, and what the lost-address guard then does not know; left out where all is known. */
+  readonly unknown?: string;
 }
 
 export function thisHost(): Host {
-  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const own = ownAddresses();
+  const route = read('/proc/net/route');
+  const ipv6Route = read('/proc/net/ipv6_route'); // not there where IPv6 is off
+  const unknown = [
+    ...(typeof own === 'string' ? [unknownAddresses(own)] : []),
+    ...(route === null && process.platform === 'linux' ? [UNKNOWN_GATEWAYS] : []),
+  ];
   return {
-    ownAddresses: own.filter(({ internal }) => !internal).map(({ address }) => address.replace(/%.*$/, '')),
-    gateways: [...ipv4Gateways(read('/proc/net/route')), ...ipv6Gateways(read('/proc/net/ipv6_route'))],
+    ownAddresses: typeof own === 'string' ? [] : own,
+    gateways: [...ipv4Gateways(route ?? ''), ...ipv6Gateways(ipv6Route ?? '')],
+    ...(unknown.length === 0 ? {} : { unknown: unknown.join('; ') }),
   };
 }
 
-function read(file: string): string {
+/** A string is the reason why they cannot be had: Linux tells them through a netlink socket, which may be forbidden. */
+function ownAddresses(): readonly string[] | string {
+  try {
+    const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    return own.filter(({ internal }) => !internal).map(({ address }) => address.replace(/%.*$/, ''));
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function unknownAddresses(why: string): string {
+  return (
+    `this host's own addresses cannot be read (${why}), so a client that comes from one of them is not known for one whose ` +
+    'own address was lost on the way; under systemd RestrictAddressFamilies must name AF_NETLINK'
+  );
+}
+
+const UNKNOWN_GATEWAYS =
+  'the default gateway cannot be read from /proc/net/route, so a client that comes from it is not known for one whose own ' +
+  'address was lost on the way';
+
+function read(file: string): string | null {
   try {
     return readFileSync(file, 'latin1');
   } catch {
-    return '';
+    return null;
   }
 }
 

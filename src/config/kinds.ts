@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { several } from '../policy/names.ts';
 
 type Say = (issue: { readonly input?: unknown }) => string;
 
@@ -37,11 +38,13 @@ function measure(text: string): number {
 
 const number = '(0|[1-9][0-9]{0,11})';
 
+const MOST = 576; // hours: a timer of Node's has 31 bits of milliseconds, and ends at once beyond them
+
 export const duration = spelled(
   new RegExp(`^${number}(ms|s|m|h)$`),
   ({ input }) => `${show(input)} is not a duration: ${withUnit(input, 's', '300ms, 5s, 10m or 1h is wanted')}`,
   measure,
-);
+).refine((ms) => ms <= MOST * 3_600_000, { error: `too long: ${MOST}h, 24 days, are the most` });
 
 /** How long something may take: none at all would end everything at once. */
 export const patience = duration.refine((ms) => ms > 0, {
@@ -65,7 +68,7 @@ const sizeSay: Say = ({ input }) => {
 
 export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay, (text) =>
   text === 'unlimited' ? Number.POSITIVE_INFINITY : measure(text),
-);
+).refine((octets) => octets > 0, { error: 'no octet at all: no mail would pass; unlimited is no limit' });
 
 const countSay = {
   error: ({ input }: { readonly input?: unknown }) =>
@@ -120,12 +123,23 @@ export const flag = z.boolean({
   },
 });
 
-export const text = z.string({
+/** The name in `{ file: NAME }`, which is what `file: NAME` without quotes turns out to be. */
+export function fileIn(input: unknown): string | null {
+  if (typeof input !== 'object' || input === null || Object.keys(input).join() !== 'file') return null;
+  return String((input as { file: unknown }).file);
+}
+
+const anyText = z.string({
   error: ({ input }) =>
     input === undefined
       ? 'missing: text is wanted'
-      : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
+      : fileIn(input) !== null
+        ? `a list file is written as one word in quotes: 'file:${fileIn(input)}'`
+        : `${show(input)} is not text${typeof input === 'number' ? `: put it in quotes, '${input}', if it is meant as such` : ''}`,
 });
+
+/** Of no text at all nobody says what it means. */
+export const text = anyText.regex(/\S/, { error: 'an empty text: leave it out' });
 
 export const texts = z.array(text);
 
@@ -135,7 +149,7 @@ export const fileName = z
     error: ({ input }) =>
       input === undefined ? 'missing: the name of a file is wanted' : `${show(input)} is not the name of a file`,
   })
-  .min(1, { error: 'the name of a file is wanted' });
+  .regex(/\S/, { error: 'the name of a file is wanted' });
 
 /** SHA-256 of a certificate, as openssl prints it; out come 64 capital digits. */
 const fingerprintSay: Say = ({ input }) =>
@@ -148,7 +162,9 @@ const fingerprint = spelled(/^([0-9a-f]{64}|([0-9a-f]{2}:){31}[0-9a-f]{2})$/i, f
 
 /** One of them, or a list. */
 export const fingerprints = z
-  .union([fingerprint, z.array(fingerprint)], { error: fingerprintSay })
+  .union([fingerprint, z.array(fingerprint).min(1, { error: 'a fingerprint is wanted, or no pin at all' })], {
+    error: fingerprintSay,
+  })
   .transform((value) => (typeof value === 'string' ? [value] : value));
 
 const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
@@ -166,6 +182,8 @@ export interface Endpoint {
 
 /** Reads `host:port` and `[v6]:port`; a string says what is wrong. `lowestPort` 0 lets the system choose. */
 export function readEndpoint(written: string, lowestPort: 0 | 1): Endpoint | string {
+  const many = several(written);
+  if (many !== null) return many;
   const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:[\]]*)):(?<port>[0-9]+)$/.exec(written);
   const { v6, host, port = '' } = match?.groups ?? {};
   if (match === null) {

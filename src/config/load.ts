@@ -3,6 +3,8 @@
 // Nothing is ever half loaded: with an error among the findings there is no configuration and no policy, so that a
 // faulty file can be refused whole and the old one stays. Nothing throws for what stands in a file.
 
+import { basename } from 'node:path';
+import type * as z from 'zod';
 import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
@@ -15,8 +17,9 @@ import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
+import { linesOf, strayFiles, type Unfolded, unfoldLists } from './list-files.ts';
 import { policySchema } from './policy-schema.ts';
-import { lintReach } from './reach.ts';
+import { lintClearText, lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { type ReadText, readText, type Source, sourceOf } from './source.ts';
@@ -86,12 +89,17 @@ export function loadAny(file: string, options: LoadOptions = {}): Loaded {
 }
 
 /** By its keys: only a configuration has an upstream or names a policy. */
-function isPolicy(data: unknown): boolean {
-  if (typeof data !== 'object' || data === null) return false;
+function kindOf(data: unknown): 'configuration' | 'policy' | null {
+  if (typeof data !== 'object' || data === null) return null;
   const keys = Object.keys(data);
   const policyKeys = keys.filter((key) => key in policySchema.shape).length;
   const configKeys = keys.filter((key) => key in configSchema.shape).length;
-  return policyKeys > configKeys;
+  return policyKeys === configKeys ? null : policyKeys > configKeys ? 'policy' : 'configuration';
+}
+
+function policyIn(data: unknown): string {
+  const { policy } = data as { policy?: unknown };
+  return typeof policy === 'string' ? `: it names ${policy}` : ', in a file of its own';
 }
 
 const NOT_HANDED_OVER: ReadText = { problem: 'it was not there when the configuration was read' };
@@ -100,6 +108,11 @@ class Loader {
   readonly #options: LoadOptions;
   readonly #host: Host;
   readonly #findings: Finding[] = [];
+  readonly #unfolded: Unfolded[] = [];
+  /** Null where a policy is read by itself. */
+  #listeners: Config['listeners'] | null = null;
+  /** The policy before its defaults. */
+  #written: unknown = null;
   readonly #files: string[] = [];
   readonly #texts = new Map<string, ReadText>();
 
@@ -118,7 +131,7 @@ class Loader {
 
   anyFile(file: string): Loaded {
     const source = this.#source(file);
-    return isPolicy(source.data) ? this.#policy(source, {}) : this.config(source, {}, {});
+    return kindOf(source.data) === 'policy' ? this.#policy(source, {}) : this.config(source, {}, {});
   }
 
   /** `source` null: flags alone. */
@@ -126,12 +139,25 @@ class Loader {
     const flags = readFlags(values, env);
     this.#findings.push(...flags.findings, ...missingFlags(flags.given, source));
     if (source !== null) this.#take(source);
-    const { data, place } = flagDocument(flags.given, source);
-    if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(place);
-    const { value: config, findings: faults } = checkShape(configSchema, data, place);
-    this.#findings.push(...faults);
+    if (source !== null && kindOf(source.data) === 'policy')
+      return this.#isOther(
+        source,
+        `this is a policy, and a configuration is wanted: one that names it, as policy: ${basename(source.file)}`,
+      );
+    const { data: folded, place: placeFolded } = flagDocument(flags.given, source);
+    if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(placeFolded);
+    const unfolded = this.#unfold(folded, placeFolded);
+    const { place } = unfolded;
+    const config = this.#shape(configSchema, unfolded);
     if (config === null) return this.#nothing(place);
     this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
+    this.#listeners = config.listeners;
+    this.#written = (unfolded.data as { policy?: unknown }).policy;
+    const { unknown } = this.#host;
+    if (unknown !== undefined && config.lost_address_guard === 'refuse') {
+      const key = 'lost_address_guard';
+      this.#findings.push({ ...place([key]), severity: 'warning', key, message: unknown });
+    }
     const credentials = this.#readCredentials(config, place, source?.file ?? null);
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
@@ -146,7 +172,7 @@ class Loader {
             'policy',
           ]);
     if (loaded.document !== null) this.#checkReach(config, loaded.document, loaded.place, place);
-    const findings = sortFindings(this.#findings);
+    const findings = this.#found();
     if (hasErrors(findings)) return { ...loaded, findings, policy: null, document: null };
     return { ...loaded, findings, config, credentials };
   }
@@ -154,10 +180,33 @@ class Loader {
   #policy(source: Source, settings: Partial<PolicyOptions>): Loaded {
     this.#take(source);
     if (source.data === null) return this.#nothing(source.place);
-    const { value, findings } = checkShape(policySchema, source.data, source.place);
-    this.#findings.push(...findings);
-    if (value === null) return this.#nothing(source.place);
-    return this.#compile(value, source.file, source.place, settings, []);
+    if (kindOf(source.data) === 'configuration')
+      return this.#isOther(source, `this is a configuration, and a policy is wanted${policyIn(source.data)}`);
+    const unfolded = this.#unfold(source.data, source.place);
+    const value = this.#shape(policySchema, unfolded);
+    if (value === null) return this.#nothing(unfolded.place);
+    this.#written = unfolded.data;
+    return this.#compile(value, source.file, unfolded.place, settings, []);
+  }
+
+  /** With the entries of list files in their lists. */
+  #unfold(data: unknown, place: PlaceOf): Unfolded {
+    const unfolded = unfoldLists(data, place, (path) => this.#readListed(path));
+    this.#findings.push(...unfolded.findings);
+    this.#unfolded.push(unfolded);
+    return unfolded;
+  }
+
+  #shape<Schema extends z.ZodType>(schema: Schema, { data, place }: Unfolded): z.infer<Schema> | null {
+    const { value, findings } = checkShape(schema, data, place);
+    const strays = strayFiles(data, place, findings);
+    this.#findings.push(...findings, ...strays);
+    return strays.length === 0 ? value : null;
+  }
+
+  /** All that was found, in the order of the files and as they count their entries. */
+  #found(): Finding[] {
+    return sortFindings(this.#unfolded.reduce((findings, one) => one.asWritten(findings), this.#findings));
   }
 
   /** Once each, so that a file that changes meanwhile is not two. */
@@ -176,13 +225,19 @@ class Loader {
     return { host: this.#host, texts: this.#texts };
   }
 
+  /** One sentence, in the place of one for every key. */
+  #isOther({ file, place }: Source, message: string): Loaded {
+    this.#findings.push({ file, line: 1, column: 1, severity: 'error', key: '', message });
+    return this.#nothing(place);
+  }
+
   #take(source: Source): void {
     this.#files.push(source.file);
     this.#findings.push(...source.findings);
   }
 
   #nothing(place: PlaceOf): Loaded {
-    const findings = sortFindings(this.#findings);
+    const findings = this.#found();
     return {
       config: null,
       policy: null,
@@ -216,37 +271,44 @@ class Loader {
       const key = prefixed(prefix, formatPath(problem.path));
       this.#findings.push({ ...at, severity: problem.severity, key, message: problem.message });
     }
+    lintClearText(this.#listeners, document, this.#written, (severity, path, message) =>
+      this.#findings.push({ ...place(path), severity, key: prefixed(prefix, formatPath(path)), message }),
+    );
     const sound = !hasErrors(this.#findings);
     return {
       config: null,
       policy: sound ? policy : null,
       document: sound ? document : null,
       credentials: [],
-      findings: sortFindings(this.#findings),
+      findings: this.#found(),
       files: this.#files,
       place,
       world: this.#world(),
     };
   }
 
-  /** List files stand beside the file that names them. */
+  /** Files of valid recipients stand beside the file that names them. */
   #listReader(file: string | null): ReadList {
     return (name): ListFile | string => {
       const { path, read } = this.#readBeside(file, name);
       if ('problem' in read) return read.problem;
-      const lines = read.text
-        .split('\n')
-        .map((text, i) => ({ line: i + 1, text: text.replace(/(^|[ \t])#.*/, '').trim() }))
-        .filter(({ text }) => text !== '');
-      return { file: path, lines };
+      return {
+        file: path,
+        lines: linesOf(read.text, path).map(({ text, place, fault }) => ({ text, fault, line: place.line })),
+      };
     };
   }
 
   /** A file that the configuration names. */
   #readBeside(file: string | null, name: string): { readonly path: string; readonly read: ReadText } {
     const path = beside(file, name);
+    return { path, read: this.#readListed(path) };
+  }
+
+  /** Read, and among the files that are watched. */
+  #readListed(path: string): ReadText {
     if (!this.#files.includes(path)) this.#files.push(path);
-    return { path, read: this.#read(path) };
+    return this.#read(path);
   }
 
   #readCredentials({ listeners }: Config, place: PlaceOf, file: string | null): Credentials[] {

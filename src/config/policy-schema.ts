@@ -112,7 +112,7 @@ const submit = z.union(
 );
 
 const connector = z.strictObject({
-  name: text.min(1, { error: 'a connector needs a name' }),
+  name: text,
   bindings: texts.prefault([]),
   remote_ip_ranges: texts,
   connect: z.strictObject({ allow: texts.prefault(['any']), deny: texts.prefault([]) }).prefault({}),

@@ -5,6 +5,7 @@
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../policy/document.ts';
 import { formatIp, parseIp } from '../policy/ip.ts';
 import { parseEndpoint } from '../policy/lists.ts';
+import { isEverything, parseRange } from '../policy/ranges.ts';
 import type { Report } from './certificates.ts';
 import type { Config } from './schema.ts';
 
@@ -31,6 +32,41 @@ export function lintReach(
         'nobody is shown them: no connector of this listener says starttls: terminate, and implicit_tls is false',
       );
   }
+}
+
+/** Once for all connectors that serve everybody in clear text and do not say that this is meant. `listeners` is null where a
+ * policy is read by itself, `written` is the policy as it stands in the file. */
+export function lintClearText(
+  listeners: readonly Listener[] | null,
+  { connectors }: PolicyDocument,
+  written: unknown,
+  report: Report,
+): void {
+  const { connectors: blocks = [] } = written as { connectors?: readonly { starttls?: unknown }[] };
+  const inClear = connectors.filter((connector, i) => {
+    if (blocks[i]?.starttls !== undefined || !connector.remote_ip_ranges.some(holdsEverything)) return false;
+    const leading = listeners?.filter((listener) => leadsTo(listener, connector)) ?? [];
+    // Of certificates that nobody is shown lintReach has said it already.
+    return (
+      leading.length === 0 ||
+      leading.some(({ certificates, implicit_tls }) => !implicit_tls && certificates.length === 0)
+    );
+  });
+  const [first, ...others] = inClear;
+  if (first === undefined) return;
+  const more =
+    others.length === 0
+      ? ''
+      : ` (and so ${others.length === 1 ? 'does' : 'do'} ${others.map(({ name }) => `'${name}'`).join(', ')})`;
+  report(
+    'warning',
+    ['connectors', connectors.indexOf(first), 'starttls'],
+    `connector '${first.name}' serves every address without STARTTLS${more}: partners that demand TLS will not deliver, and passwords cross the network in clear; terminate offers it, with a certificate at the listener, and starttls: hide says that this is meant`,
+  );
+}
+
+function holdsEverything(text: string): boolean {
+  return parseRange(text).ranges.some(isEverything);
 }
 
 function lintTermination({ name, starttls }: ConnectorDocument, i: number, leading: Listener[], report: Report): void {

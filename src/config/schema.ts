@@ -46,7 +46,7 @@ const upstream = z.strictObject({
       min_version: tlsVersion.prefault('TLSv1.2'),
       ca: fileName.optional(),
       verify: flag.optional(), // true for require and implicit, false for opportunistic, as in Postfix
-      pin: fingerprints.prefault([]),
+      pin: fingerprints.default([]),
       name: hostName.optional(),
     })
     .prefault({}),

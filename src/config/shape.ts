@@ -3,7 +3,7 @@
 import type * as z from 'zod';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import type { Finding } from './finding.ts';
-import { show } from './kinds.ts';
+import { fileIn, show } from './kinds.ts';
 import { nearest } from './suggest.ts';
 
 export type PlaceOf = (path: Path, at?: 'key' | 'value') => Place;
@@ -82,7 +82,13 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
 
 /** How what was written, or what is known, would be spelled in its place. */
 function exampleOf({ expected, inst }: z.core.$ZodRawIssue, input: unknown): string {
-  if (expected === 'array' && typeof input === 'string') return `, as ['${input}']`;
+  if (expected === 'array') {
+    const parts = typeof input === 'string' ? input.split(/[,;\s]+/).filter((part) => part !== '') : [];
+    const file = fileIn(input);
+    const written =
+      file === null ? (parts.length > 1 && /[,;]/.test(String(input)) ? parts : [input]) : [`file:${file}`];
+    if (file !== null || typeof input === 'string') return `, as [${written.map((part) => `'${part}'`).join(', ')}]`;
+  }
   const { shape } = (inst as z.core.$ZodObject | undefined)?._zod.def ?? {};
   const keys = Object.keys(shape ?? {});
   return expected === 'object' && keys.length > 0 ? ` (${keys.join(', ')})` : '';

@@ -149,8 +149,11 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
   const pathOf = (key: unknown, ancestors: readonly unknown[]): string => formatPath(pathTo(key, ancestors));
   visit(document, {
     Alias(key, node, ancestors) {
-      if (node.resolve(document) === undefined)
+      const meant = node.resolve(document);
+      if (meant === undefined)
         found(offset(node), `an unquoted * is an alias: use quotes, as '*${node.source}'`, pathOf(key, ancestors));
+      else if (ancestors.includes(meant))
+        found(offset(node), `*${node.source} stands for what it is in itself: write it out`, pathOf(key, ancestors));
     },
     Pair(_, pair, ancestors) {
       if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;
@@ -166,23 +169,24 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
           found(offset(node), `an unquoted # begins a comment: use quotes, as '${comment}'`, pathOf(key, ancestors));
       }
       if (typeof node.value !== 'string') return;
-      const control = /[\x00-\x1f\x7f-\x9f\xa0\u2028\u2029\ufeff]/.exec(node.value);
-      if (control !== null)
-        found(
-          offset(node),
-          explainControl(control[0], node.value, text.slice(...(node.range ?? [0, 0]))),
-          pathOf(key, ancestors),
-        );
+      const character = explainCharacter(node.value, text.slice(...(node.range ?? [0, 0])));
+      if (character !== null) found(offset(node), character, pathOf(key, ancestors));
     },
   });
 }
 
 type Report = (offset: number, message: string, key?: string) => void;
 
-/** In double quotes \a is a BEL, \b a backspace and so on: what CORP\alice becomes. */
-function explainControl(character: string, value: string, written: string): string {
-  const code = character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
-  const shown = value.replace(/[\x00-\x1f\x7f-\x9f\xa0\u2028\u2029\ufeff]/g, '?');
+/** Characters that nobody sees: control characters, blanks other than the common one, marks of direction and width. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]/u;
+
+/** What is wrong with a text that holds a character of those; null: none. In double quotes (`written`) \a is a BEL, \b a
+ * backspace and so on: what CORP\alice becomes. */
+export function explainCharacter(value: string, written = ''): string | null {
+  const found = UNSEEN.exec(value)?.[0];
+  if (found === undefined) return null;
+  const code = (found.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, '0');
+  const shown = value.replace(new RegExp(UNSEEN, 'gu'), '?');
   const escaped = written.startsWith('"') && written.includes('\\');
   return escaped
     ? `'${shown}' holds the control character U+${code}: in double quotes a backslash begins an escape, use single quotes, as 'CORP\\alice'`

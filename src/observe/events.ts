@@ -7,8 +7,9 @@
 // Not here: per-command lines (a busy relay would drown in them) and anything that needs a socket.
 
 import type { Logger } from 'pino';
-import type { Door, DoorReason, Handshake, OwnReply } from '../smtp/types.ts';
+import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
 import { DoorLines } from './door-lines.ts';
+import { Floods } from './floods.ts';
 import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
@@ -68,6 +69,7 @@ class LoggingObserver {
   readonly #sink: LogSink;
   readonly #metrics: Metrics;
   readonly #lost: LostAddresses;
+  readonly #floods: Floods;
   readonly #door: DoorLines;
   readonly #upstream: UpstreamLines;
   readonly #now: () => number;
@@ -86,13 +88,14 @@ class LoggingObserver {
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
-      options.connectors,
       options.servers,
       () => sink.lost,
       options.bans ?? (() => 0),
       () => this.#lost.suspect !== null,
     );
-    this.#door = new DoorLines(this.#log, this.#metrics);
+    this.#metrics.inForce(options.connectors, this.#observing);
+    this.#floods = new Floods(this.#now, (counted) => this.#log.warn(counted, COUNTED));
+    this.#door = new DoorLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
   }
 
@@ -106,16 +109,22 @@ class LoggingObserver {
 
   sessionOpened(door: Door, connector: string): SessionObserver {
     this.#opened += 1;
-    return new LoggedSession(this.#log, this.#metrics, this.#now, door, connector, this.#opened);
+    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, door, connector, this.#opened);
   }
 
-  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void {
-    this.#door.refused(door, connector, reason, reply);
+  /** `key`: the setting, where the reason alone does not tell it. */
+  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void {
+    this.#door.refused(door, connector, reason, reply, key);
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void {
-    this.#door.wouldRefuse(door, connector, reason, reply);
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void {
+    this.#door.wouldRefuse(door, connector, reason, reply, key);
+  }
+
+  /** How the PROXY header of a peer came out that had to send one; `said`: the first that it said, latin-1. */
+  proxyHeader(peer: Door, result: HeaderResult, said = ''): void {
+    this.#door.header(peer, result, said);
   }
 
   /** A client that comes through TLS from the start was admitted, and its handshake came to nothing. */
@@ -166,6 +175,7 @@ class LoggingObserver {
   /** The end: `sessions` had to be cut off. */
   drained(sessions: number): void {
     this.#listening = false;
+    this.#floods.tellAll();
     this.#log.info({ sessions_cut_off: sessions }, 'drained');
   }
 
@@ -173,6 +183,11 @@ class LoggingObserver {
   policyLoaded(version: string): void {
     this.#metrics.policyLoaded(version, Date.now() / 1000);
     this.#log.info({ policy_version: version }, 'policy loaded');
+  }
+
+  /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
+  inForce(connectors: readonly string[], observing: readonly string[]): void {
+    this.#metrics.inForce(connectors, observing);
   }
 
   reloaded(file: string, mode: Mode, observing: readonly string[] = []): void {
@@ -194,7 +209,8 @@ class LoggingObserver {
 
   /** `network` may not come for so many milliseconds. */
   banned(network: string, ms: number, by: 'limits' | 'operator'): void {
-    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by }, 'banned');
+    const key = by === 'limits' ? 'limits.ban' : undefined;
+    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by, key }, 'banned');
   }
 
   banLifted(network: string): void {
@@ -261,6 +277,7 @@ class LoggingObserver {
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */
   flush(): Promise<void> {
+    this.#floods.tellAll();
     return this.#sink.flush();
   }
 
@@ -279,6 +296,8 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 }
 
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
+
+const COUNTED = 'refusals of one source, and ends of its sessions, that were not told one by one';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;

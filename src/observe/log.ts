@@ -37,6 +37,11 @@ export function harmless(peer: string): string {
   return `${escaped.slice(0, FIELD_CHARACTERS - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
+/** Octets whose line ends matter: as `harmless`, with `\r` and `\n` as one writes them. */
+export function visible(octets: string): string {
+  return harmless(octets).replaceAll('\\x0d', '\\r').replaceAll('\\x0a', '\\n');
+}
+
 function asText(peer: string): string {
   const octets = Buffer.from(peer, 'latin1');
   return octets.toString('latin1') === peer && isUtf8(octets) ? octets.toString('utf8') : peer;

@@ -6,34 +6,25 @@
 // per-command counter.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { Handshake } from '../smtp/types.ts';
+import type { Handshake, HeaderResult } from '../smtp/types.ts';
 import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
-import { registerProcess } from './process-metrics.ts';
+import { eventLoopDelay, registerProcess } from './process-metrics.ts';
 import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
 
 export type LimitKind = 'session' | 'source' | 'login' | 'sender' | 'connector' | 'door';
 
 const OTHER_KEY = 'other';
-const LIMIT_KEYS: ReadonlySet<string> = new Set([
-  'errors',
-  'junk_commands',
-  'recipients_per_message',
-  'messages',
-  'auth_failures',
-  'command_line',
-  'max_message_size',
-  'connections',
-  'connections_percent',
-  'connection_rate',
-  'message_rate',
-  'recipient_rate',
-  'byte_rate',
-  'rejected_recipient_rate',
-  'auth_failure_rate',
-  'upstream_connections',
-  'banned',
-]);
+/** What can be limited. */
+const LIMITS: Readonly<Record<LimitKind, readonly string[]>> = {
+  session: ['errors', 'junk_commands', 'recipients_per_message', 'messages', 'auth_failures', 'max_message_size'],
+  source: ['message_rate', 'recipient_rate', 'byte_rate', 'rejected_recipient_rate', 'auth_failure_rate'],
+  login: ['message_rate', 'recipient_rate', 'auth_failure_rate'],
+  sender: ['message_rate'],
+  connector: ['message_rate'],
+  door: ['connections', 'connections_percent', 'connection_rate', 'upstream_connections', 'banned'],
+};
+const HEADERS: readonly HeaderResult[] = ['ok', 'not_listed', 'none', 'bad', 'too_long', 'late', 'hung_up'];
 
 const CONNECT_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const DELAY_SECONDS = [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1, 10];
@@ -54,6 +45,7 @@ export class Metrics {
   );
   readonly #limited: Counter<'kind' | 'key'>;
   readonly #handshakes: Counter<'result'>;
+  readonly #headers: Counter<'result'>;
   readonly #stateUp: Gauge;
   readonly #policyLoaded: Gauge<'version'>;
   readonly #unidentified: Counter;
@@ -63,14 +55,12 @@ export class Metrics {
   /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned; `addressesAreLost`: most
    * clients seem to be one. */
   constructor(
-    connectors: readonly string[],
     servers: readonly string[],
     lostLines: () => number,
     bans: () => number,
     addressesAreLost: () => boolean,
   ) {
     const registers = [this.#registry];
-    for (const name of connectors) this.connector(name);
     this.#sessions.register(registers);
     this.#upstreamUp = new Gauge({
       name: 'postern_upstream_up',
@@ -86,6 +76,7 @@ export class Metrics {
       labelNames: ['kind', 'key'],
       registers,
     });
+    for (const [kind, keys] of Object.entries(LIMITS)) for (const key of keys) this.#limited.inc({ kind, key }, 0);
     this.#stateUp = new Gauge({
       name: 'postern_state_up',
       help: 'Whether the counters of limits are those of all nodes (1), or this node counts by itself (0). Always 1 in memory.',
@@ -114,6 +105,13 @@ export class Metrics {
       registers,
     });
     for (const result of ['ok', 'failed', 'timeout'] as const) this.#handshakes.inc({ result }, 0);
+    this.#headers = new Counter({
+      name: 'postern_proxy_headers_total',
+      help: 'PROXY headers of peers that had to send one, by how they came out.',
+      labelNames: ['result'],
+      registers,
+    });
+    for (const result of HEADERS) this.#headers.inc({ result }, 0);
     this.#policyLoaded = new Gauge({
       name: 'postern_policy_loaded_timestamp',
       help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
@@ -149,7 +147,7 @@ export class Metrics {
 
   async measured(): Promise<Measured[]> {
     const counted = (await this.#registry.getMetricsAsJSON()) as unknown as Measured[];
-    return [...counted, this.#connectSeconds.measured(), this.#delaySeconds.measured()];
+    return [...counted, this.#connectSeconds.measured(), this.#delaySeconds.measured(), eventLoopDelay().measured()];
   }
 
   /** Only where there are several: so many answered, so many did not. */
@@ -168,6 +166,11 @@ export class Metrics {
     return this.#sessions.connector(name);
   }
 
+  /** The connectors of the policy in force, and those that only observe. */
+  inForce(connectors: readonly string[], observing: readonly string[]): void {
+    this.#sessions.inForce(connectors, observing);
+  }
+
   sessionOpened(octets: OctetCounts): void {
     this.#sessions.opened(octets);
   }
@@ -183,11 +186,15 @@ export class Metrics {
   }
 
   limited(kind: LimitKind, key: string): void {
-    this.#limited.inc({ kind, key: LIMIT_KEYS.has(key) ? key : OTHER_KEY });
+    this.#limited.inc({ kind, key: LIMITS[kind].includes(key) ? key : OTHER_KEY });
   }
 
   handshake(result: Handshake['result']): void {
     this.#handshakes.inc({ result });
+  }
+
+  header(result: HeaderResult): void {
+    this.#headers.inc({ result });
   }
 
   stateUp(up: boolean): void {

@@ -8,6 +8,11 @@ import type { CloseReason, Reason } from '../smtp/types.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
+/** What the server made of a recipient; none: it was not asked, or never answered. */
+export type Answer = 'accepted' | 'deferred' | 'refused' | 'none';
+/** What was refused beside recipients, and by whom; observed: only the mode let it pass. */
+export type RefusedKind = 'sender' | 'command' | 'login' | 'message';
+export type RefusedBy = 'policy' | 'observed' | 'upstream';
 
 const DECISIONS: Record<RecipientDecision, number> = { proceed: 0, reject: 1, would_reject: 2 };
 const REASONS: Record<Reason, number> = {
@@ -27,7 +32,22 @@ const REASONS: Record<Reason, number> = {
   limit: 13,
   reload: 14,
 };
+const ANSWERS: Record<Answer, number> = { accepted: 0, deferred: 1, refused: 2, none: 3 };
 const REASON_COUNT = Object.keys(REASONS).length;
+const ANSWER_COUNT = Object.keys(ANSWERS).length;
+const PASSES: ReadonlySet<string> = new Set<Reason>(['accepted_domain', 'relay_domain', 'rule']);
+const OURS_TO_REFUSE: ReadonlySet<string> = new Set<Reason>([
+  ...(['rule', 'no_rule', 'blocked_domain', 'unknown_recipient', 'cannot_tell', 'limit'] as const),
+  ...(['syntax', 'relay_trick', 'unqualified'] as const),
+]);
+const GRAMMAR: ReadonlySet<string> = new Set<Reason>(['syntax', 'relay_trick', 'unqualified']); // in every mode
+/** The pairs that can happen. */
+const REFUSED: Readonly<Record<RefusedKind, readonly RefusedBy[]>> = {
+  sender: ['policy', 'observed', 'upstream'],
+  command: ['policy'],
+  login: ['policy', 'observed'],
+  message: ['policy', 'upstream'],
+};
 const OUTCOMES: Record<Outcome, number> = { client: 0, upstream: 1, policy: 2, operator: 3, defect: 4, refused: 5 };
 /** The connector of those that no connector takes. Not a name that a config can give. */
 const NO_CONNECTOR = '(none)';
@@ -38,8 +58,11 @@ export class ConnectorCounts {
   messages = 0;
   logins = 0;
   failedLogins = 0;
+  /** Only observes: then recipients pass that would be refused. */
+  observes = false;
+  readonly #refused = new Map<string, number>();
   readonly #outcomes = new Float64Array(Object.keys(OUTCOMES).length);
-  readonly #recipients = new Float64Array(Object.keys(DECISIONS).length * REASON_COUNT);
+  readonly #recipients = new Float64Array(Object.keys(DECISIONS).length * REASON_COUNT * ANSWER_COUNT);
 
   constructor(name: string) {
     this.name = name;
@@ -50,23 +73,42 @@ export class ConnectorCounts {
     this.#outcomes[index] = (this.#outcomes[index] ?? 0) + 1;
   }
 
-  recipient(decision: RecipientDecision, reason: Reason): void {
-    const index = DECISIONS[decision] * REASON_COUNT + REASONS[reason];
+  recipient(decision: RecipientDecision, reason: Reason, answer: Answer): void {
+    const index = (DECISIONS[decision] * REASON_COUNT + REASONS[reason]) * ANSWER_COUNT + ANSWERS[answer];
     this.#recipients[index] = (this.#recipients[index] ?? 0) + 1;
+  }
+
+  refused(kind: RefusedKind, origin: RefusedBy): void {
+    const key = `${kind} ${origin}`;
+    this.#refused.set(key, (this.#refused.get(key) ?? 0) + 1);
   }
 
   eachOutcome(visit: (outcome: string, count: number) => void): void {
     for (const [outcome, index] of Object.entries(OUTCOMES)) visit(outcome, this.#outcomes[index] ?? 0);
   }
 
-  /** Only the pairs that occurred: most never do. */
-  eachRecipient(visit: (decision: string, reason: string, count: number) => void): void {
+  /** What can occur, from the start, and whatever else did. */
+  eachRecipient(visit: (decision: string, reason: string, answer: string, count: number) => void): void {
     for (const [decision, row] of Object.entries(DECISIONS)) {
       for (const [reason, column] of Object.entries(REASONS)) {
-        const count = this.#recipients[row * REASON_COUNT + column] ?? 0;
-        if (count > 0) visit(decision, reason, count);
+        for (const [answer, place] of Object.entries(ANSWERS)) {
+          const count = this.#recipients[(row * REASON_COUNT + column) * ANSWER_COUNT + place] ?? 0;
+          if (count > 0 || this.#canOccur(decision, reason, answer)) visit(decision, reason, answer, count);
+        }
       }
     }
+  }
+
+  eachRefused(visit: (kind: string, origin: string, count: number) => void): void {
+    for (const [kind, origins] of Object.entries(REFUSED)) {
+      for (const origin of origins) visit(kind, origin, this.#refused.get(`${kind} ${origin}`) ?? 0);
+    }
+  }
+
+  #canOccur(decision: string, reason: string, answer: string): boolean {
+    if (decision === 'proceed') return PASSES.has(reason);
+    if (decision === 'reject') return answer === 'none' && OURS_TO_REFUSE.has(reason);
+    return this.observes && OURS_TO_REFUSE.has(reason) && !GRAMMAR.has(reason);
   }
 }
 
@@ -82,15 +124,22 @@ export class SessionCounts {
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
+  readonly #noConnector = new ConnectorCounts(NO_CONNECTOR);
+
   /** The counts of a connector; null = no connector took the connection. */
   connector(name: string | null): ConnectorCounts {
-    const key = name ?? NO_CONNECTOR;
-    let counts = this.#connectors.get(key);
+    if (name === null) return this.#noConnector;
+    let counts = this.#connectors.get(name);
     if (counts === undefined) {
-      counts = new ConnectorCounts(key);
-      this.#connectors.set(key, counts);
+      counts = new ConnectorCounts(name);
+      this.#connectors.set(name, counts);
     }
     return counts;
+  }
+
+  /** The connectors of the policy in force: their series begin at 0. Those that are gone stay as they are. */
+  inForce(names: readonly string[], observing: readonly string[]): void {
+    for (const name of names) this.connector(name).observes = observing.includes(name);
   }
 
   opened(octets: OctetCounts): void {
@@ -106,6 +155,7 @@ export class SessionCounts {
   // prom-client calls `collect` with the metric as `this`; the totals live here, so each call sets them anew.
   register(registers: Registry[]): void {
     const connectors = this.#connectors;
+    const noConnector = this.#noConnector;
     const live = this.#live;
     const octets = () => this.#octets();
     new Gauge({
@@ -126,19 +176,35 @@ export class SessionCounts {
         for (const counts of connectors.values()) {
           counts.eachOutcome((outcome, count) => this.inc({ connector: counts.name, outcome }, count));
         }
+        // Without a connector there is no session: only a refusal.
+        noConnector.eachOutcome((outcome, count) => {
+          if (outcome === 'refused') this.inc({ connector: NO_CONNECTOR, outcome }, count);
+        });
       },
     });
     new Counter({
       name: 'postern_recipients_total',
-      help: 'Recipients decided, by the decision and its reason.',
-      labelNames: ['connector', 'decision', 'reason'],
+      help: 'Recipients, by our decision, its reason, and the answer of the server; none = not asked, or it never answered.',
+      labelNames: ['connector', 'decision', 'reason', 'answer'],
       registers,
       collect() {
         this.reset();
         for (const counts of connectors.values()) {
-          counts.eachRecipient((decision, reason, count) =>
-            this.inc({ connector: counts.name, decision, reason }, count),
+          counts.eachRecipient((decision, reason, answer, count) =>
+            this.inc({ connector: counts.name, decision, reason, answer }, count),
           );
+        }
+      },
+    });
+    new Counter({
+      name: 'postern_refused_total',
+      help: 'What was refused beside recipients, by whom; observed = only the mode let it pass.',
+      labelNames: ['connector', 'kind', 'origin'],
+      registers,
+      collect() {
+        this.reset();
+        for (const counts of connectors.values()) {
+          counts.eachRefused((kind, origin, count) => this.inc({ connector: counts.name, kind, origin }, count));
         }
       },
     });

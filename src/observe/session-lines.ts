@@ -1,15 +1,24 @@
-// The lines and counts of one session: a refused sender, recipient or login, and the summary when it ends.
+// The lines and counts of one session: what is refused in it, by us or by the server, and the summary when it ends.
 //
-// Invariant: exactly one summary for each session, and whatever a peer chose goes through `harmless`. An accepted recipient
-// and a message are counted and not logged: a busy relay would drown in them.
+// Invariant: at most one summary for each session, and whatever a peer chose goes through `harmless`. An accepted recipient
+// and a message are counted and not logged: a busy relay would drown in them. Refusals are told one by one up to a limit
+// (floods.ts), a command that is refused once for each verb and reply code; the rest is counted.
+//
+// What the server says of a recipient is the answer to the RCPT that it has not answered longest: it answers in order.
 
 import type { Logger } from 'pino';
-import type { CloseReason, Door, Handshake, Login, SessionEvent } from '../smtp/types.ts';
-import { harmless } from './log.ts';
+import type { CloseReason, Door, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
+import { type Floods, SESSION_LINES } from './floods.ts';
+import { fullKey, keyOfReason } from './keys.ts';
+import { harmless, visible } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import type { ConnectorCounts } from './session-counts.ts';
+import type { Answer, ConnectorCounts } from './session-counts.ts';
+import { strayHeader } from './stray-headers.ts';
 
-/** One session, from admission to its end. The three fields are written by the driver as it goes: plain numbers and a
+type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
+type Fields = Readonly<Record<string, string | number | undefined>>;
+
+/** One session, from admission to its end. The plain fields are written by the driver as it goes: plain numbers and a
  * string cost nothing per chunk, and the metrics read them when they are asked for. */
 export interface SessionObserver {
   /** Octets received so far. Only ever grow. */
@@ -17,6 +26,8 @@ export interface SessionObserver {
   octetsFromUpstream: number;
   /** As received; latin-1. Set whenever it is known or changes, at the latest before an event and before `closed`. */
   heloName: string;
+  /** `host:port` of the server that serves it, once it is known; '' before. */
+  server: string;
   /** Straight from Wire.event. */
   event(event: SessionEvent): void;
   /** The client's handshake has ended. */
@@ -31,9 +42,11 @@ export class LoggedSession implements SessionObserver {
   octetsFromClient = 0;
   octetsFromUpstream = 0;
   heloName = '';
+  server = '';
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #counts: ConnectorCounts;
+  readonly #floods: Floods;
   readonly #door: Door;
   readonly #number: number;
   readonly #now: () => number;
@@ -42,14 +55,29 @@ export class LoggedSession implements SessionObserver {
   #encryption: (Handshake & { result: 'ok' }) | null = null;
   #loginFailures = 0;
   #messages = 0;
-  #accepted = 0;
+  #messagesRefused = 0;
+  readonly #answers: Record<Answer, number> = { accepted: 0, deferred: 0, refused: 0, none: 0 };
   #refused = 0;
   #wouldRefuse = 0;
+  #errors = 0;
+  #told = 0;
+  #untold = 0;
+  #kinds: Set<string> | null = null; // of refused commands and of limits that were told
+  readonly #unanswered: Put[] = []; // recipients that were put to the server
   #open = true;
 
-  constructor(log: Logger, metrics: Metrics, now: () => number, door: Door, connector: string, number: number) {
+  constructor(
+    log: Logger,
+    metrics: Metrics,
+    floods: Floods,
+    now: () => number,
+    door: Door,
+    connector: string,
+    number: number,
+  ) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#floods = floods;
     this.#now = now;
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
@@ -84,8 +112,21 @@ export class LoggedSession implements SessionObserver {
       case 'login_refused':
         this.#loginRefused(event);
         return;
+      case 'answered':
+        this.#answered(event);
+        return;
+      case 'refused':
+        this.#commandRefused(event);
+        return;
+      case 'upstream_refused':
+        this.#upstreamRefused(event);
+        return;
+      case 'ambiguous_end':
+        this.#ambiguousEnd(event);
+        return;
       case 'limited':
         this.#metrics.limited(event.kind, event.key);
+        if (event.observed === true) this.#limitObserved(event.key);
         return;
     }
   }
@@ -97,7 +138,7 @@ export class LoggedSession implements SessionObserver {
     this.#encryption = handshake;
     if (handshake.unverified === null) return;
     const why = harmless(handshake.unverified);
-    this.#log.info({ ...this.#who(), why }, 'client certificate names nobody: it could not be verified');
+    this.#tell('client certificate names nobody: it could not be verified', () => ({ why }));
   }
 
   delay(seconds: number): void {
@@ -107,8 +148,11 @@ export class LoggedSession implements SessionObserver {
   closed(reason: CloseReason): void {
     if (!this.#open) return;
     this.#open = false;
+    for (const { decision, reason: why } of this.#unanswered) this.#counts.recipient(decision, why, 'none');
+    this.#answers.none = this.#unanswered.length;
     this.#metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
+    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#door.clientAddress, this.#untold)) return;
     const { protocol, cipher, subject = null } = this.#encryption ?? {};
     this.#log.info(
       {
@@ -116,76 +160,183 @@ export class LoggedSession implements SessionObserver {
         encryption_protocol: protocol,
         encryption_cipher: cipher,
         ccert_subject: subject === null ? undefined : harmless(subject),
+        server: this.server || undefined,
         messages: this.#messages,
-        recipients_accepted: this.#accepted,
+        messages_refused_by_server: this.#messagesRefused || undefined,
+        recipients_accepted: this.#answers.accepted,
         recipients_refused: this.#refused,
+        recipients_refused_by_server: this.#answers.refused || undefined,
+        recipients_deferred: this.#answers.deferred || undefined,
+        recipients_unanswered: this.#answers.none || undefined,
         recipients_would_refuse: this.#wouldRefuse || undefined,
         login_failures: this.#loginFailures || undefined,
+        errors: this.#errors || undefined,
+        repeated: this.#untold || undefined,
         octets_from_client: this.octetsFromClient,
         octets_from_upstream: this.octetsFromUpstream,
         seconds: Math.round(this.#now() - this.#openedAt) / 1000,
         origin: reason.origin,
         what: reason.what,
+        key: fullKey(this.#counts.name, reason.key),
         cause: formatCause(reason.cause),
       },
       'session ended',
     );
   }
 
-  #recipient(event: SessionEvent & { name: 'recipient' }): void {
-    this.#counts.recipient(event.decision, event.reason);
-    if (event.decision === 'proceed') {
-      this.#accepted += 1;
+  #recipient(event: Of<'recipient'>): void {
+    const { decision, reason, rule } = event;
+    if (decision === 'reject') {
+      this.#refused += 1;
+      this.#counts.recipient(decision, reason, 'none');
+    } else {
+      this.#put(event);
+      if (decision === 'proceed') return;
+      this.#wouldRefuse += 1;
+    }
+    this.#tell(decision === 'reject' ? 'recipient refused' : 'recipient would be refused', () => ({
+      sender: harmless(event.sender),
+      recipient: harmless(event.recipient),
+      protocol_state: 'RCPT',
+      decision,
+      reason,
+      rule: rule ?? undefined,
+      key: keyOfReason(this.#counts.name, reason, rule),
+      trace: event.trace === undefined ? undefined : harmless(event.trace()),
+      reply: harmless(event.reply.trimEnd()),
+    }));
+  }
+
+  /** Who it is may be told when the server has answered; of more than can be told only the count is kept. */
+  #put({ decision, reason, sender, recipient }: Of<'recipient'>): void {
+    const named = this.#unanswered.length < SESSION_LINES;
+    this.#unanswered.push({ decision, reason, sender: named ? sender : '', recipient: named ? recipient : '' });
+  }
+
+  #answered({ code, reply }: Of<'answered'>): void {
+    const put = this.#unanswered.shift();
+    if (put === undefined) return;
+    const answer = code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'refused';
+    this.#answers[answer] += 1;
+    this.#counts.recipient(put.decision, put.reason, answer);
+    if (answer === 'accepted') return;
+    this.#tell(`recipient ${answer} by the server`, () => ({
+      origin: 'upstream',
+      server: this.server || undefined,
+      sender: harmless(put.sender),
+      recipient: harmless(put.recipient),
+      protocol_state: 'RCPT',
+      decision: put.decision,
+      reason: put.reason,
+      answer,
+      reply: harmless(reply),
+    }));
+  }
+
+  #upstreamRefused({ protocolState, sender, code, reply }: Of<'upstream_refused'>): void {
+    const what = protocolState === 'MAIL' ? 'sender' : 'message';
+    if (what === 'message') this.#messagesRefused += 1;
+    this.#counts.refused(what, 'upstream');
+    const answer = code < 500 ? 'deferred' : 'refused';
+    this.#tell(`${what} ${answer} by the server`, () => ({
+      origin: 'upstream',
+      server: this.server || undefined,
+      sender: sender === '' ? undefined : harmless(sender),
+      protocol_state: protocolState,
+      answer,
+      reply: harmless(reply),
+    }));
+  }
+
+  #sender(event: Of<'sender'>): void {
+    const { decision, reason, rule } = event;
+    this.#counts.refused('sender', decision === 'reject' ? 'policy' : 'observed');
+    this.#tell(decision === 'reject' ? 'sender refused' : 'sender would be refused', () => ({
+      sender: harmless(event.sender),
+      protocol_state: 'MAIL',
+      decision,
+      reason,
+      rule: rule ?? undefined,
+      key: keyOfReason(this.#counts.name, reason, rule),
+      reply: harmless(event.reply.trimEnd()),
+    }));
+  }
+
+  #loginRefused({ login, decision, rule, reply }: Of<'login_refused'>): void {
+    this.#counts.refused('login', decision === 'reject' ? 'policy' : 'observed');
+    this.#tell(decision === 'reject' ? 'login refused' : 'login would be refused', () => ({
+      sasl_method: harmless(login.mechanism),
+      sasl_username: login.name === null ? undefined : harmless(login.name),
+      protocol_state: 'AUTH',
+      decision,
+      reason: 'limit',
+      rule: rule ?? undefined,
+      key: keyOfReason(this.#counts.name, 'limit', rule),
+      reply: harmless(reply),
+    }));
+  }
+
+  /** Once for each verb and reply code. What somebody else should not have sent us is a warning that says how to mend it. */
+  #commandRefused({ verb, said, reply, key }: Of<'refused'>): void {
+    this.#errors += 1;
+    this.#counts.refused('command', 'policy');
+    if (!this.#isFirst(`${verb} ${reply.slice(0, 3)}`)) {
+      this.#untold += 1;
       return;
     }
-    if (event.decision === 'reject') this.#refused += 1;
-    else this.#wouldRefuse += 1;
-    if (!this.#log.isLevelEnabled('info')) return;
-    this.#log.info(
-      {
-        ...this.#who(),
-        sender: harmless(event.sender),
-        recipient: harmless(event.recipient),
-        protocol_state: 'RCPT',
-        decision: event.decision,
-        reason: event.reason,
-        rule: event.rule ?? undefined,
-        trace: event.trace === undefined ? undefined : harmless(event.trace()),
-        reply: harmless(event.reply.trimEnd()),
-      },
-      event.decision === 'reject' ? 'recipient refused' : 'recipient would be refused',
-    );
+    const hint = strayHeader(verb);
+    const fields = () => ({
+      verb: verb || undefined,
+      said: harmless(said),
+      decision: 'reject',
+      key: hint?.key ?? fullKey(this.#counts.name, key),
+      reply: harmless(reply),
+    });
+    if (hint !== null && this.#floods.isFirst(verb, this.#door.clientAddress)) {
+      this.#log.warn({ ...this.#who(), ...fields() }, hint.sentence);
+    } else this.#tell('command refused', fields);
   }
 
-  #sender(event: SessionEvent & { name: 'sender' }): void {
-    this.#log.info(
-      {
-        ...this.#who(),
-        sender: harmless(event.sender),
-        protocol_state: 'MAIL',
-        decision: event.decision,
-        reason: event.reason,
-        rule: event.rule ?? undefined,
-        reply: harmless(event.reply.trimEnd()),
-      },
-      event.decision === 'reject' ? 'sender refused' : 'sender would be refused',
-    );
+  /** Once a session for each; the limit on recipients has a line for each recipient. */
+  #limitObserved(key: string): void {
+    if (key === 'recipients_per_message' || !this.#isFirst(`limit ${key}`)) return;
+    const setting = key === 'max_message_size' ? key : `limits.session.${key}`;
+    this.#tell('a limit of the session would have answered', () => ({
+      decision: 'would_reject',
+      reason: 'limit',
+      key: fullKey(this.#counts.name, setting),
+    }));
   }
 
-  #loginRefused({ login, decision, rule, reply }: SessionEvent & { name: 'login_refused' }): void {
-    this.#log.info(
-      {
-        ...this.#who(),
-        sasl_method: harmless(login.mechanism),
-        sasl_username: login.name === null ? undefined : harmless(login.name),
-        protocol_state: 'AUTH',
-        decision,
-        reason: 'limit',
-        rule: rule ?? undefined,
-        reply: harmless(reply),
-      },
-      decision === 'reject' ? 'login refused' : 'login would be refused',
-    );
+  /** Whether this session has not yet told of this kind; true is taken as told. */
+  #isFirst(kind: string): boolean {
+    this.#kinds ??= new Set();
+    if (this.#kinds.has(kind)) return false;
+    if (this.#kinds.size < SESSION_LINES) this.#kinds.add(kind);
+    return true;
+  }
+
+  #ambiguousEnd({ octets, offset, key }: Of<'ambiguous_end'>): void {
+    this.#counts.refused('message', 'policy');
+    const fields = () => ({
+      protocol_state: 'DATA',
+      decision: 'reject',
+      octets: visible(octets),
+      offset,
+      key: fullKey(this.#counts.name, key),
+    });
+    this.#tell(key === 'bare_lf' ? AMBIGUOUS : DOT_LINE, fields, 'warn');
+  }
+
+  /** A line about a refusal, where neither this session nor its source has had too many; `fields` is asked only then. */
+  #tell(sentence: string, fields: () => Fields, level: 'info' | 'warn' = 'info'): void {
+    if (!this.#log.isLevelEnabled(level)) return;
+    if (this.#told >= SESSION_LINES) {
+      this.#untold += 1;
+    } else if (this.#floods.mayTell(this.#door.clientAddress)) {
+      this.#told += 1;
+      this.#log[level]({ ...this.#who(), ...fields() }, sentence);
+    }
   }
 
   #who(): Record<string, string | number | undefined> {
@@ -201,6 +352,21 @@ export class LoggedSession implements SessionObserver {
     };
   }
 }
+
+/** A recipient that was put to the server. */
+interface Put {
+  readonly decision: 'proceed' | 'reject' | 'would_reject';
+  readonly reason: Reason;
+  readonly sender: string;
+  readonly recipient: string;
+}
+
+const AMBIGUOUS =
+  'message refused: these octets of its mail data end a message for one server and not for another. A sender that means well ' +
+  'is let in with `bare_lf: normalize` on this connector, which makes text of them';
+const DOT_LINE =
+  'message refused: these octets of its mail data end a message for a server that ends on any line beginning with a dot ' +
+  '(upstream.dot_lines: strict)';
 
 function formatCause(cause: unknown): string | undefined {
   if (cause === undefined) return undefined;

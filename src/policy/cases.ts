@@ -7,7 +7,7 @@
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
 import { foldName } from './domains.ts';
-import { ANSWERS, ANY_LOCAL, type Answer, type Inquiry, parseLocal } from './inquiry.ts';
+import { ANSWERS, ANY_LOCAL, type Answer, type Inquiry, isAnswer, parseLocal } from './inquiry.ts';
 import { parseIp } from './ip.ts';
 
 export interface Case {
@@ -67,8 +67,4 @@ function parseCase(content: string, line: number): Case | BadCase {
     } else return bad(`'${key}=' is not known: ${WORDS} are`);
   }
   return { line, expected, inquiry: { ...inquiry, recipient }, names };
-}
-
-function isAnswer(text: string): text is Answer {
-  return (ANSWERS as readonly string[]).includes(text);
 }

@@ -1,5 +1,6 @@
 // One connector of a policy, compiled: first what the others must know of it (its ranges, its rules), then the whole.
 
+import { isKeyword } from '../smtp/capabilities.ts';
 import type { OwnReply, Profile } from '../smtp/types.ts';
 import type { PolicyOptions } from './compile.ts';
 import { type AccessList, type ClientReader, Connector } from './connector.ts';
@@ -23,10 +24,12 @@ import {
   readRanges,
   type SourceEntry,
   SourceSet,
+  warnOfEmpty,
 } from './lists.ts';
+import { isEverybody, several, whyNoUser } from './names.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
-import { compileRule, membersOf, memberTest, type Rule, type Vocabulary } from './rules.ts';
+import { compileRule, membersOf, memberTest, type Rule, usersOf, type Vocabulary } from './rules.ts';
 
 /** A connector on its way: what the selection, lint and the connector itself are made of. */
 export interface Draft {
@@ -57,9 +60,19 @@ export function draftConnector(
     else bindings.push(endpoint);
   }
   for (const [i, keyword] of document.hide_keywords.entries()) {
-    if (!/^[a-z0-9][a-z0-9-]*=?$/i.test(keyword))
-      notes.error([...path, 'hide_keywords', i], `'${keyword}' is no EHLO keyword: one word is wanted, as CHUNKING`);
+    const at = [...path, 'hide_keywords', i];
+    const many = several(keyword);
+    if (many !== null) notes.error(at, many);
+    else if (!/^[a-z0-9][a-z0-9-]*=?$/i.test(keyword) || isEverybody(keyword))
+      notes.error(at, `'${keyword}' is no EHLO keyword: one word is wanted, as CHUNKING`);
+    else if (!isKeyword(keyword.replace('=', '')))
+      notes.warn(
+        at,
+        `'${keyword}' is no keyword that would pass: those that Postern does not know are taken out anyway`,
+      );
   }
+  if (document.connect.allow.length === 0)
+    notes.warn([...path, 'connect', 'allow'], `an empty list: nobody may connect to '${document.name}'`);
   const rules = document.rules.map((rule, i) => compileRule(rule, i, [...path, 'rules', i], words));
   const [first] = rules;
   return {
@@ -121,6 +134,9 @@ export function finishConnector(
   const loginSenders = new Map<string, AddressSet>();
   for (const [user, senders] of Object.entries(document.senders.login_must_match)) {
     const at = [...path, 'senders', 'login_must_match', user];
+    const wrong = whyNoUser(user);
+    if (wrong !== null) words.notes.error(at, wrong);
+    if (senders.length === 0) words.notes.warn(at, `an empty list: '${user}' may send as nobody`);
     const key = words.users.keyOfWritten(user);
     if (loginSenders.has(key)) words.notes.error(at, `'${user}' is named above already, perhaps in another spelling`);
     loginSenders.set(key, readAddresses(senders, at, words.notes));
@@ -165,8 +181,15 @@ function submitTest(
 ): ReturnType<typeof memberTest> | null {
   if (submit === 'anyone') return null;
   if (submit === 'authenticated') return ({ question }) => question.login !== null;
-  const users = (submit.users ?? []).map((name) => words.users.keyOfWritten(name));
-  const members = membersOf(submit.groups ?? [], [...path, 'submit', 'groups'], words);
+  if (submit.users === undefined && submit.groups === undefined)
+    words.notes.error(
+      [...path, 'submit'],
+      'nobody could send: users or groups are wanted, or anyone, or authenticated',
+    );
+  const at = [...path, 'submit'];
+  for (const key of ['users', 'groups'] as const) warnOfEmpty(submit[key], [...at, key], words.notes);
+  const users = usersOf(submit.users ?? [], [...at, 'users'], words);
+  const members = membersOf(submit.groups ?? [], [...at, 'groups'], words);
   return memberTest(new Set([...users, ...members]), words);
 }
 

@@ -4,6 +4,7 @@
 // at all, so that nothing half-understood ever decides. It reads no file, no clock and no network interface: those are
 // handed in.
 
+import { foldAscii } from '../smtp/bytes.ts';
 import { draftConnector, finishConnector } from './compile-connector.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { DEFAULT_LIMITS, type Limits, type Mode, type PolicyDocument } from './document.ts';
@@ -11,7 +12,8 @@ import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, isLoopback, parseIp } from './ip.ts';
 import { type Domains, parseLiteral, type Resolve } from './judge.ts';
 import { lint, rangeGrantsRelay } from './lint.ts';
-import { AddressSet, linesOf, Notes, type ReadList, readDomains, type SourceEntry, UserNames } from './lists.ts';
+import { AddressSet, Notes, type ReadList, readDomains, readUsers, type SourceEntry, UserNames } from './lists.ts';
+import { several, whyNoWindowsDomain } from './names.ts';
 import { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
 import type { Vocabulary } from './rules.ts';
@@ -90,7 +92,13 @@ export function compilePolicy(
 function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Vocabulary {
   const users = new UserNames();
   const mails = new Map<string, string>();
+  const windowsDomains = new Set<string>();
   for (const [windows, mail] of Object.entries(document.user_domains)) {
+    const wrong = whyNoWindowsDomain(windows);
+    if (wrong !== null) notes.error(['user_domains', windows], wrong);
+    if (windowsDomains.has(foldAscii(windows)))
+      notes.error(['user_domains', windows], `'${windows}' stands there already in another case: keep one of them`);
+    windowsDomains.add(foldAscii(windows));
     const pattern = parseDomainPattern(mail);
     if (typeof pattern === 'string') notes.error(['user_domains', windows], pattern);
     else if (pattern.below) notes.error(['user_domains', windows], `'${mail}': one domain is wanted, without a star`);
@@ -106,7 +114,8 @@ function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Not
   }
   const groups = new Map<string, Set<string>>();
   for (const [name, members] of Object.entries(document.groups)) {
-    groups.set(name, new Set(members.map((member) => users.keyOfWritten(member))));
+    if (members.length === 0) notes.warn(['groups', name], `nobody is in group '${name}', so it never holds`);
+    groups.set(name, new Set(readUsers(members, ['groups', name], notes, users)));
   }
   return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
 }
@@ -140,7 +149,7 @@ function compileDomains(document: PolicyDocument, notes: Notes): Domains {
     if (ip === null)
       notes.error(
         ['accepted_literals', i],
-        `'${text}' is not an address of ours: 192.0.2.25 or 2001:db8::25 is wanted`,
+        several(text) ?? `'${text}' is not an address of ours: 192.0.2.25 or 2001:db8::25 is wanted`,
       );
     else literals.add(ip);
   }
@@ -156,9 +165,15 @@ function readValidRecipients(document: PolicyDocument, notes: Notes): AddressSet
   if (document.valid_recipients === undefined) return null;
   const path = ['valid_recipients', 'file'];
   const set = new AddressSet();
-  for (const { text, place } of linesOf(document.valid_recipients.file, path, notes)) {
-    const wrong = set.add(text);
-    if (wrong !== null) notes.error(path, wrong, place);
+  const list = notes.readList(document.valid_recipients.file);
+  if (typeof list === 'string') {
+    notes.error(path, list);
+    return set;
+  }
+  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so no recipient is valid`);
+  for (const { text, line, fault } of list.lines) {
+    const wrong = fault ?? set.add(text);
+    if (wrong !== null) notes.error(path, wrong, { file: list.file, line, column: 1 });
   }
   return set;
 }

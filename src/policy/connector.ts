@@ -44,6 +44,12 @@ export interface AccessList {
   readonly names: DomainTable;
 }
 
+/** What of a policy kept a client out, and why. */
+export interface ConnectSetting {
+  readonly path: Path;
+  readonly why: string;
+}
+
 export class Connector {
   readonly name: string;
   readonly document: ConnectorDocument;
@@ -89,6 +95,34 @@ export class Connector {
       if (names.some((name) => connectDeny.names.holds(name))) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
+  }
+
+  /** Which entry of its connect list keeps this client out, or the list that does not hold it, for people; null where it
+   * may talk. `names`: what it is called in DNS, null when that does not answer. */
+  connectSetting(address: string, names: readonly string[] | null): ConnectSetting | null {
+    const { connectAllow, connectDeny } = this.#parts;
+    const deny = [...this.path, 'connect', 'deny'];
+    const allow = [...this.path, 'connect', 'allow'];
+    const ip = parseIp(address);
+    if (ip === null) return { path: allow, why: `${address} is no address` };
+    const denied = connectDeny.ranges.entryFor(ip);
+    if (denied !== null) return { path: denied.path, why: `'${denied.text}' holds ${address}` };
+    const allowed = connectAllow.ranges.holds(ip);
+    const mayDeny = !connectDeny.names.isEmpty;
+    const out = { path: allow, why: `${address} is in none of them` };
+    if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : out;
+    if (names === null) return { path: mayDeny ? deny : allow, why: `no answer from DNS on the names of ${address}` };
+    const folded = names.map(foldName);
+    const name = folded.find((one) => connectDeny.names.holds(one));
+    if (name !== undefined) return { path: deny, why: `'${connectDeny.names.patternFor(name)}' holds ${name}` };
+    if (allowed || folded.some((one) => connectAllow.names.holds(one))) return null;
+    return { ...out, why: `${address}${folded.length === 0 ? '' : ` (${folded.join(', ')})`} is none of them` };
+  }
+
+  /** Which of its keys keeps this sender out, for people. */
+  senderKey(client: SessionEnds, question: Question): ReturnType<Judgement['senderKey']> {
+    const session = this.#session(client);
+    return session === null ? { key: null, open: false } : this.#parts.judgement.senderKey(session, question);
   }
 
   /** The judge of one session; its addresses are read once, here. */

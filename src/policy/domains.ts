@@ -7,6 +7,7 @@
 
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { foldAscii } from '../smtp/bytes.ts';
+import { isEverybody, several, whyNoName } from './names.ts';
 
 export interface DomainPattern {
   /** As written, for people. */
@@ -26,6 +27,9 @@ const ENDS_IN_NUMBER = /(^|\.)([0-9]+|0x[0-9a-f]*)$/;
 
 /** Reads `d` or `*.d`; a string says what is wrong. */
 export function parseDomainPattern(text: string): DomainPattern | string {
+  const wrong = text === '' ? null : (whyNoName(text) ?? several(text));
+  if (wrong !== null) return wrong;
+  if (isEverybody(text)) return `'${text}' would be a domain of that name: name the domains, as '*.example.com'`;
   const below = text.startsWith('*.');
   const name = (below ? text.slice(2) : text).replace(/\.$/, '');
   if (text === '*' || text === '*.' || text === '.') return `'${text}' would hold every domain`;
@@ -35,6 +39,7 @@ export function parseDomainPattern(text: string): DomainPattern | string {
   if (text.startsWith('@')) return `'${text}': did you mean '${text.slice(1)}'?`;
   if (name.includes('@'))
     return `'${text}' is an address, a domain is wanted: did you mean '${name.slice(name.lastIndexOf('@') + 1)}'?`;
+  if (/[?%]/.test(name)) return `'${text}' is not a domain name: d and *.d are known, as '*.example.com'`;
   if (name.includes('*')) return `'${text}': a star stands only at the start, as '*.example.com'`;
   const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : foldAscii(domainToASCII(name));
   if (ascii.length > 253 || !LABELS.test(ascii)) return `'${text}' is not a domain name`;

@@ -7,12 +7,12 @@ import type { Address } from '../smtp/types.ts';
 import { type Answer, type Inquiry, inquire } from './inquiry.ts';
 import { formatIp } from './ip.ts';
 import type { Policy } from './policy.ts';
-import type { Path, Place } from './problem.ts';
+import type { Path } from './problem.ts';
 import type { Condition, Facts, Trial } from './rules.ts';
+import { type PlaceOf, type Setting, settingOf } from './setting.ts';
 import { isUnknown } from './truth.ts';
 
-/** Where a path of the policy stands in its file. */
-export type PlaceOf = (path: Path) => Place;
+export type { PlaceOf } from './setting.ts';
 
 export interface Explanation {
   readonly answer: Answer;
@@ -25,6 +25,8 @@ export interface Explanation {
   readonly connector: { readonly name: string; readonly place: string; readonly why: string } | null;
   /** What the grammar says when it ended the matter, before any policy. */
   readonly grammar: string | null;
+  /** The setting that refused, or would in observe; left out where none did, or rules decided. */
+  readonly setting?: Setting;
   readonly recipients: readonly ExplainedRecipient[];
 }
 
@@ -53,8 +55,8 @@ export async function explain(
 ): Promise<Explanation> {
   const verdict = await inquire(policy, inquiry);
   const { answer, connector, entry, decision, grammar, reply, question } = verdict;
-  const at = (path: Path, own?: Place): string => {
-    const { file, line } = own ?? place(path);
+  const at = (path: Path): string => {
+    const { file, line } = place(path);
     return `${file}:${line}`;
   };
   const ends = {
@@ -80,6 +82,7 @@ export async function explain(
       })),
     });
   }
+  const setting = settingOf(verdict, ends, names(), place);
   const bound = connector !== null && connector.document.bindings.length > 0;
   return {
     answer,
@@ -93,9 +96,10 @@ export async function explain(
         : {
             name: connector.name,
             place: at(connector.path),
-            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path, entry.place)}) is the most specific range that holds ${inquiry.source}`,
+            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${inquiry.source}`,
           },
     grammar,
+    ...(setting === null ? {} : { setting }),
     recipients,
   };
 }
@@ -170,7 +174,7 @@ function whyNot({ key }: Condition, facts: Facts): string {
 
 /** The account as text: the answer first, then the way to it. */
 export function formatExplanation(explanation: Explanation): string {
-  const { answer, observed, reply, connector, grammar, recipients, reason, rule } = explanation;
+  const { answer, observed, reply, connector, grammar, recipients, reason, rule, setting } = explanation;
   const lines = [`${answer}${reply === null || observed ? '' : `  ${reply}`}`];
   if (observed) lines.push(`(observe: it would be refused, and is only logged: ${reply})`);
   lines.push('');
@@ -181,6 +185,7 @@ export function formatExplanation(explanation: Explanation): string {
   if (answer === 'refuse-sender')
     lines.push(`sender     ${grammar ?? `refused: ${String(reason).replaceAll('_', ' ')}`}`);
   else if (grammar !== null) lines.push(`recipient  ${grammar}`);
+  if (setting !== undefined) lines.push(`setting    ${setting.key} (${setting.place}): ${setting.why}`);
   if (grammar === null) {
     for (const { address, hidden, why, rules } of recipients) {
       lines.push(
@@ -192,7 +197,7 @@ export function formatExplanation(explanation: Explanation): string {
         lines.push('  no rule matches: to relay is forbidden');
     }
   }
-  if (answer === 'defer') lines.push('what cannot be told decides, so the client is asked to try again');
+  if (reason === 'cannot_tell') lines.push('what cannot be told decides, so the client is asked to try again');
   else if (rule !== null) lines.push(`decided by ${rule}`);
   return `${lines.join('\n')}\n`;
 }

@@ -63,12 +63,20 @@ export function readInquiry(words: InquiryWords, spell: (word: keyof InquiryWord
   return { source, local, helo, login, tls, tlsSubject, sender, recipient: rcpt };
 }
 
+export const UNQUALIFIED_GRAMMAR = 'no domain, and only Postmaster needs none';
+
 export const ANSWERS = ['proceed', 'reject', 'defer', 'refuse-connection', 'refuse-sender'] as const;
 
 export type Answer = (typeof ANSWERS)[number];
 
+export function isAnswer(text: string): text is Answer {
+  return (ANSWERS as readonly string[]).includes(text);
+}
+
 export interface Verdict {
   readonly answer: Answer;
+  /** Where something was refused, or would be in observe; null when all proceeds. */
+  readonly refusedAt: 'connection' | 'MAIL' | 'RCPT' | null;
   readonly connector: Connector | null;
   /** The range that made the connector answer. */
   readonly entry: SourceEntry | null;
@@ -94,6 +102,7 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
     decision: null,
     grammar: null,
     question: null,
+    refusedAt: answer === 'refuse-connection' ? 'connection' : 'RCPT',
     ...more,
     reply: reply === null ? null : spoken(reply, inquiry),
   });
@@ -102,12 +111,17 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
   if (refusal !== null && connector.mode === 'enforce') return end('refuse-connection', {}, refusal);
 
   const sender = readSender(inquiry.sender);
-  if (sender === null) return end('refuse-sender', { grammar: 'the sender is no reverse-path' }, BAD_SENDER);
+  if (sender === null)
+    return end('refuse-sender', { grammar: 'the sender is no reverse-path', refusedAt: 'MAIL' }, BAD_SENDER);
   const judge = connector.judgeFor({ address: source, localAddress: local.address, localPort: local.port });
   const mail = questionOf(inquiry, 'MAIL', sender, '', []);
   const may = await judge(mail);
   if (may.action !== 'proceed')
-    return end(isDeferral(may) ? 'defer' : 'refuse-sender', { decision: may, question: mail }, may.reply);
+    return end(
+      isDeferral(may) ? 'defer' : 'refuse-sender',
+      { decision: may, question: mail, refusedAt: 'MAIL' },
+      may.reply,
+    );
 
   const path = readRecipient(inquiry.recipient);
   if (typeof path === 'string') {
@@ -118,7 +132,7 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
   }
   const question = questionOf(inquiry, 'RCPT', sender, path.written, path.addresses);
   if (path.bare && connector.profile.unqualifiedRecipients === 'reject' && foldAscii(path.local) !== 'postmaster')
-    return end('reject', { grammar: 'no domain, and only Postmaster needs none', question }, UNQUALIFIED_RECIPIENT);
+    return end('reject', { grammar: UNQUALIFIED_GRAMMAR, question }, UNQUALIFIED_RECIPIENT);
   if (path.gateway && !connector.profile.relaysAnywhere)
     return end(
       'reject',
@@ -127,12 +141,9 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
     );
   const decision = await judge(question);
   if (decision.action === 'proceed') {
-    const wouldBe = decision.observed ? (decision.reply ?? null) : may.observed ? (may.reply ?? null) : refusal;
-    return end(
-      'proceed',
-      { decision: decision.observed ? decision : may.observed ? may : decision, question },
-      wouldBe,
-    );
+    if (decision.observed) return end('proceed', { decision, question }, decision.reply ?? null);
+    if (may.observed) return end('proceed', { decision: may, question, refusedAt: 'MAIL' }, may.reply ?? null);
+    return end('proceed', { decision, question, refusedAt: refusal === null ? null : 'connection' }, refusal);
   }
   return end(isDeferral(decision) ? 'defer' : 'reject', { decision, question }, decision.reply);
 }

@@ -53,6 +53,9 @@ export interface Session {
   readonly localPort: number;
 }
 
+/** The keys of a connector that a sender is held against, in their order; the last three stand below `senders`. */
+export type SenderKey = 'require_tls' | 'submit' | 'own_domains' | 'login_must_match' | 'others';
+
 /** The way to a decision: the first of blocked, known and trials that says something has decided. */
 export interface Steps {
   readonly facts: Facts;
@@ -88,6 +91,7 @@ export class Judgement {
   readonly #users: UserNames;
   readonly #now: () => number;
   readonly #blocked: Decision;
+  readonly #refusedSenders: Readonly<Record<SenderKey, Decision>>;
   /** What each rule decides, and behind them what is decided when none matches. */
   readonly #ruled: readonly Decision[];
   /** Of the decision that is being made: the condition that failed in each rule, null where the rule has expired. */
@@ -98,7 +102,15 @@ export class Judgement {
     this.#terms = terms;
     this.#users = users;
     this.#now = now;
-    const { relay } = terms.replies;
+    const { relay, submit, sender } = terms.replies;
+    const refusedSender = reject('sender', null, sender);
+    this.#refusedSenders = {
+      require_tls: reject('tls_required', null, TLS_REQUIRED),
+      submit: reject('submit', null, submit),
+      own_domains: refusedSender,
+      login_must_match: refusedSender,
+      others: refusedSender,
+    };
     this.#blocked = reject('blocked_domain', null, relay);
     this.#ruled = [
       ...terms.rules.map(({ action, name }) =>
@@ -230,20 +242,42 @@ export class Judgement {
   }
 
   #sender(session: Session, question: Question, guess: Guess): Decision | Unknown {
-    const { replies, requireTls, submit, ownDomains } = this.#terms;
-    if (requireTls && !question.tls) return reject('tls_required', null, TLS_REQUIRED);
+    const key = this.#senderKey(this.#facts(session, question, null, null), guess);
+    if (key === null) return MAY_SEND;
+    return isUnknown(key) ? key : (this.#refusedSenders[key] as Decision);
+  }
+
+  /** The key that keeps this sender out, for people; `open`: it would have to know the name of a login that has none. */
+  senderKey(session: Session, question: Question): { readonly key: SenderKey | null; readonly open: boolean } {
     const facts = this.#facts(session, question, null, null);
+    const first = this.#senderKey(facts, NO_GUESS);
+    if (!isUnknown(first)) return { key: first, open: false };
+    const asked = (guess: Guess): { key: SenderKey | null } | Unknown => {
+      const key = this.#senderKey(facts, guess);
+      return isUnknown(key) ? key : { key };
+    };
+    const settled = settle(asked, (one, other) => (one.key === null) === (other.key === null));
+    if (!isUnknown(settled)) return { ...settled, open: false };
+    const { submit } = this.#terms;
+    return { key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : 'login_must_match', open: true };
+  }
+
+  #senderKey(facts: Facts, guess: Guess): SenderKey | null | Unknown {
+    const { requireTls, submit, ownDomains, loginSenders } = this.#terms;
+    const { question, user } = facts;
+    if (requireTls && !question.tls) return 'require_tls';
     if (submit !== null) {
       const may = submit(facts, guess);
       if (isUnknown(may)) return may;
-      if (!may) return reject('submit', null, replies.submit);
+      if (!may) return 'submit';
     }
-    if (question.sender === '') return MAY_SEND;
+    if (question.sender === '') return null;
     const ownForbidden = ownDomains === 'deny' || (ownDomains === 'authenticated' && question.login === null);
-    if (ownForbidden && this.#mayBeOwn(question.senderAddress)) return reject('sender', null, replies.sender);
+    if (ownForbidden && this.#mayBeOwn(question.senderAddress)) return 'own_domains';
     const theirs = this.#senderIsTheirs(facts, guess);
     if (isUnknown(theirs)) return theirs;
-    return theirs ? MAY_SEND : reject('sender', null, replies.sender);
+    if (theirs) return null;
+    return user !== null && loginSenders.has(user) ? 'login_must_match' : 'others';
   }
 
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */

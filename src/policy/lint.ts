@@ -5,15 +5,17 @@
 // they are, less those that an earlier rule denies for their address alone. Senders, helo, tls, local, recipients and
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
+import { foldAscii } from '../smtp/bytes.ts';
 import type { PolicyOptions } from './compile.ts';
 import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import { toOctets } from './domains.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
 import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
-import { EVERYTHING, hullOf, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
+import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
 import { shadows } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
@@ -94,10 +96,6 @@ export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEn
   });
 }
 
-function isEverything(range: Range): boolean {
-  return EVERYTHING.some((all) => isInside(all, range));
-}
-
 /** The addresses from which a rule can be reached without saying who one is. */
 function reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: number): Span[] {
   const rule = rules[index] as Rule;
@@ -175,7 +173,7 @@ function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
   const severity = options.lostAddressGuard === 'refuse' ? 'error' : 'warning';
   const check = (entries: readonly SourceEntry[]): void => {
     const singles = entries.filter(({ range }) => isSingle(range)).map(({ range }) => range);
-    for (const { range, text, path, place } of entries) {
+    for (const { range, text, path } of entries) {
       if (isSingle(range) || isEverything(range)) continue;
       const held = lost.find(
         (address) => overlaps(range, address.range) && !singles.some((one) => isInside(address.range, one)),
@@ -185,7 +183,6 @@ function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
         severity,
         path,
         `'${text}' gives ${held.what} a right to relay: clients whose address a NAT or a proxy has hidden seem to come from there; leave it out of the range, or list it by itself`,
-        place,
       );
     }
   };
@@ -201,7 +198,7 @@ function lostAddress(text: string, what: string): { range: Range; what: string }
   return ip === null ? [] : [{ range: { lo: ip, hi: ip }, what }];
 }
 
-function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void {
+function lintRules({ rules, ranges, document }: Draft, { domains, options, notes }: Subject): void {
   const clients = rangesOf(ranges);
   const now = options.now();
   for (const [i, rule] of rules.entries()) {
@@ -216,11 +213,18 @@ function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void 
         `rule '${rule.name}' expires in ${days === 1 ? 'a day' : `${days} days`}${askOwner(rule)}`,
       );
     }
+    lintDenied(rule, domains, notes);
     const shadow = rules.slice(0, i).find((earlier) => shadows(earlier, rule, clients));
     if (shadow !== undefined)
       notes.warn(
         rule.path,
         `rule '${rule.name}' can never match: '${shadow.name}' before it matches all that it would`,
+      );
+    const conditions = rule.document.allow ?? rule.document.deny;
+    if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
+      notes.warn(
+        [...rule.path, rule.action],
+        `rule '${rule.name}' asks for a login, and nobody logs in here (auth: hide)`,
       );
     if (rule.sources !== null && rule.sources.entries.length > 0 && !meets(rule.sources.entries, clients))
       notes.warn(
@@ -229,6 +233,20 @@ function lintRules({ rules, ranges }: Draft, { options, notes }: Subject): void 
       );
   }
 }
+
+/** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
+function lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes): void {
+  const passes = (domain: string): boolean => known.holds(foldAscii(toOctets(domain)).replace(/\.$/, ''));
+  for (const [i, text] of (document.deny?.recipient_domains ?? []).entries())
+    if (passes(text.replace(/^\*\./, 'x.')) && passes(text.replace(/^\*\./, '')))
+      notes.warn([...path, 'deny', 'recipient_domains', i], `mail for '${text}' ${PASSES}`);
+  for (const [i, text] of (document.deny?.recipients ?? []).entries())
+    if (passes(text.slice(text.lastIndexOf('@') + 1)))
+      notes.warn([...path, 'deny', 'recipients', i], `mail for '${text}' ${PASSES}`);
+}
+
+const PASSES =
+  'passes before any rule, since its domain is accepted or relayed: nobody is denied here; valid_recipients and blocked_domains stand before that';
 
 function askOwner({ document }: Rule): string {
   return document.owner === undefined ? '' : `: ask ${document.owner}`;
@@ -253,7 +271,7 @@ function lintHiddenTls({ document, path, rules }: Draft, notes: Notes): void {
 }
 
 function lintDialogue(draft: Draft, { options, notes }: Subject): void {
-  const { document, path, ranges, relaysAnywhere, mode } = draft;
+  const { document, path, relaysAnywhere, mode } = draft;
   const at = (key: string): Path => [...path, key];
   const name = `connector '${document.name}'`;
   if (document.remote_ip_ranges.length === 0)
@@ -281,11 +299,6 @@ function lintDialogue(draft: Draft, { options, notes }: Subject): void {
     notes.warn(
       at('mode'),
       `${name} observes: what policy and limits would refuse is only logged, the relay is not protected`,
-    );
-  if (document.starttls === 'hide' && ranges.some(({ range }) => isEverything(range)))
-    notes.warn(
-      at('starttls'),
-      `${name} serves every address without STARTTLS: partners that demand TLS will not deliver, and passwords cross the network in clear`,
     );
   lintLimits(draft, notes);
 }

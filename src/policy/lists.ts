@@ -5,17 +5,18 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
+import { several, whyNoName, whyNoUser } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
 
-/** A list file, read: its lines without comments and blanks. */
+/** The file of valid recipients, read: its lines without comments and blanks. */
 export interface ListFile {
   readonly file: string;
-  readonly lines: readonly { readonly line: number; readonly text: string }[];
+  readonly lines: readonly { readonly line: number; readonly text: string; readonly fault?: string | null }[];
 }
 
-/** Finds a list file by the name that the policy gives it; a string says why it cannot be read. */
+/** Finds it by the name that the policy gives it; a string says why it cannot be read. */
 export type ReadList = (name: string) => ListFile | string;
 
 /** Where problems are gathered while a policy is compiled. */
@@ -49,7 +50,6 @@ export interface SourceEntry {
   readonly range: Range;
   readonly text: string;
   readonly path: Path;
-  readonly place: Place | undefined;
 }
 
 /** The peer whose address is judged. `lost`: the address may be that of a NAT or proxy, not the client's own. */
@@ -73,13 +73,18 @@ export class SourceSet {
     return this.#table.holds(ip);
   }
 
+  /** The first entry that holds it, for people. */
+  entryFor(ip: Ip): SourceEntry | null {
+    return this.entries.find(({ range }) => new RangeTable([range]).holds(ip)) ?? null;
+  }
+
   /** Listed as one address, and not only as part of a range. */
   names(ip: Ip): boolean {
     return this.#singles.has(ip);
   }
 }
 
-/** Whether an address is in a list of ranges that were checked before; a list file holds none here. */
+/** Whether an address is in a list of ranges that were checked before. */
 export function inRanges(list: readonly string[]): (address: string) => boolean {
   const table = new RangeTable(list.flatMap((text) => parseRange(text).ranges));
   return (address) => {
@@ -88,9 +93,7 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
   };
 }
 
-const FILE_PREFIX = 'file:';
-
-/** Reads a list of ranges, files included. Names are left to `other`, which returns whether it took the entry. */
+/** Reads a list of ranges. Names are left to `other`, which returns whether it took the entry. */
 export function readRanges(
   list: readonly string[],
   path: Path,
@@ -98,35 +101,15 @@ export function readRanges(
   other: (text: string, path: Path) => boolean = () => false,
 ): SourceEntry[] {
   const entries: SourceEntry[] = [];
-  const take = (text: string, at: Path, place?: Place): void => {
-    const { ranges, error, warning } = parseRange(text);
-    if (error !== undefined) notes.error(at, error, place);
-    if (warning !== undefined) notes.warn(at, warning, place);
-    for (const range of ranges) entries.push({ range, text, path: at, place });
-  };
   for (const [i, text] of list.entries()) {
     const at = [...path, i];
     if (other(text, at)) continue;
-    if (!text.startsWith(FILE_PREFIX)) {
-      take(text, at);
-      continue;
-    }
-    for (const { text: line, place } of linesOf(text.slice(FILE_PREFIX.length), at, notes)) {
-      if (line.startsWith(FILE_PREFIX)) notes.error(at, 'a list file cannot name another file', place);
-      else take(line, at, place);
-    }
+    const { ranges, error, warning } = parseRange(text);
+    if (error !== undefined) notes.error(at, error);
+    if (warning !== undefined) notes.warn(at, warning);
+    for (const range of ranges) entries.push({ range, text, path: at });
   }
   return entries;
-}
-
-export function linesOf(name: string, path: Path, notes: Notes): { text: string; place: Place }[] {
-  const list = notes.readList(name);
-  if (typeof list === 'string') {
-    notes.error(path, list);
-    return [];
-  }
-  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so it never holds`);
-  return list.lines.map(({ text, line }) => ({ text, place: { file: list.file, line, column: 1 } }));
 }
 
 /** Reads a list of `d` and `*.d`. */
@@ -155,10 +138,20 @@ export class AddressSet {
       this.#keys.add('');
       return null;
     }
+    const wrong = whyNoName(text);
+    if (wrong !== null) return wrong;
     const at = text.lastIndexOf('@');
-    if (at < 1) return `'${text}' is not an address: user@example.com is wanted`;
+    const written = text.slice(0, at);
+    const isQuoted = /^"(\\.|[^"\\])*"$/.test(written);
+    const many = isQuoted ? null : several(text);
+    if (many !== null) return many;
+    if (at < 1)
+      return `'${text}' is not an address: user@example.com is wanted${text.includes('.') ? '; everybody of a domain goes under sender_domains or recipient_domains' : ''}`;
     if (/[<>]/.test(text)) return `'${text}': write the address alone, without brackets`;
-    const local = localKey(text.slice(0, at));
+    if (!isQuoted && /[*?]/.test(written))
+      return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
+    if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
+    const local = localKey(written);
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
       this.#keys.add(`${local}@${foldAscii(host)}`);
@@ -204,6 +197,8 @@ export interface Endpoint {
 
 /** Reads `address:port`, `[address]:port`, `*:port` or an address. A string says what is wrong. */
 export function parseEndpoint(text: string): Endpoint | string {
+  const many = several(text);
+  if (many !== null) return many;
   const withPort = /^(\*|\[(?<v6>[^\]]*)\]|(?<v4>[^:[\]]*)):(?<port>[0-9]+)$/.exec(text);
   const { v6, v4, port } = withPort?.groups ?? {};
   const address = withPort === null ? text.replace(/^\[(.*)\]$/, '$1') : (v6 ?? v4 ?? null);
@@ -216,6 +211,22 @@ export function parseEndpoint(text: string): Endpoint | string {
   if (port === undefined) return { ip, port: null };
   if (Number(port) < 1 || Number(port) > 65535) return `'${text}': a port is a number from 1 to 65535`;
   return { ip, port: Number(port) };
+}
+
+/** The compared forms of a list of logins. */
+export function readUsers(list: readonly string[], path: Path, notes: Notes, users: UserNames): string[] {
+  for (const [i, name] of list.entries()) {
+    const wrong = whyNoUser(name);
+    if (wrong !== null) notes.error([...path, i], wrong);
+  }
+  return list.map((name) => users.keyOfWritten(name));
+}
+
+/** An empty list never holds, and under `not` that is always. */
+export function warnOfEmpty(list: readonly string[] | undefined, path: Path, notes: Notes): void {
+  if (list?.length !== 0) return;
+  const turned = path.filter((step) => step === 'not').length % 2 === 1;
+  notes.warn(path, `an empty list never holds${turned ? ', and what stands under not always does' : ''}`);
 }
 
 /** How user names are compared: ASCII-folded, `CORP\alice` as alice@corp.example.com where user_domains says so. */

@@ -4,6 +4,7 @@
 // it is written. A table that finds the smallest range for an address is in range-table.ts.
 
 import { formatIp, type Ip, isIpv4, LAST_IPV4, LAST_IPV6, parseIp, parseIpv6Bits } from './ip.ts';
+import { several } from './names.ts';
 
 export interface Span {
   readonly lo: Ip;
@@ -56,6 +57,8 @@ export interface ParsedRange {
 /** Reads `any`, an address, `net/len`, `lo-hi` or `net;mask`. */
 export function parseRange(text: string): ParsedRange {
   if (text === 'any') return { ranges: EVERYTHING };
+  const many = several(text.replace(/\s*[-;/]\s*/g, '-'), /[,\s]+/) === null ? null : several(text, /[,\s]+/);
+  if (many !== null) return wrong(many);
   if (text.includes('%'))
     return wrong(`'${text}' has a zone id: leave it out, zones are dropped before anything is compared`);
   if (text.includes(';')) return parseMasked(text);
@@ -147,6 +150,8 @@ function parseMasked(text: string): ParsedRange {
     return wrong(`'${text}' can never match: ${address} has bits outside the mask; did you mean ${meant};${maskText}?`);
   }
   const free = ~mask >>> 0;
+  if ((free & (free + 1)) !== 0 && mask >>> 24 !== 255)
+    return wrong(`'${text}': ${maskText} is no mask, which begins with 255; two addresses are two entries of the list`);
   if ((free & (free + 1)) === 0) return { ranges: [{ lo: net, hi: net + free }] };
   const example = formatIp((net | (free & -free)) >>> 0);
   const warning = `'${text}' has a mask with holes: ${address} and ${example} are in it, what lies between may not be`;
@@ -163,6 +168,11 @@ export function isInside(inner: Range, outer: Range): boolean {
   }
   const hull = hullOf(inner);
   return isIpv4(hull.lo) === isIpv4(outer.lo) && hull.lo >= outer.lo && hull.hi <= outer.hi;
+}
+
+/** Every address of a family. */
+export function isEverything(range: Range): boolean {
+  return EVERYTHING.some((all) => isInside(all, range));
 }
 
 export function overlaps(a: Range, b: Range): boolean {

@@ -21,8 +21,10 @@ import {
   readAddresses,
   readDomains,
   readRanges,
+  readUsers,
   SourceSet,
   type UserNames,
+  warnOfEmpty,
 } from './lists.ts';
 import type { Path } from './problem.ts';
 import { subjectTest } from './subjects.ts';
@@ -125,12 +127,12 @@ function compileConditions(
   };
   const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
     const list = document[key];
-    if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
+    warnOfEmpty(list, [...path, key], words.notes);
     return readDomains(list ?? [], [...path, key], words.notes);
   };
   const addresses = (key: 'senders' | 'recipients'): AddressSet => {
     const list = document[key];
-    if (list?.length === 0) words.notes.warn([...path, key], 'an empty list never holds');
+    warnOfEmpty(list, [...path, key], words.notes);
     return readAddresses(list ?? [], [...path, key], words.notes);
   };
 
@@ -138,7 +140,7 @@ function compileConditions(
   if (document.local !== undefined) add('local', localTest(document.local, [...path, 'local'], words));
   if (document.sources !== undefined) {
     const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
-    if (document.sources.length === 0) words.notes.warn([...path, 'sources'], 'an empty list never holds');
+    warnOfEmpty(document.sources, [...path, 'sources'], words.notes);
     lists.sources = set;
     add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
   }
@@ -175,6 +177,12 @@ function compileConditions(
     add('helo', ({ question }) => holdsDomain(table, foldName(question.helo)));
   }
   if (document.not !== undefined) {
+    if (Object.keys(document.not).length === 0)
+      words.notes.add(
+        opening ? 'warning' : 'error',
+        [...path, 'not'],
+        `without conditions in it not never holds${opening ? '' : ', so nobody is denied'}`,
+      );
     const inner = compileConditions(document.not, [...path, 'not'], !opening, words, {
       sources: null,
       recipientDomains: null,
@@ -206,7 +214,7 @@ function localTest(list: readonly string[], path: Path, words: Vocabulary): Cond
       return true;
     }),
   );
-  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
+  warnOfEmpty(list, path, words.notes);
   return ({ localIp, localPort }) =>
     (localIp !== null && ranges.holds(localIp)) ||
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
@@ -219,12 +227,25 @@ function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
 }
 
 function usersTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
-  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
-  return memberTest(new Set(list.map((name) => words.users.keyOfWritten(name))), words);
+  warnOfEmpty(list, path, words.notes);
+  return memberTest(usersOf(list, path, words), words);
+}
+
+/** The compared names of a list of logins. */
+export function usersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
+  for (const [i, name] of list.entries()) {
+    const members = words.groups.get(name);
+    if (members !== undefined && !members.has(words.users.keyOfWritten(name)))
+      words.notes.warn(
+        [...path, i],
+        `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
+      );
+  }
+  return new Set(readUsers(list, path, words.notes, words.users));
 }
 
 function groupsTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
-  if (list.length === 0) words.notes.warn(path, 'an empty list never holds');
+  warnOfEmpty(list, path, words.notes);
   return memberTest(membersOf(list, path, words), words);
 }
 

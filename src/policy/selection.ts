@@ -138,7 +138,6 @@ function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, re
       how === 'equal'
         ? `${where} equals ${other}: which of them is meant cannot be told; give the range to one of them`
         : `${where} crosses ${other}: one must lie wholly inside the other, or apart`,
-      b.entry.place,
     );
   };
   for (const family of [claims.filter(isIpv4Claim), claims.filter((claim) => !isIpv4Claim(claim))]) {

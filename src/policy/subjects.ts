@@ -7,7 +7,7 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Question } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
-import type { Notes } from './lists.ts';
+import { type Notes, warnOfEmpty } from './lists.ts';
 import type { Path } from './problem.ts';
 
 export function subjectTest(
@@ -17,11 +17,16 @@ export function subjectTest(
 ): ({ question }: { readonly question: Question }) => boolean {
   const hosts = new DomainTable<string>();
   const holders = new Set<string>();
-  if (list.length === 0) notes.warn(path, 'an empty list never holds');
+  warnOfEmpty(list, path, notes);
   for (const [i, text] of list.entries()) {
     if (text.includes('=')) {
       const name = parseDistinguishedName(text);
-      if (name === null)
+      if (/[*?]/.test(text))
+        notes.error(
+          [...path, i],
+          `'${text}': a distinguished name takes no star; hosts are written without CN=, as '*.example.com'`,
+        );
+      else if (name === null)
         notes.error([...path, i], `'${text}' is no distinguished name: CN=name or C=DE,O=Example,CN=name is wanted`);
       else holders.add(foldAscii(name));
       continue;

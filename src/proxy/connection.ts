@@ -32,6 +32,7 @@ export interface SessionWatcher {
   octetsFromClient: number;
   octetsFromUpstream: number;
   heloName: string;
+  server: string;
   event(event: SessionEvent): void;
   handshake(handshake: Handshake): void;
   delay(seconds: number): void;
@@ -212,7 +213,8 @@ export class Connection implements Wire {
       this.#giveUpHandshake = null;
       this.#options.watcher.handshake(handshake);
       if (handshake.result !== 'ok' || socket === null) {
-        this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why));
+        const key = handshake.result === 'timeout' ? 'timeouts.tls_handshake' : undefined;
+        this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why, key));
         return;
       }
       this.#client = socket;
@@ -233,6 +235,7 @@ export class Connection implements Wire {
       this.#run(() => this.#session.upstreamEnded(), now);
       return;
     }
+    this.#options.watcher.server = reached.server;
     if (reached.socket !== null) this.#wireUpstream(reached.socket);
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
     if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
@@ -371,7 +374,8 @@ export class Connection implements Wire {
     }
     this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
     // A client that does not read keeps the upstream's reply from being read as well.
-    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    const key = this.#patience.deadline(now);
+    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire(key)));
   }
 }
 

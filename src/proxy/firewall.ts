@@ -8,7 +8,17 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
-import type { Admission, Admit, CloseReason, Door, DoorReason, Handshake, OwnReply, Profile } from '../smtp/types.ts';
+import type {
+  Admission,
+  Admit,
+  CloseReason,
+  Door,
+  DoorReason,
+  Handshake,
+  HeaderResult,
+  OwnReply,
+  Profile,
+} from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
@@ -51,9 +61,11 @@ export interface FirewallOptions {
 
 export interface FirewallObserver extends DialObserver {
   sessionOpened(door: Door, connector: string): SessionWatcher;
-  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply): void;
+  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void;
   /** In observe: it was let in although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply): void;
+  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void;
+  /** Where a peer has to send a PROXY header. */
+  proxyHeader(peer: Door, result: HeaderResult, said: string): void;
   /** Where TLS comes before all else: there is no session yet. */
   handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
   defect(error: unknown, doing: string): void;
@@ -94,7 +106,8 @@ export class Firewall {
       admit,
       place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
-      refused: (door, { connector, reason, reply }) => observer.refusedAtDoor(door, connector, reason, reply),
+      refused: (door, { connector, reason, reply, key }) => observer.refusedAtDoor(door, connector, reason, reply, key),
+      header: (peer, result, said) => observer.proxyHeader(peer, result, said),
       handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
       admitted: (entry, admission) => this.#admitted(entry, admission),
     });
@@ -103,8 +116,12 @@ export class Firewall {
   #admitted(entry: Entry, { profile, judge, observed, heard, release }: Admission & { admitted: true }): void {
     const { observer, timeouts } = this.#options;
     const { client, early, door, handshake, tls } = entry;
-    if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
+    if (observed !== undefined) {
+      const { reason, reply, key } = observed;
+      observer.observedAtDoor(door, profile.connector, reason, reply, key);
+    }
     if (this.#draining) {
+      observer.refusedAtDoor(door, profile.connector, 'shutting_down', SHUTTING_DOWN);
       release(); // its PROXY header or its handshake came too late
       refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
       return;

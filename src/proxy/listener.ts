@@ -6,9 +6,10 @@
 // is closed without a word, since to say one would cost a handshake for everyone who is refused for coming too often.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Admission, Admit, Door, Handshake } from '../smtp/types.ts';
+import type { Admission, Admit, Door, Handshake, HeaderResult } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import type { ClientTls } from './client-tls.ts';
+import { firstSaid, headerFault } from './header-fault.ts';
 import { refuseAtDoor } from './linger.ts';
 import { BAD, INCOMPLETE, readProxyHeader } from './proxy-protocol.ts';
 
@@ -40,6 +41,8 @@ export interface DoorKeeper {
   readonly headerTimeout: number;
   admitted(entry: Entry, admission: Admission & { admitted: true }): void;
   refused(door: Door, admission: Admission & { admitted: false }): void;
+  /** How the PROXY header of a peer came out that has to send one; `said`: the first that it said. */
+  header(peer: Door, result: HeaderResult, said: string): void;
   /** It was admitted, and its handshake came to nothing. */
   handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
 }
@@ -75,7 +78,10 @@ function listenOn(
       client.destroy(); // gone before we looked
     else if (proxyPeers === null) enter(client, null, door, listener, keeper);
     else if (proxyPeers(door.clientAddress)) awaitHeader(client, door, listener, keeper);
-    else client.destroy();
+    else {
+      client.destroy();
+      keeper.header(door, 'not_listed', '');
+    }
   });
   return bind(server, endpoint, reusePort);
 }
@@ -130,23 +136,26 @@ function doorOf(client: Socket): Door | null {
 
 function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
   let bytes: Buffer = Buffer.alloc(0);
-  const giveUp = (): void => {
+  const giveUp = (result: HeaderResult): void => {
     clearTimeout(timer);
     client.destroy();
+    keeper.header(door, result, firstSaid(bytes));
   };
-  const timer = setTimeout(giveUp, keeper.headerTimeout);
+  const hungUp = (): void => giveUp('hung_up');
+  const timer = setTimeout(() => giveUp('late'), keeper.headerTimeout);
   const read = (chunk: Buffer): void => {
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
     const header = readProxyHeader(bytes);
     if (header === INCOMPLETE) return;
     if (header === BAD) {
-      giveUp();
+      giveUp(headerFault(bytes));
       return;
     }
     clearTimeout(timer);
     client.off('data', read);
-    client.off('end', giveUp);
-    client.off('error', giveUp);
+    client.off('end', hungUp);
+    client.off('error', hungUp);
+    keeper.header(door, 'ok', '');
     const { source, destination } = header;
     const named: Door = {
       clientAddress: source?.address ?? door.clientAddress,
@@ -158,8 +167,8 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
     enter(client, bytes.subarray(header.length), named, listener, keeper);
   };
   client.on('data', read);
-  client.on('end', giveUp);
-  client.on('error', giveUp);
+  client.on('end', hungUp);
+  client.on('error', hungUp);
 }
 
 function enter(client: Socket, early: Buffer | null, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {

@@ -73,6 +73,27 @@ export class Patience {
     return this.#isRateGuarded() ? Math.min(end, this.#windowStart + RATE_WINDOW) : end;
   }
 
+  /** The key of the deadline that has passed, for the log. */
+  deadline(now: number): string {
+    const { client_idle, data_idle } = this.#timeouts;
+    switch (this.#doing) {
+      case AWAITING_COMMAND:
+        return now >= this.#heard + client_idle ? 'timeouts.client_idle' : 'timeouts.command';
+      case AWAITING_MAIL_DATA:
+        return now >= this.#heard + data_idle ? 'timeouts.data_idle' : 'timeouts.min_data_rate';
+      case AWAITING_OPAQUE:
+        return 'timeouts.client_idle';
+      case AWAITING_GREETING:
+        return 'timeouts.upstream_greeting';
+      case AWAITING_GO_AHEAD:
+        return 'timeouts.upstream_data';
+      case AWAITING_CONFIRMATION:
+        return 'timeouts.upstream_final';
+      default:
+        return 'timeouts.upstream_reply';
+    }
+  }
+
   isExpired(now: number): boolean {
     if (now >= this.#end()) return true;
     if (!this.#isRateGuarded() || now < this.#windowStart + RATE_WINDOW) return false;

@@ -22,6 +22,8 @@ export interface DialObserver {
 
 /** A server that answered a session, or the last one that refused it. */
 export interface Reached extends Answer {
+  /** `host:port` */
+  readonly server: string;
   /** To be called once, when the session is over. `silent`: the server owed an answer and did not give it, in time or at all;
    * `served`: it answered at least one command. */
   ended(how: 'silent' | 'served' | 'neither'): void;
@@ -98,14 +100,14 @@ export class Upstream {
         unidentified: () => this.#observer.upstreamUnidentified(server.name, settings.identity),
         answered: (answer) => {
           if (answer.socket === null) {
-            refusal = { ...answer, ended: () => {} };
+            refusal = { ...answer, server: server.name, ended: () => {} };
             this.#refused(server, answer.greeting);
             attempt();
             return;
           }
           end();
           this.#greeted(server);
-          done({ ...answer, ended: (how) => this.#ended(server, how) });
+          done({ ...answer, server: server.name, ended: (how) => this.#ended(server, how) });
         },
         failed: (why, inTls) => {
           if (inTls && settings.tls?.mode === 'opportunistic') {

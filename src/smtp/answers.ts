@@ -49,6 +49,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
   }
   const kind = owed & 0xff;
   if (code === 421) {
+    refusedByUpstream(dialogue, kind, code, bytes);
     dialogue.down.add(bytes);
     dialogue.endNow(null, { origin: 'upstream', what: 'upstream said 421' });
     return;
@@ -96,34 +97,43 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
     case TO_MAIL_IN_DOUBT: {
       const then = dialogue.takenInDoubt;
       dialogue.takenInDoubt = null;
-      if (!good) break;
+      if (!good) {
+        refusedByUpstream(dialogue, kind, code, bytes);
+        break;
+      }
       dialogue.resumeWith = then; // when this chunk is read: what comes with it answers nothing of ours
       return null;
     }
     case TO_MAIL:
+      if (!good) refusedByUpstream(dialogue, kind, code, bytes);
       if (!current) break;
       if (!good) transaction.reset();
       else if (transaction.remains === NOTHING) transaction.state = OPEN;
       else broken(dialogue, 'upstream refused RSET and took MAIL'); // whose recipients would it have?
       break;
     case TO_RCPT:
-      dialogue.wire.event({ name: 'answered', code });
+      if (good) dialogue.wire.event({ name: 'answered', code, reply: '' });
+      else refusedByUpstream(dialogue, kind, code, bytes);
       if (!current) break;
       if (good) transaction.accepted++;
       else transaction.recipients--;
       break;
     case TO_DATA:
       if (code === 354) openMailData(dialogue);
-      else transaction.remains = PERHAPS; // over at Haraka, qpsmtpd and Twisted; not at Postfix and Exim
+      else {
+        transaction.remains = PERHAPS; // over at Haraka, qpsmtpd and Twisted; not at Postfix and Exim
+        refusedByUpstream(dialogue, kind, code, bytes);
+      }
       break;
     case TO_END:
       if (good) {
         dialogue.messages++;
         dialogue.junk = 0;
         dialogue.wire.event({ name: 'message' });
-      }
+      } else refusedByUpstream(dialogue, kind, code, bytes);
       break;
     case TO_BDAT:
+      if (!good) refusedByUpstream(dialogue, kind, code, bytes);
       if (good || !current) break;
       transaction.reset();
       transaction.remains = PERHAPS;
@@ -143,6 +153,26 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       break;
   }
   return bytes;
+}
+
+const STATES: Readonly<Record<number, 'MAIL' | 'DATA' | 'END-OF-MESSAGE'>> = {
+  [TO_MAIL]: 'MAIL',
+  [TO_MAIL_IN_DOUBT]: 'MAIL',
+  [TO_DATA]: 'DATA',
+  [TO_BDAT]: 'DATA',
+  [TO_END]: 'END-OF-MESSAGE',
+};
+const SHOWN = 1024; // octets of a reply, for the log
+
+/** For the log: a step of a mail transaction was answered with 4yz or 5yz. */
+function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes: Buffer): void {
+  const reply = bytes.toString('latin1', 0, SHOWN).trimEnd();
+  const protocolState = STATES[kind];
+  if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply });
+  else if (protocolState !== undefined) {
+    const { sender } = dialogue.transaction;
+    dialogue.wire.event({ name: 'upstream_refused', protocolState, sender, code, reply });
+  }
 }
 
 /** RFC 5321 §4.1.4: only an accepted one changes anything. */
@@ -205,6 +235,7 @@ function greeting(dialogue: Dialogue, code: number, bytes: Buffer): void {
 /** A reply to nothing, or one inside mail data: whatever it means, the two sides are out of step (protocol.md 1.9). */
 function uncalledFor(dialogue: Dialogue, code: number, bytes: Buffer, flowing: boolean): void {
   if (code === 421 || (flowing && code >= 400)) {
+    if (flowing) refusedByUpstream(dialogue, TO_END, code, bytes);
     dialogue.down.add(bytes);
     dialogue.endNow(null, {
       origin: 'upstream',

@@ -61,6 +61,11 @@ const MECHANISMS = new Set(
   'PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER NTLM GSSAPI GSS-SPNEGO'.split(' '),
 );
 
+/** Whether an EHLO reply may hold this keyword at all, in whatever case. */
+export function isKeyword(word: string): boolean {
+  return KEYWORDS.has(word.toUpperCase());
+}
+
 /** What one EHLO reply offered, after the filter. */
 export class Capabilities {
   readonly #keywords = new Set<string>();

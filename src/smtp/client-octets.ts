@@ -26,6 +26,7 @@ import * as replies from './replies.ts';
 const SASL_LINE = 12288 + 2; // RFC 4954 §4.3, and CRLF
 const EXCHANGE_LINE = 4096; // protocol.md 4: X-LINK2STATE and kin
 const DISCARD_LIMIT = 65536;
+const SHOWN = 256; // octets of an over-long line, for the log
 const TLS_HANDSHAKE = 0x16; // the first octet of a ClientHello
 
 export class ClientOctets {
@@ -34,6 +35,7 @@ export class ClientOctets {
   #later: Buffer[] = []; // chunks that came while held
   #discarded = 0;
   #discardedCr = false;
+  #blankLines = 0;
 
   constructor(dialogue: Dialogue) {
     this.#dialogue = dialogue;
@@ -82,6 +84,7 @@ export class ClientOctets {
         return end;
       }
       // Not one octet of it goes on. What is left of it, and its end, is read as discarded.
+      this.#dialogue.said = line.toString('latin1', 0, SHOWN);
       this.#dialogue.mode = DISCARDED;
       this.#discarded = line.length - (end - at);
       this.#discardedCr = line[this.#discarded - 1] === CR;
@@ -97,7 +100,11 @@ export class ClientOctets {
   #mayBegin(octet: number): boolean {
     const isLetter = (octet | 0x20) >= 0x61 && (octet | 0x20) <= 0x7a;
     if (octet === TLS_HANDSHAKE) {
-      this.#dialogue.closeWith(replies.NOT_SMTP, { origin: 'policy', what: 'TLS on a plain SMTP port' });
+      this.#dialogue.closeWith(replies.NOT_SMTP, {
+        origin: 'policy',
+        what: 'TLS on a plain SMTP port',
+        key: 'listeners[].implicit_tls',
+      });
       return false;
     }
     if (this.#dialogue.opaque && !isLetter) {
@@ -123,11 +130,15 @@ export class ClientOctets {
     const end = lineFeed === -1 ? chunk.length : lineFeed + 1;
     this.#discarded += end - at;
     if (this.#discarded > DISCARD_LIMIT) {
-      this.#dialogue.closeWith(replies.LINE_TOO_LONG, { origin: 'policy', what: 'command line without end' });
+      this.#dialogue.closeWith(replies.LINE_TOO_LONG, {
+        origin: 'policy',
+        what: 'command line without end',
+        key: 'limits.session.command_line',
+      });
     } else if (lineFeed !== -1) {
       const properEnd = lineFeed > at ? chunk[lineFeed - 1] === CR : this.#discardedCr;
       this.#dialogue.mode = COMMAND;
-      if (properEnd) this.#dialogue.refuse(replies.LINE_TOO_LONG);
+      if (properEnd) this.#dialogue.refuse(replies.LINE_TOO_LONG, 'limits.session.command_line');
       else this.#badLineEnd();
     }
     this.#discardedCr = chunk[end - 1] === CR;
@@ -138,12 +149,31 @@ export class ClientOctets {
     this.#dialogue.countCommand();
     const text = line.toString('latin1', 0, line.length - 2);
     // protocol.md 1.7: CRLF and nothing else. Some server ends a line at every one of these.
-    if (line.length < 2 || line[line.length - 2] !== CR || /[\0\r]/.test(text)) this.#badLineEnd();
+    const isProper = line.length >= 2 && line[line.length - 2] === CR && !/[\0\r]/.test(text);
+    if (!isProper) this.#improper(line);
     else if (this.#dialogue.mode === SASL) takeResponse(this.#dialogue, text, line);
-    else takeCommand(this.#dialogue, parseCommand(text, this.#dialogue.transaction.utf8), line);
+    else {
+      this.#dialogue.said = text;
+      if (text === '') this.#blankLines++;
+      takeCommand(this.#dialogue, parseCommand(text, this.#dialogue.transaction.utf8), line);
+    }
+  }
+
+  #improper(line: Buffer): void {
+    const dialogue = this.#dialogue;
+    if (dialogue.mode === SASL) {
+      dialogue.triedLogin = true;
+      dialogue.said = '';
+    } else if (line[0] === 0 && dialogue.commands === 3 && this.#blankLines === 2) {
+      dialogue.said = 'PROXY (version 2)'; // its signature is two empty lines, then NUL CR LF
+    } else {
+      dialogue.said = line.toString('latin1');
+    }
+    this.#badLineEnd();
   }
 
   #badLineEnd(): void {
+    this.#dialogue.tellRefused(replies.BAD_LINE_END);
     this.#dialogue.closeWith(replies.BAD_LINE_END, {
       origin: 'policy',
       what: 'command line with a bare CR, bare LF or NUL',
@@ -154,9 +184,13 @@ export class ClientOctets {
     const mailData = this.#dialogue.mailData as MailData;
     const found = mailData.scan(chunk, at);
     if (found === REFUSED) {
-      this.#dialogue.endNow(replies.AMBIGUOUS_END, { origin: 'policy', what: 'ambiguous end of mail data' });
+      const { ambiguous: octets, ambiguousAt: offset } = mailData;
+      const key = this.#dialogue.profile.dotLines === 'strict' ? 'upstream.dot_lines' : 'bare_lf';
+      this.#dialogue.wire.event({ name: 'ambiguous_end', octets, offset, key });
+      this.#dialogue.endNow(replies.AMBIGUOUS_END, { origin: 'policy', what: 'ambiguous end of mail data', key });
     } else if (found === ENDED && this.#dialogue.transaction.tooLarge) {
-      this.#dialogue.endNow(replies.MESSAGE_TOO_LARGE, { origin: 'policy', what: 'message too large' });
+      const key = 'max_message_size';
+      this.#dialogue.endNow(replies.MESSAGE_TOO_LARGE, { origin: 'policy', what: 'message too large', key });
     } else if (found === ENDED) {
       this.#dialogue.up.add(mailData.terminator);
       this.#dialogue.mode = COMMAND;

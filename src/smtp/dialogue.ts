@@ -11,6 +11,7 @@ import type { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
 import { formatReply } from './replies.ts';
 import { ReplyQueue } from './reply-queue.ts';
+import { readSaid } from './said.ts';
 import type { SaslExchange } from './sasl.ts';
 import { NONE, SURELY, Transaction } from './transaction.ts';
 import type { CloseReason, Decision, Forwarding, Login, OwnReply, Profile, Question, Wire } from './types.ts';
@@ -82,6 +83,8 @@ export class Dialogue {
   hasHadItsTurn = false; // nothing is read until the driver gives it another one
   commands = 0; // so far
   replies = 0;
+  said = ''; // the last command line, for the log; latin-1
+  triedLogin = false; // what is said from here on may be a part of one
 
   mailData: MailData | null = null;
   left = 0; // octets, in COUNTED and SWALLOWED
@@ -254,9 +257,19 @@ export class Dialogue {
     if (this.queue.isFull) this.hold = HOLD_QUEUE;
   }
 
-  /** Refuses what breaks the grammar or the order of commands; too many of these end the session. */
-  refuse(own: OwnReply): void {
+  /** Refuses what breaks the grammar or the order of commands; too many of these end the session. `key`: the setting that
+   * is the cause. */
+  refuse(own: OwnReply, key: string | null = null): void {
+    this.tellRefused(own, key);
     if (!this.isError()) this.say(own);
+  }
+
+  /** For the log: the last command line is answered by us, with this. */
+  tellRefused(own: OwnReply, key: string | null = null): void {
+    const { verb, text: said, login } = readSaid(this.said, this.triedLogin);
+    this.triedLogin ||= login;
+    const reply = this.format(own).toString('latin1').trimEnd();
+    this.wire.event({ name: 'refused', verb, said, reply, key });
   }
 
   /** Counts an error; true when it was one too many and the session is closing. */
@@ -264,7 +277,11 @@ export class Dialogue {
     return (
       ++this.errors > this.profile.limits.errors &&
       this.exceeds('errors') &&
-      this.closeWith(replies.TOO_MANY_ERRORS, { origin: 'policy', what: 'too many errors' })
+      this.closeWith(replies.TOO_MANY_ERRORS, {
+        origin: 'policy',
+        what: 'too many errors',
+        key: 'limits.session.errors',
+      })
     );
   }
 
@@ -273,14 +290,19 @@ export class Dialogue {
     return (
       ++this.junk > this.profile.limits.junkCommands &&
       this.exceeds('junk_commands') &&
-      this.closeWith(replies.TOO_MANY_COMMANDS, { origin: 'policy', what: 'too many commands without mail' })
+      this.closeWith(replies.TOO_MANY_COMMANDS, {
+        origin: 'policy',
+        what: 'too many commands without mail',
+        key: 'limits.session.junk_commands',
+      })
     );
   }
 
   /** Says that a limit was passed; true where it is enforced. */
   exceeds(key: string): boolean {
-    this.wire.event({ name: 'limited', kind: 'session', key });
-    return this.profile.mode === 'enforce';
+    const enforced = this.profile.mode === 'enforce';
+    this.wire.event({ name: 'limited', kind: 'session', key, ...(enforced ? {} : { observed: true }) });
+    return enforced;
   }
 
   /** Ends the session with a reply of ours, in its turn. Always true. */

@@ -4,6 +4,7 @@
 // what breaks grammar or order is one, and a command that leads to no mail is junk (design.md 6).
 
 import { foldAscii } from './bytes.ts';
+import { hiddenBy, sizeLimitOf } from './causes.ts';
 import { fromXtext, xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
 import {
@@ -84,8 +85,10 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'VRFY':
     case 'EXPN':
       if (dialogue.isJunk()) return;
-      if (dialogue.profile.vrfy === 'refuse') dialogue.say(replies.CANNOT_VERIFY);
-      else dialogue.forwardAndHold(line, TO_PLAIN);
+      if (dialogue.profile.vrfy === 'refuse') {
+        dialogue.tellRefused(replies.CANNOT_VERIFY, 'vrfy');
+        dialogue.say(replies.CANNOT_VERIFY);
+      } else dialogue.forwardAndHold(line, TO_PLAIN);
       break;
     case 'HELP':
       if (!dialogue.isJunk()) dialogue.forwardAndHold(line, TO_PLAIN);
@@ -102,7 +105,8 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
       takeStartTls(dialogue, command.verb, line);
       break;
     case 'XEXCH50':
-      if (!dialogue.offered.has('XEXCH50')) dialogue.refuse(replies.NOT_AVAILABLE);
+      if (!dialogue.offered.has('XEXCH50'))
+        dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
       else takeXexch50(dialogue, command.size, line);
       break;
     case 'X-LINK2STATE':
@@ -111,15 +115,17 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'XQDISCARD':
       if (dialogue.offered.has(command.verb === 'XQDISCARD' ? 'XSHADOW' : command.verb))
         dialogue.forwardAndHold(line, TO_PLAIN);
-      else dialogue.refuse(replies.NOT_AVAILABLE);
+      else dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
       break;
     case 'bad recipient':
       if (isRcptTurn(dialogue)) takeBadRecipient(dialogue, command.path?.trick === true, command.path?.written ?? '');
       break;
     case 'bad BDAT':
+      dialogue.tellRefused(replies.BAD_CHUNK);
       dialogue.closeWith(replies.BAD_CHUNK, { origin: 'policy', what: 'malformed BDAT' });
       break;
     case 'foreign protocol':
+      dialogue.tellRefused(replies.NOT_SMTP);
       dialogue.closeWith(replies.NOT_SMTP, { origin: 'policy', what: 'HTTP on an SMTP port' });
       break;
     default:
@@ -148,9 +154,14 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
   } else if (!dialogue.offered.allowsMail(parameters, dialogue.profile, dialogue.tls)) {
     dialogue.refuse(replies.BAD_PARAMETER);
   } else if (isTooLarge(dialogue, declaredSize(parameters))) {
+    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, declaredSize(parameters)));
     if (!dialogue.isJunk()) dialogue.say(replies.MESSAGE_TOO_LARGE);
   } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
-    dialogue.closeWith(replies.TOO_MANY_MESSAGES, { origin: 'policy', what: 'too many messages in one session' });
+    dialogue.closeWith(replies.TOO_MANY_MESSAGES, {
+      origin: 'policy',
+      what: 'too many messages in one session',
+      key: 'limits.session.messages',
+    });
   } else {
     const question = dialogue.question('MAIL', path.written, path.address, '', []);
     dialogue.ask(question, (decision) => {
@@ -212,7 +223,8 @@ function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 
   senderEvent(dialogue, 'reject', decision, sender, reply.toString('latin1').trimEnd());
   if (dialogue.isError()) return;
   dialogue.put(reply);
-  if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'sender refused' });
+  if (decision.action === 'disconnect')
+    dialogue.close({ origin: 'policy', what: 'sender refused', key: decision.rule ?? undefined });
 }
 
 function senderEvent(
@@ -347,7 +359,13 @@ function isFirstInVain({ transaction }: Dialogue): boolean {
 
 function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }>, line: Buffer): void {
   if (!dialogue.offered.has('CHUNKING')) {
-    dialogue.closeWith(replies.BDAT_NOT_OFFERED, { origin: 'policy', what: 'BDAT was not offered' });
+    const key = hiddenBy(dialogue.profile, 'BDAT');
+    dialogue.tellRefused(replies.BDAT_NOT_OFFERED, key);
+    dialogue.closeWith(replies.BDAT_NOT_OFFERED, {
+      origin: 'policy',
+      what: 'BDAT was not offered',
+      key: key ?? undefined,
+    });
     return;
   }
   if (command.size === 0 && !command.last && dialogue.isJunk()) return;
@@ -359,6 +377,7 @@ function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }
     if (isFirstInVain(dialogue) || !dialogue.isJunk()) swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
     // The upstream has half a message: nothing but RSET leads on from there.
+    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, transaction.octets + command.size));
     transaction.chunking = true;
     transaction.accepted = 0;
     swallow(dialogue, replies.MESSAGE_TOO_LARGE);

@@ -2,6 +2,7 @@
 //
 // Only the upstream authenticates; 235 is its word. Which name it accepted is read by sasl.ts.
 
+import { hiddenBy } from './causes.ts';
 import type { Command } from './command.ts';
 import { COMMAND, type Dialogue, SASL, TO_AUTH } from './dialogue.ts';
 import * as replies from './replies.ts';
@@ -16,10 +17,11 @@ export function takeAuth(
   command: Extract<Command, { verb: 'AUTH' | 'X-EXPS' }>,
   line: Buffer,
 ): void {
+  dialogue.triedLogin = true;
   if (dialogue.profile.auth === 'require_tls' && !dialogue.tls) {
-    dialogue.refuse(replies.AUTH_NEEDS_TLS);
+    dialogue.refuse(replies.AUTH_NEEDS_TLS, 'auth');
   } else if (!dialogue.offered.has(command.verb)) {
-    dialogue.refuse(replies.NOT_AVAILABLE);
+    dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
   } else if (dialogue.login !== null) {
     dialogue.refuse(replies.ALREADY_AUTHENTICATED);
   } else if (dialogue.transaction.state !== NONE) {
@@ -27,7 +29,11 @@ export function takeAuth(
   } else if (!dialogue.offered.offersMechanism(command.verb, command.mechanism)) {
     dialogue.refuse(replies.UNKNOWN_MECHANISM);
   } else if (dialogue.failedLogins >= dialogue.profile.limits.authFailures && dialogue.exceeds('auth_failures')) {
-    dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins' });
+    dialogue.closeWith(replies.TOO_MANY_LOGINS, {
+      origin: 'policy',
+      what: 'too many failed logins',
+      key: 'limits.session.auth_failures',
+    });
   } else {
     const exchange = new SaslExchange(command.mechanism);
     if (command.initial !== null && !exchange.respondInitially(command.initial)) {
@@ -38,8 +44,15 @@ export function takeAuth(
       if (decision.action === 'proceed') {
         dialogue.exchange = exchange;
         dialogue.forwardAndHold(line, TO_AUTH);
-      } else if (decision.action === 'reject') dialogue.refuse(decision.reply);
-      else dialogue.closeWith(decision.reply, { origin: 'policy', what: 'login refused' });
+      } else if (decision.action === 'disconnect') {
+        dialogue.closeWith(decision.reply, {
+          origin: 'policy',
+          what: 'login refused',
+          key: decision.rule ?? undefined,
+        });
+      } else if (!dialogue.isError()) {
+        dialogue.say(decision.reply); // the log has it from askForLogin
+      }
     });
   }
 }
@@ -76,10 +89,14 @@ export function takeResponse(dialogue: Dialogue, text: string, line: Buffer): vo
   } else if (exchange.name === before) {
     dialogue.forwardAndHold(line, TO_AUTH);
   } else {
-    askForLogin(dialogue, exchange, ({ action }) => {
+    askForLogin(dialogue, exchange, ({ action, rule }) => {
       if (action === 'proceed') dialogue.forwardAndHold(line, TO_AUTH);
       else
-        dialogue.closeWith(replies.TOO_MANY_LOGINS, { origin: 'policy', what: 'too many failed logins of this user' });
+        dialogue.closeWith(replies.TOO_MANY_LOGINS, {
+          origin: 'policy',
+          what: 'too many failed logins of this user',
+          key: rule ?? undefined,
+        });
     });
   }
 }

@@ -68,6 +68,11 @@ export class MailData {
   /** Behind ENDED: the index behind the last octet of mail data, and the last line, which is not emitted. */
   end = 0;
   terminator: Buffer = Buffer.alloc(0);
+  /** Behind REFUSED, for the log: the octets, latin-1, with the line end before the dot, and where in the mail data the dot is. */
+  ambiguous = '';
+  ambiguousAt = 0;
+  #before = L0; // the state that the dot met
+  #scanned = 0; // octets of earlier chunks
 
   constructor(options: MailDataOptions, emit: (bytes: Buffer) => void) {
     this.#options = options;
@@ -92,8 +97,11 @@ export class MailData {
       }
       const before = state;
       state = TABLE[state * CLASSES + (CLASS_OF[chunk[at] as number] as number)] as number;
-      if (state >= D0 && before < D0) dot = at;
-      else if (strict && before >= D0 && state === T && (before === DW || chunk[at] !== DOT)) state = AMBIGUOUS;
+      if (state >= D0 && before < D0) {
+        dot = at;
+        this.#before = before;
+        this.ambiguousAt = this.#scanned + at - start;
+      } else if (strict && before >= D0 && state === T && (before === DW || chunk[at] !== DOT)) state = AMBIGUOUS;
       else if (state === DW && held.length + at - dot >= HELD_LIMIT) state = AMBIGUOUS;
       at++;
       if (state < D0) {
@@ -110,7 +118,11 @@ export class MailData {
       } else if (state === AMBIGUOUS) {
         this.#emit(chunk.subarray(from, dot));
         from = dot;
-        if (strict || this.#options.bareLf === 'reject') return REFUSED;
+        if (strict || this.#options.bareLf === 'reject') {
+          const end = chunk[at - 1] === CR && chunk[at] === LF ? at + 1 : at; // a CRLF is shown whole
+          this.ambiguous = LINE_ENDS[this.#before] + held + chunk.toString('latin1', held === '' ? dot : start, end);
+          return REFUSED;
+        }
         if (this.#options.bareLf === 'normalize') this.#emit(STUFFING);
         if (held !== '') this.#emit(Buffer.from(held, 'latin1'));
         held = '';
@@ -128,9 +140,13 @@ export class MailData {
       this.#held = '';
     }
     this.#state = state;
+    this.#scanned += chunk.length - start;
     return MORE;
   }
 }
+
+/** What stands before a dot that begins a line, by the state that it met. */
+const LINE_ENDS: Readonly<Record<number, string>> = { [L0]: '\r\n', [C]: '\r', [LB]: '\n', [N]: '\0' };
 
 const STUFFING = Buffer.from('.');
 

@@ -132,7 +132,14 @@ export class Session {
     const { hold, mode, profile } = this.#dialogue;
     if (mode >= CLOSING) return;
     if (hold === HOLD_GREETING && profile.earlyTalker === 'reject') {
-      this.#dialogue.endNow(replies.SPOKE_TOO_EARLY, { origin: 'policy', what: 'client spoke before the greeting' });
+      const key = 'early_talker';
+      this.#dialogue.said = firstLine(chunk);
+      this.#dialogue.tellRefused(replies.SPOKE_TOO_EARLY, key);
+      this.#dialogue.endNow(replies.SPOKE_TOO_EARLY, {
+        origin: 'policy',
+        what: 'client spoke before the greeting',
+        key,
+      });
       return;
     }
     this.#dialogue.beginTurn();
@@ -191,9 +198,9 @@ export class Session {
     this.#settle();
   }
 
-  /** The handshake that Wire.secureClient asked for came to nothing. `why` is for the log. */
-  handshakeFailed(why: string): void {
-    this.#dialogue.endNow(null, { origin: 'client', what: 'TLS handshake failed', cause: why });
+  /** The handshake that Wire.secureClient asked for came to nothing. `why` and `key` are for the log. */
+  handshakeFailed(why: string, key?: string): void {
+    this.#dialogue.endNow(null, { origin: 'client', what: 'TLS handshake failed', cause: why, key });
   }
 
   /** The decision that Wire.judge owed. */
@@ -237,13 +244,14 @@ export class Session {
     this.#dialogue.endNow(lossReply(doing), { origin: 'upstream', what });
   }
 
-  /** A time-out or deadline passed. */
-  expire(): void {
+  /** A time-out or deadline passed; `key` names it. */
+  expire(key?: string): void {
     const { doing } = this;
     const waitsForClient = doing === AWAITING_COMMAND || doing === AWAITING_MAIL_DATA || doing === AWAITING_OPAQUE;
     this.#dialogue.endNow(waitsForClient ? replies.CLIENT_TIMEOUT : lossReply(doing), {
       origin: waitsForClient ? 'client' : 'upstream',
       what: `timeout while awaiting ${DOING[doing]}`,
+      key,
     });
   }
 
@@ -328,6 +336,12 @@ export class Session {
   #endInClear(): void {
     this.#dialogue.endNow(null, { origin: 'policy', what: 'octets in clear text behind STARTTLS' });
   }
+}
+
+/** What a client said, for the log: its first line, or the signature of a PROXY header of version 2. */
+function firstLine(chunk: Buffer): string {
+  const text = chunk.toString('latin1', 0, 256);
+  return text.startsWith('\r\n\r\n\0') ? 'PROXY (version 2)' : (text.split('\r\n', 1)[0] as string);
 }
 
 /** What the client hears when the upstream is lost: 451 where a message may or may not have been taken. */

@@ -9,6 +9,7 @@
 // Not chosen: to hide the upstream's loss or our 421 behind the handshake. Both end a session in mid-handshake at once.
 
 import { NO_CAPABILITIES } from './capabilities.ts';
+import { hiddenBy } from './causes.ts';
 import { type Dialogue, HOLD_TLS, OPAQUE, RUN, TO_STARTTLS } from './dialogue.ts';
 import * as replies from './replies.ts';
 import { NONE } from './transaction.ts';
@@ -17,7 +18,7 @@ export function takeStartTls(dialogue: Dialogue, verb: 'STARTTLS' | 'X-ANONYMOUS
   if (dialogue.tls) {
     dialogue.refuse(replies.TLS_ACTIVE);
   } else if (!dialogue.offered.has(verb)) {
-    dialogue.refuse(replies.NOT_AVAILABLE);
+    dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, verb));
   } else if (dialogue.transaction.state !== NONE) {
     dialogue.refuse(replies.NOT_IN_TRANSACTION);
   } else if (dialogue.login !== null) {

@@ -110,17 +110,22 @@ export type Admission =
       readonly profile: Profile;
       readonly judge: Judge;
       /** What would have refused it, were the mode not observe. */
-      readonly observed?: { readonly reply: OwnReply; readonly reason: DoorReason } | undefined;
+      readonly observed?: Pick<Refusal, 'reply' | 'reason' | 'key'> | undefined;
       /** Hears every event of the session; limits count by it. */
       heard?(event: SessionEvent): void;
       release(): void;
     }
-  | {
-      readonly admitted: false;
-      readonly connector: string | null;
-      readonly reply: OwnReply;
-      readonly reason: DoorReason;
-    };
+  | Refusal;
+
+/** Of a connection, before it is a session. */
+export interface Refusal {
+  readonly admitted: false;
+  readonly connector: string | null;
+  readonly reply: OwnReply;
+  readonly reason: DoorReason;
+  /** The setting, where the reason alone does not tell it. */
+  readonly key?: string | undefined;
+}
 
 /** Why a connection is refused before it is a session. A closed set: it is a metric label. */
 export type DoorReason =
@@ -130,7 +135,18 @@ export type DoorReason =
   | 'connections_percent'
   | 'connection_rate'
   | 'upstream_connections'
-  | 'banned';
+  | 'banned'
+  | 'shutting_down';
+
+/** How a PROXY header came out. A closed set: it is a metric label. */
+export type HeaderResult =
+  | 'ok'
+  | 'not_listed' // the peer may send none, so nobody knows who its client is
+  | 'none' // what came is no header
+  | 'bad' // it begins as one
+  | 'too_long'
+  | 'late'
+  | 'hung_up'; // by the peer, before it was whole
 
 /** A promise where DNS has to be asked who the client is; it never rejects. */
 export type Admit = (door: Door) => Admission | Promise<Admission>;
@@ -185,6 +201,8 @@ export interface CloseReason {
   /** A fixed sentence of ours, fit for a log: never peer bytes. */
   readonly what: string;
   readonly cause?: unknown;
+  /** The operator's setting that is the cause, as in SessionEvent. */
+  readonly key?: string | undefined;
 }
 
 /** How a client's TLS handshake ended. `why` is OpenSSL's or ours: fit for a log. */
@@ -202,7 +220,8 @@ export type Handshake =
     }
   | { readonly result: 'failed' | 'timeout'; readonly why: string };
 
-/** Something worth a log line or a metric; handed to Wire.event as it happens. */
+/** Something worth a log line or a metric; handed to Wire.event as it happens. A `key` names the setting that is the cause:
+ * whole as `limits.…`, `timeouts.…`, `listeners[]…` and `upstream…`, else one of the session's connector. */
 export type SessionEvent =
   | {
       readonly name: 'recipient';
@@ -231,12 +250,43 @@ export type SessionEvent =
       readonly rule: string | null;
       readonly reply: string;
     }
-  | { readonly name: 'answered'; readonly code: number } // the upstream's reply to a RCPT
+  | {
+      /** The upstream's reply to the RCPT that it had not answered longest. */
+      readonly name: 'answered';
+      readonly code: number;
+      /** Where it is a refusal. */
+      readonly reply: string;
+    }
+  | {
+      readonly name: 'upstream_refused';
+      readonly protocolState: 'MAIL' | 'DATA' | 'END-OF-MESSAGE';
+      /** Of the transaction that is under way, '' where none is. */
+      readonly sender: string;
+      readonly code: number;
+      readonly reply: string;
+    }
+  | {
+      readonly name: 'refused'; // a command that breaks the grammar or the order, or that an option does not let through
+      readonly verb: string;
+      /** Never a secret; latin-1 as received, of any length. */
+      readonly said: string;
+      readonly reply: string;
+      readonly key: string | null;
+    }
+  | {
+      readonly name: 'ambiguous_end';
+      /** What two servers read in two ways, with the line end before it; latin-1. */
+      readonly octets: string;
+      /** Of the dot, in the mail data: 0 is its first octet. */
+      readonly offset: number;
+      readonly key: string;
+    }
   | { readonly name: 'octets'; readonly octets: number } // of mail data, on their way
   | { readonly name: 'message' }
   /** STARTTLS went through: from here on nothing is read. */
   | { readonly name: 'opaque' }
-  | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string };
+  /** `observed`: only the mode let it pass. */
+  | { readonly name: 'limited'; readonly kind: 'session'; readonly key: string; readonly observed?: true };
 
 /** What the core may do to the world. Synchronous; no method may call back into the session. */
 export interface Wire {

@@ -88,6 +88,18 @@ test('a server that relays is a warning that says whose port must be closed, and
   assert.equal((await live({ servers: [target] }, [], '--strict')).code, 78);
 });
 
+test('an open server on this host trusts it, which is said beside; one that is not open is not feared any more', async (t) => {
+  const open = await scripted(t, OPEN);
+  const trusting = /^live\.yaml: warning: .*: 127\.0\.0\.1 is this host, so every client of Postern is one of its own/;
+  assert.match((await live({ servers: [open.target] })).lines[1] ?? '', trusting);
+  const named = await live({ servers: [open.target], identity: 'xclient' });
+  assert.equal(named.lines.filter((line) => trusting.test(line)).length, 0);
+  const closed = await scripted(t, CLOSED);
+  assert.equal((await live({ servers: [closed.target] })).lines.filter((line) => line.includes('this host')).length, 0);
+  const { lines } = await run(join(folder, 'live.yaml'));
+  assert.match(lines[0] ?? '', /live\.yaml:\d+:\d+: warning: upstream\.servers\[0\]: 127\.0\.0\.1 is this host/);
+});
+
 test('a server that believes any login is an error where a rule lets logins relay, else a warning', async (t) => {
   const { target } = await scripted(t, BELIEVING);
   for (const [rules, severity, code] of [

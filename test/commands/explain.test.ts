@@ -224,3 +224,259 @@ test('wrong usage and faulty files have their own exit codes', async () => {
   assert.match(stderr, /faulty\.yaml:2:13: error: connectors: 5 stands where a list is wanted/);
   assert.match((await run('--help')).stdout, /^Usage: postern explain FILE/);
 });
+
+const settings = join(folder, 'settings.yaml');
+const denied = join(folder, 'denied.txt');
+writeFileSync(denied, '# thrown out\n198.51.100.9\n');
+writeFileSync(
+  settings,
+  `version: 1
+accepted_domains: [example.com]
+blocked_domains:
+  - bad.example
+accepted_literals: [192.0.2.25]
+valid_recipients: { file: valid.txt }
+groups: { staff: ['CORP\\alice'] }
+connectors:
+  - name: office
+    remote_ip_ranges: [203.0.113.0/24]
+    senders:
+      own_domains: authenticated
+      login_must_match:
+        'CORP\\steven': [steven@example.com]
+      others: deny
+    connect:
+      allow: [203.0.113.0/25, '*.corp.example.com']
+      deny: [203.0.113.9, 'dsl.corp.example.com']
+  - name: phones
+    remote_ip_ranges: [198.51.100.0/24]
+    connect:
+      deny: ['file:denied.txt']
+    submit: { groups: [staff] }
+  - name: partners
+    remote_ip_ranges: [192.0.2.0/24]
+    require_tls: true
+    submit: authenticated
+    replies: { submit: '450 4.7.0 Log in first' }
+  - name: shown
+    remote_ip_ranges: [192.0.3.0/24]
+    submit: authenticated
+    mode: observe
+`,
+);
+writeFileSync(join(folder, 'valid.txt'), 'u@example.com\n');
+
+const OFFICE = ['--source', '203.0.113.7', '--rcpt', 'u@example.com'];
+const PHONE = ['--source', '198.51.100.7', '--rcpt', 'u@example.com'];
+const PARTNER = ['--source', '192.0.2.7', '--rcpt', 'u@example.com'];
+const STEVEN = ['--login', 'corp\\STEVEN'];
+const SENDERS = 'connectors[0].senders';
+
+for (const [what, args, answer, key, line, why] of [
+  [
+    'no connector',
+    ['--source', '10.0.0.1', '--rcpt', 'u@example.com'],
+    'refuse-connection',
+    'connectors',
+    'settings.yaml:9',
+    /remote_ip_ranges holds 10\.0\.0\.1/,
+  ],
+  [
+    'connect.deny by address',
+    ['--source', '203.0.113.9', '--rcpt', 'u@example.com'],
+    'refuse-connection',
+    'connectors[0].connect.deny[0]',
+    'settings.yaml:18',
+    /'203\.0\.113\.9' holds/,
+  ],
+  [
+    'connect.deny by name',
+    [...OFFICE, '--ptr', 'dsl.corp.example.com'],
+    'refuse-connection',
+    'connectors[0].connect.deny',
+    'settings.yaml:18',
+    /'dsl\.corp\.example\.com' holds dsl/,
+  ],
+  [
+    'connect by a DNS that does not answer',
+    [...OFFICE, '--ptr', '?'],
+    'refuse-connection',
+    'connectors[0].connect.deny',
+    'settings.yaml:18',
+    /no answer from DNS/,
+  ],
+  [
+    'connect.allow',
+    ['--source', '203.0.113.200', '--rcpt', 'u@example.com', '--ptr', 'x.example'],
+    'refuse-connection',
+    'connectors[0].connect.allow',
+    'settings.yaml:17',
+    /203\.0\.113\.200 \(x\.example\) is none of them/,
+  ],
+  [
+    'connect.deny in a list file',
+    ['--source', '198.51.100.9', '--rcpt', 'u@example.com'],
+    'refuse-connection',
+    'connectors[1].connect.deny[0]',
+    'denied.txt:2',
+    /'198\.51\.100\.9' holds/,
+  ],
+  [
+    'own_domains',
+    [...OFFICE, '--sender', 'boss@example.com'],
+    'refuse-sender',
+    `${SENDERS}.own_domains`,
+    'settings.yaml:12',
+    /authenticated: <boss@example\.com> is an address of an accepted domain, and nobody has logged in/,
+  ],
+  [
+    'own_domains, of a bare name',
+    [...OFFICE, '--sender', 'boss'],
+    'refuse-sender',
+    `${SENDERS}.own_domains`,
+    'settings.yaml:12',
+    /may be an address/,
+  ],
+  [
+    'login_must_match',
+    [...OFFICE, ...STEVEN, '--sender', 'boss@example.com'],
+    'refuse-sender',
+    `${SENDERS}.login_must_match.CORP\\steven`,
+    'settings.yaml:14',
+    /<boss@example\.com> is none of the senders of/,
+  ],
+  [
+    'others',
+    [...OFFICE, '--login', 'CORP\\eve', '--sender', 'x@foreign.example'],
+    'refuse-sender',
+    `${SENDERS}.others`,
+    'settings.yaml:15',
+    /CORP\\eve is not named in login_must_match/,
+  ],
+  [
+    'a login without a name',
+    [...OFFICE, '--login', '?', '--sender', 'steven@example.com'],
+    'defer',
+    `${SENDERS}.login_must_match`,
+    'settings.yaml:14',
+    /name of the login is not known/,
+  ],
+  [
+    'submit, nobody',
+    PHONE,
+    'refuse-sender',
+    'connectors[1].submit',
+    'settings.yaml:23',
+    /only these users and groups, and nobody has logged in/,
+  ],
+  [
+    'submit, another',
+    [...PHONE, '--login', 'CORP\\eve'],
+    'refuse-sender',
+    'connectors[1].submit',
+    'settings.yaml:23',
+    /CORP\\eve is none of them/,
+  ],
+  [
+    'submit, a login without a name',
+    [...PHONE, '--login', '?'],
+    'defer',
+    'connectors[1].submit',
+    'settings.yaml:23',
+    /name of the login is not known/,
+  ],
+  [
+    'require_tls',
+    PARTNER,
+    'refuse-sender',
+    'connectors[2].require_tls',
+    'settings.yaml:26',
+    /true, and the session is in clear text/,
+  ],
+  [
+    'submit: authenticated, in words of 4yz',
+    [...PARTNER, '--tls'],
+    'defer',
+    'connectors[2].submit',
+    'settings.yaml:27',
+    /authenticated, and nobody has logged in/,
+  ],
+  [
+    'what observe lets through',
+    ['--source', '192.0.3.7', '--rcpt', 'u@example.com'],
+    'proceed',
+    'connectors[3].submit',
+    'settings.yaml:31',
+    /nobody has logged in/,
+  ],
+  [
+    'blocked_domains',
+    ['--source', '198.51.100.7', '--login', 'CORP\\alice', '--rcpt', 'u@bad.example'],
+    'reject',
+    'blocked_domains',
+    'settings.yaml:4',
+    /never passed/,
+  ],
+  [
+    'valid_recipients',
+    [...OFFICE.slice(0, 2), '--rcpt', 'v@example.com'],
+    'reject',
+    'valid_recipients',
+    'settings.yaml:6',
+    /not in the list/,
+  ],
+  [
+    'unqualified_recipients',
+    [...OFFICE.slice(0, 2), '--rcpt', 'bob'],
+    'reject',
+    'connectors[0].unqualified_recipients',
+    'settings.yaml:9',
+    /no domain/,
+  ],
+  [
+    'accepted_literals',
+    [...OFFICE.slice(0, 2), '--rcpt', 'u@[192.0.2.26]'],
+    'reject',
+    'accepted_literals',
+    'settings.yaml:5',
+    /none of them/,
+  ],
+] as const)
+  test(`what refuses is named with its key, line and reason: ${what}`, async () => {
+    const { stdout, stderr } = await run(settings, ...args, '--json');
+    assert.equal(stderr, '');
+    const { answer: got, setting } = JSON.parse(stdout);
+    assert.deepEqual([got, setting?.key, setting?.place], [answer, key, line]);
+    assert.match(setting.why, why);
+    const { stdout: account } = await run(settings, ...args);
+    assert.ok(account.includes(`\nsetting    ${key} (${line}): ${setting.why}\n`), account);
+    assert.equal(account.includes('what cannot be told'), answer === 'defer' && !what.includes('4yz'));
+  });
+
+test('where nothing was refused, or a rule or the grammar did it, no setting is named', async () => {
+  for (const args of [
+    OFFICE,
+    ['--source', '203.0.113.7', '--rcpt', 'x@foreign.example'],
+    [...OFFICE.slice(0, 2), '--rcpt', 'a b'],
+  ])
+    assert.equal(JSON.parse((await run(settings, ...args, '--json')).stdout).setting, undefined);
+});
+
+test('--expect makes it a test', async () => {
+  const ask = async (expected: string, ...more: string[]) =>
+    await run(file, '--source', '203.0.113.66', '--rcpt', 'x@foreign.example', '--expect', expected, ...more);
+  assert.equal((await ask('reject')).code, 0);
+  const { code, stdout, stderr } = await ask('proceed');
+  assert.equal(code, 1);
+  assert.match(stdout, /^reject/);
+  assert.equal(stderr, 'postern explain: expected proceed, got reject\n');
+  const json = await ask('defer', '--json');
+  assert.equal(json.code, 1);
+  assert.deepEqual([JSON.parse(json.stdout).answer, JSON.parse(json.stdout).expected], ['reject', 'defer']);
+  const wrong = await ask('refuse');
+  assert.equal(wrong.code, 64);
+  assert.match(
+    wrong.stderr,
+    /--expect: "refuse" is no answer: proceed, reject, defer, refuse-connection, refuse-sender are/,
+  );
+});

@@ -1,7 +1,10 @@
 // postern probe, as an administrator meets it: arguments in, words and an exit code out, and a real socket between.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Output } from '../../src/commands/output.ts';
 import { formsFor, senderPath } from '../../src/commands/probe/forms.ts';
@@ -386,4 +389,100 @@ test('no form and no sender can be more than one command, and no form stands the
   }
   assert.equal(new Set(forms.map((form) => form.path)).size, forms.length);
   assert.equal(new Set(forms.map((form) => form.name)).size, forms.length);
+});
+
+test('what must be allowed is asked for, and nothing else', async (t) => {
+  const server = await serve(t, { rcpt: (path) => (path.startsWith('<no') ? REFUSED : '250 2.1.5 Ok') });
+  const good = await run([server.target, '--expect-relay', 'yes@a.example', '--expect-relay', '<yes@b.example>']);
+  assert.equal(good.code, 0, good.stderr);
+  assert.match(good.stdout, /^AS EXPECTED: all 2 are allowed\.$/m);
+  const bad = await run([server.target, '--expect-relay', 'yes@a.example', '--expect-relay', 'no@b.example']);
+  assert.equal(bad.code, 1);
+  assert.match(bad.stdout, /<no@b\.example> +refused +554 5\.7\.1 Relay access denied/);
+  assert.match(bad.stdout, /^NOT AS EXPECTED: 1 of 2 refused\.$/m);
+  const json = await run([server.target, '--expect-relay', 'no@b.example', '--sender', 'me@c.example', '--json']);
+  assert.equal(json.code, 1);
+  assert.deepEqual(JSON.parse(json.stdout), {
+    target: server.target,
+    client_address: null,
+    logged_in: null,
+    greeting: '220 mx.local.example ESMTP',
+    verdict: 'not as expected',
+    answers: [
+      { sender: '<me@c.example>', recipient: '<no@b.example>', outcome: 'refused', at: 'RCPT', reply: REFUSED },
+    ],
+  });
+  const asked = server.heard.flat().filter((command) => command.startsWith('RCPT'));
+  assert.equal(asked.length, 5);
+});
+
+test('what is put off, or never answered, is neither', async (t) => {
+  const deferred = await serve(t, { rcpt: () => '451 4.7.1 Later' });
+  assert.equal((await run([deferred.target, '--expect-relay', 'a@b.example'])).code, 2);
+  const refused = await serve(t, { mail: () => '550 5.7.1 Not you', rcpt: () => '250 Ok' });
+  const { code, stdout } = await run([refused.target, '--expect-relay', 'a@b.example']);
+  assert.equal(code, 1);
+  assert.match(stdout, /refused\* +550 5\.7\.1 Not you/);
+  const gone = await serve(t, { rcpt: () => null });
+  assert.equal((await run([gone.target, '--expect-relay', 'a@b.example'])).code, 2);
+});
+
+test('a login needs a server that offers one in clear text, and never shows the password', async (t) => {
+  const password = join(mkdtempSync(join(tmpdir(), 'postern-probe-')), 'password');
+  t.after(() => rmSync(dirname(password), { recursive: true }));
+  writeFileSync(password, 'hidden word\r\n');
+  const login = ['--login', 'alice', '--password-file', password, '--expect-relay', 'a@b.example'];
+  const tls = await serve(t, { ehlo: '250-mx.local.example\r\n250 STARTTLS', rcpt: () => '250 Ok' });
+  const refused = await run([tls.target, ...login]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /no login in clear text, only behind STARTTLS/);
+  const quoting = await serve(t, {
+    ehlo: '250-mx.local.example\r\n250 AUTH PLAIN',
+    rcpt: () => '250 Ok',
+    other: (command) => `535 5.7.8 what is '${command}'?`,
+  });
+  const quoted = await run([quoting.target, ...login]);
+  assert.equal(quoted.code, 1);
+  assert.match(quoted.stderr, /it refuses the login \(AUTH PLAIN\): 535 5\.7\.8 what is 'AUTH PLAIN /);
+  assert.ok(!quoted.stderr.includes(Buffer.from('\0alice\0hidden word').toString('base64')));
+  assert.deepEqual(quoting.heard[0]?.at(-1), `AUTH PLAIN ${Buffer.from('\0alice\0hidden word').toString('base64')}`);
+  // Logged in, the whole examination says for whom it relays.
+  const trusting = await serve(t, {
+    ehlo: '250-mx.local.example\r\n250 AUTH=LOGIN PLAIN',
+    rcpt: (path) => (path === '<relay-test@example.net>' ? '250 Ok' : REFUSED),
+    other: () => '235 2.7.0 Ok',
+  });
+  const open = await run([trusting.target, ...LOCAL, ...login.slice(0, 4)]);
+  assert.equal(open.code, 1);
+  assert.match(open.stdout, /^OPEN: this server relays for alice when logged in\.$/m);
+  assert.match(open.stdout, /^Login: as alice, so none with a made-up name was tried\.$/m);
+});
+
+test('a server that answers a PROXY header as a command is not asked on, one reply behind', async (t) => {
+  const server = await serve(t, { rcpt: () => '250 Ok' });
+  for (const version of ['1', '2']) {
+    const result = await run([server.target, '--proxy-header', '192.0.2.1', '--proxy-version', version, ...LOCAL]);
+    assert.equal(result.code, 1);
+    assert.equal(result.stdout, '');
+    assert.match(result.stderr, /does it take a PROXY header from this address\?/);
+  }
+  assert.ok(server.heard.flat().every((command) => !command.startsWith('MAIL')));
+});
+
+test('flags that need each other say so', async () => {
+  for (const [args, why] of [
+    [['--proxy-header', 'here'], /--proxy-header: "here" is not an IP address/],
+    [['--proxy-header', '192.0.2.1', '--proxy-version', '3'], /--proxy-version: "3" is neither 1 nor 2/],
+    [['--proxy-version', '1'], /goes with --proxy-header/],
+    [['--login', 'alice'], /go together/],
+    [['--password-file', 'x'], /go together/],
+    [['--login', 'alice', '--password-file', '/nonexistent'], /--password-file: cannot read \/nonexistent/],
+    [['--sender', 'a@b.example'], /goes with --expect-relay/],
+    [['--expect-relay', 'nobody'], /--expect-relay: "nobody" is not an address/],
+    [['--expect-relay', 'a@b.example\r\nDATA'], /is not an address/],
+  ] as const) {
+    const { code, stderr } = await run(['127.0.0.1:25', ...args]);
+    assert.equal(code, 64, args.join(' '));
+    assert.match(stderr, why);
+  }
 });

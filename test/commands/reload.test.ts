@@ -255,6 +255,44 @@ test('observe at the door lets in, and the log has what would have been said', a
   client.destroy();
 });
 
+for (const workers of [1, 2]) {
+  test(`the lists that a policy names are read anew, watched and ${workers === 1 ? 'refused whole' : 'known to every worker'}`, async (t) => {
+    const lists = mkdtempSync(join(tmpdir(), 'postern-lists-'));
+    t.after(() => rmSync(lists, { recursive: true }));
+    const listed = join(lists, 'blocked.txt');
+    writeFileSync(listed, '# nobody yet\r\n');
+    const allow = { recipient_domains: ['partner.example', 'other.example'] };
+    const rules = [
+      { name: 'listed', deny: { recipient_domains: [`file:${listed}`] } },
+      { name: 'rest', allow },
+    ];
+    const running = await start(t, { workers, watch: true, policy: policy('internet', rules) });
+    const asked = async (): Promise<string[]> => {
+      const client = await greeted(running);
+      await say(client, 'MAIL FROM:<a@sender.example>');
+      const replies = [];
+      for (const domain of ['partner', 'other'])
+        replies.push((await say(client, `RCPT TO:<x@${domain}.example>`)).slice(0, 3));
+      client.destroy();
+      return replies;
+    };
+    assert.deepEqual(await asked(), ['250', '250']);
+    writeFileSync(listed, 'partner.example   # since today\r\n');
+    await running.logged('reloaded');
+    for (let i = 0; i < workers * 4; i++) assert.deepEqual(await asked(), ['554', '250']);
+    writeFileSync(listed, 'other.example\n*\n');
+    const { findings: errors } = await running.logged('reload refused, the old config stays');
+    assert.match(
+      String(errors),
+      /blocked\.txt:2:1: error: policy\.connectors\[0\]\.rules\[0\]\.deny\.recipient_domains\[0\]: '\*'/,
+    );
+    assert.deepEqual(await asked(), ['554', '250']);
+    writeFileSync(listed, 'other.example\n');
+    await running.logged('reloaded');
+    assert.deepEqual(await asked(), ['250', '554']);
+  });
+}
+
 test('watch tries a faulty file once, whatever else changes beside it', async (t) => {
   const running = await start(t, { watch: true });
   writeFileSync(join(running.folder, 'policy.yaml'), '{ version: 1 }');

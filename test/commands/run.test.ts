@@ -174,6 +174,7 @@ describe('postern run', { concurrency: 2 }, () => {
       protocol_state: 'RCPT',
       decision: 'reject',
       reason: 'no_rule',
+      key: 'connectors[default].rules',
       reply: '554 5.7.1 <x@foreign.example>: Recipient address rejected: Relay access denied',
       msg: 'recipient refused',
     });
@@ -189,6 +190,7 @@ describe('postern run', { concurrency: 2 }, () => {
         client_port: pair.client.socket.localPort,
         connector: 'default',
         helo_name: 'client.example',
+        server: `127.0.0.1:${upstreams.port}`,
         messages: 1,
         recipients_accepted: 1,
         recipients_refused: 1,

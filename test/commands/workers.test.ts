@@ -53,8 +53,8 @@ async function started(t: TestContext, settings: Settings): Promise<Setting> {
 }
 
 /** Behind the greeting and EHLO. */
-async function introduced(port: number): Promise<SmtpClient> {
-  const client = new SmtpClient(port);
+async function introduced(port: number, localAddress?: string): Promise<SmtpClient> {
+  const client = new SmtpClient(port, localAddress === undefined ? {} : { localAddress });
   await client.reply();
   assert.match(await say(client, 'EHLO client.example'), /^250/);
   return client;
@@ -135,11 +135,13 @@ for (const workers of [2, 4]) {
       await Promise.all(clients.map((client) => say(client, 'QUIT')));
       await Promise.all(clients.map((client) => client.end()));
       const found = await samples();
-      const recipients = (decision: string, reason: string) =>
-        found.get(`postern_recipients_total{connector="default",decision="${decision}",reason="${reason}"}`);
+      const recipients = (decision: string, reason: string, answer: string) =>
+        found.get(
+          `postern_recipients_total{connector="default",decision="${decision}",reason="${reason}",answer="${answer}"}`,
+        );
       assert.equal(found.get('postern_messages_total{connector="default"}'), MANY);
-      assert.equal(recipients('proceed', 'accepted_domain'), MANY);
-      assert.equal(recipients('reject', 'no_rule'), MANY);
+      assert.equal(recipients('proceed', 'accepted_domain', 'accepted'), MANY);
+      assert.equal(recipients('reject', 'no_rule', 'none'), MANY);
       assert.equal(found.get('postern_sessions_total{connector="default",outcome="client"}'), MANY);
       assert.equal(found.get('postern_sessions'), 0);
       assert.equal(found.get('postern_upstream_connect_seconds_count'), MANY);
@@ -203,15 +205,14 @@ describe('postern run with two workers', () => {
 
   it('keeps every log line whole when both write as fast as they can', async (t) => {
     const { running, port } = await started(t, { workers: 2 });
-    const clients = await Promise.all(Array.from({ length: 8 }, () => introduced(port)));
-    const batch = `MAIL FROM:<a@sender.example>\r\n${`RCPT TO:<${'x'.repeat(60)}@foreign.example>\r\n`.repeat(500)}RSET\r\n`;
-    const rounds = 2;
+    // Each an address of its own: what one source may write is limited.
+    const clients = await Promise.all(Array.from({ length: 80 }, (_, i) => introduced(port, `127.0.1.${i + 1}`)));
+    const told = 100; // of one session
+    const batch = `MAIL FROM:<a@sender.example>\r\n${`RCPT TO:<${'x'.repeat(60)}@foreign.example>\r\n`.repeat(told)}RSET\r\n`;
     await Promise.all(
       clients.map(async (client) => {
-        for (let round = 0; round < rounds; round++) {
-          await client.write(Buffer.from(batch));
-          for (let reply = 0; reply < 502; reply++) await client.reply();
-        }
+        await client.write(Buffer.from(batch));
+        for (let reply = 0; reply < told + 2; reply++) await client.reply();
         await say(client, 'QUIT');
       }),
     );
@@ -219,8 +220,29 @@ describe('postern run with two workers', () => {
     running.signal('SIGTERM');
     assert.equal(await running.exit(), 0);
     const refused = running.entries().filter(({ msg }) => msg === 'recipient refused'); // parses every line
-    assert.equal(refused.length, clients.length * rounds * 500);
+    assert.equal(refused.length, clients.length * told);
     assert.deepEqual(workersOf(refused), [1, 2]);
+  });
+
+  it('counts what one source is refused too often, in each, and loses none', async (t) => {
+    const { running, port, samples } = await started(t, { workers: 2 });
+    const clients = await Promise.all(Array.from({ length: 20 }, () => introduced(port)));
+    const count = 1000;
+    const batch = `MAIL FROM:<a@sender.example>\r\n${'RCPT TO:<x@foreign.example>\r\n'.repeat(count)}QUIT\r\n`;
+    await Promise.all(
+      clients.map(async (client) => {
+        await client.write(Buffer.from(batch));
+        for (let reply = 0; reply < count + 2; reply++) await client.reply();
+      }),
+    );
+    const metric = 'postern_recipients_total{connector="default",decision="reject",reason="no_rule",answer="none"}';
+    assert.equal((await samples()).get(metric), clients.length * count);
+    running.signal('SIGTERM');
+    assert.equal(await running.exit(), 0);
+    const told = running.entries().filter(({ msg }) => msg === 'recipient refused').length;
+    const counted = running.entries().reduce((sum, { repeated = 0 }) => sum + (repeated as number), 0);
+    assert.ok(told <= 2 * 200, `${told} lines`);
+    assert.equal(told + counted, clients.length * count);
   });
 
   it('takes the other policy in both at SIGHUP, and a faulty one in none', async (t) => {

@@ -34,6 +34,8 @@ export interface Backend {
   readonly refuse?: boolean;
   /** A VERB: its reply is a TCP reset. */
   readonly rst_after?: string;
+  /** Takes the enhanced status code out of whatever it says. */
+  readonly no_codes?: boolean;
   /** What it makes of an EHLO or HELO behind the first one; a transaction that it `keeps` goes on behind its 250 (Courier,
    * go-smtp). `once`: 503, and nothing happens (OpenSMTPD). Left out: it resets. */
   readonly hello_again?: 'keeps' | 'once';
@@ -116,7 +118,8 @@ export class Voice {
     }
     const parts = raw_reply_parts?.[verb] ?? [raw_reply?.[verb] ?? `${reply?.[verb] ?? text}\r\n`];
     let delayMs = delay_ms?.[verb] ?? 0;
-    for (const part of parts) {
+    for (const written of parts) {
+      const part = this.#backend.no_codes ? written.replace(/^(\d{3}[ -])\d\.\d+\.\d+ /gm, '$1') : written;
       this.#actions.push({ kind: 'reply', bytes: Buffer.from(part, 'latin1'), delayMs });
       delayMs = PART_DELAY_MS;
     }

@@ -92,6 +92,7 @@ describe('a session', () => {
         protocol_state: 'RCPT',
         decision: 'reject',
         reason: 'no_rule',
+        key: 'connectors[internet].rules',
         reply: '554 5.7.1 <x@foreign.example>: Recipient address rejected: Relay access denied',
         msg: 'recipient refused',
       },
@@ -115,6 +116,7 @@ describe('a session', () => {
     session.heloName = 'client.example';
     session.event(accepted);
     session.event(accepted);
+    for (let i = 0; i < 2; i++) session.event({ name: 'answered', code: 250, reply: '' });
     session.event({ name: 'message' });
     session.octetsFromClient = 4096;
     session.octetsFromUpstream = 300;

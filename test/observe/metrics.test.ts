@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CloseReason, Reason } from '../../src/smtp/types.ts';
 import { door, watch } from './watched.ts';
@@ -15,7 +17,7 @@ describe('the metrics', () => {
     for (const expected of [
       'postern_sessions',
       'postern_sessions_total{connector="internet",outcome="client"}',
-      'postern_recipients_total{connector="internet",decision="reject",reason="no_rule"}',
+      'postern_recipients_total{connector="internet",decision="reject",reason="no_rule",answer="none"}',
       'postern_messages_total{connector="internet"}',
       'postern_bytes_total{direction="from_client"}',
       'postern_bytes_total{direction="from_upstream"}',
@@ -23,12 +25,18 @@ describe('the metrics', () => {
       'postern_upstream_up{server="10.0.0.10:25"}',
       'postern_upstream_connect_seconds_count',
       'postern_command_delay_seconds_count',
-      'postern_event_loop_delay_seconds{quantile="0.99"}',
+      'postern_event_loop_delay_seconds_bucket{le="0.02"}',
       'postern_defects_total',
       'postern_log_lines_lost_total',
     ]) {
       assert.ok(names.includes(expected), `${expected} in\n${names.join('\n')}`);
     }
+  });
+
+  it('are all in the table of README.md', async () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+    const names = (await watch().observer.metrics()).matchAll(/^# TYPE (postern_\w+)/gm);
+    for (const [, name] of names) assert.ok(readme.includes(`\`${name}\``), name);
   });
 
   it('count the octets of sessions that still run', async () => {
@@ -54,14 +62,54 @@ describe('the metrics', () => {
     for (const connector of ['internet', 'internet', 'scanners']) {
       const session = observer.sessionOpened(door, connector);
       session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
+      session.event({ name: 'answered', code: 250, reply: '' });
       session.event({ name: 'message' });
       session.closed({ origin: 'policy', what: 'too many errors' });
     }
     const found = await samples();
     assert.equal(found.get('postern_messages_total{connector="internet"}'), 2);
     assert.equal(found.get('postern_messages_total{connector="scanners"}'), 1);
-    assert.equal(found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule"}'), 1);
+    assert.equal(
+      found.get('postern_recipients_total{connector="scanners",decision="proceed",reason="rule",answer="accepted"}'),
+      1,
+    );
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
+  });
+
+  it('count a recipient by the answer of the server, in order, and those that it never answered at the end', async () => {
+    const { observer, samples, entries } = watch({ observing: ['internet'] });
+    const session = observer.sessionOpened(door, 'internet');
+    session.event({ ...recipient, decision: 'proceed', reason: 'accepted_domain' });
+    session.event({ ...recipient, decision: 'would_reject', reason: 'no_rule' });
+    session.event({ ...recipient, decision: 'reject', reason: 'syntax' });
+    session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
+    session.event({ ...recipient, decision: 'proceed', reason: 'relay_domain' });
+    const recipients = async (labels: string) =>
+      (await samples()).get(`postern_recipients_total{connector="internet",${labels}}`);
+    assert.equal(await recipients('decision="proceed",reason="accepted_domain",answer="none"'), 0);
+    for (const [code, reply] of [
+      [550, '550 no'],
+      [250, ''],
+      [451, '451 later'],
+    ] as const) {
+      session.event({ name: 'answered', code, reply });
+    }
+    session.closed({ origin: 'upstream', what: 'lost' });
+    assert.equal(await recipients('decision="proceed",reason="accepted_domain",answer="refused"'), 1);
+    assert.equal(await recipients('decision="would_reject",reason="no_rule",answer="accepted"'), 1);
+    assert.equal(await recipients('decision="reject",reason="syntax",answer="none"'), 1);
+    assert.equal(await recipients('decision="proceed",reason="rule",answer="deferred"'), 1);
+    assert.equal(await recipients('decision="proceed",reason="relay_domain",answer="none"'), 1);
+    const end = entries().at(-1);
+    assert.deepEqual(
+      [
+        end?.recipients_accepted,
+        end?.recipients_refused_by_server,
+        end?.recipients_deferred,
+        end?.recipients_unanswered,
+      ],
+      [1, 1, 1, 1],
+    );
   });
 
   it('count a connection refused at the door, with and without a connector', async () => {

@@ -117,14 +117,21 @@ export function offersCodes({ keywords }: Version): boolean {
 
 /** The same server, but that it offers enhanced status codes where it did not, and the other way round. */
 export function withCodesTurned(version: Version): Version {
-  const { keywords } = version;
-  const turned = offersCodes(version) ? keywords.filter((keyword) => keyword !== CODES) : [...keywords, CODES];
-  return { ...version, keywords: turned };
+  const { keywords, mail, rcpt } = version;
+  if (!offersCodes(version)) return { ...version, keywords: [...keywords, CODES] };
+  const bare = (reply: string): string => reply.replace(/^(\d{3} )\d\.\d+\.\d+ /, '$1');
+  return { ...version, keywords: keywords.filter((keyword) => keyword !== CODES), mail: bare(mail), rcpt: bare(rcpt) };
 }
 
 /** The version as the stand-in's options. */
-export function backendOf({ greeting, keywords, mail, rcpt }: Version): Backend {
+export function backendOf(version: Version): Backend {
+  const { greeting, keywords, mail, rcpt } = version;
   const lines = ['mail.example.com Hello', ...keywords];
   const ehlo = lines.map((line, at) => `250${at === lines.length - 1 ? ' ' : '-'}${line}`).join('\r\n');
-  return { greeting: `${greeting}\r\n`, xexch50: true, reply: { EHLO: ehlo, MAIL: mail, RCPT: rcpt } };
+  return {
+    greeting: `${greeting}\r\n`,
+    xexch50: true,
+    no_codes: !offersCodes(version),
+    reply: { EHLO: ehlo, MAIL: mail, RCPT: rcpt },
+  };
 }

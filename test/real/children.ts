@@ -125,7 +125,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /** Every process below this one, the parents first. */
-function descendants(pid: number): number[] {
+export function descendants(pid: number): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;

@@ -23,6 +23,11 @@ export class Client {
     return this.reply();
   }
 
+  /** What is said and heard from here on goes through TLS. */
+  shakeHands(): Promise<void> {
+    return this.#client.shakeHands();
+  }
+
   /** All replies up to the end that the other side makes. */
   async rest(): Promise<string[]> {
     const replies: string[] = [];

@@ -45,7 +45,10 @@ export function assertArrived(message: Message | undefined, content: string): vo
   assert.ok(message);
   assert.equal(message.content.slice(-content.length), content);
   const added = message.content.slice(0, -content.length);
-  assert.match(added, /^(?:(?:Received|Return-Path|Delivered-To|X-Original-To):.*\r\n(?:[ \t].*\r\n)*)*$/);
+  assert.match(
+    added,
+    /^(?:(?:Received|Return-Path|Delivered-To|X-Original-To|Authentication-Results):.*\r\n(?:[ \t].*\r\n)*)*$/,
+  );
 }
 
 export function stuffed(content: string): string {

@@ -1,15 +1,19 @@
 // What `npm install -g postern` gives: the tarball, installed into an empty prefix, is a working firewall. Node refuses
 // to strip types below node_modules, so this is where a package without its dist/ would be found out.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { freePort } from '../helpers/free-port.ts';
 import { run, startServer } from './children.ts';
 import { Client } from './client.ts';
 import { Sink } from './sink.ts';
 
+const AS_NODE_20 = [
+  '--import',
+  "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.19.0'})",
+];
 const ROOT = join(import.meta.dirname, '../..');
 
 suite('the published package', () => {
@@ -34,6 +38,25 @@ suite('the published package', () => {
       join(prefix, 'lib/node_modules/postern/policies/closed.yaml'),
     ]);
     assert.equal(code, 0, output);
+  });
+
+  test('brings along whatever its documents link to', () => {
+    const inside = join(prefix, 'lib/node_modules/postern');
+    const documents = globSync('{*.md,{deploy,policies}/*.md}', { cwd: inside });
+    assert.ok(documents.includes('README.md') && documents.includes(join('deploy', 'README.md')));
+    for (const document of documents) {
+      const text = readFileSync(join(inside, document), 'utf8');
+      for (const [, link = ''] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g))
+        assert.ok(existsSync(join(inside, dirname(document), link)), `${document} links to ${link}`);
+    }
+    for (const file of ['postern.service', 'haproxy/haproxy.cfg', 'kubernetes/sidecar.yaml', 'health.mjs'])
+      assert.ok(existsSync(join(inside, 'deploy', file)), file);
+  });
+
+  test('says in a sentence which Node it needs, where it is started by an older one', async () => {
+    const { code, output } = await run(process.execPath, [...AS_NODE_20, join(prefix, 'bin/postern'), 'run']);
+    assert.equal(code, 1);
+    assert.match(output, /^postern: Node\.js 24 or newer is needed, and .+ is 20\.19\.0\n$/);
   });
 
   for (const workers of ['1', '2'])

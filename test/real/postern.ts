@@ -42,6 +42,7 @@ export interface Configuration {
 export interface ConfiguredPostern extends Postern {
   /** One for each listener, in their order. */
   readonly ports: readonly number[];
+  readonly admin: number;
   /** The log so far. */
   lines(): LogLine[];
   /** The next line, behind the one that was found last, that says this with these fields; waits for it. */
@@ -101,6 +102,7 @@ export async function startConfigured(configuration: Configuration): Promise<Con
     ...child,
     port,
     ports,
+    admin,
     lines,
     logged,
     async reload() {

@@ -2,10 +2,15 @@
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
 #   tools    nmap, swaks, gsasl, openssl, python3 and haproxy, and what some of them load, through apt
-#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Dovecot, a Kerberos KDC, Cyrus SASL.
-#            Their packages exclude each other or start something, so none is installed: each is unpacked into a
-#            folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written outside
-#            that folder; the libraries that they need come through apt.
+#   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Courier, qpsmtpd, Dovecot, a Kerberos KDC,
+#            Cyrus SASL. Their packages exclude each other or start something, so none is installed: each is unpacked
+#            into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written
+#            outside that folder; the libraries that they need come through apt.
+#   others   Twisted, aiosmtpd and Net::Server::Mail through apt: libraries, of which nothing starts by itself.
+#            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
+#            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
+#            to everyone who only wants to work on Postern.
+#   promtool of Prometheus, which reads our metrics as a server would, unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   users    the system users that the servers insist on
 #
@@ -21,11 +26,15 @@ log=$cache/setup.log
 say() { printf 'postern: %s\n' "$*" >&2; }
 
 tools='nmap swaks gsasl openssl python3 haproxy'
-# TLS for swaks, and the mechanisms of Cyrus SASL for Postfix
-plugins='libnet-ssleay-perl libsasl2-modules libsasl2-modules-db'
+# TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
+plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
+  python3-twisted python3-aiosmtpd libnet-server-mail-perl'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
-  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools'
-users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull'
+  libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
+  qpsmtpd prometheus'
+users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
+haraka_version=3.3.4
+go_source=$root/test/real/beds/go-smtp.go
 
 missing_tools() {
   for tool in $tools; do command -v "$tool" >/dev/null || printf '%s ' "$tool"; done
@@ -43,13 +52,22 @@ missing_packages() {
 
 missing_libraries() {
   dovecot=$servers/dovecot-core/usr/lib/dovecot
-  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats ldd \
+  LD_LIBRARY_PATH=$servers/postfix/usr/lib/postfix:$dovecot:$dovecot/modules/old-stats:$servers/courier-authlib/usr/lib ldd \
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
     "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" "$servers/redis-tools/usr/bin/redis-check-rdb" \
+    "$servers"/courier-mta/usr/lib/courier/courier/modules/esmtp/courieresmtp* \
+    "$servers/courier-base/usr/sbin/couriertcpd" \
     "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
     "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
+}
+
+# Built from the source as it is now, or not there.
+missing_go_smtp() { cmp -s "$go_source" "$servers/go-smtp/source.go" || printf 'go-smtp '; }
+
+missing_haraka() {
+  [ "$(cat "$servers/haraka/.version" 2>/dev/null)" = "$haraka_version" ] || printf 'Haraka '
 }
 
 missing_users() {
@@ -57,7 +75,9 @@ missing_users() {
   getent group postdrop >/dev/null || printf 'postdrop '
 }
 
-missing() { missing_tools; missing_plugins; missing_packages; missing_libraries; missing_users; }
+missing() {
+  missing_tools; missing_plugins; missing_packages; missing_libraries; missing_go_smtp; missing_haraka; missing_users
+}
 
 quietly() { "$@" >>"$log" 2>&1; }
 
@@ -70,12 +90,49 @@ unpack() {
   (cd "$servers/$1.new" && apt -o APT::Sandbox::User=root download "$1")
   quietly dpkg-deb -x "$servers/$1.new/$1"_*.deb "$servers/$1.new"
   dpkg-deb -f "$servers/$1.new/$1"_*.deb Version >"$servers/$1.new/.version"
-  # The first choice of every dependency on a library, without its version.
+  # The first choice of every dependency on a library, without its version. JavaScript of web pages is none.
   dpkg-deb -f "$servers/$1.new/$1"_*.deb Depends | tr ',' '\n' |
-    sed -n 's/^ *\(lib[^ |:]*\).*/\1/p' >"$servers/$1.new/.libraries"
+    sed -n '/^ *libjs-/d; s/^ *\(lib[^ |:]*\).*/\1/p' >"$servers/$1.new/.libraries"
   rm -f "$servers/$1.new/$1"_*.deb
   rm -rf "${servers:?}/$1"
   mv "$servers/$1.new" "$servers/$1"
+}
+
+build_go_smtp() {
+  [ -n "$(missing_go_smtp)" ] || return 0
+  go=$(apt-cache depends golang-go | sed -n 's/.*Depends: \(golang-[0-9.]*\)-go$/\1/p')
+  libraries='golang-github-emersion-go-smtp-dev golang-github-emersion-go-sasl-dev'
+  rm -rf "$servers/go-smtp.new"
+  mkdir -p "$servers/go-smtp.new/root"
+  (
+    cd "$servers/go-smtp.new"
+    # shellcheck disable=SC2086 # words are meant
+    apt -o APT::Sandbox::User=root download "$go-go" "$go-src" $libraries
+    for file in *.deb; do quietly dpkg-deb -x "$file" root; done
+    export GOROOT="$PWD/root/usr/lib/go-${go#golang-}" GOPATH="$PWD/root/usr/share/gocode" GOCACHE="$PWD/cache"
+    export GO111MODULE=off GOFLAGS= CGO_ENABLED=0
+    quietly "$GOROOT/bin/go" build -o go-smtp "$go_source"
+    cp "$go_source" source.go
+    printf %s "$go" >.version
+    rm -rf root cache ./*.deb
+  )
+  rm -rf "${servers:?}/go-smtp"
+  mv "$servers/go-smtp.new" "$servers/go-smtp"
+}
+
+install_haraka() {
+  [ -n "$(missing_haraka)" ] || return 0
+  rm -rf "$servers/haraka.new"
+  mkdir -p "$servers/haraka.new"
+  (
+    cd "$servers/haraka.new"
+    printf '{ "private": true }\n' >package.json
+    quietly npm install --no-save --no-package-lock --no-audit --no-fund --omit=optional --ignore-scripts \
+      --fetch-retries=1 "Haraka@$haraka_version"
+    printf %s "$haraka_version" >.version
+  )
+  rm -rf "${servers:?}/haraka"
+  mv "$servers/haraka.new" "$servers/haraka"
 }
 
 make_users() {
@@ -85,7 +142,7 @@ make_users() {
   done
 }
 
-install_all() {
+install_packages() {
   apt update
   for package in $(missing_packages); do unpack "$package"; done
   # shellcheck disable=SC2046 # words are meant
@@ -106,9 +163,11 @@ else
   flock 9
   say "installing what the real-server tests need (once): $(missing)"
   : >"$log"
-  # In a shell of its own, so that the first command that fails ends it.
+  # Each in a shell of its own, so that the first command that fails ends it, and none of the others.
   set +e
-  (set -e; install_all)
+  (set -e; install_packages)
+  (set -e; install_haraka)
+  (set -e; build_go_smtp)
   set -e
   if [ -n "$(missing)" ]; then
     say "could not install everything; the tests that need it will skip. Missing: $(missing)"

@@ -20,7 +20,14 @@ export type ServerPackage =
   | 'krb5-kdc'
   | 'krb5-admin-server'
   | 'krb5-user'
-  | 'redis-tools';
+  | 'redis-tools'
+  | 'prometheus'
+  | 'courier-mta'
+  | 'courier-base'
+  | 'courier-authlib'
+  | 'qpsmtpd'
+  | 'go-smtp'
+  | 'haraka';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {

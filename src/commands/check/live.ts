@@ -6,6 +6,8 @@
 // a server that believes any login is an error where the policy lets logins relay, for then the way leads through us.
 
 import type { Finding } from '../../config/finding.ts';
+import { type Host, thisHost } from '../../config/host.ts';
+import { DISTRUST_US, isThisHost, seesUs } from '../../config/same-host.ts';
 import type { Config } from '../../config/schema.ts';
 import type { PolicyDocument } from '../../policy/document.ts';
 import { type Endpoint, formatEndpoint } from '../../proxy/address.ts';
@@ -37,6 +39,7 @@ export async function checkLive(
     identity: config.upstream.identity,
     ourName: fullHostName(),
   };
+  const host = thisHost();
   const findings: Finding[] = [];
   for (const [i, server] of config.upstream.servers.entries()) {
     const name = formatEndpoint(server);
@@ -46,7 +49,11 @@ export async function checkLive(
     const said =
       typeof examination === 'string'
         ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
-        : [relaying(name, examination), ...login(name, examination, logsInToRelay(policy))];
+        : [
+            relaying(name, examination),
+            ...trusting(config, server, examination, host),
+            ...login(name, examination, logsInToRelay(policy)),
+          ];
     findings.push(...said.map((one) => ({ file, line: 0, column: 0, key: `upstream.servers[${i}]`, ...one })));
   }
   return findings;
@@ -101,6 +108,18 @@ function relaying(name: string, examination: Examination): Said {
         message: `${name} relays for this machine (${proofOf(verdict, examination)}): whoever reaches that port from inside sends mail to anybody; ${CLOSE_IT}`,
       };
   }
+}
+
+/** Of a server on this host, which sees every client as us. */
+function trusting(config: Config, { address }: Endpoint, { answers }: Examination, host: Host): Said[] {
+  const { verdict } = verdictOf(answers, null);
+  if (verdict !== 'open' || !seesUs(config) || !isThisHost(address, host)) return [];
+  return [
+    {
+      severity: 'warning',
+      message: `${address} is this host, so every client of Postern is one of its own to it, and its relay check is off: Postern alone decides; ${DISTRUST_US}`,
+    },
+  ];
 }
 
 function proofOf({ proof }: Verdict, { names }: Examination): string {

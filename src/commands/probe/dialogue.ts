@@ -17,6 +17,8 @@ export interface Destination {
   readonly port: number;
   /** The local address to speak from; null lets the system choose. */
   readonly source: string | null;
+  /** What is said before all else, and before the greeting: a PROXY header. */
+  readonly header?: (socket: Socket) => Buffer;
   /** Makes the connection in another way than a plain one: what the server has said so far comes with it, and a string is
    * the reason why there is none. */
   readonly reach?: () => Promise<{ readonly socket: Socket; readonly heard: Buffer } | string>;
@@ -67,6 +69,7 @@ export class Dialogue {
       return failure;
     }
     socket.setNoDelay(true);
+    if (to.header !== undefined) socket.write(to.header(socket));
     const replies = new ReplyReader(socket);
     const greeting = await replies.next(patience.greeting);
     return new Dialogue(socket, replies, greeting, patience.reply);

@@ -5,17 +5,22 @@
 // Invariant: DATA and BDAT are never sent, so that no message comes of it, whatever the server accepts.
 // It deliberately does not speak TLS and does not guess domains: what the server calls itself is what it is asked about.
 
-import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toPrintable } from '../../smtp/bytes.ts';
 import { type Destination, Dialogue, PATIENCE, type Patience, type Reply } from './dialogue.ts';
 import { type Form, formsFor, type Names, type SenderKind, senderPath } from './forms.ts';
-import { type Answer, type LoginAnswer, outcomeOf } from './verdict.ts';
+import { type Credentials, chooseMechanism, logIn, type Mechanism, madeUp } from './login.ts';
+import { type Answer, type Asked, type LoginAnswer, outcomeOf } from './verdict.ts';
 
 export interface ProbeOptions {
   readonly to: Destination;
   /** A domain that the server receives mail for; null takes the name that it gives itself. */
   readonly domain: string | null;
+  /** The client that a PROXY header names (`to.header`), which is whom we then say EHLO as. */
+  readonly client?: string | null;
+  /** Logs in first, on every connection. */
+  readonly credentials?: Credentials | null;
   /** Milliseconds before each question. */
   readonly pace: number;
   readonly patience?: Patience;
@@ -25,8 +30,15 @@ export interface ProbeOptions {
   readonly onForm?: (form: Form, answers: readonly Answer[]) => void;
 }
 
+/** Whom the server takes us for. */
+export interface Self {
+  /** Null: the address that we come from. */
+  readonly client: string | null;
+  readonly loggedIn: { readonly user: string; readonly mechanism: Mechanism } | null;
+}
+
 /** The server, as it presented itself. */
-export interface Subject {
+export interface Subject extends Self {
   readonly greeting: Reply;
   readonly names: Names;
   readonly localFrom: '--domain' | 'the greeting' | 'the EHLO reply' | 'its address';
@@ -55,7 +67,7 @@ export async function examine(options: ProbeOptions): Promise<Examination | stri
   const first = await caller.call();
   if (typeof first === 'string') return first;
 
-  const subject = subjectOf(first, options.domain);
+  const subject = { ...caller.self(first), ...subjectOf(first, options.domain) };
   options.onBegin?.(subject);
   const answers: Answer[] = [];
   for (const form of subject.forms) {
@@ -67,13 +79,41 @@ export async function examine(options: ProbeOptions): Promise<Examination | stri
   return { ...subject, answers, login };
 }
 
+/** What must be allowed, and what came of it. */
+export interface Expectation extends Self {
+  readonly greeting: Reply;
+  readonly answers: readonly ExpectedAnswer[];
+}
+
+export interface ExpectedAnswer extends Asked {
+  /** What followed `MAIL FROM:` and `RCPT TO:`. */
+  readonly sender: string;
+  readonly recipient: string;
+}
+
+/** Asks for these recipients and no other; a string is the reason why they could not be asked for. */
+export async function askExpected(
+  options: ProbeOptions,
+  sender: string,
+  recipients: readonly string[],
+): Promise<Expectation | string> {
+  const caller = new Caller(options);
+  const first = await caller.call();
+  if (typeof first === 'string') return first;
+  const answers: ExpectedAnswer[] = [];
+  for (const recipient of recipients) answers.push({ sender, recipient, ...(await caller.put(sender, recipient)) });
+  await caller.hangUp();
+  return { ...caller.self(first), greeting: first.dialogue.greeting, answers };
+}
+
 interface Call {
   readonly dialogue: Dialogue;
   readonly ehlo: Reply;
+  readonly mechanism: Mechanism | null;
   asked: number;
 }
 
-function subjectOf(call: Call, domain: string | null): Subject {
+function subjectOf(call: Call, domain: string | null): Omit<Subject, keyof Self> {
   const { greeting, serverAddress } = call.dialogue;
   const literal = literalOf(serverAddress);
   const [local, localFrom] = localDomain(domain, greeting, call.ehlo, literal);
@@ -122,27 +162,37 @@ class Caller {
     this.#wait = options.wait ?? sleep;
   }
 
+  self({ mechanism }: Call): Self {
+    const { client = null, credentials } = this.#options;
+    return { client, loggedIn: credentials && mechanism ? { user: credentials.user, mechanism } : null };
+  }
+
   async ask(form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+    return { form, sender, ...(await this.put(senderPath(sender, names), form.path)) };
+  }
+
+  /** One question: what follows `MAIL FROM:`, and what follows `RCPT TO:`. */
+  async put(sender: string, recipient: string): Promise<Asked> {
     await this.#wait(this.#options.pace);
-    const answer = await this.#askOnce(form, sender, names);
-    if (answer.reply.code !== 421 && answer.outcome !== 'lost') return answer;
-    return await this.#askOnce(form, sender, names);
+    const asked = await this.#putOnce(sender, recipient);
+    return asked.reply.code !== 421 && asked.outcome !== 'lost' ? asked : await this.#putOnce(sender, recipient);
   }
 
   async tryLogin(subject: Subject): Promise<LoginAnswer | null> {
+    if (this.#options.credentials) return null; // nobody logs in twice
     await this.hangUp();
     const call = await this.call();
     if (typeof call === 'string') return null;
-    const mechanism = loginMechanism(call.ehlo);
+    const mechanism = chooseMechanism(call.ehlo, ['LOGIN', 'PLAIN']);
     if (mechanism === null) return null;
 
-    const reply = await logIn(call.dialogue, mechanism);
+    const reply = await logIn(call.dialogue, mechanism, madeUp());
     const outcome = outcomeOf(reply);
     const answers: Answer[] = [];
     const form = subject.forms[0];
     if (outcome === 'accepted' && form !== undefined) {
       for (const sender of ['null', 'local', 'foreign'] satisfies SenderKind[]) {
-        answers.push(await this.#askOn(call, form, sender, subject.names));
+        answers.push({ form, sender, ...(await this.#putOn(call, senderPath(sender, subject.names), form.path)) });
       }
     }
     return { mechanism, outcome, reply, answers };
@@ -157,7 +207,7 @@ class Caller {
     let why = '';
     for (const pause of this.#before ? RECONNECT_AFTER : [0]) {
       if (pause > 0) await this.#wait(pause);
-      const call = await openCall(this.#options.to, this.#options.patience ?? PATIENCE);
+      const call = await openCall(this.#options);
       if (typeof call !== 'string') {
         this.#before = true;
         this.#call = call;
@@ -177,19 +227,19 @@ class Caller {
     call.dialogue.close();
   }
 
-  async #askOnce(form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+  async #putOnce(sender: string, recipient: string): Promise<Asked> {
     const call = await this.call();
-    if (typeof call === 'string') return { form, sender, outcome: 'lost', at: 'MAIL', reply: { code: 0, text: call } };
-    return await this.#askOn(call, form, sender, names);
+    if (typeof call === 'string') return { outcome: 'lost', at: 'MAIL', reply: { code: 0, text: call } };
+    return await this.#putOn(call, sender, recipient);
   }
 
-  async #askOn(call: Call, form: Form, sender: SenderKind, names: Names): Promise<Answer> {
+  async #putOn(call: Call, sender: string, recipient: string): Promise<Asked> {
     call.asked += 1;
     let at: Answer['at'] = 'MAIL';
-    let reply = await call.dialogue.say(`MAIL FROM:${senderPath(sender, names)}`);
+    let reply = await call.dialogue.say(`MAIL FROM:${sender}`);
     if (outcomeOf(reply) === 'accepted') {
       at = 'RCPT';
-      reply = await call.dialogue.say(`RCPT TO:${form.path}`);
+      reply = await call.dialogue.say(`RCPT TO:${recipient}`);
     }
     // RFC 5321 §3.8: with a 421 the server has ended the connection, whether it hangs up or not.
     const over = reply.code === 421 || outcomeOf(await call.dialogue.say('RSET')) !== 'accepted';
@@ -199,52 +249,45 @@ class Caller {
       call.dialogue.close();
       if (this.#call === call) this.#call = null;
     }
-    return { form, sender, outcome: outcomeOf(reply), at, reply };
+    return { outcome: outcomeOf(reply), at, reply };
   }
 }
 
-/** Connects and says hello; a string is the reason why that failed. */
-async function openCall(to: Destination, patience: Patience): Promise<Call | string> {
+/** Connects, says hello and logs in; a string is the reason why that failed. */
+async function openCall({ to, client, credentials, patience = PATIENCE }: ProbeOptions): Promise<Call | string> {
   const dialogue = await Dialogue.open(to, patience);
   if (typeof dialogue === 'string') return dialogue;
+  let saidHello = false;
   const why = (what: string, reply: Reply) => {
     dialogue.close();
-    return reply.code === 0 ? `${what}: ${reply.text}` : `${what}: ${reply.code} ${reply.text.split('\n', 1)[0]}`;
+    const said = reply.code === 0 ? reply.text : formatLine(reply);
+    return `${what}: ${toPrintable(said)}${client && !saidHello ? NO_HEADER : ''}`;
   };
 
   if (dialogue.greeting.code === 0) return why('it does not greet as a mail server does', dialogue.greeting);
   if (outcomeOf(dialogue.greeting) !== 'accepted') return why('it refuses to talk to this address', dialogue.greeting);
-  const name = literalOf(dialogue.ownAddress);
+  const name = literalOf(client ?? dialogue.ownAddress);
   let ehlo = await dialogue.say(`EHLO ${name}`);
-  if (outcomeOf(ehlo) === 'refused') ehlo = await dialogue.say(`HELO ${name}`);
+  // Behind a header it may be the header that was refused as a command: then every reply would be one too early.
+  if (outcomeOf(ehlo) === 'refused' && !client) ehlo = await dialogue.say(`HELO ${name}`);
   if (outcomeOf(ehlo) !== 'accepted') return why('it refuses our EHLO', ehlo);
-  return { dialogue, ehlo, asked: 0 };
-}
+  saidHello = true;
+  if (!credentials) return { dialogue, ehlo, mechanism: null, asked: 0 };
 
-function loginMechanism(ehlo: Reply): LoginAnswer['mechanism'] | null {
-  const offered = new Set(
-    ehlo.text
-      .toUpperCase()
-      .split('\n')
-      .filter((line) => /^AUTH[ =]/.test(line))
-      .flatMap((line) => line.slice(5).split(/[ =]/)),
-  );
-  return offered.has('LOGIN') ? 'LOGIN' : offered.has('PLAIN') ? 'PLAIN' : null;
-}
-
-/** KB Q251149: with the Guest account on, Exchange 5.5 answers 235 to a name that it never heard of. */
-async function logIn(dialogue: Dialogue, mechanism: LoginAnswer['mechanism']): Promise<Reply> {
-  const user = `postern-probe-${randomBytes(6).toString('hex')}`;
-  const password = randomBytes(12).toString('hex');
-  if (mechanism === 'PLAIN') return await dialogue.say(`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`);
-  let reply = await dialogue.say('AUTH LOGIN');
-  for (const response of [user, password]) {
-    if (reply.code !== 334) return reply;
-    reply = await dialogue.say(base64(response));
+  const mechanism = chooseMechanism(ehlo, ['CRAM-MD5', 'PLAIN', 'LOGIN']);
+  if (mechanism === null) {
+    dialogue.close();
+    return /^STARTTLS\b/im.test(ehlo.text) ? NO_LOGIN_IN_CLEAR : NO_LOGIN;
   }
-  return reply;
+  const reply = await logIn(dialogue, mechanism, credentials);
+  if (outcomeOf(reply) !== 'accepted') return why(`it refuses the login (AUTH ${mechanism})`, reply);
+  return { dialogue, ehlo, mechanism, asked: 0 };
 }
 
-function base64(text: string): string {
-  return Buffer.from(text, 'latin1').toString('base64');
+function formatLine({ code, text }: Reply): string {
+  return `${code} ${text.split('\n', 1)[0]}`;
 }
+
+const NO_HEADER = ' (does it take a PROXY header from this address?)';
+const NO_LOGIN = 'it offers no login that we know (CRAM-MD5, PLAIN, LOGIN)';
+const NO_LOGIN_IN_CLEAR = 'it offers no login in clear text, only behind STARTTLS, which probe does not speak';

@@ -1,22 +1,33 @@
 // What an administrator, or a machine, reads about an examination. Pure: text in, text out.
 //
 // --json prints one object:
-//   target, local_domain, local_domain_from, foreign_domain, greeting, verdict, because,
+//   target, client_address, logged_in: { user, mechanism } | null,
+//   local_domain, local_domain_from, foreign_domain, greeting, verdict, because,
 //   proof: { sender, recipient, reply } | null,
 //   counts: { accepted, refused, deferred, lost },
 //   login: null | { mechanism, outcome, reply, answers: [...] },
 //   answers: [{ form, outer, sender, recipient, outcome, at, reply }]
 // `verdict` is open | cannot tell | closed, `outcome` is accepted | refused | deferred | lost, `sender` and `recipient`
-// are what followed MAIL FROM: and RCPT TO:. When the server could not be examined: target, verdict null and error.
+// are what followed MAIL FROM: and RCPT TO:. `client_address` is whom a PROXY header names, else null. With --expect-relay:
+//   target, client_address, logged_in, greeting, verdict, answers: [{ sender, recipient, outcome, at, reply }]
+// `verdict` is then as expected | not as expected | cannot tell. When the server could not be examined: target, verdict null and error.
 //
 // Invariant: what the server said is shown as printable ASCII only, since a terminal obeys other octets.
 
 import { toPrintable } from '../../smtp/bytes.ts';
 import type { Colour, Paint } from '../paint.ts';
 import type { Reply } from './dialogue.ts';
-import type { Examination, Subject } from './examine.ts';
+import type { Examination, Expectation, Self, Subject } from './examine.ts';
 import { type Form, SENDERS, type SenderKind, senderPath } from './forms.ts';
-import { type Answer, type LoginAnswer, type Outcome, untoldForms, type Verdict } from './verdict.ts';
+import {
+  type Answer,
+  type Asked,
+  expectationOf,
+  type LoginAnswer,
+  type Outcome,
+  untoldForms,
+  type Verdict,
+} from './verdict.ts';
 
 const SENDER_HEADS: Record<SenderKind, string> = {
   null: '<>',
@@ -42,11 +53,61 @@ export function formatHead(target: string, subject: Subject, pace: number): stri
   return [
     `Asking ${target} to relay, ${forms.length} forms in ${questions} questions, ${pace} ms apart. No message is ever sent.`,
     `  It greets:       ${formatReply(greeting)}`,
+    ...selfLines(subject),
     `  Local domain:    ${names.local}, from ${localFrom}${hint}`,
     `  Foreign domain:  ${names.foreign}`,
     '',
     `  ${'RCPT TO: … after MAIL FROM: …'.padEnd(pathWidth(forms))}  ${cells(SENDERS.map((kind) => SENDER_HEADS[kind]))}`,
   ].join('\n');
+}
+
+/** Whom the server takes us for, where that is not plain. */
+function selfLines({ client, loggedIn }: Self): string[] {
+  return [
+    ...(client === null ? [] : [`  Our address:     ${client}, as our PROXY header says`]),
+    ...(loggedIn === null ? [] : [`  Logged in as:    ${toPrintable(loggedIn.user)} (AUTH ${loggedIn.mechanism})`]),
+  ];
+}
+
+/** Whom it relays for, when it does. */
+function whoWeAre({ client, loggedIn }: Self): string {
+  const from = client === null ? '' : client;
+  if (loggedIn === null) return from;
+  return `${toPrintable(loggedIn.user)} when logged in${from === '' ? '' : ` from ${from}`}`;
+}
+
+/** What must be allowed, an answer a line, and whether it is. */
+export function formatExpectation(target: string, expectation: Expectation, paint: Paint): string {
+  const { answers, greeting } = expectation;
+  const width = Math.max(...answers.map(({ recipient }) => recipient.length));
+  const rows = answers.map(({ recipient, outcome, at, reply }) => {
+    const colour = outcome === 'accepted' ? 'green' : outcome === 'refused' ? 'red' : 'yellow';
+    const cell = paint(colour, `${outcome}${outcome !== 'accepted' && at === 'MAIL' ? '*' : ''}`.padEnd(CELL));
+    return `  ${recipient.padEnd(width)}  ${cell}${formatReply(reply)}`;
+  });
+  return [
+    `Asking ${target} to take what must be allowed. No message is ever sent.`,
+    `  It greets:       ${formatReply(greeting)}`,
+    ...selfLines(expectation),
+    '',
+    `  RCPT TO: … after MAIL FROM:${answers[0]?.sender ?? ''}`,
+    ...rows,
+    '',
+    ...(answers.some(({ outcome, at }) => outcome !== 'accepted' && at === 'MAIL') ? [`  * at MAIL already`, ''] : []),
+    expectationSentence(answers, paint),
+  ].join('\n');
+}
+
+function expectationSentence(answers: readonly Asked[], paint: Paint): string {
+  const not = (outcome: Outcome) => answers.filter((answer) => answer.outcome === outcome).length;
+  switch (expectationOf(answers)) {
+    case 'as expected':
+      return paint('green', `AS EXPECTED: ${answers.length === 1 ? 'it is' : `all ${answers.length} are`} allowed.`);
+    case 'not as expected':
+      return paint('red', `NOT AS EXPECTED: ${not('refused')} of ${answers.length} refused.`);
+    case 'cannot tell':
+      return paint('yellow', `CANNOT TELL: ${not('deferred')} of ${answers.length} deferred, ${not('lost')} lost.`);
+  }
 }
 
 /** One row: the form, and what came of it with each sender. */
@@ -71,7 +132,7 @@ export function formatEnd(examination: Examination, verdict: Verdict, paint: Pai
   const star = answers.some((answer) => answer.outcome === 'refused' && answer.at === 'MAIL');
   const lines = star ? ['  * the sender was refused already, at MAIL', ''] : [''];
   lines.push('The replies:', ...replyCounts(examination).map((line) => `  ${line}`));
-  lines.push('', loginSentence(login), '', ...verdictLines(examination, verdict, paint));
+  lines.push('', loginSentence(login, examination), '', ...verdictLines(examination, verdict, paint));
   return lines.join('\n');
 }
 
@@ -80,12 +141,20 @@ function verdictLines(examination: Examination, verdict: Verdict, paint: Paint):
   const { answers, names } = examination;
   const proof = verdict.proof === null ? [] : proofLines(verdict.proof, examination);
   switch (verdict.because) {
-    case 'relays':
+    case 'relays': {
+      const who = whoWeAre(examination);
+      if (who !== '')
+        return [
+          paint('red', `OPEN: this server relays for ${who}.`),
+          ...proof,
+          '  If that is meant, --expect-relay makes a test of it; what a stranger may do is asked without such a name.',
+        ];
       return [
         paint('red', 'OPEN: this server relays for strangers.'),
         ...proof,
         '  Anybody can send mail to anybody through it. Forbid it to relay, or put Postern in front, and probe again.',
       ];
+    }
     case 'IMCEA only':
       return [
         paint(
@@ -127,7 +196,7 @@ function verdictLines(examination: Examination, verdict: Verdict, paint: Paint):
           `CLOSED: this server refuses to relay; not one of ${count(answers.length, 'question')} was accepted.`,
         ),
         ...lostLines(answers),
-        `  This holds for the address that it was asked from, and for ${names.local} as its own domain.`,
+        `  This holds for ${examination.client ?? 'the address that it was asked from'}, and for ${names.local} as its own domain.`,
       ];
   }
 }
@@ -150,7 +219,8 @@ function lostLines(answers: readonly Answer[]): string[] {
   ];
 }
 
-function loginSentence(login: LoginAnswer | null): string {
+function loginSentence(login: LoginAnswer | null, { loggedIn }: Self): string {
+  if (loggedIn !== null) return `Login: as ${toPrintable(loggedIn.user)}, so none with a made-up name was tried.`;
   if (login === null) return 'Login: none is offered in clear text (LOGIN or PLAIN), so none was tried.';
   const said = formatReply(login.reply);
   if (login.outcome !== 'accepted') return `Login: a made-up name (AUTH ${login.mechanism}) was not accepted: ${said}`;
@@ -197,6 +267,7 @@ export function formatJson(target: string, examination: Examination, verdict: Ve
   const { proof } = verdict;
   const document = {
     target,
+    ...selfJson(examination),
     local_domain: names.local,
     local_domain_from: localFrom,
     foreign_domain: names.foreign,
@@ -216,6 +287,23 @@ export function formatJson(target: string, examination: Examination, verdict: Ve
       answers: login.answers.map(show),
     },
     answers: answers.map(show),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+function selfJson({ client, loggedIn }: Self): object {
+  return { client_address: client, logged_in: loggedIn };
+}
+
+/** The shape that the file head documents for --expect-relay. */
+export function formatExpectationJson(target: string, expectation: Expectation): string {
+  const { answers, greeting } = expectation;
+  const document = {
+    target,
+    ...selfJson(expectation),
+    greeting: formatReply(greeting),
+    verdict: expectationOf(answers),
+    answers: answers.map((answer) => ({ ...answer, reply: formatReply(answer.reply) })),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }

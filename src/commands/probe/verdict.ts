@@ -10,15 +10,18 @@ import type { Form, SenderKind } from './forms.ts';
 /** `lost`: the connection ended, nothing came in time, or what came was not SMTP. */
 export type Outcome = 'accepted' | 'refused' | 'deferred' | 'lost';
 
-/** One question, this sender and then this recipient, and what came of it. */
-export interface Answer {
-  readonly form: Form;
-  readonly sender: SenderKind;
+/** What came of a question: this sender, and then this recipient. */
+export interface Asked {
   readonly outcome: Outcome;
   /** The command that decided: MAIL when the sender was refused already. */
   readonly at: 'MAIL' | 'RCPT';
   /** What the server said, or a sentence of ours when it said nothing. */
   readonly reply: Reply;
+}
+
+export interface Answer extends Asked {
+  readonly form: Form;
+  readonly sender: SenderKind;
 }
 
 /** A login that nobody ever had, tried where the server offers one in clear text. */
@@ -89,7 +92,13 @@ export function worstOutcome(answers: readonly Answer[]): Outcome {
 
 const WORST_FIRST: readonly Outcome[] = ['accepted', 'lost', 'deferred', 'refused'];
 
+/** Whether all is allowed that must be. */
+export function expectationOf(answers: readonly Asked[]): 'as expected' | 'not as expected' | 'cannot tell' {
+  if (answers.some(({ outcome }) => outcome === 'refused')) return 'not as expected';
+  return answers.every(({ outcome }) => outcome === 'accepted') ? 'as expected' : 'cannot tell';
+}
+
 /** The exit code of `postern probe`. */
-export function exitCodeOf(verdict: Verdict['verdict']): number {
-  return verdict === 'open' ? 1 : verdict === 'cannot tell' ? 2 : 0;
+export function exitCodeOf(verdict: Verdict['verdict'] | ReturnType<typeof expectationOf>): number {
+  return verdict === 'open' || verdict === 'not as expected' ? 1 : verdict === 'cannot tell' ? 2 : 0;
 }

@@ -12,6 +12,10 @@ import type { Child } from '../children.ts';
 import { missing, type ServerPackage } from '../tools.ts';
 
 export const HOST_NAME = 'local.example';
+/** What every bed refuses, as far as the server has a way: at RCPT, and these senders at DATA and at the end of data. */
+export const NOBODY = 'nobody@local.example';
+export const NO_DATA = 'nodata@partner.example';
+export const NO_MESSAGE = 'nomessage@partner.example';
 const SAID_WITHIN_MS = 5_000;
 
 export interface Bed {

@@ -4,7 +4,17 @@ import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFile
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked } from '../tools.ts';
-import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import {
+  type Bed,
+  bed,
+  HOST_NAME,
+  type MailServer,
+  makeFolder,
+  missingServer,
+  NO_DATA,
+  NO_MESSAGE,
+  NOBODY,
+} from './bed.ts';
 import { groupId, userId } from './users.ts';
 
 export const exim: MailServer = {
@@ -50,11 +60,25 @@ smtp_accept_max = 0
 smtp_max_synprot_errors = 1000
 smtp_accept_max_nonmail = 1000
 message_size_limit = 0
-acl_smtp_rcpt = anything
-acl_smtp_data = anything
+acl_smtp_rcpt = recipient
+acl_smtp_predata = data
+acl_smtp_data = message
 ${main.join('\n')}
 begin acl
-anything:
+recipient:
+  deny
+    recipients = ${NOBODY}
+    message = nobody here
+  accept
+data:
+  defer
+    senders = ${NO_DATA}
+    message = no data now
+  accept
+message:
+  deny
+    senders = ${NO_MESSAGE}
+    message = not this one
   accept
 begin routers
 onward:

@@ -1,6 +1,6 @@
 // HAProxy as the balancer in front of Postern: what comes in at one port goes on with a PROXY header. Its health check
 // is a short SMTP dialogue of its own, with a header that names no client (LOCAL in version 2, UNKNOWN in version 1).
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -54,6 +54,24 @@ listen smtp
       throw new Error(`HAProxy checked nothing:\n${running.log()}`);
     },
   };
+}
+
+const SHIPPED = join(import.meta.dirname, '../../../deploy/haproxy/haproxy.cfg');
+
+/** deploy/haproxy/haproxy.cfg with the addresses of this machine in it, and nothing else changed. */
+export async function startShipped(port: number, nodes: readonly { port: number; admin: number }[]): Promise<Bed> {
+  const folder = makeFolder();
+  const config = join(folder, 'haproxy.cfg');
+  let node = 0;
+  const text = readFileSync(SHIPPED, 'utf8')
+    .replace('bind :25', `bind 127.0.0.1:${port}`)
+    .replace(/^(\s+server \w+) [\d.]+:\d+ (.*) port \d+$/gm, (line, name, how) => {
+      const at = nodes[node++];
+      return at === undefined ? line : `${name} 127.0.0.1:${at.port} ${how} port ${at.admin}`;
+    });
+  if (node !== nodes.length) throw new Error(`the shipped file names ${node} servers, and not ${nodes.length}`);
+  writeFileSync(config, text);
+  return bed(port, await startServer(port, 'haproxy', ['-db', '-f', config]), folder);
 }
 
 /** The field check_status of `show stat`; a leading star is a check that still runs. */

@@ -4,7 +4,17 @@ import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked, postfixEnvironment } from '../tools.ts';
-import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import {
+  type Bed,
+  bed,
+  HOST_NAME,
+  type MailServer,
+  makeFolder,
+  missingServer,
+  NO_DATA,
+  NO_MESSAGE,
+  NOBODY,
+} from './bed.ts';
 import { groupId, userId } from './users.ts';
 
 const OWN_QUEUES = [
@@ -76,6 +86,9 @@ alias_maps =
 inet_protocols = ipv4
 mynetworks = 0.0.0.0/0
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access inline:{{${NOBODY} = 550 nobody here}}
+smtpd_data_restrictions = check_sender_access inline:{{${NO_DATA} = 451 no data now}}
+smtpd_end_of_data_restrictions = check_sender_access inline:{{${NO_MESSAGE} = 554 not this one}}
 smtpd_peername_lookup = no
 allow_percent_hack = yes
 allow_untrusted_routing = yes

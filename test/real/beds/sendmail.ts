@@ -4,7 +4,17 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startServer } from '../children.ts';
 import { needUnpacked } from '../tools.ts';
-import { type Bed, bed, HOST_NAME, type MailServer, makeFolder, missingServer } from './bed.ts';
+import {
+  type Bed,
+  bed,
+  HOST_NAME,
+  type MailServer,
+  makeFolder,
+  missingServer,
+  NO_DATA,
+  NO_MESSAGE,
+  NOBODY,
+} from './bed.ts';
 
 export const sendmail: MailServer = {
   name: 'Sendmail',
@@ -38,6 +48,15 @@ O OperatorChars=.:%@!^/[]+
 HReceived: from $s by $j (sendmail $v) id $i; $b
 Scanonify=3
 R$* < $* > $*\t$2
+Scheck_rcpt
+R$*<${NOBODY}>$*\t$#error $@ 5.1.1 $: "550 nobody here"
+Scheck_data
+R$*\t$: $&f
+R$*<${NO_DATA}>$*\t$#error $@ 4.7.1 $: "451 no data now"
+R${NO_DATA}\t$#error $@ 4.7.1 $: "451 no data now"
+Scheck_eom
+R$*\t$: $&f
+R${NO_MESSAGE}\t$#error $@ 5.7.1 $: "554 not this one"
 Sparse=0
 R$*\t$#onward $@ [127.0.0.1] $: $1
 Mlocal,\tP=/bin/false, F=lsDFMAw5:/|@q, A=false

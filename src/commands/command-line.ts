@@ -1,0 +1,60 @@
+// Which command, and the streams that it writes to. main.ts starts it and ends the process.
+
+import packageFile from '../../package.json' with { type: 'json' };
+import { nearest } from '../config/suggest.ts';
+import { check } from './check.ts';
+import { demo } from './demo.ts';
+import { explain } from './explain.ts';
+import { type Output, StandardStreams } from './output.ts';
+import { probe } from './probe.ts';
+import { run } from './run.ts';
+import { test } from './test.ts';
+
+const HELP = `Usage: postern COMMAND [OPTION…]
+
+A firewall for SMTP relaying: stands in front of a mail server and decides every recipient.
+
+  run      the firewall
+  check    read a configuration or policy, and say what is wrong with it
+  explain  why a client may, or may not, reach a recipient
+  test     ask a policy the questions of its .cases files
+  probe    is this server an open relay?
+  demo     an old Exchange that relays for everyone, before and after
+
+postern COMMAND --help says more; --version prints the version.
+`;
+
+const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise<number>>> = {
+  run,
+  check,
+  explain,
+  test,
+  probe,
+  demo,
+};
+const USAGE = 64;
+
+/** Runs what `args` say; `exit` is called once, with the exit code, when all that was printed is out. */
+export async function main(args: string[], exit: (code: number) => void): Promise<void> {
+  const streams = new StandardStreams(exit);
+  const code = await choose(args, streams);
+  await streams.flushed();
+  exit(code);
+}
+
+async function choose([command, ...args]: string[], out: Output): Promise<number> {
+  if (command === '--version') {
+    out.stdout(`postern ${packageFile.version}\n`);
+    return 0;
+  }
+  if (command === '--help' || command === '-h' || command === 'help') {
+    out.stdout(HELP);
+    return 0;
+  }
+  const chosen = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  if (chosen !== undefined) return chosen(args, out);
+  const meant = command === undefined ? null : nearest(command, [...Object.keys(COMMANDS), 'help']);
+  const hint = meant === null ? '' : `: did you mean ${meant}?`;
+  out.stderr(command === undefined ? HELP : `postern: there is no command '${command}'${hint}\nTry: postern --help\n`);
+  return USAGE;
+}

@@ -1,0 +1,102 @@
+// Which setting of a policy refused: its key, where it stands, and why it does not let this one pass. For people.
+//
+// Rules are not told here: explain.ts lists each of them. What the grammar refuses has no setting.
+
+import type { Address, Question } from '../smtp/types.ts';
+import type { Connector, SessionEnds } from './connector.ts';
+import { UNQUALIFIED_GRAMMAR, type Verdict } from './inquiry.ts';
+import type { SenderKey } from './judge.ts';
+import { formatPath, type Path, type Place } from './problem.ts';
+
+/** Where a path of the policy stands in its file. */
+export type PlaceOf = (path: Path) => Place;
+
+export interface Setting {
+  /** As `connectors[1].senders.own_domains`. */
+  readonly key: string;
+  readonly place: string;
+  readonly why: string;
+}
+
+/** Null when nothing was refused, or a rule or the grammar did it. */
+export function settingOf(
+  verdict: Verdict,
+  ends: SessionEnds,
+  names: readonly string[] | null,
+  place: PlaceOf,
+): Setting | null {
+  const { connector, refusedAt, question, decision } = verdict;
+  const setting = (path: Path, why: string): Setting => {
+    const { file, line } = place(path);
+    return { key: formatPath(path), place: `${file}:${line}`, why };
+  };
+  if (connector === null) {
+    const at = `${ends.localAddress === '0.0.0.0' ? 'that address' : ends.localAddress}, port ${ends.localPort}`;
+    return setting(
+      ['connectors'],
+      `none of their remote_ip_ranges holds ${ends.address}, of those that answer at ${at}`,
+    );
+  }
+  if (refusedAt === 'connection') {
+    const refusal = connector.connectSetting(ends.address, names);
+    return refusal === null ? null : setting(refusal.path, refusal.why);
+  }
+  if (question === null || refusedAt === null) return null;
+  if (refusedAt === 'MAIL') {
+    const { key, open } = connector.senderKey(ends, question);
+    if (key === null) return null;
+    const at = pathOf(key, question, connector);
+    return setting(at, open ? 'the name of the login is not known' : whySender(key, question, connector));
+  }
+  if (verdict.grammar === UNQUALIFIED_GRAMMAR || decision?.reason === 'unqualified')
+    return setting([...connector.path, 'unqualified_recipients'], 'reject: the address has no domain');
+  const last = question.addresses.at(-1);
+  switch (decision?.reason) {
+    case 'blocked_domain':
+      return setting(['blocked_domains'], 'what it holds is never passed, for anyone');
+    case 'unknown_recipient':
+      return setting(
+        ['valid_recipients'],
+        `the address is not in the list, and ${nameOf(last)} receives for those alone`,
+      );
+    case 'relay_trick':
+      return setting(['accepted_literals'], 'the address literal is none of them');
+    default:
+      return null;
+  }
+}
+
+function pathOf(key: SenderKey, { login }: Question, connector: Connector): Path {
+  const { path, document } = connector;
+  if (key === 'require_tls' || key === 'submit') return [...path, key];
+  if (key !== 'login_must_match') return [...path, 'senders', key];
+  const name = login?.name ?? null;
+  const user = name === null ? null : connector.userKey(name);
+  const written = Object.keys(document.senders.login_must_match).find((one) => connector.userKey(one) === user);
+  return [...path, 'senders', key, ...(written === undefined ? [] : [written])];
+}
+
+function whySender(key: SenderKey, { login, sender, senderAddress }: Question, { document }: Connector): string {
+  const who = login === null ? 'nobody has logged in' : login.name === null ? 'the login has no name' : null;
+  switch (key) {
+    case 'require_tls':
+      return 'true, and the session is in clear text';
+    case 'submit':
+      return document.submit === 'authenticated'
+        ? `authenticated, and ${who ?? 'that login does not count'}`
+        : `only these users and groups, and ${who ?? `${login?.name} is none of them`}`;
+    case 'own_domains': {
+      const own = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
+      const but = document.senders.own_domains === 'authenticated' ? ', and nobody has logged in' : '';
+      return `${document.senders.own_domains}: <${sender}> ${own} an address of an accepted domain${but}`;
+    }
+    case 'login_must_match':
+      return `<${sender}> is none of the senders of ${login?.name}`;
+    case 'others':
+      return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}`;
+  }
+}
+
+function nameOf(address: Address | undefined): string {
+  return address?.domain ?? 'its domain';
+}
