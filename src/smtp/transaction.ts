@@ -16,6 +16,7 @@ export const OPEN = 2; //    MAIL answered 2yz
 export const NOTHING = 0;
 export const PERHAPS = 1; // some servers do, some do not: the next MAIL goes up, and the answer tells
 export const SURELY = 2; //  it is over for the client, and the server has not heard of it
+export const SELDOM = 3; //  it is over by RFC 5321 §4.1.1.4, but not at every Postfix: nothing is pipelined behind the next MAIL
 
 const NUMBERS = 0x7fffff; // numbers fit above the kind in one small integer
 
@@ -40,7 +41,7 @@ export class Transaction {
   octets = 0;
   /** Beyond max_message_size: nothing more of it goes on. */
   tooLarge = false;
-  /** NOTHING, PERHAPS or SURELY. A RSET that the server takes makes it NOTHING; nothing else does. */
+  /** NOTHING, PERHAPS, SURELY or SELDOM. A RSET that the server takes makes it NOTHING. */
   remains = NOTHING;
 
   /** Nobody holds anything: no RSET is needed. */
