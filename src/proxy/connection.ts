@@ -24,6 +24,7 @@ import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
 import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
+import type { Turns } from './turns.ts';
 import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
@@ -55,6 +56,7 @@ export interface ConnectionOptions {
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
   readonly timeouts: Timeouts;
+  readonly turns: Turns;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
   /** Both sides are gone, or going without us. */
@@ -72,6 +74,7 @@ export class Connection implements Wire {
     drain: () => {
       this.#clientFull = false;
       this.#steer();
+      this.#giveWay();
     },
     error: () => this.#run(() => this.#session.clientLost()),
     close: () => this.#run(() => this.#session.clientLost()),
@@ -174,6 +177,7 @@ export class Connection implements Wire {
     this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
+    this.#options.turns.leave(this.#nextTurn);
     this.#upstream?.destroy();
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
@@ -285,10 +289,18 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
+    this.#giveWay();
     if (this.#handshakeDue && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
+  }
+
+  readonly #nextTurn = (): void => this.#run(() => this.#session.goOn());
+
+  /** Others first; and nothing is read for a client that has not taken what it was sent. */
+  #giveWay(): void {
+    if (this.#session.hasHadItsTurn && !this.#clientFull) this.#options.turns.wait(this.#nextTurn);
   }
 
   #failed(error: unknown): void {

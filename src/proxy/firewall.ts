@@ -27,6 +27,7 @@ import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import type { Leave, PlaceKeeper } from './places.ts';
+import { Turns } from './turns.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -77,6 +78,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
+  readonly #turns = new Turns();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
@@ -134,6 +136,7 @@ export class Firewall {
       judge,
       heard,
       timeouts,
+      turns: this.#turns,
       upstream: this.upstream,
       caller: this.#callerFor(door),
       watcher: observer.sessionOpened(door, profile.connector),
