@@ -42,7 +42,7 @@ export type CrewCalls = StoreCalls &
     banned(ban: Ban): void;
     log(text: string, lines: number): void;
     upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
-    arrived(door: Door): void;
+    broughtMail(door: Door): void;
     lostAddress(address: string): void;
   };
 
@@ -239,7 +239,7 @@ export class Crew implements Doors {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
       upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
-      arrived: (door) => this.#observer.arrived(door),
+      broughtMail: (door) => this.#observer.broughtMail(door),
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;

@@ -31,7 +31,7 @@ export interface Shared {
   /** For TLS session tickets that all threads can read. */
   readonly ticketKeys: Uint8Array;
   upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
-  arrived(door: Door): void;
+  broughtMail(door: Door): void;
 }
 
 export interface DoorSettings {
@@ -113,7 +113,7 @@ export async function openDoors(
 ): Promise<Doors> {
   const { shared, order } = settings;
   const { max_connections, max_wait } = config.upstream;
-  const gate = new Gate(policy, limiter);
+  const gate = new Gate(policy, limiter, (door) => (shared ?? observer).broughtMail(door));
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
@@ -130,10 +130,7 @@ export async function openDoors(
     ourName: fullHostName(),
     names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => {
-      (shared ?? observer).arrived(door);
-      return gate.admit(door);
-    },
+    admit: (door) => gate.admit(door),
     observer: watching(observer, settings),
   });
   await firewall.listen();

@@ -112,7 +112,7 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
       places: new RemotePlaces(line),
       ticketKeys,
       upstreamUp: tellingChanges(),
-      arrived: (door: Door) => line.tell('arrived', door),
+      broughtMail: (door: Door) => line.tell('broughtMail', door),
     },
   };
   const observer = observerFor(config, policy, settings);

@@ -96,9 +96,8 @@ class LoggingObserver {
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
   }
 
-  /** Somebody is at the door. What comes without the address of a client (a balancer's own question) does not count. */
-  arrived(door: Door): void {
-    if (door.lost === true) return;
+  /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
+  broughtMail(door: Door): void {
     this.#lost.saw(door.clientAddress);
     const { suspect } = this.#lost;
     if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));

@@ -50,6 +50,8 @@ export interface ConnectionOptions {
   readonly judge: Judge;
   /** Hears what the watcher hears. */
   readonly heard?: ((event: SessionEvent) => void) | undefined;
+  /** As in Admission. */
+  readonly isBannable?: (() => boolean) | undefined;
   readonly upstream: Upstream;
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
@@ -114,8 +116,9 @@ export class Connection implements Wire {
     return this.#options.clientAddress;
   }
 
-  get enforces(): boolean {
-    return this.#options.profile.mode === 'enforce';
+  /** Whether a ban ends it. */
+  get isBannable(): boolean {
+    return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
   }
 
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */

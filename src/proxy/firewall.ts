@@ -98,7 +98,10 @@ export class Firewall {
     });
   }
 
-  #admitted(entry: Entry, { profile, judge, observed, heard, release }: Admission & { admitted: true }): void {
+  #admitted(
+    entry: Entry,
+    { profile, judge, observed, heard, isBannable, release }: Admission & { admitted: true },
+  ): void {
     const { observer, timeouts } = this.#options;
     const { client, early, door, handshake, tls } = entry;
     if (observed !== undefined) observer.observedAtDoor(door, profile.connector, observed.reason, observed.reply);
@@ -116,6 +119,7 @@ export class Firewall {
       profile: tls.isAble ? profile : withoutTls(profile),
       judge,
       heard,
+      isBannable,
       timeouts,
       upstream: this.upstream,
       caller: this.#callerFor(door),
@@ -207,7 +211,7 @@ export class Firewall {
   /** Ends the sessions of these clients, each at its next boundary between transactions; not where all is only observed. */
   end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
     for (const connection of [...this.#connections]) {
-      if (connection.enforces && isMeant(connection.clientAddress)) connection.drain(own, reason);
+      if (connection.isBannable && isMeant(connection.clientAddress)) connection.drain(own, reason);
     }
   }
 

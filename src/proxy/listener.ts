@@ -10,7 +10,7 @@ import type { Admission, Admit, Door, Handshake } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import type { ClientTls } from './client-tls.ts';
 import { refuseAtDoor } from './linger.ts';
-import { BAD, INCOMPLETE, readProxyHeader } from './proxy-protocol.ts';
+import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
 
 export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
@@ -129,15 +129,14 @@ function doorOf(client: Socket): Door | null {
 }
 
 function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
-  let bytes: Buffer = Buffer.alloc(0);
+  const reader = new ProxyHeaderReader();
   const giveUp = (): void => {
     clearTimeout(timer);
     client.destroy();
   };
   const timer = setTimeout(giveUp, keeper.headerTimeout);
   const read = (chunk: Buffer): void => {
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    const header = readProxyHeader(bytes);
+    const header = reader.take(chunk);
     if (header === INCOMPLETE) return;
     if (header === BAD) {
       giveUp();
@@ -154,8 +153,10 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
       localAddress: destination?.address ?? door.localAddress,
       localPort: destination?.port ?? door.localPort,
       lost: source === null,
+      check: source === null || source.address === door.clientAddress,
     };
-    enter(client, bytes.subarray(header.length), named, listener, keeper);
+    const early = reader.bytes.subarray(header.length);
+    enter(client, early.length === 0 ? null : Buffer.from(early), named, listener, keeper);
   };
   client.on('data', read);
   client.on('end', giveUp);
