@@ -127,6 +127,16 @@ class LoggingObserver {
     this.#upstream.up(server, up, why, nextProbe);
   }
 
+  /** A server took the connection and has said nothing for a while. `greeted`: but for its greeting. */
+  upstreamSilent(server: string, greeted: boolean): void {
+    this.#upstream.silent(server, greeted);
+  }
+
+  /** A server that serves so many sessions declined one more. */
+  upstreamFull(server: string, sessions: number, why: string): void {
+    this.#upstream.full(server, sessions, why);
+  }
+
   /** From dial to an established connection. */
   upstreamConnected(server: string, seconds: number): void {
     this.#upstream.connected(server, seconds);

@@ -72,6 +72,7 @@ export class Connection implements Wire {
     end: () => this.#run(() => this.#session.clientEnded()),
     drain: () => {
       this.#clientFull = false;
+      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
     },
     error: () => this.#run(() => this.#session.clientLost()),
@@ -89,6 +90,8 @@ export class Connection implements Wire {
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
   #clientFull = false;
+  #unread = 0; //      octets that waited in it when it was looked at last
+  #unreadSince = 0; // when they became fewer last
   #closed = false;
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -298,7 +301,11 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    if (!this.#toClient.flush(this.#client)) this.#clientFull = true;
+    if (!this.#toClient.flush(this.#client) && !this.#clientFull) {
+      this.#clientFull = true;
+      this.#unread = this.#client.writableLength;
+      this.#unreadSince = performance.now();
+    }
     if (this.#toClient.waits || this.#clientFull) this.#steer();
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
@@ -334,8 +341,10 @@ export class Connection implements Wire {
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
     if (this.#closed || this.#dialling) return;
-    const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
-    const at = Math.min(full, this.#patience.nextCheck);
+    const { data_idle, client_idle } = this.#options.timeouts;
+    const full = this.#upstreamFull ? this.#fullSince + data_idle : Number.POSITIVE_INFINITY;
+    const unread = this.#clientFull ? this.#unreadSince + client_idle : Number.POSITIVE_INFINITY;
+    const at = Math.min(full, unread, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -354,14 +363,25 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
-    if (this.#toClient.waits) this.#patience.waitsFor(this.#session.doing, true, now);
+    if (this.#clientFull && this.#readsNothing(now)) {
+      this.close({ origin: 'client', what: 'timeout while the client reads nothing' });
+      return;
+    }
+    if (this.#toClient.waits || this.#clientFull) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;
     }
-    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
-    // A client that does not read keeps the upstream's reply from being read as well.
-    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire()));
+    this.#silent = this.#session.waitsForUpstream;
+    this.#run(() => this.#session.expire());
+  }
+
+  /** A client that does not read keeps the upstream's reply from being read as well: the time is its own. */
+  #readsNothing(now: number): boolean {
+    const waiting = this.#client.writableLength;
+    if (waiting < this.#unread) this.#unreadSince = now;
+    this.#unread = waiting;
+    return now - this.#unreadSince >= this.#options.timeouts.client_idle;
   }
 }
 

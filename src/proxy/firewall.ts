@@ -39,6 +39,8 @@ export interface FirewallOptions {
   /** How the servers are spoken to, and told who the client is. */
   readonly tls: UpstreamTls | null;
   readonly identity: CallSettings['identity'];
+  /** Whether other threads have sessions at this server; left out where there are none. */
+  readonly servedElsewhere?: (server: string) => Promise<boolean>;
   /** Our host name where it is a full one. */
   readonly ourName: string | null;
   /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
@@ -79,7 +81,7 @@ export class Firewall {
       ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
     );
     const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
-    this.upstream = new Upstream(options.servers, settings, options.observer);
+    this.upstream = new Upstream(options.servers, settings, options.observer, options.servedElsewhere);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */

@@ -52,6 +52,8 @@ class Watch {
         upstreamConnected: () => {},
         upstreamInClear: (server, why) => void this.told.push(`${name(server)} in clear: ${why}`),
         upstreamUnidentified: () => {},
+        upstreamSilent: (server) => void this.told.push(`${name(server)} silent`),
+        upstreamFull: (server, sessions) => void this.told.push(`${name(server)} full with ${sessions}`),
       },
     );
     t.after(() => this.upstream.close());
