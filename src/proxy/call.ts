@@ -238,8 +238,7 @@ export class Call {
     this.#fail({ why: 'it closed the connection before its greeting', inTls: false, declined: true });
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    const isReset = this.#awaits !== CONNECTION && HANG_UPS.has(error.code ?? '');
-    this.#fail({ why: error.message, inTls: false, declined: isReset });
+    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? '') });
   };
 
   /** The socket is no longer ours to listen to. */
@@ -277,6 +276,7 @@ export class Call {
   };
 }
 
+/** Of a connection that was taken: one that is not gets ECONNREFUSED. */
 const HANG_UPS = new Set(['ECONNRESET', 'EPIPE']);
 
 /** RFC 5321 §4.1.3. */

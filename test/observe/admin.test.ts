@@ -139,6 +139,25 @@ describe('readiness', () => {
     assert.equal(asked, 2);
   });
 
+  it('does not wait for a server that takes its time, and tells what was known before', async (t) => {
+    let answer: (found: boolean) => void = () => {};
+    const askUpstream = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve;
+      });
+    const { ask, watched } = await start(t, { askUpstream });
+    watched.observer.listening(['127.0.0.1:25']);
+    assert.equal((await ask('/readyz')).status, 503, 'nothing is known');
+    answer(true);
+    assert.equal((await ask('/readyz')).status, 200);
+    watched.clock.ms = 60_000;
+    assert.equal((await ask('/readyz')).status, 200, 'it was well, and is asked again');
+    watched.observer.upstreamUp('10.0.0.10:25', false, 'connect time-out');
+    assert.equal((await ask('/readyz')).status, 503, 'a session has found out meanwhile');
+    answer(false);
+    assert.equal((await ask('/readyz')).status, 503);
+  });
+
   it('is not ready when asking the upstream fails', async (t) => {
     const { ask, watched } = await start(t, { askUpstream: () => Promise.reject(new Error('refused')) });
     watched.observer.listening(['127.0.0.1:25']);
