@@ -52,6 +52,8 @@ export interface ConnectionOptions {
   readonly judge: Judge;
   /** Hears what the watcher hears. */
   readonly heard?: ((event: SessionEvent) => void) | undefined;
+  /** As in Admission. */
+  readonly isBannable?: (() => boolean) | undefined;
   readonly upstream: Upstream;
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
@@ -73,6 +75,7 @@ export class Connection implements Wire {
     end: () => this.#run(() => this.#session.clientEnded()),
     drain: () => {
       this.#clientFull = false;
+      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
       this.#giveWay();
     },
@@ -91,6 +94,8 @@ export class Connection implements Wire {
   #upstreamFull = false; // its socket buffer
   #fullSince = 0;
   #clientFull = false;
+  #unread = 0; //      octets that waited in it when it was looked at last
+  #unreadSince = 0; // when they became fewer last
   #closed = false;
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -118,8 +123,9 @@ export class Connection implements Wire {
     return this.#options.clientAddress;
   }
 
-  get enforces(): boolean {
-    return this.#options.profile.mode === 'enforce';
+  /** Whether a ban ends it. */
+  get isBannable(): boolean {
+    return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
   }
 
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
@@ -311,7 +317,11 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    if (!this.#toClient.flush(this.#client)) this.#clientFull = true;
+    if (!this.#toClient.flush(this.#client) && !this.#clientFull) {
+      this.#clientFull = true;
+      this.#unread = this.#client.writableLength;
+      this.#unreadSince = performance.now();
+    }
     if (this.#toClient.waits || this.#clientFull) this.#steer();
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
@@ -347,8 +357,10 @@ export class Connection implements Wire {
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
     if (this.#closed || this.#dialling) return;
-    const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
-    const at = Math.min(full, this.#patience.nextCheck);
+    const { data_idle, client_idle } = this.#options.timeouts;
+    const full = this.#upstreamFull ? this.#fullSince + data_idle : Number.POSITIVE_INFINITY;
+    const unread = this.#clientFull ? this.#unreadSince + client_idle : Number.POSITIVE_INFINITY;
+    const at = Math.min(full, unread, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -367,15 +379,26 @@ export class Connection implements Wire {
       }
       this.#patience.excuse(now);
     }
-    if (this.#toClient.waits) this.#patience.waitsFor(this.#session.doing, true, now);
+    if (this.#clientFull && this.#readsNothing(now)) {
+      this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
+      return;
+    }
+    if (this.#toClient.waits || this.#clientFull) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;
     }
-    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
-    // A client that does not read keeps the upstream's reply from being read as well.
+    this.#silent = this.#session.waitsForUpstream;
     const key = this.#patience.deadline(now);
-    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire(key)));
+    this.#run(() => this.#session.expire(key));
+  }
+
+  /** A client that does not read keeps the upstream's reply from being read as well: the time is its own. */
+  #readsNothing(now: number): boolean {
+    const waiting = this.#client.writableLength;
+    if (waiting < this.#unread) this.#unreadSince = now;
+    this.#unread = waiting;
+    return now - this.#unreadSince >= this.#options.timeouts.client_idle;
   }
 }
 
