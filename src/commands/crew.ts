@@ -42,7 +42,11 @@ export type CrewCalls = StoreCalls &
     banned(ban: Ban): void;
     log(text: string, lines: number): void;
     upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
-    arrived(door: Door): void;
+    upstreamSilent(server: string, greeted: boolean): void;
+    upstreamFull(server: string, sessions: number, why: string): void;
+    /** Whether some worker has sessions at this server. */
+    serves(server: string): Promise<boolean>;
+    broughtMail(door: Door): void;
     lostAddress(address: string): void;
   };
 
@@ -194,6 +198,10 @@ export class Crew implements Doors {
     return [...found.values()];
   }
 
+  async serving(server: string): Promise<number> {
+    return sum(await this.#askAll(ANSWER_MS, (line) => line.call('serving', server)));
+  }
+
   async names(address: string): Promise<readonly string[] | null> {
     const answers = await this.#askAll(ANSWER_MS, (line) => line.call('names', address));
     return answers.find((answer) => answer !== null) ?? null;
@@ -239,7 +247,10 @@ export class Crew implements Doors {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
       upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
-      arrived: (door) => this.#observer.arrived(door),
+      upstreamSilent: (server, greeted) => this.#observer.upstreamSilent(server, greeted),
+      upstreamFull: (server, sessions, why) => this.#observer.upstreamFull(server, sessions, why),
+      serves: async (server) => (await this.serving(server)) > 0,
+      broughtMail: (door) => this.#observer.broughtMail(door),
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;

@@ -31,7 +31,11 @@ export interface Shared {
   /** For TLS session tickets that all threads can read. */
   readonly ticketKeys: Uint8Array;
   upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
-  arrived(door: Door): void;
+  upstreamSilent(server: string, greeted: boolean): void;
+  upstreamFull(server: string, sessions: number, why: string): void;
+  /** Whether other threads have sessions at this server. */
+  servedElsewhere(server: string): Promise<boolean>;
+  broughtMail(door: Door): void;
 }
 
 export interface DoorSettings {
@@ -74,6 +78,8 @@ export interface Doors {
   greets(): Promise<boolean>;
   /** How each of them is doing. */
   servers(): Promise<readonly ServerState[]> | readonly ServerState[];
+  /** How many sessions of this thread a server has. */
+  serving(server: string): Promise<number> | number;
   /** The names of an address that DNS gave last; null when it gave none. */
   names(address: string): Promise<readonly string[] | null> | readonly string[] | null;
   putInForce(next: InForce, order: LoadOrder | undefined): Promise<void> | void;
@@ -113,7 +119,7 @@ export async function openDoors(
 ): Promise<Doors> {
   const { shared, order } = settings;
   const { max_connections, max_wait } = config.upstream;
-  const gate = new Gate(policy, limiter);
+  const gate = new Gate(policy, limiter, (door) => (shared ?? observer).broughtMail(door));
   const firewall = new Firewall({
     listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
@@ -127,13 +133,11 @@ export async function openDoors(
     places: shared?.places ?? new Places(max_connections, max_wait),
     tls: upstreamTls(config, settings.file ?? null, order?.world.texts),
     identity: config.upstream.identity,
+    ...(shared === undefined ? {} : { servedElsewhere: (server: string) => shared.servedElsewhere(server) }),
     ourName: fullHostName(),
     names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => {
-      (shared ?? observer).arrived(door);
-      return gate.admit(door);
-    },
+    admit: (door) => gate.admit(door),
     observer: watching(observer, settings),
   });
   await firewall.listen();
@@ -143,6 +147,7 @@ export async function openDoors(
     metrics: () => observer.metrics(),
     greets: () => firewall.upstream.greets(),
     servers: () => firewall.upstream.states,
+    serving: (server) => firewall.upstream.serving(server),
     names: (address) => settings.names?.(address) ?? null,
     putInForce: (next) => {
       if (next.credentials !== null) firewall.replaceCredentials(next.credentials);
@@ -203,6 +208,8 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
   };
   return {
     upstreamUp: (server, up, why, nextProbe) => (shared ?? observer).upstreamUp(server, up, why, nextProbe),
+    upstreamSilent: (server, greeted) => (shared ?? observer).upstreamSilent(server, greeted),
+    upstreamFull: (server, sessions, why) => (shared ?? observer).upstreamFull(server, sessions, why),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply, key) => observer.refusedAtDoor(door, connector, reason, reply, key),
     observedAtDoor: (door, connector, reason, reply, key) =>

@@ -34,10 +34,13 @@ const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
 export class Gate {
   policy: Policy;
   readonly #limiter: Limiter;
+  readonly #broughtMail: (door: Door) => void;
 
-  constructor(policy: Policy, limiter: Limiter) {
+  /** `broughtMail` hears of each session that comes to MAIL, once. */
+  constructor(policy: Policy, limiter: Limiter, broughtMail: (door: Door) => void = () => {}) {
     this.policy = policy;
     this.#limiter = limiter;
+    this.#broughtMail = broughtMail;
   }
 
   /** Whether this address is one that no ban touches, on some connector. */
@@ -53,7 +56,7 @@ export class Gate {
     const enforces = connector.mode === 'enforce';
     const refusal = connector.refusal(door.clientAddress);
     if (!(refusal instanceof Promise) && refusal !== null && enforces) return denied(connector, refusal);
-    const guest = this.#limiter.guest(connector, door.clientAddress);
+    const guest = this.#limiter.guest(connector, door.clientAddress, door.check);
     return when(guest.enter(), ({ refused }) => {
       const full = refused === null ? null : noPlace(connector, refused);
       if (full !== null && enforces) return { admitted: false, connector: connector.name, ...full };
@@ -80,6 +83,7 @@ export class Gate {
       judge: this.#judgeFor(door, policy, connector, guest),
       observed: refusal !== null ? { reply: refusal, reason: 'connect' } : (full ?? undefined),
       heard: (event) => guest.heard(event),
+      isBannable: () => guest.isBannable,
       release: () => guest.leave(),
     };
   }
@@ -88,11 +92,17 @@ export class Gate {
   #judgeFor(door: Door, first: Policy, connector: Connector, guest: Guest): Judge {
     let policy = first;
     let judge: Judge | null = connector.judgeFor(endsOf(door));
+    let brought = false;
     const decide: Judge = (question) => {
       if (judge === null) return CONFIGURATION_CHANGED;
       return when(judge(question), (decision) => guest.decide(question, decision));
     };
     return (question) => {
+      if (question.protocolState === 'MAIL' && !brought) {
+        brought = true;
+        this.#broughtMail(door);
+        if (door.check === true) this.policy.cameFrom(door);
+      }
       if (policy === this.policy || question.protocolState !== 'MAIL') return decide(question);
       policy = this.policy;
       const next = policy.connectorFor(door);

@@ -40,6 +40,7 @@ export type WorkerCalls = {
   measured(): Promise<Measured[]>;
   greets(): Promise<boolean>;
   servers(): Promise<readonly ServerState[]>;
+  serving(server: string): Promise<number>;
   names(address: string): readonly string[] | null;
   putInForce(order: LoadOrder, credentials: readonly Credentials[] | null): Promise<true>;
   stopListening(): Promise<number>;
@@ -69,6 +70,7 @@ const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
   measured: async () => (await opened).observer.measured(),
   greets: async () => (await opened).doors.greets(),
   servers: async () => (await opened).doors.servers(),
+  serving: async (server) => (await opened).doors.serving(server),
   names: (address) => resolver.known(address),
   putInForce: async (order, credentials) => {
     const { doors } = await opened;
@@ -112,7 +114,10 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
       places: new RemotePlaces(line),
       ticketKeys,
       upstreamUp: tellingChanges(),
-      arrived: (door: Door) => line.tell('arrived', door),
+      upstreamSilent: (server: string, greeted: boolean) => line.tell('upstreamSilent', server, greeted),
+      upstreamFull: (server: string, sessions: number, why: string) => line.tell('upstreamFull', server, sessions, why),
+      servedElsewhere: (server: string) => line.call('serves', server),
+      broughtMail: (door: Door) => line.tell('broughtMail', door),
     },
   };
   const observer = observerFor(config, policy, settings);

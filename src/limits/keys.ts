@@ -27,6 +27,11 @@ export function bucketKey(kind: Kind, rate: RateName, connector: string, ...name
   return key;
 }
 
+/** Of the bucket that says whether a strike has been counted just now: of a kind of its own, that nobody is shown. */
+export function justStruckKey(strikes: string): string {
+  return `just.${strikes}`;
+}
+
 export function boundedName(name: string): string {
   if (name.length <= LONGEST && !name.includes('\0')) return name;
   return `${name.slice(0, KEPT).replaceAll('\0', ' ')}${CUT}${hash('sha256', name, 'base64url')}`;

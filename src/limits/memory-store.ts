@@ -137,6 +137,11 @@ export class MemoryStore implements Store {
 
   #strike({ strike }: Asked, now: number): Banned {
     if (strike === null) return 'no';
+    if (strike.once !== undefined) {
+      const found = [this.#find(strike.once, now)];
+      if (firstWithoutRoom([strike.once], found) !== -1) return 'no';
+      this.#pay([strike.once], found, now);
+    }
     const bucket = this.#find(strike.charge, now) ?? this.#begin(strike.charge, now);
     fill(bucket, strike.charge.cost);
     if (room(bucket) > 0) return 'no';

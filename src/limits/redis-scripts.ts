@@ -75,8 +75,9 @@ local function ban(bans, by, version, network, length, who)
 end
 `;
 
-// KEYS: bans, by, version, then one for each charge, then the strike's.
-// ARGV: charges, (limit window cost) each, networks, each, strike: limit window faults network length – or nothing
+// KEYS: bans, by, version, then one for each charge, then the strike's, then that of its `once`.
+// ARGV: charges, (limit window cost) each, networks, each, strike: limit window faults network length – or nothing,
+// once: limit window – or nothing
 const QUESTION = `
 local at = 1
 local function arg()
@@ -92,6 +93,7 @@ for i = 1, number() do networks[i] = arg() end
 local strike = nil
 if ARGV[at] then
   strike = { key = KEYS[FIRST + #charges + 1], limit = number(), window = number(), faults = number(), network = arg(), length = number() }
+  if ARGV[at] then strike.once = { key = KEYS[FIRST + #charges + 2], limit = number(), window = number() } end
 end
 
 -- the first that does not fit, counted from 0; -1
@@ -119,7 +121,14 @@ end
 
 -- 1 when this was one too many
 local function hit()
-  if not strike or fill(strike.key, strike.limit, strike.window, 1) > 0 then return 0 end
+  if not strike then return 0 end
+  local once = strike.once
+  if once then
+    local full = level(once.key, once.limit, once.window)
+    if room(full, once.limit, once.window) < 1 then return 0 end
+    fill(once.key, once.limit, once.window, 1)
+  end
+  if fill(strike.key, strike.limit, strike.window, 1) > 0 then return 0 end
   ban(KEYS[1], KEYS[2], KEYS[3], strike.network, strike.length, 'limits')
   return 1
 end

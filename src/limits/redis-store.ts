@@ -256,11 +256,14 @@ function amounts({ limit, window, cost }: Charge): number[] {
 }
 
 function keysOf({ charges, strike }: Asked): string[] {
-  return [...BANS, ...charges.map(bucketName), ...(strike === null ? [] : [bucketName(strike.charge)])];
+  const struck = strike === null ? [] : [strike.charge, ...(strike.once === undefined ? [] : [strike.once])];
+  return [...BANS, ...[...charges, ...struck].map(bucketName)];
 }
 
 function argumentsOf({ charges, networks, strike }: Asked): (string | number)[] {
   const args = [charges.length, ...charges.flatMap(amounts), networks.length, ...networks];
   if (strike === null) return args;
-  return [...args, strike.charge.limit, strike.charge.window, strike.faults, strike.network, strike.for];
+  const { charge, faults, network, once } = strike;
+  args.push(charge.limit, charge.window, faults, network, strike.for);
+  return once === undefined ? args : [...args, once.limit, once.window];
 }

@@ -26,6 +26,8 @@ export interface Strike {
   /** What is banned (as in `Place.networks`), and for how long. */
   readonly network: string;
   readonly for: number;
+  /** While there is no room in this bucket, a fault is one with the last that counted. */
+  readonly once?: Charge | undefined;
 }
 
 /** What one command costs. */

@@ -22,7 +22,7 @@ export interface AdminOptions {
   readonly hostNames: readonly string[];
   readonly observer: Pick<Observer, 'readiness' | 'metrics'>;
   /** Asks an upstream server for its greeting; true = one answered. Called at most every 5 s, and only while no session
-   * has shown that one does. */
+   * has shown that one does. It may take its time: /readyz does not wait for it. */
   readonly askUpstream: () => Promise<boolean>;
   /** How each server is doing, for /readyz. */
   readonly servers?: () => readonly object[] | Promise<readonly object[]>;
@@ -59,6 +59,7 @@ const HEADER_OCTETS = 8 * 1024;
 const BODY_OCTETS = 4 * 1024;
 const CONNECTIONS = 32;
 const ASK_AGAIN_MS = 5_000;
+const READY_MS = 700; // a probe of Kubernetes gives up after a second
 
 /** Listens, or rejects with the error of listen(). */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
@@ -109,11 +110,7 @@ function keepNewest(server: Server): void {
   });
 }
 
-async function answer(
-  request: IncomingMessage,
-  options: AdminOptions,
-  upstream: () => Promise<boolean>,
-): Promise<Answer> {
+async function answer(request: IncomingMessage, options: AdminOptions, upstream: KnownUpstream): Promise<Answer> {
   if (!isOurs(request.headers.host, options)) return failure(421, 'This Host is not ours.');
   const path = request.url?.split('?', 1)[0];
   const open = path === '/metrics' || path === '/healthz' || path === '/readyz';
@@ -190,9 +187,9 @@ function explained(found: object | string): Answer {
   return typeof found === 'string' ? failure(400, found) : json(200, found);
 }
 
-async function ready({ observer, servers }: AdminOptions, upstream: () => Promise<boolean>): Promise<Answer> {
+async function ready({ observer, servers }: AdminOptions, upstream: KnownUpstream): Promise<Answer> {
   const now: Readiness = observer.readiness();
-  const answers = now.upstream === true || (await upstream());
+  const [answers, states] = await Promise.all([upstream(now.upstream), servers?.()]);
   const warning = notProtected(now.mode, now.observing);
   const isReady = now.listening && answers && !now.draining;
   return json(isReady ? 200 : 503, {
@@ -204,7 +201,7 @@ async function ready({ observer, servers }: AdminOptions, upstream: () => Promis
     protected: warning === null,
     ...(warning === null ? {} : { warning }),
     ...(now.lostAddresses === null ? {} : { lost_client_addresses: now.lostAddresses }),
-    ...(servers === undefined ? {} : { servers: await servers() }),
+    ...(states === undefined ? {} : { servers: states }),
   });
 }
 
@@ -240,20 +237,30 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** One question at a time, and its answer for so long: /readyz is open to all and must not become a dialler. */
-function rememberFor(ms: number, now: () => number, ask: () => Promise<boolean>): () => Promise<boolean> {
+/** Whether an upstream server answers. `seen`: what sessions have shown, as in Readiness. */
+type KnownUpstream = (seen: boolean | null) => Promise<boolean>;
+
+/** One question at a time, and its answer for so long: /readyz is open to all and must not become a dialler. While a server
+ * takes its time to answer, what was known before is told. */
+function rememberFor(ms: number, now: () => number, ask: () => Promise<boolean>): KnownUpstream {
   let last: Promise<boolean> | null = null;
+  let known = false;
   let until = 0;
-  return () => {
+  return (seen) => {
+    known = seen ?? known;
+    if (seen === true) return Promise.resolve(true);
     if (last === null || now() >= until) {
       until = Number.POSITIVE_INFINITY;
       last = ask()
         .catch(() => false)
-        .finally(() => {
+        .then((found) => {
+          known = found;
           until = now() + ms;
+          return found;
         });
     }
-    return last;
+    const soon = new Promise<boolean>((resolve) => setTimeout(() => resolve(known), READY_MS).unref());
+    return Promise.race([last, soon]);
   };
 }
 

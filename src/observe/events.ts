@@ -99,9 +99,8 @@ class LoggingObserver {
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
   }
 
-  /** Somebody is at the door. What comes without the address of a client (a balancer's own question) does not count. */
-  arrived(door: Door): void {
-    if (door.lost === true) return;
+  /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
+  broughtMail(door: Door): void {
     this.#lost.saw(door.clientAddress);
     const { suspect } = this.#lost;
     if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));
@@ -135,6 +134,16 @@ class LoggingObserver {
   /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
   upstreamUp(server: string, up: boolean, why = 'no answer', nextProbe?: number): void {
     this.#upstream.up(server, up, why, nextProbe);
+  }
+
+  /** A server took the connection and has said nothing for a while. `greeted`: but for its greeting. */
+  upstreamSilent(server: string, greeted: boolean): void {
+    this.#upstream.silent(server, greeted);
+  }
+
+  /** A server that serves so many sessions declined one more. */
+  upstreamFull(server: string, sessions: number, why: string): void {
+    this.#upstream.full(server, sessions, why);
   }
 
   /** From dial to an established connection. */

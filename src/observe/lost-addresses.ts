@@ -1,17 +1,17 @@
 // Do most clients come from one address inside? Then it may be a gateway that hides who they are.
 //
 // Behind NAT or a balancer without PROXY every client looks like one, and a rule for that one is a rule for the world
-// (design.md 5.2). This counts the last connections and says so; it never changes a decision. Bounded: as many addresses
-// as connections remembered. Pure: what is inside is handed in, and so is the time.
+// (design.md 5.2). This counts the last sessions that came to MAIL – others are probes – and says so; it never changes a
+// decision. Bounded: as many addresses as sessions remembered. Pure: what is inside is handed in, and so is the time.
 
-const REMEMBERED = 200; // connections
+const REMEMBERED = 200; // sessions
 const ENOUGH = 50; // to say anything
 const MOST = 0.9;
 const REMIND_AFTER = 3_600_000; // ms
 
 export interface Suspect {
   readonly client_address: string;
-  /** Of the last connections, and of how many. */
+  /** Of the last sessions, and of how many. */
   readonly connections: number;
   readonly of: number;
 }
@@ -29,7 +29,7 @@ export class LostAddresses {
     this.#isInside = isInside;
   }
 
-  /** One more connection. */
+  /** One more session. */
   saw(address: string): void {
     const oldest = this.#last[this.#next];
     if (oldest !== undefined) this.#add(oldest, -1);

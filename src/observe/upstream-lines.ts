@@ -13,6 +13,8 @@ export class UpstreamLines {
   readonly #servers = new Map<string, boolean>();
   readonly #inClear = new Map<string, string>(); // why, as said last
   readonly #unidentified = new Set<string>();
+  readonly #silentAt = new Map<string, number>(); // when it was said last
+  readonly #fullAt = new Map<string, number>();
   #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(log: Logger, metrics: Metrics, now: () => number) {
@@ -31,6 +33,23 @@ export class UpstreamLines {
     if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: seconds }, 'upstream does not answer');
     else if (before === false) this.#log.info({ server }, 'upstream answers again');
     else this.#log.info({ server }, 'upstream answers');
+  }
+
+  silent(server: string, greeted: boolean): void {
+    if (this.#isNew(this.#silentAt, server)) this.#log.warn({ server }, greeted ? SILENT_BEHIND_GREETING : SILENT);
+  }
+
+  full(server: string, sessions: number, why: string): void {
+    if (this.#isNew(this.#fullAt, server))
+      this.#log.warn({ server, sessions: sessions || undefined, why: harmless(why) }, FULL);
+  }
+
+  /** Not said of this server a while ago; taken as said. */
+  #isNew(saidAt: Map<string, number>, server: string): boolean {
+    const now = this.#now();
+    if (now - (saidAt.get(server) ?? Number.NEGATIVE_INFINITY) < REMIND_AFTER_MS) return false;
+    saidAt.set(server, now);
+    return true;
   }
 
   connected(server: string, seconds: number): void {
@@ -59,6 +78,15 @@ export class UpstreamLines {
 }
 
 const ANSWER_HOLDS_MS = 30_000;
+const REMIND_AFTER_MS = 600_000;
+
+const SILENT =
+  'upstream accepted the connection and has not greeted for 10 s; another server is tried where there is one';
+const SILENT_BEHIND_GREETING =
+  'upstream greeted and has not answered our EHLO, STARTTLS or XCLIENT for 10 s; another server is tried where there is one';
+const FULL =
+  'upstream is full: it declined a session while it serves others, and is not taken for down. Set ' +
+  'upstream.max_connections to what it takes, or raise its own limit for each client address';
 
 const UNIDENTIFIED =
   'the upstream does not offer to be told who the client is, or does not understand it, and takes the client for Postern: ' +

@@ -10,7 +10,7 @@ import type { Choice, Selection } from './selection.ts';
 export const NO_CONNECTOR: OwnReply = DEFAULT_REPLIES.connect;
 
 /** What of a door chooses the connector. */
-export type Arrival = Pick<Door, 'clientAddress' | 'localAddress' | 'localPort' | 'lost'>;
+export type Arrival = Pick<Door, 'clientAddress' | 'localAddress' | 'localPort' | 'lost' | 'check'>;
 
 export class Policy {
   readonly connectors: readonly Connector[];
@@ -33,11 +33,15 @@ export class Policy {
 
   /** The connector that answers at this door, null when none does: then the connection is refused. */
   connectorFor(door: Arrival): Connector | null {
-    if (this.#onLostAddress !== null && this.#isLost(door)) {
-      this.#onLostAddress(door.clientAddress);
-      this.#onLostAddress = null;
-    }
+    if (door.check !== true) this.cameFrom(door);
     return this.choiceFor(door)?.connector ?? null;
+  }
+
+  /** A client came: the guard speaks once of one whose own address was lost. A balancer's check is no client. */
+  cameFrom(door: Arrival): void {
+    if (this.#onLostAddress === null || !this.#isLost(door)) return;
+    this.#onLostAddress(door.clientAddress);
+    this.#onLostAddress = null;
   }
 
   /** The same, with the range that decided. A question only: nobody stands there, so no lost address is told. */

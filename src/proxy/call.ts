@@ -3,7 +3,8 @@
 // A call ends once: with a connected socket and the octets of that greeting, or with the sentence that says why this
 // server will not do. What was read is handed over with the socket, so that nobody reads a greeting twice. On the way, as
 // configured: a PROXY header as the very first octets, TLS at once or by STARTTLS, and who the client is (smtp/approach).
-// Where nothing of that is wanted, the first octets that come are handed over unread.
+// Where nothing of that is wanted, the first octets that come are handed over unread. That it takes long is told once, on the
+// way: the call goes on.
 // Not here: which server is called, and what follows from a failure (upstream.ts).
 
 import { connect, isIP, type Socket } from 'node:net';
@@ -43,14 +44,27 @@ export interface Caller {
   identify(): Promise<ClientIdentity>;
 }
 
+export interface Failure {
+  readonly why: string;
+  /** All was well but for the handshake or the certificate. */
+  readonly inTls: boolean;
+  /** It took the connection and ended it, or said 421: a server that serves others may do so when it is full. */
+  readonly declined: boolean;
+}
+
 export interface CallListener {
   connected(seconds: number): void;
   answered(answer: Answer): void;
-  /** `inTls`: all was well but for the handshake or the certificate. */
-  failed(why: string, inTls: boolean): void;
+  failed(failure: Failure): void;
+  /** SILENT_AFTER has passed since the connection, and the call goes on. `greeted`: it is what comes behind the greeting, our
+   * EHLO, STARTTLS or XCLIENT, that is not answered. */
+  silent(greeted: boolean): void;
   /** The server was to be told who the client is, and does not offer that. */
   unidentified(): void;
 }
+
+/** Milliseconds from the connection. Honest servers pause 1 to 6 s before their greeting, to catch those who do not wait. */
+export const SILENT_AFTER = 10_000;
 
 const FOUR = 0x34; // the first octet of a 4yz
 
@@ -76,6 +90,8 @@ export class Call {
   #timerAt: number;
   #deadline: number;
   #greetBy = 0;
+  #silentAt = Number.POSITIVE_INFINITY; // and from then on, when that is told
+  #heard = false; //                       anything but TLS
 
   /** `caller` null: it is our own question, and the server is told of no client. */
   constructor(server: Endpoint, caller: Caller | null, settings: CallSettings, listener: CallListener) {
@@ -114,6 +130,7 @@ export class Call {
   readonly #onConnect = (): void => {
     const now = performance.now();
     this.#greetBy = now + this.#settings.greetWithin;
+    this.#silentAt = now + SILENT_AFTER;
     this.#listener.connected((now - this.#started) / 1000);
     const { identity, tls } = this.#settings;
     if (identity === 'proxy-v1' || identity === 'proxy-v2')
@@ -125,10 +142,10 @@ export class Call {
   #startTls(tls: UpstreamTls, made: () => void): void {
     this.#wait(HANDSHAKE, performance.now() + this.#settings.connectWithin);
     this.#ignore(this.#socket);
-    const socket = tls.start(this.#socket, this.#server.address, (why) => {
+    const socket = tls.start(this.#socket, this.#server.address, (why, hungUp) => {
       if (this.#over) return;
       if (why !== null) {
-        this.#fail(why, true);
+        this.#fail({ why, inTls: true, declined: hungUp });
         return;
       }
       this.#listen(socket);
@@ -138,6 +155,7 @@ export class Call {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#heard = true;
     if (this.#approach !== null) {
       this.#follow(this.#approach.fromUpstream(chunk));
       return;
@@ -150,7 +168,7 @@ export class Call {
     const found = this.#greeting.next(chunk, 0);
     if (found === INCOMPLETE) return;
     if (found === COMPLETE) this.#refused(this.#greeting.bytes);
-    else this.#fail('it sent something that is no greeting');
+    else this.#fail({ why: 'it sent something that is no greeting', inTls: false, declined: false });
   };
 
   #follow(step: Step): void {
@@ -168,7 +186,7 @@ export class Call {
         this.#identify((client) => this.#follow((this.#approach as Approach).introduce(client)));
         break;
       case 'give up':
-        this.#fail(step.why);
+        this.#fail({ why: step.why, inTls: false, declined: step.why.endsWith(' with 421') });
         break;
       case 'end':
         this.#approached(step);
@@ -201,9 +219,9 @@ export class Call {
     this.#listener.answered({ socket: null, greeting, forwarding: null, list: null });
   }
 
-  #fail(why: string, inTls = false): void {
+  #fail(failure: Failure): void {
     this.giveUp();
-    this.#listener.failed(why, inTls);
+    this.#listener.failed(failure);
   }
 
   #listen(socket: Socket): void {
@@ -218,9 +236,12 @@ export class Call {
     socket.off('error', this.#onError);
   }
 
-  readonly #onEnd = (): void => this.#fail('it closed the connection before its greeting');
+  readonly #onEnd = (): void =>
+    this.#fail({ why: 'it closed the connection before its greeting', inTls: false, declined: true });
 
-  readonly #onError = (error: Error): void => this.#fail(error.message);
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? '') });
+  };
 
   /** The socket is no longer ours to listen to. */
   #leave(): void {
@@ -235,20 +256,30 @@ export class Call {
   #wait(awaits: number, deadline: number): void {
     this.#awaits = awaits;
     this.#deadline = deadline;
-    if (this.#over || deadline >= this.#timerAt) return;
+    const at = awaits === GREETING ? Math.min(deadline, this.#silentAt) : deadline;
+    if (this.#over || at >= this.#timerAt) return;
     clearTimeout(this.#timer);
-    this.#timerAt = deadline;
-    this.#timer = setTimeout(this.#ring, Math.max(1, deadline - performance.now()));
+    this.#timerAt = at;
+    this.#timer = setTimeout(this.#ring, Math.max(1, at - performance.now()));
   }
 
   readonly #ring = (): void => {
     const now = performance.now();
-    if (now < this.#deadline) {
-      this.#timerAt = this.#deadline;
-      this.#timer = setTimeout(this.#ring, this.#deadline - now);
-    } else this.#fail(TIME_OUTS[this.#awaits] ?? '', this.#awaits === HANDSHAKE);
+    if (now >= this.#deadline) {
+      this.#fail({ why: TIME_OUTS[this.#awaits] ?? '', inTls: this.#awaits === HANDSHAKE, declined: false });
+      return;
+    }
+    if (this.#awaits === GREETING && now >= this.#silentAt) {
+      this.#silentAt = Number.POSITIVE_INFINITY;
+      this.#listener.silent(this.#heard);
+    }
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#wait(this.#awaits, this.#deadline);
   };
 }
+
+/** Of a connection that was taken: one that is not gets ECONNREFUSED. */
+const HANG_UPS = new Set(['ECONNRESET', 'EPIPE']);
 
 /** RFC 5321 §4.1.3. */
 function literalOf({ localAddress = '' }: Socket): string {

@@ -19,11 +19,13 @@ import type {
   SessionEvent,
   Wire,
 } from '../smtp/types.ts';
+import { Backlog, setPaused } from './backlog.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
 import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
+import type { Turns } from './turns.ts';
 import type { Reached, Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
@@ -51,10 +53,13 @@ export interface ConnectionOptions {
   readonly judge: Judge;
   /** Hears what the watcher hears. */
   readonly heard?: ((event: SessionEvent) => void) | undefined;
+  /** As in Admission. */
+  readonly isBannable?: (() => boolean) | undefined;
   readonly upstream: Upstream;
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
   readonly timeouts: Timeouts;
+  readonly turns: Turns;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
   /** Both sides are gone, or going without us. */
@@ -70,8 +75,10 @@ export class Connection implements Wire {
     data: (chunk: Buffer) => this.#fromClient(chunk),
     end: () => this.#run(() => this.#session.clientEnded()),
     drain: () => {
-      this.#clientFull = false;
+      this.#unread.empty();
+      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
+      this.#giveWay();
     },
     error: () => this.#run(() => this.#session.clientLost()),
     close: () => this.#run(() => this.#session.clientLost()),
@@ -85,9 +92,8 @@ export class Connection implements Wire {
   #upstream: Socket | null = null;
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
-  #upstreamFull = false; // its socket buffer
-  #fullSince = 0;
-  #clientFull = false;
+  readonly #unread = new Backlog(); // by the client
+  readonly #untaken = new Backlog(); // by the upstream
   #closed = false;
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -115,8 +121,9 @@ export class Connection implements Wire {
     return this.#options.clientAddress;
   }
 
-  get enforces(): boolean {
-    return this.#options.profile.mode === 'enforce';
+  /** Whether a ban ends it. */
+  get isBannable(): boolean {
+    return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
   }
 
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */
@@ -174,6 +181,7 @@ export class Connection implements Wire {
     this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
+    this.#options.turns.leave(this.#nextTurn);
     this.#upstream?.destroy();
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
@@ -214,7 +222,7 @@ export class Connection implements Wire {
         return;
       }
       this.#client = socket;
-      this.#clientFull = false;
+      this.#unread.empty();
       this.#listen();
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
@@ -243,7 +251,7 @@ export class Connection implements Wire {
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
     socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
-      this.#upstreamFull = false;
+      this.#untaken.empty();
       this.#patience.excuse(performance.now());
       this.#steer();
     });
@@ -285,10 +293,18 @@ export class Connection implements Wire {
     }
     if (this.#closed) return;
     this.#flush();
+    this.#giveWay();
     if (this.#handshakeDue && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
+  }
+
+  readonly #nextTurn = (): void => this.#run(() => this.#session.goOn());
+
+  /** Others first; and nothing is read for a client that has not taken what it was sent. */
+  #giveWay(): void {
+    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#options.turns.wait(this.#nextTurn);
   }
 
   #failed(error: unknown): void {
@@ -299,14 +315,13 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    if (!this.#toClient.flush(this.#client)) this.#clientFull = true;
-    if (this.#toClient.waits || this.#clientFull) this.#steer();
+    if (!this.#toClient.flush(this.#client)) this.#unread.fill(this.#client, performance.now());
+    if (this.#toClient.waits || this.#unread.isFull) this.#steer();
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
       this.#toUpstream = [];
       if (!writeAll(this.#upstream, up)) {
-        if (!this.#upstreamFull) this.#fullSince = performance.now();
-        this.#upstreamFull = true;
+        this.#untaken.fill(this.#upstream, performance.now());
         this.#steer();
       }
     }
@@ -325,9 +340,9 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const { waits } = this.#toClient;
-    const held = this.#held || this.#upstreamFull || this.#clientFull || waits;
+    const held = this.#held || this.#untaken.isFull || this.#unread.isFull || waits;
     if (this.#giveUpHandshake === null) setPaused(this.#client, held);
-    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
+    if (this.#upstream !== null) setPaused(this.#upstream, this.#unread.isFull || waits);
   }
 
   // ---------------------------------------------------------------- time
@@ -335,8 +350,9 @@ export class Connection implements Wire {
   /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
   #watchTime(): void {
     if (this.#closed || this.#dialling) return;
-    const full = this.#upstreamFull ? this.#fullSince + this.#options.timeouts.data_idle : Number.POSITIVE_INFINITY;
-    const at = Math.min(full, this.#patience.nextCheck);
+    const { data_idle, client_idle } = this.#options.timeouts;
+    const stuck = Math.min(this.#untaken.stuckAt(data_idle), this.#unread.stuckAt(client_idle));
+    const at = Math.min(stuck, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -346,29 +362,28 @@ export class Connection implements Wire {
   #checkTime(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = performance.now();
-    if (this.#upstreamFull) {
+    const { data_idle, client_idle } = this.#options.timeouts;
+    if (this.#untaken.isFull && this.#upstream !== null) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
-      if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+      if (this.#untaken.isStuck(this.#upstream, data_idle, now)) {
         this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
-    if (this.#toClient.waits) this.#patience.waitsFor(this.#session.doing, true, now);
+    // A client that does not read keeps the upstream's reply from being read as well: the time is its own.
+    if (this.#unread.isStuck(this.#client, client_idle, now)) {
+      this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
+      return;
+    }
+    if (this.#toClient.waits || this.#unread.isFull) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;
     }
-    this.#silent = !this.#clientFull && this.#session.waitsForUpstream;
-    // A client that does not read keeps the upstream's reply from being read as well.
+    this.#silent = this.#session.waitsForUpstream;
     const key = this.#patience.deadline(now);
-    this.#run(() => (this.#clientFull ? this.#session.clientLost() : this.#session.expire(key)));
+    this.#run(() => this.#session.expire(key));
   }
-}
-
-function setPaused(socket: Socket, paused: boolean): void {
-  if (paused === socket.isPaused()) return;
-  if (paused) socket.pause();
-  else socket.resume();
 }

@@ -27,6 +27,7 @@ import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import type { Leave, PlaceKeeper } from './places.ts';
+import { Turns } from './turns.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -49,6 +50,8 @@ export interface FirewallOptions {
   /** How the servers are spoken to, and told who the client is. */
   readonly tls: UpstreamTls | null;
   readonly identity: CallSettings['identity'];
+  /** Whether other threads have sessions at this server; left out where there are none. */
+  readonly servedElsewhere?: (server: string) => Promise<boolean>;
   /** Our host name where it is a full one. */
   readonly ourName: string | null;
   /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
@@ -77,6 +80,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
+  readonly #turns = new Turns();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
@@ -91,7 +95,7 @@ export class Firewall {
       ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
     );
     const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
-    this.upstream = new Upstream(options.servers, settings, options.observer);
+    this.upstream = new Upstream(options.servers, settings, options.observer, options.servedElsewhere);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
@@ -111,7 +115,10 @@ export class Firewall {
     });
   }
 
-  #admitted(entry: Entry, { profile, judge, observed, heard, release }: Admission & { admitted: true }): void {
+  #admitted(
+    entry: Entry,
+    { profile, judge, observed, heard, isBannable, release }: Admission & { admitted: true },
+  ): void {
     const { observer, timeouts } = this.#options;
     const { client, early, door, handshake, tls } = entry;
     if (observed !== undefined) {
@@ -133,7 +140,9 @@ export class Firewall {
       profile: tls.isAble ? profile : withoutTls(profile),
       judge,
       heard,
+      isBannable,
       timeouts,
+      turns: this.#turns,
       upstream: this.upstream,
       caller: this.#callerFor(door),
       watcher: observer.sessionOpened(door, profile.connector),
@@ -224,7 +233,7 @@ export class Firewall {
   /** Ends the sessions of these clients, each at its next boundary between transactions; not where all is only observed. */
   end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
     for (const connection of [...this.#connections]) {
-      if (connection.enforces && isMeant(connection.clientAddress)) connection.drain(own, reason);
+      if (connection.isBannable && isMeant(connection.clientAddress)) connection.drain(own, reason);
     }
   }
 

@@ -11,7 +11,7 @@ import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import type { ClientTls } from './client-tls.ts';
 import { firstSaid, headerFault } from './header-fault.ts';
 import { refuseAtDoor } from './linger.ts';
-import { BAD, INCOMPLETE, readProxyHeader } from './proxy-protocol.ts';
+import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
 
 export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
@@ -135,20 +135,19 @@ function doorOf(client: Socket): Door | null {
 }
 
 function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
-  let bytes: Buffer = Buffer.alloc(0);
+  const reader = new ProxyHeaderReader();
   const giveUp = (result: HeaderResult): void => {
     clearTimeout(timer);
     client.destroy();
-    keeper.header(door, result, firstSaid(bytes));
+    keeper.header(door, result, firstSaid(reader.bytes));
   };
   const hungUp = (): void => giveUp('hung_up');
   const timer = setTimeout(() => giveUp('late'), keeper.headerTimeout);
   const read = (chunk: Buffer): void => {
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    const header = readProxyHeader(bytes);
+    const header = reader.take(chunk);
     if (header === INCOMPLETE) return;
     if (header === BAD) {
-      giveUp(headerFault(bytes));
+      giveUp(headerFault(reader.bytes));
       return;
     }
     clearTimeout(timer);
@@ -163,8 +162,10 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
       localAddress: destination?.address ?? door.localAddress,
       localPort: destination?.port ?? door.localPort,
       lost: source === null,
+      check: source === null || source.address === door.clientAddress,
     };
-    enter(client, bytes.subarray(header.length), named, listener, keeper);
+    const early = reader.bytes.subarray(header.length);
+    enter(client, early.length === 0 ? null : Buffer.from(early), named, listener, keeper);
   };
   client.on('data', read);
   client.on('end', hungUp);

@@ -1,7 +1,8 @@
 // The PROXY protocol header, versions 1 and 2: as a balancer in front of us sends it, and as we send it to the server.
 //
 // Read only from listed peers, mandatory there, never guessed (protocol.md 1.15): a header that is not exactly one is the
-// end of the connection. Pure: octets in, a verdict out, and the other way round. Both versions are bounded, so what is kept is too.
+// end of the connection. Pure: octets in, a verdict out, and the other way round. Both versions are bounded, so what is kept is too:
+// a TLV may hold a client's whole certificate, so version 2 may have all that its 16 bits can say.
 
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -20,7 +21,31 @@ export const BAD = 'bad';
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const V1_LIMIT = 107; // octets with CRLF
 const V2_HEAD = 16;
-const V2_LIMIT = 4096; // octets of addresses and TLVs; the largest in use are a few hundred
+const FIRST_ROOM = 512; // octets: most headers, whole
+
+/** Gathers a header that comes in pieces, however small: each octet is copied a few times at most. */
+export class ProxyHeaderReader {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  /** All octets so far. What stands behind the header came early. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Takes the next octets. */
+  take(chunk: Buffer): ProxyHeader | typeof INCOMPLETE | typeof BAD {
+    const length = this.#length + chunk.length;
+    if (length > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(FIRST_ROOM, 2 * this.#bytes.length, length));
+      this.bytes.copy(larger);
+      this.#bytes = larger;
+    }
+    chunk.copy(this.#bytes, this.#length);
+    this.#length = length;
+    return readProxyHeader(this.bytes);
+  }
+}
 
 /** Reads the header at the start of `bytes`. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof BAD {
@@ -60,7 +85,6 @@ function readVersion2(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof B
   const familyProtocol = bytes[13] as number;
   const rest = bytes.readUInt16BE(14);
   if (versionCommand !== 0x20 && versionCommand !== 0x21) return BAD; // version 2: LOCAL or PROXY
-  if (rest > V2_LIMIT) return BAD;
   const length = V2_HEAD + rest;
   if (bytes.length < length) return INCOMPLETE;
   if (versionCommand === 0x20) return { length, source: null, destination: null };

@@ -41,9 +41,10 @@ export class UpstreamTls {
     });
   }
 
-  /** Makes TLS of a connection; calls back once, with the socket of its inside or with the sentence that says why not.
+  /** Makes TLS of a connection; calls back once, with null or with the sentence that says why not. `hungUp`: it was the other
+   * side that ended the connection.
    * The socket returned is the same, to be destroyed when that takes too long. */
-  start(plain: Socket, host: string, done: (why: string | null) => void): TLSSocket {
+  start(plain: Socket, host: string, done: (why: string | null, hungUp: boolean) => void): TLSSocket {
     const { name } = this.#options;
     const wanted = name ?? host.replace(/\.$/, ''); // RFC 6066 §3: without the dot at the end
     const socket = connect({
@@ -54,14 +55,14 @@ export class UpstreamTls {
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
     plain.on('error', () => {}); // the inside says it
-    const failed = (error: Error): void => done(handshakeFailure(error));
-    const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }));
+    const failed = (error: NodeJS.ErrnoException): void => done(handshakeFailure(error), error.code === 'ECONNRESET');
+    const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }), true);
     socket.once('error', failed);
     socket.once('end', ended);
     socket.once('secureConnect', () => {
       socket.off('error', failed);
       socket.off('end', ended);
-      done(this.#whyNot(socket, wanted));
+      done(this.#whyNot(socket, wanted), false);
     });
     return socket;
   }

@@ -3,10 +3,15 @@
 // One connection for one session; nothing is pooled, since what a server remembers of a connection (login, transaction,
 // capabilities) belongs to one client. A server that failed is asked again behind its back-off, by a probe that only
 // hears its greeting. While every server is down, one session at a time may try them all; the others hear 421 at once
-// instead of waiting for a connection that will not come. Not done here: any choice by load.
+// instead of waiting for a connection that will not come.
+//
+// A server that takes the connection and does not greet for SILENT_AFTER is called on while the next one is tried: whoever
+// greets first has the session, so nobody loses a slow server who has no other. For that moment there are two connections.
+// A server that declines a session while it serves others is full, and stays up: Courier closes without a word, Exim and
+// Exchange say 421. Not done here: any choice by load.
 
 import { type Endpoint, formatEndpoint } from './address.ts';
-import { type Answer, Call, type Caller, type CallSettings } from './call.ts';
+import { type Answer, Call, type Caller, type CallSettings, SILENT_AFTER } from './call.ts';
 import { Health } from './health.ts';
 
 /** What dialling tells the observer. */
@@ -16,6 +21,10 @@ export interface DialObserver {
   upstreamConnected(server: string, seconds: number): void;
   /** TLS was wanted where it can be had, and could not be made. */
   upstreamInClear(server: string, why: string): void;
+  /** It took the connection and has said nothing for a while. `greeted`: but for its greeting, where we speak first. */
+  upstreamSilent(server: string, greeted: boolean): void;
+  /** It serves `sessions` (0: of other threads) and declined one more. `why`: how. */
+  upstreamFull(server: string, sessions: number, why: string): void;
   /** It was to be told who the client is, and does not offer that. */
   upstreamUnidentified(server: string, identity: string): void;
 }
@@ -41,6 +50,8 @@ interface Server {
   readonly endpoint: Endpoint;
   readonly name: string;
   readonly health: Health;
+  /** Sessions that it greeted, and that are not over. */
+  serving: number;
   /** For the next probe. */
   timer: NodeJS.Timeout | null;
   probe: Call | null;
@@ -52,14 +63,23 @@ export class Upstream {
   readonly #servers: readonly Server[];
   readonly #settings: CallSettings;
   readonly #observer: DialObserver;
+  readonly #servedElsewhere: ((server: string) => Promise<boolean>) | null;
   #trial = false; // a session tries servers that are down
   #closed = false;
 
-  constructor(servers: readonly Endpoint[], settings: CallSettings, observer: DialObserver) {
+  /** `servedElsewhere`: whether other threads have sessions at this server. */
+  constructor(
+    servers: readonly Endpoint[],
+    settings: CallSettings,
+    observer: DialObserver,
+    servedElsewhere: ((server: string) => Promise<boolean>) | null = null,
+  ) {
+    this.#servedElsewhere = servedElsewhere;
     this.#servers = servers.map((endpoint) => ({
       endpoint,
       name: formatEndpoint(endpoint),
       health: new Health(),
+      serving: 0,
       timer: null,
       probe: null,
       found: null,
@@ -72,17 +92,20 @@ export class Upstream {
    * returned gives up. */
   dial(caller: Caller, done: (reached: Reached | null) => void): () => void {
     const tried: Server[] = [];
-    let call: Call | null = null;
+    const calls = new Map<Call, Server>(); // under way: one, and those that have been silent for long
     let refusal: Reached | null = null; // what the last one that refused to greet said
     let over = false;
     let trial = false;
     const end = (): void => {
       over = true;
       if (trial) this.#trial = false;
+      for (const call of calls.keys()) call.giveUp();
     };
     const attempt = (): void => {
+      if (over) return;
       const server = this.#next(tried, trial);
       if (server === null) {
+        if (calls.size > 0) return; // one that is silent may greet yet
         end();
         done(refusal);
         return;
@@ -95,43 +118,60 @@ export class Upstream {
       callIt(server, this.#settings);
     };
     const callIt = (server: Server, settings: CallSettings): void => {
-      call = new Call(server.endpoint, caller, settings, {
+      const call = new Call(server.endpoint, caller, settings, {
         connected: (seconds) => this.#observer.upstreamConnected(server.name, seconds),
         unidentified: () => this.#observer.upstreamUnidentified(server.name, settings.identity),
+        silent: (greeted) => {
+          this.#observer.upstreamSilent(server.name, greeted);
+          attempt();
+        },
         answered: (answer) => {
+          calls.delete(call);
           if (answer.socket === null) {
             refusal = { ...answer, server: server.name, ended: () => {} };
-            this.#refused(server, answer.greeting);
-            attempt();
+            this.#refused(server, answer.greeting, attempt);
             return;
           }
+          const silent = [...calls.values()];
           end();
+          for (const one of silent) this.#failed(one, NOT_GREETED);
           this.#greeted(server);
-          done({ ...answer, server: server.name, ended: (how) => this.#ended(server, how) });
+          done(this.#reached(server, answer));
         },
-        failed: (why, inTls) => {
+        failed: ({ why, inTls, declined }) => {
+          calls.delete(call);
           if (inTls && settings.tls?.mode === 'opportunistic') {
             this.#observer.upstreamInClear(server.name, why);
             callIt(server, { ...settings, tls: null });
-            return;
+          } else if (declined) this.#declined(server, why, attempt);
+          else {
+            this.#failed(server, why);
+            attempt();
           }
-          this.#failed(server, why);
-          attempt();
         },
       });
+      calls.set(call, server);
     };
     attempt();
     return () => {
-      if (over) return;
-      end();
-      call?.giveUp();
+      if (!over) end();
     };
   }
 
-  /** Whether a server greets with 2yz: what /readyz wants to know. Asks one after the other. */
+  /** Whether a server greets with 2yz: what /readyz wants to know. One is asked after the other, the next one also while one
+   * takes its time. */
   async greets(): Promise<boolean> {
-    for (const server of this.#servers) if (await this.#ask(server)) return true;
-    return false;
+    const answers: Promise<boolean>[] = [];
+    for (const server of this.#servers) {
+      answers.push(this.#ask(server));
+      if (await Promise.race([oneIsTrue(answers), falseAfter(ASK_NEXT_AFTER)])) return true;
+    }
+    return oneIsTrue(answers);
+  }
+
+  /** How many sessions of ours this server has. */
+  serving(name: string): number {
+    return this.#servers.find((server) => server.name === name)?.serving ?? 0;
   }
 
   get states(): ServerState[] {
@@ -171,12 +211,34 @@ export class Upstream {
     this.#observer.upstreamUp(server.name, true);
   }
 
+  #reached(server: Server, answer: Answer): Reached {
+    const isServed = answer.greeting[0] === TWO;
+    if (isServed) server.serving++;
+    const ended = (how: 'silent' | 'served' | 'neither'): void => {
+      if (isServed) server.serving--;
+      this.#ended(server, how);
+    };
+    return { ...answer, server: server.name, ended };
+  }
+
   /** A greeting of 4yz. Where the server knows the client, it may mean that client alone; but RFC 3463 §3.4: X.3.2 is the
    * system that takes no messages now. */
-  #refused(server: Server, greeting: Buffer): void {
+  #refused(server: Server, greeting: Buffer, then: () => void): void {
     const said = firstLine(greeting);
     const known = this.#settings.identity === 'proxy-v1' || this.#settings.identity === 'proxy-v2';
-    if (!known || / 4\d\d[ -]4\.3\.2/.test(said)) this.#failed(server, said);
+    if (!known || / 4\d\d[ -]4\.3\.2/.test(said)) this.#declined(server, said, then);
+    else then();
+  }
+
+  /** It would not have this session: it is full where it serves others, and else down. `then` when that is known. */
+  #declined(server: Server, why: string, then: (isFull: boolean) => void): void {
+    const decide = (isFull: boolean): void => {
+      if (isFull && server.health.isUp) this.#observer.upstreamFull(server.name, server.serving, why);
+      else this.#failed(server, why);
+      then(isFull);
+    };
+    if (server.serving > 0 || this.#servedElsewhere === null || !server.health.isUp) decide(server.serving > 0);
+    else this.#servedElsewhere(server.name).then(decide, () => decide(false));
   }
 
   #failed(server: Server, why: string): void {
@@ -217,15 +279,24 @@ export class Upstream {
       server.probe = new Call(server.endpoint, null, settings, {
         connected: () => {},
         unidentified: () => {},
+        silent: (greeted) => this.#observer.upstreamSilent(server.name, greeted),
         answered: ({ socket, greeting }) => {
           if (socket !== null) takeLeave(socket);
-          if (greeting[0] === TWO) this.#greeted(server);
-          else this.#failed(server, firstLine(greeting));
-          resolve(greeting[0] === TWO);
+          if (greeting[0] === TWO) {
+            this.#greeted(server);
+            resolve(true);
+          } else if (greeting[0] === FOUR) this.#declined(server, firstLine(greeting), resolve);
+          else {
+            this.#failed(server, firstLine(greeting));
+            resolve(false);
+          }
         },
-        failed: (why) => {
-          this.#failed(server, why);
-          resolve(false);
+        failed: ({ why, declined }) => {
+          if (declined) this.#declined(server, why, resolve);
+          else {
+            this.#failed(server, why);
+            resolve(false);
+          }
         },
       });
     }).finally(() => {
@@ -236,6 +307,9 @@ export class Upstream {
 }
 
 const TWO = 0x32; // the first octet of a 2yz
+const FOUR = 0x34;
+const NOT_GREETED = `it accepted the connection and did not greet within ${SILENT_AFTER / 1000} s`;
+const ASK_NEXT_AFTER = 250; // ms
 const LEAVE_WITHIN = 1_000; // ms
 
 function takeLeave(socket: NonNullable<Answer['socket']>): void {
@@ -243,6 +317,16 @@ function takeLeave(socket: NonNullable<Answer['socket']>): void {
   socket.setTimeout(LEAVE_WITHIN, () => socket.destroy());
   socket.resume();
   socket.end('QUIT\r\n');
+}
+
+/** True with the first that is, false when none is. */
+function oneIsTrue(answers: readonly Promise<boolean>[]): Promise<boolean> {
+  const orElse = async (answer: Promise<boolean>): Promise<true> => ((await answer) ? true : Promise.reject());
+  return Promise.any(answers.map(orElse)).catch(() => false);
+}
+
+function falseAfter(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
 }
 
 /** What a server said, for the log. */

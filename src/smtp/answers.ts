@@ -31,7 +31,7 @@ import { authAnswered } from './login.ts';
 import { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
 import { openTunnel } from './starttls.ts';
-import { NOTHING, OPEN, PERHAPS } from './transaction.ts';
+import { NOTHING, OPEN, PERHAPS, SELDOM } from './transaction.ts';
 
 /** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
 export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void {
@@ -108,8 +108,10 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       if (!good) refusedByUpstream(dialogue, kind, code, bytes);
       if (!current) break;
       if (!good) transaction.reset();
-      else if (transaction.remains === NOTHING) transaction.state = OPEN;
-      else broken(dialogue, 'upstream refused RSET and took MAIL'); // whose recipients would it have?
+      else if (transaction.remains === NOTHING || transaction.remains === SELDOM) {
+        transaction.state = OPEN;
+        transaction.remains = NOTHING;
+      } else broken(dialogue, 'upstream refused RSET and took MAIL'); // whose recipients would it have?
       break;
     case TO_RCPT:
       if (good) dialogue.wire.event({ name: 'answered', code, reply: '' });
@@ -130,7 +132,10 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
         dialogue.messages++;
         dialogue.junk = 0;
         dialogue.wire.event({ name: 'message' });
-      } else refusedByUpstream(dialogue, kind, code, bytes);
+      } else {
+        transaction.remains = SELDOM; // Postfix goes on with it behind smtpd_end_of_data_restrictions
+        refusedByUpstream(dialogue, kind, code, bytes);
+      }
       break;
     case TO_BDAT:
       if (!good) refusedByUpstream(dialogue, kind, code, bytes);

@@ -10,7 +10,7 @@ import { type Capabilities, NO_CAPABILITIES } from './capabilities.ts';
 import type { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
 import { formatReply } from './replies.ts';
-import { QUEUE_LIMIT, QUEUE_LOW, ReplyQueue } from './reply-queue.ts';
+import { ReplyQueue } from './reply-queue.ts';
 import { readSaid } from './said.ts';
 import type { SaslExchange } from './sasl.ts';
 import { NONE, SURELY, Transaction } from './transaction.ts';
@@ -35,6 +35,10 @@ export const HOLD_QUEUE = 3; //    too many replies outstanding
 export const HOLD_JUDGE = 4; //    a decision is on its way
 export const HOLD_EARLY = 5; //    the upstream began to answer inside mail data: it may be reading commands already
 export const HOLD_TLS = 6; //      the client's TLS handshake is due
+
+// One turn of a session: who sends commands without end, or does not read what they are answered, gives way to others.
+const TURN_COMMANDS = 32; // some 0.3 ms
+const TURN_OCTETS = 64 * 1024; // for the client
 
 const FIVE = 0x35; // '5', the first octet of every permanent refusal
 
@@ -76,6 +80,7 @@ export class Dialogue {
   /** What is said, and why, at the next boundary between transactions. */
   ending: { readonly own: OwnReply; readonly reason: CloseReason } | null = null;
   stalled = false; // a reply is in the tarpit: nothing is read until it is out
+  hasHadItsTurn = false; // nothing is read until the driver gives it another one
   commands = 0; // so far
   replies = 0;
   said = ''; // the last command line, for the log; latin-1
@@ -104,6 +109,9 @@ export class Dialogue {
   tunnelUsed = false; // OPAQUE, and the client has spoken in it: a TLS server never speaks first
   opaque = false; // a security layer may have been agreed on: a wrapped token begins with a NUL
 
+  #turnEndsAt = TURN_COMMANDS; // in `commands`
+  #turnOctets = 0;
+
   errors = 0;
   junk = 0;
   messages = 0;
@@ -121,7 +129,19 @@ export class Dialogue {
   }
 
   get reads(): boolean {
-    return this.hold === RUN && !this.stalled;
+    return this.hold === RUN && !this.stalled && !this.hasHadItsTurn;
+  }
+
+  /** A command line, or what stands for one, was taken. */
+  countCommand(): void {
+    if (++this.commands >= this.#turnEndsAt) this.hasHadItsTurn = true;
+  }
+
+  /** Whoever has had its turn gets the next one from the driver alone. */
+  beginTurn(): void {
+    if (this.hasHadItsTurn) return;
+    this.#turnEndsAt = this.commands + TURN_COMMANDS;
+    this.#turnOctets = 0;
   }
 
   get offersCodes(): boolean {
@@ -157,7 +177,7 @@ export class Dialogue {
     this.up.add(line);
     this.expect(kind);
     if (!this.offered.has('PIPELINING')) this.hold = HOLD_REPLIES;
-    else if (this.queue.length >= QUEUE_LIMIT) this.hold = HOLD_QUEUE;
+    else if (this.queue.isFull) this.hold = HOLD_QUEUE;
   }
 
   forwardAndHold(line: Buffer, kind: number): void {
@@ -198,7 +218,7 @@ export class Dialogue {
   release(): void {
     const over =
       (this.hold === HOLD_REPLIES && this.queue.outstanding === 0) ||
-      (this.hold === HOLD_QUEUE && this.queue.length <= QUEUE_LOW);
+      (this.hold === HOLD_QUEUE && this.queue.isHalfEmpty);
     if (!over) return;
     this.hold = RUN;
     const then = this.resumeWith;
@@ -223,6 +243,8 @@ export class Dialogue {
       this.stalled = true;
     }
     this.down.add(bytes);
+    this.#turnOctets += bytes.length;
+    if (this.#turnOctets >= TURN_OCTETS) this.hasHadItsTurn = true;
   }
 
   /** Puts a reply of ours in its place: now, or behind the replies that the upstream owes. */
@@ -232,7 +254,7 @@ export class Dialogue {
       return;
     }
     this.queue.say(bytes);
-    if (this.queue.length >= QUEUE_LIMIT) this.hold = HOLD_QUEUE;
+    if (this.queue.isFull) this.hold = HOLD_QUEUE;
   }
 
   /** Refuses what breaks the grammar or the order of commands; too many of these end the session. `key`: the setting that

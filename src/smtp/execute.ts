@@ -7,14 +7,11 @@ import { foldAscii } from './bytes.ts';
 import { hiddenBy, sizeLimitOf } from './causes.ts';
 import { fromXtext, xforwardCommands } from './client-identity.ts';
 import type { Command, Parameters } from './command.ts';
+import { isTooLarge, takeBdat, takeData, takeXexch50 } from './data-commands.ts';
 import {
-  COUNTED,
   type Dialogue,
-  SWALLOWED,
-  TO_BDAT,
-  TO_DATA,
+  HOLD_REPLIES,
   TO_EHLO,
-  TO_END,
   TO_HELO,
   TO_MAIL,
   TO_MAIL_IN_DOUBT,
@@ -22,13 +19,12 @@ import {
   TO_QUIT,
   TO_RCPT,
   TO_RSET,
-  TO_XEXCH50,
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
 import { type ForwardPath, parseForwardPath } from './path.ts';
 import * as replies from './replies.ts';
 import { takeStartTls } from './starttls.ts';
-import { NONE, NOTHING, OPEN, PERHAPS } from './transaction.ts';
+import { NONE, NOTHING, PERHAPS, SELDOM } from './transaction.ts';
 import type { Decision, OwnReply } from './types.ts';
 
 // Executed only when every reply before them is in (RFC 2920 §3.1, protocol.md 1.3).
@@ -155,7 +151,7 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
     dialogue.refuse(replies.BAD_PARAMETER);
   } else if (isTooLarge(dialogue, declaredSize(parameters))) {
     dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, declaredSize(parameters)));
-    dialogue.say(replies.MESSAGE_TOO_LARGE);
+    if (!dialogue.isJunk()) dialogue.say(replies.MESSAGE_TOO_LARGE);
   } else if (dialogue.messages >= dialogue.profile.limits.messages && dialogue.exceeds('messages')) {
     dialogue.closeWith(replies.TOO_MANY_MESSAGES, {
       origin: 'policy',
@@ -173,12 +169,15 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         const reply = said(dialogue, decision.reply, { sender: path.written });
         senderEvent(dialogue, 'would_reject', decision, path.written, reply);
       }
+      const { remains } = dialogue.transaction;
       const begin = (): void => {
         dialogue.transaction.begin(path.written, path.address, utf8);
-        dialogue.interject(introduction(dialogue), () => dialogue.forward(line, TO_MAIL));
+        dialogue.interject(introduction(dialogue), () => {
+          dialogue.forward(line, TO_MAIL);
+          if (remains === SELDOM) dialogue.hold = HOLD_REPLIES;
+        });
       };
-      const { remains } = dialogue.transaction;
-      if (remains === NOTHING) begin();
+      if (remains === NOTHING || remains === SELDOM) begin();
       else if (remains === PERHAPS) beginInDoubt(dialogue, line, begin);
       else resetAndBegin(dialogue, begin);
     });
@@ -210,12 +209,6 @@ function declaredSize(parameters: Parameters): number {
   const size = parameters.get('SIZE');
   if (size === undefined) return 0;
   return size !== null && /^[0-9]{1,20}$/.test(size) ? Number(size) : Number.POSITIVE_INFINITY;
-}
-
-/** Beyond what the upstream offered, which every mode respects, or beyond the connector's own limit. */
-function isTooLarge(dialogue: Dialogue, octets: number): boolean {
-  if (octets > dialogue.offered.size) return true;
-  return octets > dialogue.profile.maxMessageSize && dialogue.exceeds('max_message_size');
 }
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
@@ -343,55 +336,4 @@ function recipientEvent(
 ): void {
   const { sender } = dialogue.transaction;
   dialogue.wire.event({ name: 'recipient', decision, reason, rule, trace, sender, recipient, reply });
-}
-
-function takeData(dialogue: Dialogue, line: Buffer): void {
-  if (dialogue.transaction.state === OPEN && dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
-  else if (dialogue.transaction.tried > 0) dialogue.say(replies.NO_RECIPIENTS);
-  else dialogue.refuse(replies.NO_RECIPIENTS);
-}
-
-function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: 'BDAT' }>, line: Buffer): void {
-  if (!dialogue.offered.has('CHUNKING')) {
-    const key = hiddenBy(dialogue.profile, 'BDAT');
-    dialogue.tellRefused(replies.BDAT_NOT_OFFERED, key);
-    dialogue.closeWith(replies.BDAT_NOT_OFFERED, {
-      origin: 'policy',
-      what: 'BDAT was not offered',
-      key: key ?? undefined,
-    });
-    return;
-  }
-  if (command.size === 0 && !command.last && dialogue.isJunk()) return;
-  const transaction = dialogue.transaction;
-  dialogue.left = command.size;
-  dialogue.lastSwallowed = command.last;
-  if (transaction.state !== OPEN || transaction.accepted === 0) {
-    swallow(dialogue, replies.NO_RECIPIENTS);
-  } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
-    // The upstream has half a message: nothing but RSET leads on from there.
-    dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, transaction.octets + command.size));
-    transaction.chunking = true;
-    transaction.accepted = 0;
-    swallow(dialogue, replies.MESSAGE_TOO_LARGE);
-  } else {
-    transaction.octets += command.size;
-    transaction.chunking = !command.last;
-    dialogue.afterCounted = command.last ? TO_END : TO_BDAT;
-    dialogue.mode = COUNTED;
-    dialogue.up.add(line);
-    dialogue.expect(dialogue.afterCounted);
-    if (command.size === 0) dialogue.countedEnded();
-  }
-}
-
-function swallow(dialogue: Dialogue, own: OwnReply): void {
-  dialogue.afterSwallowed = own;
-  dialogue.mode = SWALLOWED;
-  if (dialogue.left === 0) dialogue.countedEnded();
-}
-
-function takeXexch50(dialogue: Dialogue, size: number, line: Buffer): void {
-  dialogue.left = size;
-  dialogue.forwardAndHold(line, TO_XEXCH50);
 }

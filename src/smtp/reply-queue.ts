@@ -4,15 +4,16 @@
 // therefore wait for the upstream's replies to the commands before it. Expectations are numbers, so that a pipelined
 // RCPT costs no object.
 
-/** Outstanding upstream replies at which the session stops reading the client, and where it goes on. */
+/** Replies in the queue, and octets of ours among them, at which the session stops reading the client. It goes on at half. */
 export const QUEUE_LIMIT = 1000;
-export const QUEUE_LOW = 500;
+const OCTETS_LIMIT = 32 * 1024;
 
 export class ReplyQueue {
   #entries: (number | Buffer)[] = [];
   #head = 0;
   /** Upstream replies still to come. */
   outstanding = 0;
+  #octets = 0; // of ours
 
   get isEmpty(): boolean {
     return this.#head === this.#entries.length;
@@ -20,6 +21,15 @@ export class ReplyQueue {
 
   get length(): number {
     return this.#entries.length - this.#head;
+  }
+
+  get isFull(): boolean {
+    return this.length >= QUEUE_LIMIT || this.#octets >= OCTETS_LIMIT;
+  }
+
+  /** There is room again behind isFull. */
+  get isHalfEmpty(): boolean {
+    return this.length <= QUEUE_LIMIT / 2 && this.#octets <= OCTETS_LIMIT / 2;
   }
 
   /** The upstream owes a reply; what kind is the session's number to know. */
@@ -31,6 +41,7 @@ export class ReplyQueue {
   /** A reply of ours takes its place. */
   say(bytes: Buffer): void {
     this.#entries.push(bytes);
+    this.#octets += bytes.length;
   }
 
   /** The next reply that the upstream owes, without taking it; -1 when it owes none. Ours never stand first. */
@@ -49,6 +60,7 @@ export class ReplyQueue {
   takeOurs(): Buffer | null {
     const entry = this.#entries[this.#head];
     if (!(entry instanceof Buffer)) return null;
+    this.#octets -= entry.length;
     this.#advance();
     return entry;
   }

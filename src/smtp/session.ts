@@ -111,6 +111,22 @@ export class Session {
     return doing <= AWAITING_CONFIRMATION && doing !== AWAITING_COMMAND && doing !== AWAITING_MAIL_DATA;
   }
 
+  /** It has had its turn: nothing of the client is read until `goOn`, which the driver calls when others have had theirs
+   * and the client has taken what it was sent. */
+  get hasHadItsTurn(): boolean {
+    return this.#dialogue.hasHadItsTurn && this.#dialogue.mode !== CLOSED;
+  }
+
+  /** Its next turn. */
+  goOn(): void {
+    const dialogue = this.#dialogue;
+    if (dialogue.mode === CLOSED) return;
+    dialogue.hasHadItsTurn = false;
+    dialogue.beginTurn();
+    this.#client.resume();
+    this.#settle();
+  }
+
   /** Takes octets of the client. The chunk may be forwarded as it is: the caller does not touch it again. */
   fromClient(chunk: Buffer): void {
     const { hold, mode, profile } = this.#dialogue;
@@ -126,6 +142,7 @@ export class Session {
       });
       return;
     }
+    this.#dialogue.beginTurn();
     this.#client.take(chunk);
     this.#settle();
   }
@@ -164,6 +181,7 @@ export class Session {
     // Only now goes on what waited: a reply that came with these and answers nothing is a surplus one, and seen as such.
     if (dialogue.mode === OPAQUE && !dialogue.tunnelUsed && this.#client.isWaiting) this.#endInClear();
     if (dialogue.mode !== CLOSED) {
+      dialogue.beginTurn();
       dialogue.release();
       this.#client.resume();
     }
@@ -191,6 +209,7 @@ export class Session {
     const { decided } = dialogue;
     if (dialogue.mode === CLOSED || decided === null) return;
     dialogue.decided = null;
+    dialogue.beginTurn();
     dialogue.hold = this.#isUncalledFor ? HOLD_EARLY : RUN;
     if (dialogue.hold === RUN) {
       decided(decision);
@@ -246,6 +265,7 @@ export class Session {
   waited(): void {
     if (this.#dialogue.mode === CLOSED) return;
     this.#dialogue.stalled = false;
+    this.#dialogue.beginTurn();
     this.#client.resume();
     this.#settle();
   }

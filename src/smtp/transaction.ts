@@ -16,6 +16,7 @@ export const OPEN = 2; //    MAIL answered 2yz
 export const NOTHING = 0;
 export const PERHAPS = 1; // some servers do, some do not: the next MAIL goes up, and the answer tells
 export const SURELY = 2; //  it is over for the client, and the server has not heard of it
+export const SELDOM = 3; //  it is over by RFC 5321 §4.1.1.4, but not at every Postfix: nothing is pipelined behind the next MAIL
 
 const NUMBERS = 0x7fffff; // numbers fit above the kind in one small integer
 
@@ -28,6 +29,8 @@ export class Transaction {
   utf8 = false;
   /** RCPT commands seen, refused ones included. */
   tried = 0;
+  /** A DATA or BDAT came when no recipient was accepted: who pipelines cannot know. Another one has its price. */
+  failed = false;
   /** RCPTs sent upstream and not refused by it; the unanswered ones count. */
   recipients = 0;
   /** RCPTs that the upstream answered 2yz. */
@@ -38,7 +41,7 @@ export class Transaction {
   octets = 0;
   /** Beyond max_message_size: nothing more of it goes on. */
   tooLarge = false;
-  /** NOTHING, PERHAPS or SURELY. A RSET that the server takes makes it NOTHING; nothing else does. */
+  /** NOTHING, PERHAPS, SURELY or SELDOM. A RSET that the server takes makes it NOTHING. */
   remains = NOTHING;
 
   /** Nobody holds anything: no RSET is needed. */
@@ -61,6 +64,7 @@ export class Transaction {
     this.senderAddress = null;
     this.utf8 = false;
     this.tried = 0;
+    this.failed = false;
     this.recipients = 0;
     this.accepted = 0;
     this.chunking = false;

@@ -100,6 +100,8 @@ export interface Door {
   readonly localPort: number;
   /** A balancer came without its client's address: the address is the balancer's own. */
   readonly lost?: boolean | undefined;
+  /** A listed balancer came in its own name: its header names no client, or itself. Its own check, as long as no MAIL comes. */
+  readonly check?: boolean | undefined;
 }
 
 /** What the door decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
@@ -113,6 +115,8 @@ export type Admission =
       readonly observed?: Pick<Refusal, 'reply' | 'reason' | 'key'> | undefined;
       /** Hears every event of the session; limits count by it. */
       heard?(event: SessionEvent): void;
+      /** Whether a ban of its source is meant for it: not for a balancer's own check. Always when left out. */
+      isBannable?(): boolean;
       release(): void;
     }
   | Refusal;

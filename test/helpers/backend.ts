@@ -41,6 +41,8 @@ export interface Backend {
   readonly hello_again?: 'keeps' | 'once';
   /** A DATA that it refuses ends the transaction (Haraka, qpsmtpd). */
   readonly refused_data?: 'ends';
+  /** A message refused at its end leaves sender and recipients there (Postfix with smtpd_end_of_data_restrictions). */
+  readonly refused_end?: 'keeps';
   /** What it makes of a MAIL inside a transaction. Left out: 503. `keeps recipients`: under the new sender (go-smtp). */
   readonly mail_again?: 'resets' | 'keeps recipients';
   /** Anything behind a command before its reply: 503 and the end. PIPELINING is not offered. */

@@ -150,6 +150,10 @@ export class Harness implements Wire {
   writes = 0;
   /** How often something was held back. */
   tarpits = 0;
+  /** The client reads what it is sent; else the session gets no further turn. */
+  reads = true;
+  /** How often the session gave way. */
+  turns = 0;
   /** Something is held back now. */
   inTarpit = false;
   readonly #judge: TestJudge;
@@ -309,10 +313,19 @@ export class Harness implements Wire {
 
   #enter(call: () => void): void {
     this.#step(call);
+    this.#takeTurns();
     while (this.closed === null && !this.holding) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
       this.#step(() => this.#give(next));
+      this.#takeTurns();
+    }
+  }
+
+  #takeTurns(): void {
+    while (this.reads && this.session.hasHadItsTurn) {
+      this.turns++;
+      this.#step(() => this.session.goOn());
     }
   }
 

@@ -232,8 +232,10 @@ export class LenientServer {
       return;
     }
     const message = { reversePath: this.#reversePath ?? '', recipients: this.#envelope, data: this.#data.join('') };
-    this.#reset();
-    if (isPositive(this.#say('EOD', '250 2.6.0 queued'))) this.messages.push(message);
+    this.#data = [];
+    const taken = isPositive(this.#say('EOD', '250 2.6.0 queued'));
+    if (taken) this.messages.push(message);
+    if (taken || this.backend.refused_end !== 'keeps') this.#reset();
   }
 
   #bdat(line: string): void {

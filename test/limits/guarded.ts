@@ -56,12 +56,17 @@ export class Guarded {
   }
 
   /** A client from there and the first thing it hears. */
-  async connect(source = '192.0.2.1'): Promise<{ client: Client; greeting: string }> {
-    const smtp = new SmtpClient(this.firewall.addresses[0]?.port ?? 0);
-    this.#clients.push(smtp);
+  connect(source = '192.0.2.1'): Promise<{ client: Client; greeting: string }> {
     const family = source.includes(':') ? 'TCP6' : 'TCP4';
     const local = source.includes(':') ? '2001:db8:ffff::1' : '192.0.2.25';
-    await smtp.write(Buffer.from(`PROXY ${family} ${source} ${local} 40000 25\r\n`));
+    return this.behind(Buffer.from(`PROXY ${family} ${source} ${local} 40000 25\r\n`));
+  }
+
+  /** A client, or a balancer's check, behind this header and the first thing it hears. */
+  async behind(header: Buffer): Promise<{ client: Client; greeting: string }> {
+    const smtp = new SmtpClient(this.firewall.addresses[0]?.port ?? 0);
+    this.#clients.push(smtp);
+    await smtp.write(header);
     const client = new Client(smtp);
     return { client, greeting: await client.hear() };
   }

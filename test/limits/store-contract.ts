@@ -151,6 +151,15 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
     assert.deepEqual(await store.enter(own, now()), { refused: 'ban', banned: 'was' });
   });
 
+  check('faults that follow at once are one strike, where the question says so', async ({ store, now, pass }) => {
+    const once = charge('a', 1, 400, 1, 'sender');
+    const own = entry('a', { ofSource: 0, strike: { ...strike('a', 2, MINUTE, 0), once } });
+    for (let i = 0; i < 6; i++) assert.deepEqual(await store.enter(own, now()), { refused: 'source', banned: 'no' });
+    await pass(400);
+    assert.deepEqual(await store.enter(own, now()), { refused: 'source', banned: 'now' });
+    assert.deepEqual(await store.enter(own, now()), { refused: 'ban', banned: 'was' });
+  });
+
   check(
     'who only has not what others have taken is not struck; who goes beyond the share of one alone is',
     async (bench) => {

@@ -58,7 +58,7 @@ describe('the admin listener', () => {
     const detail = async () => JSON.parse((await ask('/readyz')).text) as Record<string, unknown>;
     assert.deepEqual((await detail()).servers, [state]);
     assert.equal((await detail()).lost_client_addresses, undefined);
-    for (let at = 0; at < 50; at++) watched.observer.arrived({ ...door, clientAddress: '10.9.1.1' });
+    for (let at = 0; at < 50; at++) watched.observer.broughtMail({ ...door, clientAddress: '10.9.1.1' });
     assert.match(String((await detail()).lost_client_addresses), /^most clients come from 10\.9\.1\.1 /);
   });
 
@@ -137,6 +137,25 @@ describe('readiness', () => {
     watched.clock.ms = 5_000;
     await ask('/readyz');
     assert.equal(asked, 2);
+  });
+
+  it('does not wait for a server that takes its time, and tells what was known before', async (t) => {
+    let answer: (found: boolean) => void = () => {};
+    const askUpstream = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve;
+      });
+    const { ask, watched } = await start(t, { askUpstream });
+    watched.observer.listening(['127.0.0.1:25']);
+    assert.equal((await ask('/readyz')).status, 503, 'nothing is known');
+    answer(true);
+    assert.equal((await ask('/readyz')).status, 200);
+    watched.clock.ms = 60_000;
+    assert.equal((await ask('/readyz')).status, 200, 'it was well, and is asked again');
+    watched.observer.upstreamUp('10.0.0.10:25', false, 'connect time-out');
+    assert.equal((await ask('/readyz')).status, 503, 'a session has found out meanwhile');
+    answer(false);
+    assert.equal((await ask('/readyz')).status, 503);
   });
 
   it('is not ready when asking the upstream fails', async (t) => {

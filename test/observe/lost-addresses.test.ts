@@ -70,11 +70,11 @@ describe('the operator of a firewall whose clients have lost their addresses', (
 
   it('reads it in the log once an hour, in the metrics and in /readyz', async () => {
     const { observer, entries, samples, clock } = watch({ isInside: inside });
-    for (let at = 0; at < 49; at++) observer.arrived(through(GATEWAY));
+    for (let at = 0; at < 49; at++) observer.broughtMail(through(GATEWAY));
     assert.deepEqual(entries(), []);
     assert.equal((await samples()).get('postern_lost_client_addresses'), 0);
     assert.equal(observer.readiness().lostAddresses, null);
-    for (let at = 0; at < 10; at++) observer.arrived(through(GATEWAY));
+    for (let at = 0; at < 10; at++) observer.broughtMail(through(GATEWAY));
     assert.equal(entries().length, 1);
     assert.equal(entries()[0]?.client_address, GATEWAY);
     assert.match(
@@ -87,13 +87,13 @@ describe('the operator of a firewall whose clients have lost their addresses', (
       /^most clients come from 172\.17\.0\.1 \(59 of the last 59\)/,
     );
     clock.ms = HOUR;
-    observer.arrived(through(GATEWAY));
+    observer.broughtMail(through(GATEWAY));
     assert.equal(entries().length, 2);
   });
 
-  it('reads nothing of a balancer that asks for itself', () => {
+  it('reads of mail that a balancer brings without saying for whom as well', () => {
     const { observer, entries } = watch({ isInside: inside });
-    for (let at = 0; at < 200; at++) observer.arrived({ ...through(GATEWAY), lost: true });
-    assert.deepEqual(entries(), []);
+    for (let at = 0; at < 50; at++) observer.broughtMail({ ...through(GATEWAY), lost: true, check: true });
+    assert.equal(entries().length, 1);
   });
 });

@@ -98,7 +98,7 @@ describe('a client that does not read', () => {
     commandLine: 512,
   };
 
-  it('stops the upstream, and is left when the time for the reply is over', async (t) => {
+  it('stops the upstream, and is left when its own time is over', async (t) => {
     const clock = holdClock(t);
     const rig = await Rig.open(t, { profile: { limits } });
     const { client, upstream } = await rig.introduced();
@@ -107,13 +107,28 @@ describe('a client that does not read', () => {
     upstream.socket.on('data', () => upstream.say(help(0)));
     const taken = await rest(() => rig.sessions[0]?.octetsFromUpstream ?? 0);
     assert.ok(taken < BUFFERS, `${taken} octets were taken`);
-    await clock.advance(PATIENT.upstream_reply - 1);
+    await clock.advance(PATIENT.client_idle - 1);
     assert.equal(rig.firewall.sessions, 1);
     await clock.advance(1);
     await upstream.rest();
-    assert.equal((await rig.reason()).origin, 'client');
+    const what = 'timeout while the client reads nothing';
+    assert.deepEqual(await rig.reason(), { origin: 'client', what, key: 'timeouts.client_idle' });
     client.socket.destroy();
     await rig.servesOn();
+  });
+
+  it('does not use up the time of the upstream, which answers when there is room', async (t) => {
+    const clock = holdClock(t);
+    const rig = await Rig.open(t, { profile: { limits }, timeouts: { client_idle: 10 * PATIENT.upstream_reply } });
+    const { client, upstream } = await rig.introduced();
+    client.socket.pause();
+    client.say('HELP\r\n'.repeat(2000));
+    upstream.socket.on('data', () => upstream.say(help(0)));
+    await rest(() => rig.sessions[0]?.octetsFromUpstream ?? 0);
+    for (let times = 0; times < 3; times++) await clock.advance(PATIENT.upstream_reply);
+    assert.equal(rig.firewall.sessions, 1);
+    assert.match((await everything(client, Buffer.byteLength(help(0)))).toString('latin1'), /^214-x/);
+    client.socket.destroy();
   });
 
   it('has lost nothing when it reads on', async (t) => {

@@ -75,7 +75,8 @@ function call(
           t.after(() => answer.socket?.destroy());
           end({ answer });
         },
-        failed: (why, inTls) => end({ why, inTls }),
+        silent: () => {},
+        failed: ({ why, inTls }) => end({ why, inTls }),
       },
     );
     t.after(() => one.giveUp());

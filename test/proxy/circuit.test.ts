@@ -8,12 +8,14 @@ import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
 import { CALLER } from '../helpers/identity.ts';
 import { openBlackHole } from './black-hole.ts';
 import { type Clock, holdClock } from './clock.ts';
-import { settled, UpstreamPeers } from './peer.ts';
+import { type Peer, settled, UpstreamPeers } from './peer.ts';
 import { Rig } from './rig.ts';
 import { toldServer } from './told-server.ts';
 
 const LONG = 600_000;
 const UNAVAILABLE = '421 4.3.2 Service not available, try again later\r\n';
+
+const SILENT = 'silent';
 
 /** A server that greets as its `mood` says: null = it hangs up at once. */
 interface Moody {
@@ -27,7 +29,7 @@ async function moody(t: TestContext, mood: string | null = '220 moody.example\r\
   const one: Moody = { mood, at: { address: '127.0.0.1', port: peers.port }, peers };
   peers.server.on('connection', (socket) => {
     if (one.mood === null) socket.destroy();
-    else socket.write(one.mood);
+    else if (one.mood !== SILENT) socket.write(one.mood);
   });
   return one;
 }
@@ -37,7 +39,12 @@ class Watch {
   readonly upstream: Upstream;
   readonly #t: TestContext;
 
-  constructor(t: TestContext, servers: readonly Endpoint[], settings: Partial<CallSettings> = {}) {
+  constructor(
+    t: TestContext,
+    servers: readonly Endpoint[],
+    settings: Partial<CallSettings> = {},
+    servedElsewhere: ((server: string) => Promise<boolean>) | null = null,
+  ) {
     this.#t = t;
     const plain: CallSettings = { connectWithin: LONG, greetWithin: LONG, tls: null, identity: 'none', ourName: null };
     const name = (server: string): string => 'ABC'[servers.map(formatEndpoint).indexOf(server)] ?? server;
@@ -52,7 +59,10 @@ class Watch {
         upstreamConnected: () => {},
         upstreamInClear: (server, why) => void this.told.push(`${name(server)} in clear: ${why}`),
         upstreamUnidentified: () => {},
+        upstreamSilent: (server) => void this.told.push(`${name(server)} silent`),
+        upstreamFull: (server, sessions) => void this.told.push(`${name(server)} full with ${sessions}`),
       },
+      servedElsewhere,
     );
     t.after(() => this.upstream.close());
   }
@@ -246,5 +256,200 @@ describe('while every server is down', () => {
     assert.equal(whyDown(), undefined);
     await hangUp('EHLO client.example\r\n');
     assert.equal(whyDown(), 'it does not answer commands');
+  });
+});
+
+/** The next connection to it, when both sides know of it. */
+async function accepted({ peers }: Moody): Promise<Peer> {
+  const peer = await peers.next();
+  await settled();
+  return peer;
+}
+
+describe('a server that accepts and never greets', () => {
+  const IN_TIME = 'it accepted the connection and did not greet within 10 s';
+
+  it('is followed by the next one after 10 s, is said to be silent, and is down for who comes then', async (t) => {
+    const clock = holdClock(t);
+    const [a, b] = [await moody(t, SILENT), await moody(t)];
+    const watch = new Watch(t, [a.at, b.at]);
+    const reached = watch.gets(a, b);
+    await accepted(a);
+    await pass(clock, 9);
+    assert.deepEqual([watch.told, b.peers.count], [[], 0]);
+    await pass(clock, 1);
+    assert.equal(await reached, 'B');
+    assert.deepEqual(watch.told, ['A silent', `A down: ${IN_TIME}, again in 1 s`, 'B up']);
+    assert.equal(await watch.gets(a, b), 'B');
+    assert.equal(a.peers.count, 1);
+  });
+
+  it('has the session all the same when it greets before the next one does', async (t) => {
+    const clock = holdClock(t);
+    const [a, b] = [await moody(t, SILENT), await moody(t, SILENT)];
+    const watch = new Watch(t, [a.at, b.at]);
+    const reached = watch.gets(a, b);
+    const first = await accepted(a);
+    await pass(clock, 10);
+    const second = await b.peers.next();
+    first.say('220 at last\r\n');
+    assert.equal(await reached, 'A');
+    assert.equal(await second.rest(), '', 'and the other is let go');
+    assert.deepEqual(watch.told.slice(0, 1), ['A silent']);
+    assert.ok(watch.upstream.states[0]?.up);
+  });
+
+  it('is waited for when the next ones fail', async (t) => {
+    const clock = holdClock(t);
+    const [a, b] = [await moody(t, SILENT), await moody(t, null)];
+    const watch = new Watch(t, [a.at, b.at], { greetWithin: 300_000 });
+    const reached = watch.gets(a, b);
+    const first = await accepted(a);
+    await pass(clock, 200);
+    first.say('220 at last\r\n');
+    assert.equal(await reached, 'A');
+    assert.ok(watch.upstream.states[0]?.up);
+  });
+
+  it('has the time of upstream_greeting where it is the only one, and is said to be silent once', async (t) => {
+    const clock = holdClock(t);
+    const a = await moody(t, SILENT);
+    const watch = new Watch(t, [a.at], { greetWithin: 300_000 });
+    const reached = watch.dial();
+    await accepted(a);
+    await pass(clock, 299);
+    assert.deepEqual(watch.told, ['A silent']);
+    await pass(clock, 1);
+    assert.equal(await reached, null);
+    assert.deepEqual(watch.told.slice(1), ['A down: it did not greet in time, again in 1 s']);
+  });
+
+  it('and a client that leaves meanwhile, leave no connection behind', async (t) => {
+    const clock = holdClock(t);
+    const [a, b] = [await moody(t, SILENT), await moody(t, SILENT)];
+    const watch = new Watch(t, [a.at, b.at]);
+    const giveUp = watch.upstream.dial(CALLER, () => assert.fail('called back behind the end'));
+    const first = await accepted(a);
+    await pass(clock, 10);
+    const second = await b.peers.next();
+    giveUp();
+    for (const peer of [first, second]) assert.equal(await peer.rest(), '');
+  });
+
+  it('is as silent when it does not answer our EHLO', async (t) => {
+    const clock = holdClock(t);
+    const [a, b] = [await moody(t), await moody(t)];
+    const watch = new Watch(t, [a.at, b.at], { identity: 'xclient' });
+    const reached = watch.dial();
+    await (await a.peers.next()).hears('EHLO ');
+    await pass(clock, 10);
+    const second = await b.peers.next();
+    second.say('250 b.example\r\n');
+    assert.equal((await reached)?.socket?.remotePort, b.at.port);
+    assert.equal(watch.told[0], 'A silent');
+  });
+
+  it('keeps /readyz waiting only for a moment while another greets', async (t) => {
+    const [a, b] = [await moody(t, SILENT), await moody(t)];
+    const watch = new Watch(t, [a.at, b.at]);
+    assert.equal(await watch.upstream.greets(), true);
+    watch.upstream.close();
+  });
+});
+
+describe('a server that declines a session while it serves others', () => {
+  for (const [how, decline] of [
+    ['closes without a greeting', (peer: Peer) => peer.finish()],
+    ['resets', (peer: Peer) => peer.reset()],
+    ['greets with 421', (peer: Peer) => peer.say('421 4.7.0 too many connections\r\n')],
+    ['greets with 421 4.3.2', (peer: Peer) => peer.say('421 4.3.2 the maximum is reached\r\n')],
+  ] as const) {
+    it(`is full when it ${how}: it stays up, and the next client is brought to it`, async (t) => {
+      const a = await moody(t);
+      const watch = new Watch(t, [a.at]);
+      const served = [await watch.dial(), await watch.dial()];
+      a.mood = SILENT;
+      const declined = watch.dial();
+      for (let i = 0; i < 2; i++) await a.peers.next();
+      decline(await a.peers.next());
+      assert.equal((await declined)?.socket ?? null, null);
+      assert.deepEqual(watch.told, ['A up', 'A full with 2']);
+      assert.deepEqual(watch.upstream.states, [{ server: formatEndpoint(a.at), up: true }]);
+      a.mood = '220 room again\r\n';
+      assert.equal(await watch.gets(a), 'A');
+      for (const reached of served) reached?.ended('served');
+    });
+
+    it(`is down when it ${how} and has nobody`, async (t) => {
+      const a = await moody(t);
+      const watch = new Watch(t, [a.at]);
+      (await watch.dial())?.ended('served');
+      a.mood = SILENT;
+      const declined = watch.dial();
+      await a.peers.next();
+      decline(await a.peers.next());
+      assert.equal((await declined)?.socket ?? null, null);
+      assert.equal(watch.upstream.states[0]?.up, false);
+    });
+  }
+
+  it('is full when it closes in the middle of what we say first', async (t) => {
+    const a = await moody(t);
+    const watch = new Watch(t, [a.at], { identity: 'xclient' });
+    const serving = watch.dial();
+    const first = await a.peers.next();
+    await first.hears('EHLO ');
+    first.say('250 a.example\r\n');
+    await serving;
+    for (const ends of [(peer: Peer) => peer.finish(), (peer: Peer) => peer.say('421 4.3.2 full\r\n')]) {
+      const declined = watch.dial();
+      const peer = await a.peers.next();
+      await peer.hears('EHLO ');
+      ends(peer);
+      assert.equal(await declined, null);
+      assert.equal(watch.told.at(-1), 'A full with 1');
+    }
+  });
+
+  it('is full when it hangs up in TLS', async (t) => {
+    const a = await moody(t, null);
+    const tls = new UpstreamTls({
+      mode: 'implicit',
+      verify: false,
+      minVersion: 'TLSv1.2',
+      ca: null,
+      pins: [],
+      name: null,
+    });
+    const watch = new Watch(t, [a.at], { tls }, async () => true);
+    assert.equal(await watch.dial(), null);
+    assert.deepEqual(watch.told, ['A full with 0']);
+  });
+
+  it('lets the client go to the next one', async (t) => {
+    const [a, b] = [await moody(t), await moody(t)];
+    const watch = new Watch(t, [a.at, b.at]);
+    await watch.dial();
+    a.mood = null;
+    assert.equal(await watch.gets(a, b), 'B');
+    assert.deepEqual(watch.told, ['A up', 'A full with 1', 'B up']);
+  });
+
+  it('is full where it serves the sessions of other threads', async (t) => {
+    const a = await moody(t, null);
+    for (const elsewhere of [true, false]) {
+      const watch = new Watch(t, [a.at], {}, async () => elsewhere);
+      assert.equal(await watch.dial(), null);
+      assert.equal(watch.upstream.states[0]?.up, elsewhere);
+    }
+  });
+
+  it('answers /readyz', async (t) => {
+    const a = await moody(t);
+    const watch = new Watch(t, [a.at]);
+    await watch.dial();
+    a.mood = null;
+    assert.equal(await watch.upstream.greets(), true);
+    assert.deepEqual(watch.told, ['A up', 'A full with 1']);
   });
 });

@@ -150,6 +150,27 @@ describe('a listener with proxy_protocol', () => {
     assert.equal(opened.logged('session ended')[0]?.octets_from_client, 'EHLO client.example\r\nQUIT\r\n'.length);
   });
 
+  for (const [what, size] of [
+    ['whole', 70_000],
+    ['octet by octet', 1],
+  ] as const) {
+    it(`reads the longest header ${what}, and what is said behind it`, async (t) => {
+      const opened = await open(t, proxied);
+      const client = await opened.client();
+      const head = fields('0d0a0d0a000d0a515549540a 21 11 ffff c000024d cb007105 1267 0019');
+      const certificate = Buffer.alloc(65535 - 12, 'x');
+      const all = Buffer.concat([head, certificate, Buffer.from('EHLO client.example\r\nQUIT\r\n')]);
+      for (let at = 0; at < all.length; at += size) {
+        client.socket.write(all.subarray(at, at + size));
+        if (at % 64 === 0) await turn();
+      }
+      assert.match((await client.hears('221 ')).toString(), /^220 /);
+      assert.equal(await client.rest().then((rest) => rest.endsWith('\r\n')), true);
+      assert.deepEqual(opened.upstream.connections[0]?.server.commands, ['EHLO client.example', 'QUIT']);
+      assert.equal(opened.logged('session ended')[0]?.client_address, '192.0.2.77');
+    });
+  }
+
   it('closes on a peer that is not listed, whatever it says', async (t) => {
     const opened = await open(t, proxied);
     const client = await opened.client('127.0.0.2');

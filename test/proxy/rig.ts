@@ -96,6 +96,8 @@ export class Rig {
         upstreamConnected: () => {},
         upstreamInClear: () => {},
         upstreamUnidentified: () => {},
+        upstreamSilent: () => {},
+        upstreamFull: () => {},
         observedAtDoor: () => {},
         refusedAtDoor: (_door, _connector, reason) => void this.refusals.push(reason),
         handshakeFailed: () => {},

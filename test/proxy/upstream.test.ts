@@ -33,6 +33,8 @@ function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
       upstreamConnected: (server) => void connected.push(server),
       upstreamInClear: () => {},
       upstreamUnidentified: () => {},
+      upstreamSilent: (server) => void told.push(`${server} silent`),
+      upstreamFull: (server) => void told.push(`${server} full`),
     },
   );
   return { upstream, told, connected };

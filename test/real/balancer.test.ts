@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';
 import type { Bed } from './beds/bed.ts';
 import { type Balancer, missingHaproxy, startHaproxy, startShipped } from './beds/haproxy.ts';
@@ -65,10 +66,52 @@ suite('behind HAProxy', { skip: missingHaproxy }, () => {
   }
 
   async function balance(send: 'send-proxy' | 'send-proxy-v2'): Promise<Balancer> {
-    const balancer = await startHaproxy(await freePort(), postern.port, send);
+    const balancer = await startHaproxy(await freePort(), postern.port, { sends: [send], inter: '1s' });
     balancers.push(balancer);
     return balancer;
   }
+
+  test('three backends of every kind that check as fast as they can are never banned, nor taken for clients', async () => {
+    const guarded = await startConfigured({
+      listeners: [{ proxy_protocol: { from: ['127.0.0.1/32'] } }],
+      upstream: { servers: [`127.0.0.1:${sink.port}`] },
+      others: {
+        limits: { source: { connection_rate: '3/1m', connections: 2 }, ban: { after: '5/10m', for: '10m' } },
+      },
+      policy: { connectors: [{ name: 'internet', remote_ip_ranges: ['any'] }] },
+    });
+    try {
+      const sends = [
+        'send-proxy',
+        'send-proxy-v2',
+        'send-proxy-v2-ssl',
+        'send-proxy-v2-ssl-cn',
+        'send-proxy check-send-proxy',
+        `send-proxy-v2 check-send-proxy port ${guarded.port}`,
+      ];
+      const balancer = await startHaproxy(await freePort(), guarded.port, { sends, inter: '20ms' });
+      balancers.push(balancer);
+      const sessions = async (): Promise<number> =>
+        Number(
+          /^postern_sessions_total\{connector="internet",outcome="client"\} (\d+)$/m.exec(
+            await guarded.ask('/metrics'),
+          )?.[1] ?? 0,
+        );
+      while ((await sessions()) < 120) await delay(50);
+      assert.deepEqual(
+        await balancer.statuses(),
+        sends.map(() => 'L7OK'),
+      );
+      const metrics = await guarded.ask('/metrics');
+      assert.match(metrics, /^postern_bans 0$/m);
+      assert.match(metrics, /^postern_lost_client_addresses 0$/m);
+      const client = new Client(balancer.port, OFFICE);
+      assert.match(await client.reply(), /^220/);
+      client.close();
+    } finally {
+      await guarded.stop();
+    }
+  });
 
   test('a balancer that sends no header is closed without a word', async () => {
     const client = new Client(postern.port);

@@ -4,13 +4,15 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { freePort } from '../helpers/free-port.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
-import { ALL_SERVERS, MAIL_SERVERS } from './beds/all.ts';
+import { ALL_SERVERS, MAIL_SERVERS, OTHER_SERVERS } from './beds/all.ts';
 import type { Bed } from './beds/bed.ts';
 import { Client } from './client.ts';
 import { MAILERS } from './mailers.ts';
 import { assertArrived, hand, makeMessage, RECIPIENT, SENDER, stuffed } from './messages.ts';
+import { assertFoundClosed, assertFoundOpen } from './nmap.ts';
 import { type Postern, startPostern } from './postern.ts';
 import { Sink } from './sink.ts';
+import { missing } from './tools.ts';
 
 // Several servers at a time: most of it is waiting for programs to start and queues to be run.
 suite('delivery', { concurrency: 4 }, () => {
@@ -52,6 +54,13 @@ suite('delivery', { concurrency: 4 }, () => {
           } finally {
             await first.stop();
           }
+        });
+      }
+
+      if (OTHER_SERVERS.includes(server)) {
+        test('nmap finds the server open, and closed through Postern', { skip: missing(['nmap']) }, async () => {
+          await assertFoundOpen(bed.port);
+          await assertFoundClosed(postern.port);
         });
       }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Harness, type HarnessOptions } from '../helpers/harness.ts';
+import { DEFAULT_LIMITS, Harness, type HarnessOptions } from '../helpers/harness.ts';
 import { octetsTouched } from '../helpers/work.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
@@ -109,6 +109,100 @@ test('a queue of replies that is never empty keeps its order', () => {
   const heard = harness.takeClientHeard();
   assert.equal(heard, expected.join('').slice(0, heard.length));
   assert.ok(heard.split('\r\n').length > 2980);
+});
+
+// --- what is held for a peer
+
+const FLOODS: Readonly<Record<string, string>> = {
+  'refused recipients': 'RCPT TO:<victim@foreign.example>\r\n',
+  'DATA in vain': 'DATA\r\n',
+  'BDAT in vain': 'BDAT 1\r\nx',
+  'BDAT LAST in vain': 'BDAT 0 LAST\r\n',
+  'unknown commands': 'FOO\r\n',
+  'nested MAIL': 'MAIL FROM:<>\r\n',
+  'too large': 'MAIL FROM:<> SIZE=99999999\r\n',
+  NOOP: 'NOOP\r\n',
+  RSET: 'RSET\r\n',
+  'good recipients': 'RCPT TO:<user@local.example>\r\n',
+  EHLO: 'EHLO a\r\n',
+  VRFY: 'VRFY x\r\n',
+  AUTH: 'AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n',
+};
+const KIB = 1024;
+
+for (const [what, octets] of Object.entries(FLOODS)) {
+  const flood = octets.repeat(Math.ceil((64 * KIB) / octets.length));
+
+  test(`whoever sends ${what} without end and reads nothing is held at a bound`, () => {
+    const harness = greeted();
+    harness.reads = false;
+    harness.clientSays('MAIL FROM:<>\r\n');
+    harness.upstreamSays('250 ok\r\n');
+    harness.takeClientHeard();
+    for (let chunk = 0; chunk < 16; chunk++) {
+      harness.clientSays(flood);
+      answerAll(harness, '250 ok\r\n');
+    }
+    const held = harness.clientHeard.length;
+    assert.ok(held <= 96 * KIB, `${held} octets for a client that does not read`);
+  });
+
+  test(`whoever sends ${what} while the upstream is silent is held at a bound`, () => {
+    const harness = greeted();
+    harness.reads = false;
+    harness.clientSays('MAIL FROM:<>\r\n');
+    for (let chunk = 0; chunk < 16; chunk++) harness.clientSays(flood);
+    assert.ok(harness.holding || harness.closed !== null);
+    assert.ok(harness.upstreamHeard.length <= 96 * KIB);
+    harness.upstreamSays('250 ok\r\n');
+    assert.ok(harness.clientHeard.length <= 96 * KIB);
+  });
+}
+
+test('a chunk full of commands is read in turns, and all of it', () => {
+  const harness = greeted();
+  harness.clientSays('MAIL FROM:<>\r\n');
+  harness.upstreamSays('250 ok\r\n');
+  harness.takeClientHeard();
+  harness.clientSays(FLOODS['refused recipients']?.repeat(1000) as string);
+  assert.equal(harness.takeClientHeard().split('\r\n').length - 1, 1000);
+  assert.ok(harness.turns >= 30, `${harness.turns} turns`);
+});
+
+// --- what has its price
+
+for (const [what, octets, most] of [
+  ['DATA in vain', 'DATA\r\n', 22],
+  ['BDAT in vain', 'BDAT 1\r\nx', 102],
+  ['BDAT LAST in vain', 'BDAT 0 LAST\r\n', 102],
+  ['MAIL that is too large', 'RSET\r\nMAIL FROM:<> SIZE=99999999\r\n', 202],
+  ['NOOP', 'NOOP\r\n', 102],
+  ['recipients far beyond the limit', 'RCPT TO:<victim@foreign.example>\r\n', 2022],
+] as const) {
+  test(`${what} without end ends the session`, () => {
+    const harness = greeted(EHLO_REPLY.replace('SIZE', 'SIZE 1000'), { profile: { limits: DEFAULT_LIMITS } });
+    harness.clientSays('MAIL FROM:<>\r\nRCPT TO:<victim@foreign.example>\r\n');
+    answerAll(harness, '250 ok\r\n');
+    harness.takeClientHeard();
+    for (let times = 0; times < 3000 && harness.closed === null; times++) {
+      harness.clientSays(octets);
+      answerAll(harness, '250 ok\r\n');
+    }
+    assert.equal(harness.closed?.origin, 'policy');
+    const replies = harness.clientHeard.split('\r\n').length - 1;
+    assert.ok(replies <= most, `${replies} replies`);
+    assert.match(harness.clientHeard, /421 4?[^\n]*closing transmission channel\r\n$/);
+  });
+}
+
+test('a client that pipelines DATA, or chunks, behind refused recipients pays nothing for it', () => {
+  const harness = greeted(EHLO_REPLY, { profile: { limits: DEFAULT_LIMITS } });
+  const attempt = 'MAIL FROM:<>\r\nRCPT TO:<victim@foreign.example>\r\n';
+  for (let message = 0; message < 300; message++) {
+    harness.clientSays(`${attempt}${message % 2 === 0 ? 'DATA\r\n' : 'BDAT 0 LAST\r\n'}RSET\r\n`);
+    answerAll(harness, '250 ok\r\n');
+  }
+  assert.equal(harness.closed, null);
 });
 
 // --- what is worked

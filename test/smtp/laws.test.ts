@@ -44,6 +44,7 @@ const TRANSACTIONS: readonly Backend[] = [
   { mail_again: 'keeps recipients', reply: { BDAT: '452 4.3.1 later' } },
   { mail_again: 'keeps recipients', reply: { RSET: '500 5.5.1 what?' } },
   { mail_again: 'keeps recipients', hello_again: 'keeps', reply: { RSET: '500 5.5.1 what?' } },
+  { refused_end: 'keeps', reply: { EOD: '451 4.7.1 later' } },
   { refused_data: 'ends', reply: { DATA: '451 4.3.0 later' } },
   { refused_data: 'ends', mail_again: 'resets', reply: { DATA: '451 4.3.0 later' } },
 ];

@@ -69,7 +69,8 @@ function reach(server: Endpoint, settings: CallSettings): ReturnType<NonNullable
       answered: ({ socket, greeting }) => {
         resolve(socket === null ? greeting.toString('latin1').trimEnd() : { socket, heard: greeting });
       },
-      failed: resolve,
+      silent: () => {},
+      failed: ({ why }) => resolve(why),
     });
   });
 }

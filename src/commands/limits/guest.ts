@@ -5,28 +5,30 @@
 // count that cannot be had lets pass. A limit never touches a message half sent; octets are charged as they come and looked at
 // with the next MAIL. Who is refused is told 421 (connection), 450 (rate) or 454 (login).
 //
+// A balancer's own check (Door.check) costs its source nothing and is not banned: it has a place of the connector, and no more.
+// With its first MAIL it is a client like any other and pays as at the door. Only failed logins count at once, for nobody
+// checks by guessing passwords.
+//
+// A client that comes again at once when it was refused at the door has gone beyond one limit, not beyond as many as it came
+// times, and so has a message with many recipients beyond the rate of recipients.
+//
 // Not here: how anything is counted (limits/), limits of one session (smtp/), time-outs (proxy/patience.ts).
 
-import { bucketKey, type Kind, type RateName } from '../../limits/keys.ts';
-import type { Asked, Charge, Entered, Seat, Strike, Taken } from '../../limits/store.ts';
+import { bucketKey, justStruckKey, type Kind, type RateName } from '../../limits/keys.ts';
+import type { Asked, Entered, Seat, Strike, Taken } from '../../limits/store.ts';
 import type { Connector } from '../../policy/connector.ts';
 import type { Rate } from '../../policy/document.ts';
 import { parseIp } from '../../policy/ip.ts';
 import { networksOf } from '../../policy/networks.ts';
-import { foldAscii } from '../../smtp/bytes.ts';
 import { BANNED, LOGINS_LIMITED } from '../../smtp/replies.ts';
 import type { Decision, Login, OwnReply, Question, SessionEvent } from '../../smtp/types.ts';
+import { type Cost, chargesOf, DOOR_LIMITS, isOwn, senderKey } from './cost.ts';
 import type { Limiter } from './limiter.ts';
 import { when } from './when.ts';
 
-/** A charge with what it is called. */
-interface Cost {
-  readonly kind: Kind;
-  readonly rate: RateName;
-  readonly charge: Charge;
-}
-
 const OCTETS_AT_ONCE = 65536; // charged together
+const COMES_AGAIN = 5_000; //    ms in which refusals at the door are one exceeding
+const CHECKS = 'checks'; //      what balancers' checks are counted under, instead of a source
 const PASS: Taken = { refused: -1, left: 0, banned: 'no' };
 
 /** One connection, as limits see it: who it is, and what it has under way. */
@@ -37,14 +39,19 @@ export class Guest {
   #networks: readonly string[] = [];
   #source = '';
   #seat: Seat | null = null;
+  #isCheck: boolean;
+  #messageHit = false; // its recipients have counted towards a ban
   #octets = 0;
+  #isGone = false;
   readonly #excused = new Set<string>(); // limits of the session towards which something counts that others brought about
   #unanswered = 0; // RCPTs that the upstream has not answered
   #whenAnswered: (() => void) | null = null;
 
-  constructor(limiter: Limiter, connector: Connector, address: string) {
+  /** `isCheck`: a balancer's own, as long as no MAIL comes. */
+  constructor(limiter: Limiter, connector: Connector, address: string, isCheck: boolean) {
     this.#limiter = limiter;
     this.#address = address;
+    this.#isCheck = isCheck;
     this.#connector = connector;
     this.#findSource();
   }
@@ -63,27 +70,34 @@ export class Guest {
     this.#networks = this.#limiter.isNeverBanned(this.#connector, this.#address) ? [] : networks;
   }
 
+  /** Whether it is a client, to whom a ban applies. */
+  get isBannable(): boolean {
+    return !this.#isCheck;
+  }
+
   // ---------------------------------------------------------------- the door
 
   /** Whether there is a place. Where the connector only observes it is counted all the same. */
   enter(): Entered | Promise<Entered> {
     const { limits, mode, name } = this.#connector;
     const { store, now } = this.#limiter;
-    const costs = this.#cost('source', 'connection_rate', limits.source.connection_rate, 1, this.#source);
-    const seat = { connector: name, source: this.#source };
+    const { connection_rate, connections, connections_percent } = limits.source;
+    const isCheck = this.#isCheck;
+    const seat = { connector: name, source: isCheck ? CHECKS : this.#source };
     const entered = store.enter(
       {
-        ...this.#asked(costs),
+        ...this.#asked(isCheck ? [] : this.#cost('source', 'connection_rate', connection_rate, 1, this.#source), true),
         seat,
-        ofSource: limits.source.connections,
+        ofSource: isCheck ? Number.POSITIVE_INFINITY : connections,
         ofConnector: limits.connector.connections,
-        percent: limits.source.connections_percent,
+        percent: isCheck ? 100 : connections_percent,
         force: mode === 'observe',
       },
       now(),
     );
     return when(entered, (found) => {
       if (found.refused === null || mode === 'observe') this.#seat = seat;
+      if (this.#isGone) this.#giveBackSeat(); // meanwhile
       if (found.banned === 'now') this.#tellBan();
       return found;
     });
@@ -91,7 +105,12 @@ export class Guest {
 
   /** The connection is gone. */
   leave(): void {
+    this.#isGone = true;
     this.#chargeOctets();
+    this.#giveBackSeat();
+  }
+
+  #giveBackSeat(): void {
     if (this.#seat !== null) this.#limiter.store.leave(this.#seat);
     this.#seat = null;
   }
@@ -100,6 +119,7 @@ export class Guest {
 
   /** What limits make of a decision of the policy. */
   decide(question: Question, decision: Decision): Decision | Promise<Decision> {
+    if (question.protocolState === 'MAIL' && this.#isCheck) return this.#becomeClient(question, decision);
     const passes = decision.action === 'proceed' && !decision.observed;
     if (question.protocolState === 'RCPT') {
       // To be told 550 by us is as good to a harvester as to be told by the upstream.
@@ -109,6 +129,21 @@ export class Guest {
     }
     if (!passes) return decision;
     return question.protocolState === 'MAIL' ? this.#message(question, decision) : this.#login(question, decision);
+  }
+
+  /** It brings mail, so it was no check: what it would have paid at the door it pays now. */
+  #becomeClient(question: Question, decision: Decision): Decision | Promise<Decision> {
+    this.#isCheck = false;
+    this.#giveBackSeat();
+    return when(this.enter(), ({ refused }) => {
+      if (refused === null) return this.decide(question, decision);
+      const [kind, limit] = DOOR_LIMITS[refused];
+      if (limit !== 'ban') this.#limiter.observer.limited(kind, limit);
+      const rule = limit === 'ban' ? 'limits.ban' : `limits.${kind}.${limit}`;
+      const reply = limit === 'ban' ? BANNED : this.#connector.replies.connections;
+      const refusal = this.#refusal(decision, rule, 'disconnect', reply);
+      return refusal.action === 'proceed' ? this.decide(question, refusal) : refusal;
+    });
   }
 
   /** Counts what happens. */
@@ -137,6 +172,7 @@ export class Guest {
 
   #message(question: Question, decision: Decision): Decision | Promise<Decision> {
     this.#chargeOctets();
+    this.#messageHit = false;
     const { limits, replies } = this.#connector;
     const { source, sender, connector } = limits;
     const costs = [
@@ -253,6 +289,7 @@ export class Guest {
     if (refused === undefined) return decision;
     this.#limiter.observer.limited(refused.kind, refused.rate);
     if (!isOwn(refused)) this.#excused.add('errors'); // a 450 to MAIL is one
+    if (refused.rate === 'recipient_rate' && isOwn(refused)) this.#messageHit = true;
     return this.#refusal(decision, `limits.${refused.kind}.${refused.rate}`, 'reject', reply);
   }
 
@@ -264,19 +301,30 @@ export class Guest {
       : decision;
   }
 
-  #asked(costs: readonly Cost[]): Asked {
-    return { networks: this.#networks, charges: chargesOf(costs), strike: this.#strikeFor(costs) };
+  #asked(costs: readonly Cost[], atDoor = false): Asked {
+    return {
+      networks: this.#isCheck ? [] : this.#networks,
+      charges: chargesOf(costs),
+      strike: this.#strikeFor(costs, atDoor),
+    };
   }
 
   /** Its own faults are those of the source, and guesses of a login. What others can bring about – a sender or a login used up
    * from elsewhere, a connector that is full – bans nobody. They stand first. */
-  #strikeFor(costs: readonly Cost[]): Strike | null {
+  #strikeFor(costs: readonly Cost[], atDoor = false): Strike | null {
     const { limits, mode, name } = this.#connector;
     const { after } = limits.ban;
-    if (after === null || mode === 'observe' || this.#networks.length === 0) return null;
-    const others = costs.findIndex((cost) => !isOwn(cost));
+    if (after === null || mode === 'observe' || this.#networks.length === 0 || this.#isCheck) return null;
+    const others = costs.findIndex((cost) => !isOwn(cost) || (this.#messageHit && cost.rate === 'recipient_rate'));
     const charge = { key: bucketKey('source', 'strikes', name, this.#source), ...after, cost: 1 };
-    return { charge, faults: others === -1 ? costs.length : others, network: this.#source, for: limits.ban.for };
+    const once = { key: justStruckKey(charge.key), limit: 1, window: COMES_AGAIN, cost: 1 };
+    return {
+      charge,
+      faults: others === -1 ? costs.length : others,
+      network: this.#source,
+      for: limits.ban.for,
+      ...(atDoor ? { once } : {}),
+    };
   }
 
   /** A limit of the session was exceeded: counts as one of the source's. */
@@ -329,17 +377,3 @@ export class Guest {
 /** Limits of a session that a client exceeds against the server, not by having much mail. */
 const AGAINST_THE_SERVER = new Set(['errors', 'junk_commands', 'auth_failures']);
 const PROCEED: Decision = { action: 'proceed', reason: 'limit', rule: null, observed: false };
-
-function isOwn({ kind, rate }: Cost): boolean {
-  return kind === 'source' || rate === 'auth_failure_rate';
-}
-
-function chargesOf(costs: readonly Cost[]): Charge[] {
-  return costs.map(({ charge }) => charge);
-}
-
-/** One spelling for one reverse-path. */
-function senderKey({ sender, senderAddress }: Question): string {
-  if (senderAddress === null) return foldAscii(sender);
-  return foldAscii(`${senderAddress.local}@${senderAddress.domain ?? `[${senderAddress.literal ?? ''}]`}`);
-}

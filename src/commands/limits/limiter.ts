@@ -26,9 +26,9 @@ export class Limiter {
     this.now = now;
   }
 
-  /** One client at the door of a connector. */
-  guest(connector: Connector, address: string): Guest {
-    return new Guest(this, connector, address);
+  /** One client at the door of a connector. `isCheck`: a balancer's own check, as long as no MAIL comes. */
+  guest(connector: Connector, address: string, isCheck = false): Guest {
+    return new Guest(this, connector, address, isCheck);
   }
 
   isNeverBanned(connector: Connector, address: string): boolean {

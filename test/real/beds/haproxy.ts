@@ -1,5 +1,5 @@
 // HAProxy as the balancer in front of Postern: what comes in at one port goes on with a PROXY header. Its health check
-// is a short SMTP dialogue of its own, with a header that names no client (LOCAL in version 2, UNKNOWN in version 1).
+// is a short SMTP dialogue of its own, with a header that names no client (LOCAL in version 2) or HAProxy itself (version 1).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -14,12 +14,20 @@ export const missingHaproxy = missing(['haproxy']);
 export interface Balancer extends Bed {
   /** What its first health checks found: L7OK when Postern greeted and took EHLO. */
   checked(): Promise<string>;
+  /** What the last check of each backend found. */
+  statuses(): Promise<string[]>;
+}
+
+export interface BalancerOptions {
+  /** How each backend is sent to: words of a `server` line. All go to the same Postern. */
+  readonly sends: readonly string[];
+  readonly inter: string;
 }
 
 export async function startHaproxy(
   port: number,
   upstream: number,
-  send: 'send-proxy' | 'send-proxy-v2',
+  { sends, inter }: BalancerOptions,
 ): Promise<Balancer> {
   const folder = makeFolder();
   const config = join(folder, 'haproxy.cfg');
@@ -36,23 +44,30 @@ defaults
   timeout check 5s
   timeout client 1m
   timeout server 1m
-listen smtp
+frontend smtp
   bind 127.0.0.1:${port}
+  default_backend b0
+${sends
+  .map(
+    (send, at) => `backend b${at}
   option smtpchk EHLO check.example
-  server postern 127.0.0.1:${upstream} ${send} check inter 1s
+  server postern 127.0.0.1:${upstream} ${send} check inter ${inter}
 `,
+  )
+  .join('')}`,
   );
   const running = bed(port, await startServer(port, 'haproxy', ['-db', '-f', config]), folder);
   return {
     ...running,
     async checked() {
       for (let tries = 0; tries < 250; tries += 1) {
-        const status = await checkStatus(control);
+        const [status = 'INI'] = await checkStatuses(control);
         if (status !== 'INI') return status;
         await delay(20);
       }
       throw new Error(`HAProxy checked nothing:\n${running.log()}`);
     },
+    statuses: () => checkStatuses(control),
   };
 }
 
@@ -74,12 +89,11 @@ export async function startShipped(port: number, nodes: readonly { port: number;
   return bed(port, await startServer(port, 'haproxy', ['-db', '-f', config]), folder);
 }
 
-/** The field check_status of `show stat`; a leading star is a check that still runs. */
-async function checkStatus(control: string): Promise<string> {
+/** The field check_status of `show stat`, of each backend; a leading star is a check that still runs. */
+async function checkStatuses(control: string): Promise<string[]> {
   const socket = connect(control);
   socket.write('show stat\n');
   const rows = (await text(socket)).split('\n').map((row) => row.split(','));
   const column = rows[0]?.indexOf('check_status') ?? -1;
-  const server = rows.find((row) => row[1] === 'postern');
-  return server?.[column]?.replace('* ', '') ?? '';
+  return rows.filter((row) => row[1] === 'postern').map((row) => row[column]?.replace('* ', '') ?? '');
 }
