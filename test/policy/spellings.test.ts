@@ -175,6 +175,21 @@ test('names in DNS that keep a client out do so in every spelling', async () => 
   assert.notEqual(await closed.connectorFor(door)?.refusal(client), null);
 });
 
+test('a certificate that is denied is so in every case and form of its names', async () => {
+  const rules = [{ deny: { tls_subject: ['bücher.example', 'C=DE,CN=Müller'] } }, { allow: {} }];
+  const may = (subject: string): Promise<string> =>
+    answer(policy({}, { rules }), client, { ...recipient('x@foreign.example'), tlsSubject: [toOctets(subject)] });
+  for (const subject of ['BÜCHER.example', 'XN--BCHER-KVA.example', 'C=DE,CN=MÜLLER', 'c=de,cn=Mu\u0308ller'])
+    assert.equal(await may(subject), '554 rule', subject);
+  for (const subject of ['bucher.example', 'C=DE,CN=Möller']) assert.equal(await may(subject), 'proceed', subject);
+});
+
+test('a greeting that is denied is so with blanks and dots behind it', async () => {
+  const asked = policy({}, { rules: [{ deny: { helo: ['bad.example'] } }, { allow: {} }] });
+  for (const helo of ['bad.example', 'BAD.example.', 'bad.example..', ' bad.example '])
+    assert.equal(await answer(asked, client, { ...recipient('x@foreign.example'), helo }), '554 rule', helo);
+});
+
 test('the log says how a domain was read', async () => {
   const asked = policy(
     { blocked_domains: ['bücher.example'] },
