@@ -54,14 +54,15 @@ export class UserNames {
     return this.key(toOctets(name));
   }
 
-  /** What a login's limits are counted under: all that spellings of one account have in common. A name without a domain, or
-   * with one that is told nowhere, counts for each account that it may be. */
+  /** What a login's limits are counted under: what all spellings of one account have in common. A name without a domain, or
+   * with one with dots that is told nowhere, counts for each account that it may be; those of all other domains that are
+   * told nowhere count together, or a name made up for each login would be a limit for each. */
   limitKeys(login: Login): string[] {
     const keys = new Set<string>();
     for (const { name, realm } of this.readingsOf(login)) {
       const folded = foldAccount(name);
-      if (realm.kind === 'none' || realm.kind === 'flat') keys.add(folded);
-      else keys.add(`${folded}@${realm.name}`);
+      if (realm.kind === 'flat') keys.add(this.#known.size === 0 ? `${realm.name}\\${folded}` : folded);
+      else keys.add(realm.kind === 'none' ? folded : `${folded}@${realm.name}`);
       if (realm.kind === 'none' || realm.kind === 'dotted')
         for (const domain of this.#known.values()) keys.add(`${folded}@${domain}`);
     }

@@ -187,6 +187,7 @@ test('a login has the same limit in every spelling; two people of known domains 
   assert.ok(shared('FIRST\\steven', 'SECOND\\steven'), 'nobody told these domains apart');
   const hosting = new UserNames();
   assert.deepEqual(hosting.limitKeys(login('Info@one.example')), ['info@one.example']);
+  assert.deepEqual(hosting.limitKeys(login('CORP\\Info')), ['corp\\info'], 'who tells of no domain is not mixed up');
 });
 
 test('no name is too odd to be read', () => {
