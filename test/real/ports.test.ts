@@ -1,5 +1,5 @@
 // Clients that hang up cost no port. In a network namespace of its own with a hundred ports for outgoing connections, and no
-// reuse of those in TIME_WAIT, two hundred sessions end in every way that a client knows, and none of them is refused.
+// reuse of those in TIME_WAIT, four hundred sessions end in every way that a client knows, and none of them is refused.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { run } from './children.ts';
 import { missing } from './tools.ts';
 
-const SESSIONS = 200;
+const SESSIONS = 400;
 const INSIDE = join(import.meta.dirname, 'beds/hang-ups.ts');
 const SCRIPT = `set -e
 ip link set lo up
@@ -21,7 +21,7 @@ function skip(): string | false {
   return missing(['ip']);
 }
 
-test('two hundred sessions that end in every way need no more than a hundred ports', { skip: skip() }, async () => {
+test('four hundred sessions that end in every way need no more than a hundred ports', { skip: skip() }, async () => {
   const inside = [process.execPath, INSIDE, String(SESSIONS)];
   const { code, output } = await run('unshare', ['--net', '--mount', 'sh', '-c', SCRIPT, ...inside]);
   assert.equal(code, 0, output);
