@@ -14,6 +14,7 @@ import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
+import { leave } from './upstream-end.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
 /** A server that greeted, or that refuses to: `socket` is null then, and the greeting is a whole 4yz reply. */
@@ -116,7 +117,7 @@ export class Call {
   giveUp(): void {
     if (this.#over) return;
     this.#leave();
-    this.#socket.destroy();
+    leave(this.#socket);
   }
 
   #makeApproach(identity: 'XCLIENT' | 'XFORWARD' | null): Approach | null {

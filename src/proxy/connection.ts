@@ -2,12 +2,12 @@
 //
 // The session decides, this file carries out. Whatever is thrown inside the core ends here: 421, both sides destroyed,
 // counted, and the process lives on (protocol.md 1.11: fail closed, never a plain pipe). The upstream is never sent a
-// byte after the session closed, and never a FIN that could be read as the end of something: it is destroyed.
+// byte after the session closed, and never a FIN that could be read as the end of something: it is reset (upstream-end).
 // Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
+import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type {
   CloseReason,
   Decision,
@@ -27,6 +27,7 @@ import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Turns } from './turns.ts';
 import type { Reached, Upstream } from './upstream.ts';
+import { leave, leaveBehindQuit } from './upstream-end.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -182,7 +183,7 @@ export class Connection implements Wire {
     this.#flush();
     this.#giveUpDialling();
     this.#options.turns.leave(this.#nextTurn);
-    this.#upstream?.destroy();
+    if (this.#upstream !== null) (reason === QUIT ? leaveBehindQuit : leave)(this.#upstream);
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -13,6 +13,7 @@
 import { type Endpoint, formatEndpoint } from './address.ts';
 import { type Answer, Call, type Caller, type CallSettings, SILENT_AFTER } from './call.ts';
 import { Health } from './health.ts';
+import { leaveBehindQuit } from './upstream-end.ts';
 
 /** What dialling tells the observer. */
 export interface DialObserver {
@@ -310,13 +311,9 @@ const TWO = 0x32; // the first octet of a 2yz
 const FOUR = 0x34;
 const NOT_GREETED = `it accepted the connection and did not greet within ${SILENT_AFTER / 1000} s`;
 const ASK_NEXT_AFTER = 250; // ms
-const LEAVE_WITHIN = 1_000; // ms
-
 function takeLeave(socket: NonNullable<Answer['socket']>): void {
-  socket.on('error', () => {});
-  socket.setTimeout(LEAVE_WITHIN, () => socket.destroy());
-  socket.resume();
-  socket.end('QUIT\r\n');
+  socket.write('QUIT\r\n');
+  leaveBehindQuit(socket);
 }
 
 /** True with the first that is, false when none is. */
