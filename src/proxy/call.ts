@@ -51,6 +51,15 @@ export interface Failure {
   readonly inTls: boolean;
   /** It took the connection and ended it, or said 421: a server that serves others may do so when it is full. */
   readonly declined: boolean;
+  /** The system's error code where it is this machine that had none left: no fault of the server's. */
+  readonly shortOf?: string | undefined;
+}
+
+const SHORT_OF = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
+/** Whether this machine lacks what the call needed: descriptors, ports or memory. */
+export function isShortage(error: NodeJS.ErrnoException): boolean {
+  return SHORT_OF.has(error.code ?? '');
 }
 
 export interface CallListener {
@@ -241,7 +250,8 @@ export class Call {
     this.#fail({ why: 'it closed the connection before its greeting', inTls: false, declined: true });
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? '') });
+    const shortOf = isShortage(error) ? error.code : undefined;
+    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? ''), shortOf });
   };
 
   /** The socket is no longer ours to listen to. */

@@ -114,7 +114,7 @@ export class Connection implements Wire {
     const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
     this.#listen();
-    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
+    this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -164,6 +164,7 @@ export class Connection implements Wire {
 
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
+    if (event.name === 'message') this.#patience.broughtMail(performance.now());
     this.#options.watcher.event(event);
     this.#options.heard?.(event);
   }
@@ -231,13 +232,13 @@ export class Connection implements Wire {
   }
 
   /** A server has greeted, or none will. */
-  #answered(reached: Reached | null): void {
+  #answered(reached: Reached | null, shortOf: string | null): void {
     this.#dialling = false;
     this.#reached = reached;
     const now = performance.now();
     this.#patience.waitsFor(AWAITING_GREETING, true, now);
     if (reached === null) {
-      this.#run(() => this.#session.upstreamEnded(), now);
+      this.#run(() => (shortOf === null ? this.#session.upstreamEnded() : this.#session.cannotDial(shortOf)), now);
       return;
     }
     this.#options.watcher.server = reached.server;

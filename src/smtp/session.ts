@@ -247,6 +247,12 @@ export class Session {
     this.#dialogue.endNow(lossReply(doing), { origin: 'upstream', what });
   }
 
+  /** This machine lacked what a connection needs: no fault of the upstream's. `code`: the system's. */
+  cannotDial(code: string): void {
+    const what = 'this machine was short of what a connection needs';
+    this.#dialogue.endNow(replies.UPSTREAM_UNAVAILABLE, { origin: 'operator', what, cause: code });
+  }
+
   /** A time-out or deadline passed; `key` names it. */
   expire(key?: string): void {
     const { doing } = this;

@@ -33,6 +33,7 @@ function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
       upstreamConnected: (server) => void connected.push(server),
       upstreamInClear: () => {},
       upstreamUnidentified: () => {},
+      shortOf: (code) => void told.push(`short of ${code}`),
       upstreamSilent: (server) => void told.push(`${server} silent`),
       upstreamFull: (server) => void told.push(`${server} full`),
     },
