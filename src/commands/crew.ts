@@ -52,7 +52,7 @@ export type CrewCalls = StoreCalls &
 
 const ANSWER_MS = 1_000;
 const GREETS_MS = 30_000;
-const RELOAD_MS = 60_000;
+const SLOW_MS = 30_000; // a worker with a new policy; with none of whose answers for so long it does not live
 const DRAINED_MS = 3_000; // beyond the patience: last words, and the rest of the log
 const RESTART_MS = 100; // doubled with each death in a row
 const RESTART_MOST_MS = 10_000;
@@ -211,13 +211,21 @@ export class Crew implements Doors {
     this.#order = order;
     this.#credentials = credentials ?? this.#credentials;
     this.#lostAddressTold = false;
-    await Promise.all(
-      this.#members.map(async (member) => {
-        // Who cannot follow is replaced by one that begins with the new policy.
-        const followed = await within(RELOAD_MS, member.line.call('putInForce', order, credentials));
-        if (followed === null) await member.terminate();
-      }),
-    );
+    // One after the other: while one of them is slow with it the others are not.
+    for (const member of [...this.#members]) {
+      // Who cannot follow is replaced by one that begins with the new policy.
+      if (!(await this.#follows(member, order, credentials))) await member.terminate();
+    }
+  }
+
+  /** False when the worker ended, failed, or no longer answers anything. One that is only slow is waited for. */
+  async #follows(member: Member, order: LoadOrder, credentials: InForce['credentials']): Promise<boolean> {
+    const followed = member.line.call('putInForce', order, credentials);
+    for (;;) {
+      const answer = await within(SLOW_MS, followed, false);
+      if (answer !== null) return answer;
+      if ((await within(SLOW_MS, member.line.call('lives'), false)) !== true) return false;
+    }
   }
 
   async stopListening(): Promise<number> {
@@ -314,8 +322,8 @@ function withPorts(config: Config, addresses: readonly Endpoint[]): Config {
   return { ...config, listeners };
 }
 
-/** Null when the answer does not come in time, or never will. */
-async function within<T>(ms: number, answer: Promise<T>): Promise<T | null> {
+/** Null when the answer does not come in time; `never` when it never will. */
+async function within<T>(ms: number, answer: Promise<T>, never: T | null = null): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<null>((resolve) => {
     timer = setTimeout(resolve, ms, null);
@@ -323,7 +331,7 @@ async function within<T>(ms: number, answer: Promise<T>): Promise<T | null> {
   try {
     return await Promise.race([answer, late]);
   } catch {
-    return null;
+    return never;
   } finally {
     clearTimeout(timer);
   }

@@ -5,19 +5,21 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
+import { NameSet } from './name-set.ts';
 import { several, whyNoName, whyNoUser } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
+import { STEP, type Steps } from './steps.ts';
 
 /** The file of valid recipients, read: its lines without comments and blanks. */
 export interface ListFile {
   readonly file: string;
-  readonly lines: readonly { readonly line: number; readonly text: string; readonly fault?: string | null }[];
+  readonly lines: Iterable<{ readonly text: string; readonly place: Place; readonly fault: string | null }>;
 }
 
 /** Finds it by the name that the policy gives it; a string says why it cannot be read. */
-export type ReadList = (name: string) => ListFile | string;
+export type ReadList = (name: string) => Steps<ListFile | string>;
 
 /** Where problems are gathered while a policy is compiled. */
 export class Notes {
@@ -94,14 +96,15 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
 }
 
 /** Reads a list of ranges. Names are left to `other`, which returns whether it took the entry. */
-export function readRanges(
+export function* readRanges(
   list: readonly string[],
   path: Path,
   notes: Notes,
   other: (text: string, path: Path) => boolean = () => false,
-): SourceEntry[] {
+): Steps<SourceEntry[]> {
   const entries: SourceEntry[] = [];
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const at = [...path, i];
     if (other(text, at)) continue;
     const { ranges, error, warning } = parseRange(text);
@@ -113,9 +116,10 @@ export function readRanges(
 }
 
 /** Reads a list of `d` and `*.d`. */
-export function readDomains(list: readonly string[], path: Path, notes: Notes): DomainTable {
+export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
   const table = new DomainTable();
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
@@ -126,7 +130,7 @@ export function readDomains(list: readonly string[], path: Path, notes: Notes): 
 /** Addresses, and `<>` for the null reverse-path. The local part is folded too: nobody has two mailboxes that differ
  * in case only, and a policy that treated them apart would be passed by by writing in capitals. */
 export class AddressSet {
-  readonly #keys = new Set<string>();
+  readonly #keys = new NameSet();
 
   get size(): number {
     return this.#keys.size;
@@ -138,6 +142,7 @@ export class AddressSet {
       this.#keys.add('');
       return null;
     }
+    if (text.length > LONGEST_ADDRESS) return `an address of ${text.length} characters, which no command line holds`;
     const wrong = whyNoName(text);
     if (wrong !== null) return wrong;
     const at = text.lastIndexOf('@');
@@ -154,7 +159,7 @@ export class AddressSet {
     const local = localKey(written);
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
-      this.#keys.add(`${local}@${foldAscii(host)}`);
+      this.#keys.add(`${local}@${foldAscii(toOctets(host))}`);
       return null;
     }
     if (host.startsWith('*')) return `'${text}': a pattern of domains goes under sender_domains or recipient_domains`;
@@ -174,15 +179,18 @@ export class AddressSet {
   }
 }
 
+const LONGEST_ADDRESS = 16_000;
+
 function localKey(written: string): string {
   const quoted = /^"(.*)"$/.exec(written);
   const decoded = quoted === null ? written : (quoted[1] as string).replace(/\\(.)/g, '$1');
   return foldAscii(toOctets(decoded));
 }
 
-export function readAddresses(list: readonly string[], path: Path, notes: Notes): AddressSet {
+export function* readAddresses(list: readonly string[], path: Path, notes: Notes): Steps<AddressSet> {
   const set = new AddressSet();
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const wrong = set.add(text);
     if (wrong !== null) notes.error([...path, i], wrong);
   }
@@ -214,12 +222,15 @@ export function parseEndpoint(text: string): Endpoint | string {
 }
 
 /** The compared forms of a list of logins. */
-export function readUsers(list: readonly string[], path: Path, notes: Notes, users: UserNames): string[] {
+export function* readUsers(list: readonly string[], path: Path, notes: Notes, users: UserNames): Steps<Set<string>> {
+  const keys = new Set<string>();
   for (const [i, name] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const wrong = whyNoUser(name);
     if (wrong !== null) notes.error([...path, i], wrong);
+    keys.add(users.keyOfWritten(name));
   }
-  return list.map((name) => users.keyOfWritten(name));
+  return keys;
 }
 
 /** An empty list never holds, and under `not` that is always. */

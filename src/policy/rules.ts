@@ -27,6 +27,7 @@ import {
   warnOfEmpty,
 } from './lists.ts';
 import type { Path } from './problem.ts';
+import { STEP, type Steps } from './steps.ts';
 import { subjectTest } from './subjects.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
 
@@ -76,7 +77,7 @@ export interface Vocabulary {
 
 const DAY = 86_400_000;
 
-export function compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Rule {
+export function* compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Steps<Rule> {
   const action = document.deny === undefined ? 'allow' : 'deny';
   const conditions = document.deny ?? document.allow ?? {};
   const lists: Lists = { sources: null, recipientDomains: null };
@@ -84,7 +85,7 @@ export function compileRule(document: RuleDocument, index: number, path: Path, w
     action,
     name: document.name ?? `rule ${index + 1}`,
     path,
-    conditions: compileConditions(conditions, [...path, action], action === 'allow', words, lists),
+    conditions: yield* compileConditions(conditions, [...path, action], action === 'allow', words, lists),
     expiresAt: expiry(document.expires, [...path, 'expires'], words.notes),
     ...lists,
     document,
@@ -113,33 +114,33 @@ function plainSender(holds: (sender: Address | null) => boolean): Condition['hol
 }
 
 /** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
-function compileConditions(
+function* compileConditions(
   document: ConditionsDocument,
   path: Path,
   opening: boolean,
   words: Vocabulary,
   lists: Lists,
-): Condition[] {
+): Steps<Condition[]> {
   const guarded = opening && words.guard;
   const conditions: Condition[] = [];
   const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
     if (document[key] !== undefined) conditions.push({ key, holds });
   };
-  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
+  const domains = function* (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): Steps<DomainTable> {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
-    return readDomains(list ?? [], [...path, key], words.notes);
+    return yield* readDomains(list ?? [], [...path, key], words.notes);
   };
-  const addresses = (key: 'senders' | 'recipients'): AddressSet => {
+  const addresses = function* (key: 'senders' | 'recipients'): Steps<AddressSet> {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
-    return readAddresses(list ?? [], [...path, key], words.notes);
+    return yield* readAddresses(list ?? [], [...path, key], words.notes);
   };
 
   if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
-  if (document.local !== undefined) add('local', localTest(document.local, [...path, 'local'], words));
+  if (document.local !== undefined) add('local', yield* localTest(document.local, [...path, 'local'], words));
   if (document.sources !== undefined) {
-    const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
+    const set = new SourceSet(yield* readRanges(document.sources, [...path, 'sources'], words.notes));
     warnOfEmpty(document.sources, [...path, 'sources'], words.notes);
     lists.sources = set;
     add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
@@ -147,33 +148,33 @@ function compileConditions(
   if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
   else if (document.allow_unnamed !== undefined)
     words.notes.error([...path, 'allow_unnamed'], 'allow_unnamed says what authenticated: true takes; write both');
-  if (document.users !== undefined) add('users', usersTest(document.users, [...path, 'users'], words));
+  if (document.users !== undefined) add('users', yield* usersTest(document.users, [...path, 'users'], words));
   if (document.groups !== undefined) add('groups', groupsTest(document.groups, [...path, 'groups'], words));
   if (document.senders !== undefined) {
-    const set = addresses('senders');
+    const set = yield* addresses('senders');
     add(
       'senders',
       plainSender((sender) => (sender === null ? set.hasNullPath() : set.has(sender))),
     );
   }
   if (document.sender_domains !== undefined) {
-    const table = domains('sender_domains');
+    const table = yield* domains('sender_domains');
     add(
       'sender_domains',
       plainSender((sender) => holdsDomain(table, sender?.domain)),
     );
   }
   if (document.recipients !== undefined) {
-    const set = addresses('recipients');
+    const set = yield* addresses('recipients');
     add('recipients', ({ recipient }) => recipient !== null && set.has(recipient));
   }
   if (document.recipient_domains !== undefined) {
-    const table = domains('recipient_domains');
+    const table = yield* domains('recipient_domains');
     lists.recipientDomains = table;
     add('recipient_domains', ({ recipient }) => holdsDomain(table, recipient?.domain));
   }
   if (document.helo !== undefined) {
-    const table = domains('helo');
+    const table = yield* domains('helo');
     add('helo', ({ question }) => holdsDomain(table, foldName(question.helo)));
   }
   if (document.not !== undefined) {
@@ -183,7 +184,7 @@ function compileConditions(
         [...path, 'not'],
         `without conditions in it not never holds${opening ? '' : ', so nobody is denied'}`,
       );
-    const inner = compileConditions(document.not, [...path, 'not'], !opening, words, {
+    const inner = yield* compileConditions(document.not, [...path, 'not'], !opening, words, {
       sources: null,
       recipientDomains: null,
     });
@@ -195,7 +196,7 @@ function compileConditions(
   if (document.tls_subject !== undefined)
     add('tls_subject', subjectTest(document.tls_subject, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, guarded, words));
+  if (document.ptr !== undefined) add('ptr', ptrTest(yield* domains('ptr'), document.ptr, guarded, words));
   return conditions;
 }
 
@@ -203,10 +204,10 @@ function holdsDomain(table: DomainTable, domain: string | null | undefined): boo
   return typeof domain === 'string' && table.holds(domain);
 }
 
-function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+function* localTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
   const endpoints: Endpoint[] = [];
   const ranges = new SourceSet(
-    readRanges(list, path, words.notes, (text, at) => {
+    yield* readRanges(list, path, words.notes, (text, at) => {
       if (!/^(\*|[^:[\]]*|\[.*\]):[0-9]+$/.test(text)) return false;
       const endpoint = parseEndpoint(text);
       if (typeof endpoint === 'string') words.notes.error(at, endpoint);
@@ -226,14 +227,15 @@ function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
   return ({ question }) => question.login !== null && (unnamed || question.login.name !== null);
 }
 
-function usersTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+function* usersTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
   warnOfEmpty(list, path, words.notes);
-  return memberTest(usersOf(list, path, words), words);
+  return memberTest(yield* usersOf(list, path, words), words);
 }
 
 /** The compared names of a list of logins. */
-export function usersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
+export function* usersOf(list: readonly string[], path: Path, words: Vocabulary): Steps<Set<string>> {
   for (const [i, name] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const members = words.groups.get(name);
     if (members !== undefined && !members.has(words.users.keyOfWritten(name)))
       words.notes.warn(
@@ -241,7 +243,7 @@ export function usersOf(list: readonly string[], path: Path, words: Vocabulary):
         `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
       );
   }
-  return new Set(readUsers(list, path, words.notes, words.users));
+  return yield* readUsers(list, path, words.notes, words.users);
 }
 
 function groupsTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
