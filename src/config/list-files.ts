@@ -79,21 +79,27 @@ export function* unfoldLists(
     findings.push({ ...at, severity, key: formatPath(path), message });
   };
 
-  /** Puts the entries of a list file behind `entries`; null when something is wrong with it. */
-  const unfoldEntry = function* (name: string, path: Path, entries: unknown[]): Steps<Omit<Origin, 'index'> | null> {
+  /** Puts the sound entries of a list file behind `entries`; false when something is wrong with it. */
+  const unfoldEntry = function* (
+    name: string,
+    path: Path,
+    index: number,
+    entries: unknown[],
+    from: Origin[],
+  ): Steps<boolean> {
     if (name === '') {
       add('error', path, 'the name of a file is wanted behind file:');
-      return null;
+      return false;
     }
     const said = place(path);
     const file = beside(said.line === 0 ? null : said.file, name);
     const content = yield* read(file);
     if ('problem' in content) {
       add('error', path, content.problem);
-      return null;
+      return false;
     }
-    const start = entries.length;
     const places: number[] = [];
+    from.push({ start: entries.length, index, file, places });
     let count = 0;
     for (const { text, place: at, fault } of linesOf(content.octets, file)) {
       if (++count % STEP === 0) yield;
@@ -104,7 +110,7 @@ export function* unfoldLists(
       }
     }
     if (count === 0) add(...sayEmpty(file, path));
-    return places.length === count ? { start, file, places } : null;
+    return places.length === count;
   };
 
   const unfoldList = function* (list: readonly unknown[], path: Path): Steps<unknown[]> {
@@ -124,9 +130,7 @@ export function* unfoldLists(
         sound = false;
         continue;
       }
-      const run = yield* unfoldEntry(name, [...path, index], entries);
-      if (run === null) sound = false;
-      else if (run.places.length > 0) from.push({ ...run, index });
+      if (!(yield* unfoldEntry(name, [...path, index], index, entries, from))) sound = false;
     }
     origins.set(formatPath(path), from);
     if (entries.length === 0) emptied.set(formatPath(path), sound ? 'empty' : 'faulty');
