@@ -3,7 +3,7 @@
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
-import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
+import { type DomainPattern, DomainTable, parseDomainPattern, toOctets } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import { NameSet } from './name-set.ts';
 import { several, whyNoName, whyNoUser } from './names.ts';
@@ -131,6 +131,7 @@ export function* readDomains(list: readonly string[], path: Path, notes: Notes):
  * in case only, and a policy that treated them apart would be passed by by writing in capitals. */
 export class AddressSet {
   readonly #keys = new NameSet();
+  readonly #domains = new Map<string, DomainPattern | string>();
 
   get size(): number {
     return this.#keys.size;
@@ -138,6 +139,7 @@ export class AddressSet {
 
   /** What is wrong with `text`, or null. */
   add(text: string): string | null {
+    if (PLAIN_ADDRESS.test(text)) return this.#addAt(text, text.lastIndexOf('@'));
     if (text === '<>') {
       this.#keys.add('');
       return null;
@@ -156,17 +158,31 @@ export class AddressSet {
     if (!isQuoted && /[*?]/.test(written))
       return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
     if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
-    const local = localKey(written);
+    return this.#addAt(text, at);
+  }
+
+  #addAt(text: string, at: number): string | null {
+    const local = localKey(text.slice(0, at));
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
       this.#keys.add(`${local}@${foldAscii(toOctets(host))}`);
       return null;
     }
     if (host.startsWith('*')) return `'${text}': a pattern of domains goes under sender_domains or recipient_domains`;
-    const pattern = parseDomainPattern(host);
+    const pattern = this.#domain(host);
     if (typeof pattern === 'string') return pattern;
     for (const form of pattern.forms) this.#keys.add(`${local}@${form}`);
     return null;
+  }
+
+  /** A million addresses are of a few domains. */
+  #domain(host: string): DomainPattern | string {
+    let pattern = this.#domains.get(host);
+    if (pattern === undefined) {
+      pattern = parseDomainPattern(host);
+      if (this.#domains.size < DOMAINS_KEPT) this.#domains.set(host, pattern);
+    }
+    return pattern;
   }
 
   hasNullPath(): boolean {
@@ -179,9 +195,13 @@ export class AddressSet {
   }
 }
 
+/** Most addresses: nothing in front of the @ that could be written otherwise. */
+const PLAIN_ADDRESS = /^[a-z0-9._+-]{1,64}@[a-z0-9.-]+$/i;
+const DOMAINS_KEPT = 1_000;
 const LONGEST_ADDRESS = 16_000;
 
 function localKey(written: string): string {
+  if (/^[a-z0-9._+-]*$/.test(written)) return written;
   const quoted = /^"(.*)"$/.exec(written);
   const decoded = quoted === null ? written : (quoted[1] as string).replace(/\\(.)/g, '$1');
   return foldAscii(toOctets(decoded));
