@@ -25,6 +25,7 @@ import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
 import type { ServerState } from '../proxy/upstream.ts';
 import type { Door } from '../smtp/types.ts';
 import type { Doors, InForce } from './doors.ts';
+import { threadIsHeld } from './leaving.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 import type { WorkerCalls } from './worker.ts';
@@ -236,7 +237,8 @@ export class Crew implements Doors {
   async drain(patience: number): Promise<number> {
     this.#ending = true;
     const cut = sum(await this.#askAll(patience + DRAINED_MS, (line) => line.call('drain', patience)));
-    await this.#terminate();
+    // One whose system resolver owes an answer cannot be ended before it has it.
+    if ((await within(ANSWER_MS, this.#terminate())) === null) threadIsHeld();
     return cut;
   }
 
@@ -306,9 +308,10 @@ export class Crew implements Doors {
     this.#options.onLostAddress?.(address);
   }
 
-  async #terminate(): Promise<void> {
+  async #terminate(): Promise<true> {
     this.#ending = true;
     await Promise.all(this.#members.map((member) => member.terminate()));
+    return true;
   }
 }
 

@@ -97,6 +97,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       place,
       names,
       resolve,
+      endNames: () => resolver.close(),
       order: { file, values, world: loaded.world },
       onLostAddress: options.onLostAddress,
     });

@@ -112,6 +112,7 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
     sink,
     names: (address: string) => resolver.known(address),
     resolve: (address: string) => resolver.names(address),
+    endNames: () => resolver.close(),
     shared: {
       number,
       places: new RemotePlaces(line),

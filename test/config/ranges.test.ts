@@ -98,7 +98,11 @@ for (const leaf of leaves) {
       const { ok, value, said } = read(leaf, written);
       if (!ok) {
         refused++;
-        assert.match(said, /is not|is neither|this version|too long|too large|too much|no (time|octet)|0 lets nobody|wanted/, String(written));
+        assert.match(
+          said,
+          /is not|is neither|this version|too long|too large|too much|no (time|octet)|0 lets nobody|wanted/,
+          String(written),
+        );
       } else if (duration) assert.ok(Number(value) >= 0 && Number(value) + SLACK <= TIMER, `${written}: ${value}`);
       else if (rate) {
         const { limit, window } = value as { limit: number; window: number };
