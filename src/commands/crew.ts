@@ -41,7 +41,7 @@ export interface LoadOrder {
 export type CrewCalls = StoreCalls &
   PlaceCalls & {
     banned(ban: Ban): void;
-    log(text: string, lines: number): void;
+    log(text: string, lines: number): Promise<void>;
     upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
     upstreamSilent(server: string, greeted: boolean): void;
     upstreamFull(server: string, sessions: number, why: string): void;

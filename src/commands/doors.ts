@@ -6,7 +6,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
-import type { LogSink } from '../observe/log.ts';
+import type { LogSink } from '../observe/log-sink.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';

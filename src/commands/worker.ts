@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { RemoteStore } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
-import { BatchingSink } from '../observe/log.ts';
+import { BatchingSink } from '../observe/log-sink.ts';
 import type { Measured } from '../observe/measured.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
