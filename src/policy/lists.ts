@@ -117,7 +117,7 @@ export function* readRanges(
 
 /** Reads a list of `d` and `*.d`. */
 export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
-  const table = new DomainTable();
+  const table = new DomainTable(list.length);
   for (const [i, text] of list.entries()) {
     if (i % STEP === STEP - 1) yield;
     const pattern = parseDomainPattern(text);
