@@ -219,6 +219,7 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
     upstreamUp: (server, up, why, nextProbe) => (shared ?? observer).upstreamUp(server, up, why, nextProbe),
     upstreamSilent: (server, greeted) => (shared ?? observer).upstreamSilent(server, greeted),
     upstreamFull: (server, sessions, why) => (shared ?? observer).upstreamFull(server, sessions, why),
+    shortOf: (code, doing) => observer.shortOf(code, doing),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
     refusedAtDoor: (door, connector, reason, reply, key) => observer.refusedAtDoor(door, connector, reason, reply, key),
     observedAtDoor: (door, connector, reason, reply, key) =>

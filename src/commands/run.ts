@@ -7,8 +7,9 @@
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
+import { descriptorLimit } from '../config/host.ts';
 import { loadConfigWith, loadFlags } from '../config/load.ts';
-import { notProtected } from '../observe/events.ts';
+import { notProtected, type Observer } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { whatIsWrong } from './arguments.ts';
@@ -108,6 +109,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
   for (const address of lost) late.onLostAddress(address);
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
+  warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   // Before it is said that we listen: who hears that may send one at once.
   process.on('SIGHUP', () => reloader.reload(true));
@@ -178,4 +180,18 @@ function untilSignal(firewall: RunningFirewall, patience: number): Promise<numbe
       process.on(event, (error) => firewall.observer.defect(error, 'nothing that is known'));
     }
   });
+}
+
+const SPARE_DESCRIPTORS = 100; // listeners, log, admin port, DNS, probes
+
+/** A session is two connections. */
+function warnOfDescriptors(sessions: number, observer: Observer): void {
+  const limit = descriptorLimit();
+  const wanted = 2 * sessions + SPARE_DESCRIPTORS;
+  if (limit === null || limit >= wanted) return;
+  observer.warn(
+    `upstream.max_connections admits ${sessions} sessions, which need ${wanted} file descriptors, and this process may have ` +
+      `${limit}: raise LimitNOFILE (systemd), --ulimit nofile (container) or ulimit -n, or lower it`,
+    { key: 'upstream.max_connections' },
+  );
 }

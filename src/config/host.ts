@@ -89,3 +89,13 @@ export function ipv6Gateways(table: string): string[] {
   }
   return [...gateways];
 }
+
+/** How many file descriptors this process may have; null where the system does not say (only Linux does). */
+export function descriptorLimit(): number | null {
+  try {
+    const line = /^Max open files +(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
+    return line === null ? null : line[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(line[1]);
+  } catch {
+    return null;
+  }
+}

@@ -65,8 +65,9 @@ const timeouts = z.strictObject({
   upstream_reply: patience.prefault('5m'),
   upstream_data: patience.prefault('2m'),
   upstream_final: patience.prefault('10m'), // RFC 1047: cut short, it makes duplicate mail
+  no_mail: patience.prefault('30m'), // since the last message that the server took
   drain: duration.prefault('8s'), // 0s cuts off at once
-  min_data_rate: wholeNumber(0, 2 ** 31).prefault(0), // octets a second
+  min_data_rate: wholeNumber(0, 2 ** 31).prefault(10), // octets a second, over up to five minutes; HF radio has 30
 });
 
 export const configSchema = z.strictObject({

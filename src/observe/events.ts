@@ -16,6 +16,7 @@ import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
 import { LoggedSession, type SessionObserver } from './session-lines.ts';
+import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
 
 export type Mode = 'enforce' | 'observe';
@@ -73,6 +74,7 @@ class LoggingObserver {
   readonly #floods: Floods;
   readonly #door: DoorLines;
   readonly #upstream: UpstreamLines;
+  readonly #shortages: Shortages;
   readonly #now: () => number;
   #opened = 0;
   #listening = false;
@@ -99,6 +101,7 @@ class LoggingObserver {
     this.#floods = new Floods(this.#now, (counted) => this.#log.warn(counted, COUNTED));
     this.#door = new DoorLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
+    this.#shortages = new Shortages(this.#log, this.#metrics, this.#now);
   }
 
   /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
@@ -146,6 +149,11 @@ class LoggingObserver {
   /** A server that serves so many sessions declined one more. */
   upstreamFull(server: string, sessions: number, why: string): void {
     this.#upstream.full(server, sessions, why);
+  }
+
+  /** This machine had no more of what a connection needs; the system's error code. */
+  shortOf(code: string, doing: 'accept' | 'connect'): void {
+    this.#shortages.met(code, doing);
   }
 
   /** From dial to an established connection. */

@@ -11,6 +11,7 @@ import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
 import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
+import { SHORTAGES } from './shortages.ts';
 
 export type LimitKind = 'session' | 'source' | 'login' | 'sender' | 'connector' | 'door';
 
@@ -32,6 +33,7 @@ const DELAY_SECONDS = [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.002
 export class Metrics {
   readonly #registry = new Registry();
   readonly #sessions = new SessionCounts();
+  readonly #shortages: Counter<'code'>;
   readonly #upstreamUp: Gauge<'server'>;
   readonly #connectSeconds = new PlainHistogram(
     'postern_upstream_connect_seconds',
@@ -128,6 +130,13 @@ export class Metrics {
         this.set(addressesAreLost() ? 1 : 0);
       },
     });
+    this.#shortages = new Counter({
+      name: 'postern_shortages_total',
+      help: 'Clients not taken and connections not made because this machine had no descriptors, ports or memory left.',
+      labelNames: ['code'],
+      registers,
+    });
+    for (const code of [...Object.keys(SHORTAGES), 'other']) this.#shortages.inc({ code }, 0);
     this.#defects = new Counter({
       name: 'postern_defects_total',
       help: 'Faults of the firewall itself that were caught. Any other value than 0 is worth a report.',
@@ -199,6 +208,10 @@ export class Metrics {
 
   stateUp(up: boolean): void {
     this.#stateUp.set(up ? 1 : 0);
+  }
+
+  shortOf(code: string): void {
+    this.#shortages.inc({ code: Object.hasOwn(SHORTAGES, code) ? code : 'other' });
   }
 
   upstreamUp(server: string, up: boolean): void {

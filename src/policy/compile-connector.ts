@@ -2,6 +2,7 @@
 
 import { isKeyword } from '../smtp/capabilities.ts';
 import type { OwnReply, Profile } from '../smtp/types.ts';
+import { Suspects } from './accounts.ts';
 import type { PolicyOptions } from './compile.ts';
 import { type AccessList, type ClientReader, Connector } from './connector.ts';
 import {
@@ -26,10 +27,11 @@ import {
   SourceSet,
   warnOfEmpty,
 } from './lists.ts';
+import { membersOf, memberTest, usersOf } from './members.ts';
 import { isEverybody, several, whyNoUser } from './names.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
-import { compileRule, membersOf, memberTest, type Rule, usersOf, type Vocabulary } from './rules.ts';
+import { type Condition, compileRule, type Rule, type Vocabulary } from './rules.ts';
 import type { Steps } from './steps.ts';
 
 /** A connector on its way: what the selection, lint and the connector itself are made of. */
@@ -150,6 +152,7 @@ export function* finishConnector(
     submit: yield* submitTest(document, path, words),
     ownDomains: document.senders.own_domains,
     loginSenders,
+    suspects: new Suspects(words.users, Object.keys(document.senders.login_must_match)),
     otherLogins: document.senders.others,
     rules,
     usesPtr: rules.some(({ document: rule }) => mentionsPtr(rule.allow ?? rule.deny)),
@@ -177,11 +180,7 @@ function mentionsPtr(conditions: ConditionsDocument | undefined): boolean {
   return conditions !== undefined && (conditions.ptr !== undefined || mentionsPtr(conditions.not));
 }
 
-function* submitTest(
-  { submit }: ConnectorDocument,
-  path: Path,
-  words: Vocabulary,
-): Steps<ReturnType<typeof memberTest> | null> {
+function* submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabulary): Steps<Condition['holds'] | null> {
   if (submit === 'anyone') return null;
   if (submit === 'authenticated') return ({ question }) => question.login !== null;
   if (submit.users === undefined && submit.groups === undefined)
@@ -193,7 +192,7 @@ function* submitTest(
   for (const key of ['users', 'groups'] as const) warnOfEmpty(submit[key], [...at, key], words.notes);
   const users = yield* usersOf(submit.users ?? [], [...at, 'users'], words);
   const members = membersOf(submit.groups ?? [], [...at, 'groups'], words);
-  return memberTest(new Set([...users, ...members]), words);
+  return memberTest([...users, ...members], true, words).holds;
 }
 
 function profileOf(

@@ -5,6 +5,7 @@
 // handed in.
 
 import { foldAscii } from '../smtp/bytes.ts';
+import { UserNames } from './accounts.ts';
 import { type Draft, draftConnector, finishConnector } from './compile-connector.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { DEFAULT_LIMITS, type Limits, type Mode, type PolicyDocument } from './document.ts';
@@ -12,7 +13,7 @@ import { DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, isLoopback, parseIp } from './ip.ts';
 import { type Domains, parseLiteral, type Resolve } from './judge.ts';
 import { lint, rangeGrantsRelay } from './lint.ts';
-import { AddressSet, Notes, type ReadList, readDomains, readUsers, type SourceEntry, UserNames } from './lists.ts';
+import { AddressSet, checkUsers, Notes, type ReadList, readDomains, type SourceEntry } from './lists.ts';
 import { several, whyNoWindowsDomain } from './names.ts';
 import { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
@@ -122,10 +123,11 @@ function* vocabulary(document: PolicyDocument, options: PolicyOptions, notes: No
       users.add(windows, mail);
     }
   }
-  const groups = new Map<string, Set<string>>();
+  const groups = new Map<string, readonly string[]>();
   for (const [name, members] of Object.entries(document.groups)) {
     if (members.length === 0) notes.warn(['groups', name], `nobody is in group '${name}', so it never holds`);
-    groups.set(name, yield* readUsers(members, ['groups', name], notes, users));
+    yield* checkUsers(members, ['groups', name], notes);
+    groups.set(name, members);
   }
   return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
 }

@@ -1,11 +1,12 @@
 // One receive connector, compiled: what its sessions may do on the wire, and their judge.
 
-import type { Address, Decision, Judge, OwnReply, Profile, Question } from '../smtp/types.ts';
+import type { Address, Decision, Judge, Login, OwnReply, Profile, Question } from '../smtp/types.ts';
+import type { UserNames } from './accounts.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
-import { type DomainTable, foldName } from './domains.ts';
+import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
-import type { Client, SourceSet, UserNames } from './lists.ts';
+import type { Client, SourceSet } from './lists.ts';
 import type { Path } from './problem.ts';
 import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
@@ -74,9 +75,14 @@ export class Connector {
     this.#parts = parts;
   }
 
-  /** One text for all spellings of a user's name, as rules compare it. */
+  /** A user's name as it is compared for a yes. */
   userKey(name: string): string {
     return this.#parts.users.keyOfWritten(name);
+  }
+
+  /** What the limits of a login with a name are counted under, the same for all its spellings. */
+  userKeys(login: Login): string[] {
+    return this.#parts.users.limitKeys(login);
   }
 
   /** Whether this client may talk at all: the reply that refuses it, or null. Deny is looked at first; DNS is asked only
@@ -92,7 +98,7 @@ export class Connector {
     return resolve(address).then((found) => {
       if (found === null) return CONNECT_CANNOT_TELL;
       const names = found.map(foldName);
-      if (names.some((name) => connectDeny.names.holds(name))) return replies.connect;
+      if (names.some((name) => patternIn(connectDeny.names, name) !== null)) return replies.connect;
       return allowed || names.some((name) => connectAllow.names.holds(name)) ? null : replies.connect;
     });
   }
@@ -113,8 +119,8 @@ export class Connector {
     if (!mayDeny && (allowed || connectAllow.names.isEmpty)) return allowed ? null : out;
     if (names === null) return { path: mayDeny ? deny : allow, why: `no answer from DNS on the names of ${address}` };
     const folded = names.map(foldName);
-    const name = folded.find((one) => connectDeny.names.holds(one));
-    if (name !== undefined) return { path: deny, why: `'${connectDeny.names.patternFor(name)}' holds ${name}` };
+    const name = folded.find((one) => patternIn(connectDeny.names, one) !== null);
+    if (name !== undefined) return { path: deny, why: `'${patternIn(connectDeny.names, name)}' holds ${name}` };
     if (allowed || folded.some((one) => connectAllow.names.holds(one))) return null;
     return { ...out, why: `${address}${folded.length === 0 ? '' : ` (${folded.join(', ')})`} is none of them` };
   }
@@ -122,7 +128,9 @@ export class Connector {
   /** Which of its keys keeps this sender out, for people. */
   senderKey(client: SessionEnds, question: Question): ReturnType<Judgement['senderKey']> {
     const session = this.#session(client);
-    return session === null ? { key: null, open: false } : this.#parts.judgement.senderKey(session, question);
+    return session === null
+      ? { key: null, open: false, spelling: null }
+      : this.#parts.judgement.senderKey(session, question);
   }
 
   /** The judge of one session; its addresses are read once, here. */

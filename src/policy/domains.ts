@@ -2,12 +2,14 @@
 //
 // `*.d` is d and everything below it, as Exchange means it; `d` is exact. What comes from the wire is compared octet by
 // octet after folding ASCII case only (the caller has folded it and dropped one trailing dot). Nothing from the wire is
-// ever mapped or decoded: it is the configured name that is spelled in every form that may legitimately arrive, its
-// A-labels and its U-labels as UTF-8 octets.
+// ever mapped or decoded for a yes: it is the configured name that is spelled in every form that may legitimately arrive,
+// its A-labels and its U-labels as UTF-8 octets. A no asks for whatever else the domain may be read as, too (`patternIn`,
+// spellings.ts).
 
-import { domainToASCII, domainToUnicode } from 'node:url';
+import { domainToUnicode } from 'node:url';
 import { foldAscii } from '../smtp/bytes.ts';
 import { isEverybody, several, whyNoName } from './names.ts';
+import { aLabelsOf, readingsOf, toOctets } from './spellings.ts';
 
 export interface DomainPattern {
   /** As written, for people. */
@@ -15,11 +17,6 @@ export interface DomainPattern {
   readonly below: boolean;
   /** Folded; strings are latin-1, a code point is an octet. */
   readonly forms: readonly string[];
-}
-
-/** Text of a configuration file as the octets that would come from the wire. */
-export function toOctets(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
 }
 
 const LABELS = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
@@ -41,7 +38,7 @@ export function parseDomainPattern(text: string): DomainPattern | string {
     return `'${text}' is an address, a domain is wanted: did you mean '${name.slice(name.lastIndexOf('@') + 1)}'?`;
   if (/[?%]/.test(name)) return `'${text}' is not a domain name: d and *.d are known, as '*.example.com'`;
   if (name.includes('*')) return `'${text}': a star stands only at the start, as '*.example.com'`;
-  const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : foldAscii(domainToASCII(name));
+  const ascii = /^[\x21-\x7e]*$/.test(name) ? foldAscii(name) : aLabelsOf(name);
   if (ascii.length > 253 || !LABELS.test(ascii)) return `'${text}' is not a domain name`;
   if (ENDS_IN_NUMBER.test(ascii))
     return `'${text}' ends in a number and would be read as an address; addresses of our own go under accepted_literals`;
@@ -52,6 +49,18 @@ export function parseDomainPattern(text: string): DomainPattern | string {
 /** A name as DNS or a client spells it, for the comparison: ASCII-folded, without the dot at its end. */
 export function foldName(name: string): string {
   return foldAscii(name).replace(/\.$/, '');
+}
+
+/** For a no: the pattern that holds the domain in whatever spelling somebody may read it, or null. */
+export function patternIn(table: DomainTable<unknown>, domain: string): string | null {
+  if (table.isEmpty) return null;
+  const pattern = table.patternFor(domain);
+  if (pattern !== null) return pattern;
+  for (const reading of readingsOf(domain)) {
+    const other = table.patternFor(reading);
+    if (other !== null) return other;
+  }
+  return null;
 }
 
 const DOT = 0x2e;

@@ -6,10 +6,12 @@
 import type { Address } from '../smtp/types.ts';
 import { type Answer, type Inquiry, inquire } from './inquiry.ts';
 import { formatIp } from './ip.ts';
+import { formatAddress } from './lists.ts';
 import type { Policy } from './policy.ts';
 import type { Path } from './problem.ts';
-import type { Condition, Facts, Trial } from './rules.ts';
+import { type Condition, type Facts, type Trial, whySpelled } from './rules.ts';
 import { type PlaceOf, type Setting, settingOf } from './setting.ts';
+import { fromOctets } from './spellings.ts';
 import { isUnknown } from './truth.ts';
 
 export type { PlaceOf } from './setting.ts';
@@ -104,11 +106,6 @@ export async function explain(
   };
 }
 
-function formatAddress({ local, domain, literal }: Address): string {
-  if (domain === null && literal === null) return local;
-  return `${local}@${domain ?? `[${literal}]`}`;
-}
-
 function whyDomain(
   address: Address,
   blocked: string | null,
@@ -119,19 +116,22 @@ function whyDomain(
     return 'no domain: Postmaster always passes, others where unqualified_recipients allows it';
   if (blocked !== null) return `blocked_domains has '${blocked}': never, for anyone`;
   if (known !== null) return `${known.kind}_domains has '${known.text}'`;
-  return `${address.domain} is neither accepted nor relayed for everyone: the rules decide`;
+  return `${fromOctets(address.domain)} is neither accepted nor relayed for everyone: the rules decide`;
 }
 
-function whyRule({ expired, failed, open, matched }: Trial, facts: Facts): string {
+function whyRule({ rule, expired, failed, open, matched }: Trial, facts: Facts): string {
   if (expired) return 'it has expired';
   if (failed !== null) return `${failed.key}: ${whyNot(failed, facts)}`;
   if (open !== null)
     return `${open.key}: ${open.key === 'ptr' ? 'no answer from DNS' : 'the name of the login is not known'}`;
-  return matched === true ? 'all its conditions hold' : '';
+  if (matched !== true) return '';
+  const spelled = whySpelled(rule.conditions, facts);
+  return spelled === null ? 'all its conditions hold' : `all its conditions hold: ${spelled}`;
 }
 
 /** Why a condition does not hold, from the facts that it looks at. */
-function whyNot({ key }: Condition, facts: Facts): string {
+function whyNot(condition: Condition, facts: Facts): string {
+  const { key } = condition;
   const { client, question, recipient, names, localIp, localPort } = facts;
   const login =
     question.login === null ? 'nobody has logged in' : question.login.name === null ? 'the login has no name' : null;
@@ -160,15 +160,17 @@ function whyNot({ key }: Condition, facts: Facts): string {
         : `${question.tlsSubject.join(', ')}: none of them`;
     case 'senders':
     case 'sender_domains':
-      return `<${question.sender}> is none of them`;
+      return `<${fromOctets(question.sender)}> is none of them`;
     case 'recipients':
       return `${recipient === null ? '' : formatAddress(recipient)} is none of them`;
     case 'recipient_domains':
-      return `${recipient?.domain ?? 'no domain'} is in none of them`;
+      return `${fromOctets(recipient?.domain ?? 'no domain')} is in none of them`;
     case 'helo':
-      return question.helo === '' ? 'no name was given' : `${question.helo} is none of them`;
-    default:
-      return 'what it excludes holds';
+      return question.helo === '' ? 'no name was given' : `${fromOctets(question.helo)} is none of them`;
+    default: {
+      const spelled = whySpelled([condition], facts);
+      return spelled === null ? 'what it excludes holds' : `what it excludes holds: ${spelled}`;
+    }
   }
 }
 

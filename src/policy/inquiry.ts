@@ -8,10 +8,10 @@ import { isUtf8Text, parseForwardPath, parseReversePath } from '../smtp/path.ts'
 import { BAD_RECIPIENT, BAD_SENDER, formatReply, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Login, OwnReply, Question } from '../smtp/types.ts';
 import type { Connector } from './connector.ts';
-import { toOctets } from './domains.ts';
 import { parseIp } from './ip.ts';
 import { parseEndpoint, type SourceEntry } from './lists.ts';
 import { NO_CONNECTOR, type Policy } from './policy.ts';
+import { toOctets } from './spellings.ts';
 import { parseDistinguishedName } from './subjects.ts';
 
 /** Text as people write it; it becomes octets when it is put to the policy. */
@@ -206,7 +206,7 @@ function questionOf(
 
 function loginOf(name: string | null): Login | null {
   if (name === null) return null;
-  return name === '?' ? { mechanism: 'GSSAPI', name: null } : { mechanism: 'PLAIN', name: toOctets(name) };
+  return name === '?' ? { mechanism: 'GSSAPI', name: null } : { mechanism: 'PLAIN', name };
 }
 
 function spoken(reply: OwnReply, { recipient, sender, source }: Inquiry): string {

@@ -7,12 +7,25 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import { UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
+import type { Suspects, UserNames } from './accounts.ts';
 import type { Mode, ReplyName, SendersDocument } from './document.ts';
-import { type DomainTable, foldName } from './domains.ts';
+import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
-import type { AddressSet, Client, UserNames } from './lists.ts';
+import type { AddressSet, Client } from './lists.ts';
+import { whyMayBe } from './members.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
-import { type Condition, type Facts, firstMatch, type Rule, type Trial, trialsOf, tryRules } from './rules.ts';
+import {
+  type Condition,
+  type Facts,
+  firstMatch,
+  type Rule,
+  type Trial,
+  trialsOf,
+  tryRules,
+  whyMapped,
+  whySpelled,
+} from './rules.ts';
+import { readingsOf } from './spellings.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
 export type KnownKind = 'accepted' | 'relay';
@@ -27,6 +40,14 @@ export interface Domains {
   readonly validRecipients: AddressSet | null;
 }
 
+/** Which key keeps a sender out. `open`: it would have to know the name of a login that has none. `spelling`: what another
+ * spelling had to do with it, if it had. */
+export interface SenderAccount {
+  readonly key: SenderKey | null;
+  readonly open: boolean;
+  readonly spelling: string | null;
+}
+
 /** What one connector asks of a session. */
 export interface Terms {
   readonly mode: Mode;
@@ -34,8 +55,9 @@ export interface Terms {
   /** Null: anyone may submit. */
   readonly submit: Condition['holds'] | null;
   readonly ownDomains: SendersDocument['own_domains'];
-  /** Compared user name to the senders that are theirs. */
+  /** Compared user name to the senders that are theirs; for a login spelled otherwise, whom it may be. */
   readonly loginSenders: ReadonlyMap<string, AddressSet>;
+  readonly suspects: Suspects;
   readonly otherLogins: 'allow' | 'deny';
   readonly rules: readonly Rule[];
   readonly usesPtr: boolean;
@@ -135,7 +157,7 @@ export class Judgement {
 
   /** What was looked at for one address, for people. */
   steps(session: Session, question: Question, address: Address, names: readonly string[] | null): Steps {
-    const blocked = address.domain === null ? null : this.#domains.blocked.patternFor(address.domain);
+    const blocked = address.domain === null ? null : patternIn(this.#domains.blocked, address.domain);
     const known = address.domain === null || blocked !== null ? null : this.#knownAs(address.domain);
     const facts = this.#facts(session, question, address, names);
     const decided = address.domain === null || blocked !== null || known !== null;
@@ -182,11 +204,17 @@ export class Judgement {
     names: readonly string[] | null,
   ): Decision | Unknown {
     if (address.domain === null) return this.#withoutDomain(address);
-    if (this.#domains.blocked.holds(address.domain)) return this.#blocked;
+    if (patternIn(this.#domains.blocked, address.domain) !== null) return this.#blockedDomain(address.domain);
     const known = this.#domains.known.find(address.domain);
     if (known === 'relay') return RELAYED;
     if (known === 'accepted') return this.#validRecipient(address);
     return this.#byRules(this.#facts(session, question, address, names));
+  }
+
+  #blockedDomain(domain: string): Decision {
+    if (readingsOf(domain).length === 0) return this.#blocked;
+    const why = whyMapped(this.#domains.blocked, domain);
+    return why === null ? this.#blocked : { ...this.#blocked, trace: () => why };
   }
 
   #byRules(facts: Facts): Decision | Unknown {
@@ -196,7 +224,7 @@ export class Judgement {
     const ruled = this.#ruled[place] as Decision;
     if (ruled.action === 'proceed' || rules.length === 0) return ruled;
     const failed = this.#failed.slice(0, place);
-    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(trialsOf(rules, failed)));
+    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(trialsOf(rules, failed), facts));
   }
 
   /** Something that a rule asks for cannot be told. */
@@ -207,7 +235,7 @@ export class Judgement {
       return isUnknown(place) ? place : (this.#ruled[place] as Decision);
     }, isSameAction);
     if (isUnknown(ruled) || ruled.action === 'proceed') return ruled;
-    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(tryRules(rules, facts, this.#now)));
+    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(tryRules(rules, facts, this.#now), facts));
   }
 
   #withoutDomain(address: Address): Decision {
@@ -242,28 +270,44 @@ export class Judgement {
   }
 
   #sender(session: Session, question: Question, guess: Guess): Decision | Unknown {
-    const key = this.#senderKey(this.#facts(session, question, null, null), guess);
+    const facts = this.#facts(session, question, null, null);
+    const key = this.#senderKey(facts, guess);
     if (key === null) return MAY_SEND;
-    return isUnknown(key) ? key : (this.#refusedSenders[key] as Decision);
+    if (isUnknown(key)) return key;
+    const why = this.#whySpelled(key, facts);
+    return why === null ? this.#refusedSenders[key] : { ...this.#refusedSenders[key], trace: () => why };
   }
 
-  /** The key that keeps this sender out, for people; `open`: it would have to know the name of a login that has none. */
-  senderKey(session: Session, question: Question): { readonly key: SenderKey | null; readonly open: boolean } {
+  /** What another spelling, of the sender's domain or of the login, had to do with it. */
+  #whySpelled(key: SenderKey, { user, question: { login, senderAddress } }: Facts): string | null {
+    const { loginSenders, suspects } = this.#terms;
+    if (key === 'own_domains') return whyMapped(this.#domains.known, senderAddress?.domain);
+    if (key === 'require_tls' || key === 'submit' || login === null || user === null) return null;
+    return loginSenders.has(user) ? null : whyMayBe(login, suspects);
+  }
+
+  /** The key that keeps this sender out, for people. */
+  senderKey(session: Session, question: Question): SenderAccount {
     const facts = this.#facts(session, question, null, null);
     const first = this.#senderKey(facts, NO_GUESS);
-    if (!isUnknown(first)) return { key: first, open: false };
+    if (!isUnknown(first))
+      return { key: first, open: false, spelling: first === null ? null : this.#whySpelled(first, facts) };
     const asked = (guess: Guess): { key: SenderKey | null } | Unknown => {
       const key = this.#senderKey(facts, guess);
       return isUnknown(key) ? key : { key };
     };
     const settled = settle(asked, (one, other) => (one.key === null) === (other.key === null));
-    if (!isUnknown(settled)) return { ...settled, open: false };
+    if (!isUnknown(settled)) return { ...settled, open: false, spelling: null };
     const { submit } = this.#terms;
-    return { key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : 'login_must_match', open: true };
+    return {
+      key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : 'login_must_match',
+      open: true,
+      spelling: null,
+    };
   }
 
   #senderKey(facts: Facts, guess: Guess): SenderKey | null | Unknown {
-    const { requireTls, submit, ownDomains, loginSenders } = this.#terms;
+    const { requireTls, submit, ownDomains, loginSenders, otherLogins } = this.#terms;
     const { question, user } = facts;
     if (requireTls && !question.tls) return 'require_tls';
     if (submit !== null) {
@@ -277,26 +321,34 @@ export class Judgement {
     const theirs = this.#senderIsTheirs(facts, guess);
     if (isUnknown(theirs)) return theirs;
     if (theirs) return null;
-    return user !== null && loginSenders.has(user) ? 'login_must_match' : 'others';
+    return otherLogins === 'allow' || (user !== null && loginSenders.has(user)) ? 'login_must_match' : 'others';
   }
 
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
   #mayBeOwn(sender: Address | null): boolean {
     if (sender === null) return true;
-    if (sender.domain !== null) return this.#domains.known.find(sender.domain) === 'accepted';
-    const ip = sender.literal === null ? null : parseLiteral(sender.literal);
-    return sender.literal === null || (ip !== null && this.#domains.literals.has(ip));
+    const { domain, literal } = sender;
+    const { known, literals } = this.#domains;
+    if (domain !== null) return [domain, ...readingsOf(domain)].some((one) => known.find(one) === 'accepted');
+    const ip = literal === null ? null : parseIp(literal.replace(/^ipv6:/i, ''));
+    return literal === null || (ip === null ? literals.size > 0 : literals.has(ip));
   }
 
   /** Whether the login may use this reverse-path; who has not logged in is not asked. */
   #senderIsTheirs(facts: Facts, guess: Guess): boolean | Unknown {
-    const { loginSenders, otherLogins } = this.#terms;
+    const { loginSenders, suspects, otherLogins } = this.#terms;
     const { login, senderAddress } = facts.question;
     if (login === null || (loginSenders.size === 0 && otherLogins === 'allow')) return true;
-    const owns = (senders: AddressSet): boolean => senderAddress !== null && senders.has(senderAddress);
+    const owns = (senders: AddressSet | undefined): boolean =>
+      senders !== undefined && senderAddress !== null && senders.has(senderAddress);
     if (facts.user !== null) {
       const senders = loginSenders.get(facts.user);
-      return senders === undefined ? otherLogins === 'allow' : owns(senders);
+      if (senders !== undefined) return owns(senders);
+      // Spelled otherwise it may be one of those named or one of the others: both must let it.
+      if (otherLogins === 'deny') return false;
+      for (const user of suspects.whoMayBe(login))
+        if (!owns(loginSenders.get(this.#users.keyOfWritten(user)))) return false;
+      return true;
     }
     // It may be any of those named, or none of them.
     const answers = new Set([otherLogins === 'allow', ...[...loginSenders.values()].map(owns)]);
@@ -307,12 +359,18 @@ export class Judgement {
 
 const TRACED_RULES = 16;
 
-/** The rules that were tried, each with the condition that failed: `printers no(sources), never yes`. */
-function formatTrials(trials: readonly Trial[]): string {
+/** The rules that were tried, each with the condition that failed: `printers no(sources), never yes`, and where it was another
+ * spelling that did it `never yes(steven may be CORP\steven)`. */
+function formatTrials(trials: readonly Trial[], facts: Facts): string {
   const told = trials.slice(0, TRACED_RULES).map(({ rule, matched, expired, failed, open }) => {
-    if (matched === true) return `${rule.name} yes`;
+    if (matched === true) {
+      const why = whySpelled(rule.conditions, facts);
+      return why === null ? `${rule.name} yes` : `${rule.name} yes(${why})`;
+    }
     if (expired) return `${rule.name} no(expired)`;
-    return failed === null ? `${rule.name} ?(${open?.key ?? ''})` : `${rule.name} no(${failed.key})`;
+    if (failed === null) return `${rule.name} ?(${open?.key ?? ''})`;
+    const why = whySpelled([failed], facts);
+    return `${rule.name} no(${failed.key}${why === null ? '' : `: ${why}`})`;
   });
   if (trials.length > TRACED_RULES) told.push(`${trials.length - TRACED_RULES} more`);
   return told.join(', ');

@@ -9,7 +9,6 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { PolicyOptions } from './compile.ts';
 import type { Draft } from './compile-connector.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
-import { toOctets } from './domains.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
@@ -19,6 +18,7 @@ import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Ra
 import type { Rule } from './rules.ts';
 import { shadows } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
+import { toOctets } from './spellings.ts';
 
 export interface Subject {
   readonly document: PolicyDocument;

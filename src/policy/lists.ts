@@ -3,13 +3,14 @@
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
-import { type DomainPattern, DomainTable, parseDomainPattern, toOctets } from './domains.ts';
+import { type DomainPattern, DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import { NameSet } from './name-set.ts';
-import { several, whyNoName, whyNoUser } from './names.ts';
+import { several, whyNoName, whyNoUser, whyTooWide } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
+import { foldWidely, fromOctets, readingsOf, toOctets } from './spellings.ts';
 import { STEP, type Steps } from './steps.ts';
 
 /** The file of valid recipients, read: its lines without comments and blanks. */
@@ -132,14 +133,16 @@ export function* readDomains(list: readonly string[], path: Path, notes: Notes):
 export class AddressSet {
   readonly #keys = new NameSet();
   readonly #domains = new Map<string, DomainPattern | string>();
+  /** For a no: those whose wide form is another. */
+  readonly #wide = new Set<string>();
 
   get size(): number {
     return this.#keys.size;
   }
 
-  /** What is wrong with `text`, or null. */
-  add(text: string): string | null {
-    if (PLAIN_ADDRESS.test(text)) return this.#addAt(text, text.lastIndexOf('@'));
+  /** What is wrong with `text`, or null. `domains`: the key that takes everybody of a domain, if there is one. */
+  add(text: string, domains: string | null = null): string | null {
+    if (PLAIN_ADDRESS.test(text)) return this.#addAt(text, text.lastIndexOf('@'), domains);
     if (text === '<>') {
       this.#keys.add('');
       return null;
@@ -153,26 +156,38 @@ export class AddressSet {
     const many = isQuoted ? null : several(text);
     if (many !== null) return many;
     if (at < 1)
-      return `'${text}' is not an address: user@example.com is wanted${text.includes('.') ? '; everybody of a domain goes under sender_domains or recipient_domains' : ''}`;
+      return `'${text}' is not an address: user@example.com is wanted${domains === null || !text.includes('.') ? '' : `; everybody of a domain goes under ${domains}`}`;
     if (/[<>]/.test(text)) return `'${text}': write the address alone, without brackets`;
     if (!isQuoted && /[*?]/.test(written))
-      return `'${text}': addresses are named one by one, and a star or question mark is only that; everybody of ${text.slice(at + 1)} goes under sender_domains or recipient_domains`;
+      return `'${text}': addresses are named one by one, and a star or question mark is only that${domains === null ? '' : `; everybody of ${text.slice(at + 1)} goes under ${domains}`}`;
     if (!isQuoted && /[@:\\"()[\]]/.test(written)) return `'${text}' is not an address: user@example.com is wanted`;
-    return this.#addAt(text, at);
+    const wide = isQuoted ? null : whyTooWide(written);
+    if (wide !== null) return wide;
+    if (!isQuoted && /\s/.test(written))
+      return `'${text}' has a blank in it: did you mean '${text.replace(/\s+/g, '')}'?`;
+    return this.#addAt(text, at, domains);
   }
 
-  #addAt(text: string, at: number): string | null {
+  #addAt(text: string, at: number, domains: string | null): string | null {
     const local = localKey(text.slice(0, at));
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
-      this.#keys.add(`${local}@${foldAscii(toOctets(host))}`);
+      this.#add(`${local}@${foldAscii(toOctets(host))}`);
       return null;
     }
-    if (host.startsWith('*')) return `'${text}': a pattern of domains goes under sender_domains or recipient_domains`;
+    if (host.startsWith('*'))
+      return `'${text}': a pattern of domains ${domains === null ? 'is no address' : `goes under ${domains}`}`;
     const pattern = this.#domain(host);
     if (typeof pattern === 'string') return pattern;
-    for (const form of pattern.forms) this.#keys.add(`${local}@${form}`);
+    for (const form of pattern.forms) this.#add(`${local}@${form}`);
     return null;
+  }
+
+  #add(key: string): void {
+    this.#keys.add(key);
+    if (PLAIN_KEY.test(key)) return;
+    const wide = widened(key);
+    if (wide !== key) this.#wide.add(wide);
   }
 
   /** A million addresses are of a few domains. */
@@ -193,10 +208,46 @@ export class AddressSet {
     const host = address.domain ?? (address.literal === null ? null : `[${foldAscii(address.literal)}]`);
     return host !== null && this.#keys.has(`${foldAscii(address.local)}@${host}`);
   }
+
+  /** For a no: whether somebody may read the address as one of these. */
+  mayHave(address: Address): boolean {
+    if (this.has(address)) return true;
+    const local = wideKey(address.local);
+    if (address.domain === null) return address.literal !== null && this.#hasWide(local, literalKey(address.literal));
+    return [address.domain, ...readingsOf(address.domain)].some((domain) => this.#hasWide(local, domain));
+  }
+
+  #hasWide(local: string, host: string): boolean {
+    const key = `${local}@${host}`;
+    return this.#keys.has(key) || this.#wide.has(key);
+  }
+}
+
+/** The key of a listed address, with its local part as widely folded as one from the wire is for a no. */
+function widened(key: string): string {
+  const at = key.lastIndexOf('@');
+  const host = key.slice(at + 1);
+  return `${wideKey(key.slice(0, at))}@${host.startsWith('[') ? literalKey(host.slice(1, -1)) : host}`;
+}
+
+function wideKey(local: string): string {
+  return foldWidely(fromOctets(local)).trim();
+}
+
+/** An address for people. */
+export function formatAddress({ local, domain, literal }: Address): string {
+  return fromOctets(domain === null && literal === null ? local : `${local}@${domain ?? `[${literal}]`}`);
+}
+
+/** One text for all spellings of an address in a literal. */
+function literalKey(text: string): string {
+  const ip = parseIp(text.replace(/^ipv6:/i, ''));
+  return `[${ip === null ? foldAscii(text) : ip}]`;
 }
 
 /** Most addresses: nothing in front of the @ that could be written otherwise. */
 const PLAIN_ADDRESS = /^[a-z0-9._+-]{1,64}@[a-z0-9.-]+$/i;
+const PLAIN_KEY = /^[a-z0-9._+@-]*$/;
 const DOMAINS_KEPT = 1_000;
 const LONGEST_ADDRESS = 16_000;
 
@@ -209,9 +260,11 @@ function localKey(written: string): string {
 
 export function* readAddresses(list: readonly string[], path: Path, notes: Notes): Steps<AddressSet> {
   const set = new AddressSet();
+  const key = path.at(-1);
+  const domains = key === 'senders' ? 'sender_domains' : key === 'recipients' ? 'recipient_domains' : null;
   for (const [i, text] of list.entries()) {
     if (i % STEP === STEP - 1) yield;
-    const wrong = set.add(text);
+    const wrong = set.add(text, domains);
     if (wrong !== null) notes.error([...path, i], wrong);
   }
   return set;
@@ -241,16 +294,13 @@ export function parseEndpoint(text: string): Endpoint | string {
   return { ip, port: Number(port) };
 }
 
-/** The compared forms of a list of logins. */
-export function* readUsers(list: readonly string[], path: Path, notes: Notes, users: UserNames): Steps<Set<string>> {
-  const keys = new Set<string>();
+/** Notes what is wrong with the logins of a list. */
+export function* checkUsers(list: readonly string[], path: Path, notes: Notes): Steps<void> {
   for (const [i, name] of list.entries()) {
     if (i % STEP === STEP - 1) yield;
     const wrong = whyNoUser(name);
     if (wrong !== null) notes.error([...path, i], wrong);
-    keys.add(users.keyOfWritten(name));
   }
-  return keys;
 }
 
 /** An empty list never holds, and under `not` that is always. */
@@ -258,26 +308,4 @@ export function warnOfEmpty(list: readonly string[] | undefined, path: Path, not
   if (list?.length !== 0) return;
   const turned = path.filter((step) => step === 'not').length % 2 === 1;
   notes.warn(path, `an empty list never holds${turned ? ', and what stands under not always does' : ''}`);
-}
-
-/** How user names are compared: ASCII-folded, `CORP\alice` as alice@corp.example.com where user_domains says so. */
-export class UserNames {
-  readonly #domains = new Map<string, string>();
-
-  add(windowsDomain: string, mailDomain: string): void {
-    this.#domains.set(foldAscii(toOctets(windowsDomain)), foldAscii(toOctets(mailDomain)));
-  }
-
-  /** `name` in octets, as it comes from the wire. */
-  key(name: string): string {
-    const folded = foldAscii(name);
-    const backslash = folded.indexOf('\\');
-    const domain = backslash === -1 ? undefined : this.#domains.get(folded.slice(0, backslash));
-    return domain === undefined ? folded : `${folded.slice(backslash + 1)}@${domain}`;
-  }
-
-  /** `name` as a configuration file writes it. */
-  keyOfWritten(name: string): string {
-    return this.key(toOctets(name));
-  }
 }

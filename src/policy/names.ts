@@ -33,39 +33,62 @@ export function whyNoName(text: string): string | null {
   if (quoted !== null) return `${text} has quotes inside its quotes: did you mean '${quoted[2]}'?`;
   if (/^(yes|no|on|off|true|false|null|none|never|unlimited)$/i.test(text))
     return `'${text}' would be a name here: leave it out, or name who is meant`;
+  if (text.startsWith('!'))
+    return `'${text}' begins with an exclamation mark, and excludes nobody: not: { … } holds what is meant to be excluded`;
+  const item = /^[-*•] +(.+)$/.exec(text);
+  if (item !== null) return `'${text}' begins with the mark of a list item: did you mean '${item[1]}'?`;
   return null;
+}
+
+/** What is wrong with a name that takes no letters of East Asian width; null: nothing. */
+export function whyTooWide(text: string): string | null {
+  const wide = /[\uff01-\uff5e\u3002\uff61]/.exec(text)?.[0];
+  if (wide === undefined) return null;
+  const meant = text.normalize('NFKC').replaceAll('。', '.');
+  return `'${text}' has '${wide}' in it, which is not '${wide.normalize('NFKC').replace('。', '.')}': did you mean '${meant}'?`;
 }
 
 /** What is wrong with the name of a login; null: nothing. */
 export function whyNoUser(text: string): string | null {
-  const wrong = whyNoName(text);
+  const wrong = whyNoName(text) ?? whyTooWide(text);
   if (wrong !== null) return wrong;
   if (isEverybody(text))
     return `'${text}' would be a login of that name: who has logged in is authenticated: true, and no condition holds for everybody`;
   if (/[*?]/.test(text))
-    return `'${text}': users are named one by one, and a star or question mark is only that; who has logged in is authenticated: true`;
+    return `'${text}': users are named one by one, and a star or question mark is only that; who has logged in is authenticated: true${text.includes('@') ? ', and who sends as somebody of a domain is sender_domains' : ''}`;
   if (/^[a-z]+ *=.*,/i.test(text))
     return `'${text}' is a distinguished name: logins are compared as they are said, as 'CORP\\steven' or steven@example.com`;
   if (/^S-1-[0-9-]+$/i.test(text))
     return `'${text}' is a SID: logins are compared by name, as 'CORP\\steven' or steven@example.com`;
-  if (/^(NT AUTHORITY|BUILTIN)\\/i.test(text))
+  if (/^(NT AUTHORITY|BUILTIN)\\|(^|\\)(domain (users|admins|guests|computers)|authenticated users)$/i.test(text))
     return `'${text}' is a group of Windows, which nobody logs in as: list its members under groups`;
   const many = several(text, /[,;]+/);
   if (many !== null) return many;
   if (/[<>"|,;]/.test(text))
     return `'${text}' is no login: the name alone is wanted, as 'CORP\\steven' or steven@example.com`;
+  const prefix = /^([a-z]+):(.*)$/i.exec(text);
+  if (prefix !== null) return `'${text}' begins with '${prefix[1]}:': did you mean '${prefix[2]}'?`;
+  if (/^%|%$|[$%{]\{/.test(text))
+    return `'${text}': nothing is put in the place of a variable here; users are named one by one`;
+  if (/^[^/]+\/$|^\//.test(text)) return `'${text}' has a slash: did you mean '${text.replace(/^\/+|\/+$/g, '')}'?`;
   if (text.includes('/'))
     return `'${text}' has a slash, and logins have a backslash: did you mean '${text.replaceAll('/', '\\')}'?`;
   if (text.includes('\\\\'))
     return `'${text}' has two backslashes: in single quotes and in files one is one, did you mean '${text.replace(/\\+/g, '\\')}'?`;
   if (/^\\|\\$|\\.*\\/.test(text)) return `'${text}' is no login: DOMAIN\\name is wanted, as 'CORP\\steven'`;
+  if (text.startsWith('.\\'))
+    return `'${text}' would be a login spelled so: did you mean '${text.slice(2)}', or DOMAIN\\${text.slice(2)}?`;
+  if (text.endsWith('.')) return `'${text}' ends in a dot: did you mean '${text.replace(/\.+$/, '')}'?`;
+  if (/@.*@|@.*\.\.|@\./.test(text)) return `'${text}' is no login: the name alone is wanted, as steven@example.com`;
   if (/^@|@$/.test(text)) return `'${text}' names nobody: users are named one by one, as steven@example.com`;
   return null;
 }
 
 /** What is wrong with a Windows domain as it stands before the backslash; null: nothing. */
 export function whyNoWindowsDomain(text: string): string | null {
-  const wrong = whyNoName(text);
+  const wrong = whyNoName(text) ?? whyTooWide(text);
   if (wrong !== null) return wrong;
-  return /[\\/@*?,;\s]/.test(text) ? `'${text}': the domain alone is wanted, as CORP for 'CORP\\steven'` : null;
+  return /[\\/@*?,;:<>"|%=[\]\s]/.test(text)
+    ? `'${text}': the domain alone is wanted, as CORP for 'CORP\\steven'`
+    : null;
 }

@@ -6,30 +6,35 @@
 // The lost-address guard only ever closes. Where a match would lead to relaying, a lost address (a NAT, a proxy,
 // ourselves) matches no range, unless it is listed by itself, and no reverse name; where a match would forbid (in a
 // deny, or under `not`), it matches like any other.
+//
+// So it is with spellings. Where a match would lead to relaying, names are compared as they are written; where it would
+// forbid, whoever may be meant is meant (accounts.ts, spellings.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address, Question } from '../smtp/types.ts';
+import type { UserNames } from './accounts.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
-import { type DomainTable, foldName } from './domains.ts';
+import { type DomainTable, foldName, patternIn } from './domains.ts';
 import type { Ip } from './ip.ts';
 import {
   type AddressSet,
   type Client,
   type Endpoint,
+  formatAddress,
   type Notes,
   parseEndpoint,
   readAddresses,
   readDomains,
   readRanges,
-  readUsers,
   SourceSet,
-  type UserNames,
   warnOfEmpty,
 } from './lists.ts';
+import { authenticatedTest, membersOf, memberTest, usersOf } from './members.ts';
 import type { Path } from './problem.ts';
-import { STEP, type Steps } from './steps.ts';
+import { fromOctets } from './spellings.ts';
+import type { Steps } from './steps.ts';
 import { subjectTest } from './subjects.ts';
-import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown } from './truth.ts';
+import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown, unknownFor } from './truth.ts';
 
 /** All that a condition may look at. */
 export interface Facts {
@@ -48,7 +53,11 @@ export interface Facts {
 export interface Condition {
   readonly key: keyof ConditionsDocument;
   readonly holds: (facts: Facts, guess: Guess) => Truth;
+  /** What another spelling had to do with the answer, for people: `steven may be CORP\steven`; null: nothing. */
+  readonly because?: ((facts: Facts) => string | null) | undefined;
 }
+
+export type Test = Omit<Condition, 'key'>;
 
 export interface Rule {
   readonly action: 'allow' | 'deny';
@@ -68,8 +77,8 @@ export interface Rule {
 export interface Vocabulary {
   readonly notes: Notes;
   readonly users: UserNames;
-  /** Group name to compared user names. */
-  readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Group name to its members, as written. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly guard: boolean;
   /** The one `Unknown` for each question, by its text. */
   readonly unknowns: Map<string, Unknown>;
@@ -113,7 +122,7 @@ function plainSender(holds: (sender: Address | null) => boolean): Condition['hol
     senderAddress === null && sender !== '' ? guessed(unknown, guess) : holds(senderAddress);
 }
 
-/** `opening`: to hold here leads towards relaying, so that the lost-address guard applies. */
+/** `opening`: to hold here leads towards relaying, so that the lost-address guard applies and names are taken as written. */
 function* compileConditions(
   document: ConditionsDocument,
   path: Path,
@@ -123,9 +132,19 @@ function* compileConditions(
 ): Steps<Condition[]> {
   const guarded = opening && words.guard;
   const conditions: Condition[] = [];
-  const add = (key: keyof ConditionsDocument, holds: Condition['holds']): void => {
-    if (document[key] !== undefined) conditions.push({ key, holds });
+  const add = (key: keyof ConditionsDocument, holds: Condition['holds'], because?: Condition['because']): void => {
+    if (document[key] !== undefined) conditions.push({ key, holds, because });
   };
+  const holdsName = (table: DomainTable, domain: string | null | undefined): boolean =>
+    typeof domain === 'string' && (opening ? table.holds(domain) : patternIn(table, domain) !== null);
+  const holdsAddress = (set: AddressSet, address: Address): boolean =>
+    opening ? set.has(address) : set.mayHave(address);
+  const alike = (set: AddressSet, address: Address | null): string | null =>
+    opening || address === null || set.has(address) || !set.mayHave(address)
+      ? null
+      : `${formatAddress(address)} may be read as one of them`;
+  const maps = (table: DomainTable, domain: (facts: Facts) => string | null | undefined) => (facts: Facts) =>
+    opening ? null : whyMapped(table, domain(facts));
   const domains = function* (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): Steps<DomainTable> {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
@@ -148,34 +167,53 @@ function* compileConditions(
   if (document.authenticated !== undefined) add('authenticated', authenticatedTest(document));
   else if (document.allow_unnamed !== undefined)
     words.notes.error([...path, 'allow_unnamed'], 'allow_unnamed says what authenticated: true takes; write both');
-  if (document.users !== undefined) add('users', yield* usersTest(document.users, [...path, 'users'], words));
-  if (document.groups !== undefined) add('groups', groupsTest(document.groups, [...path, 'groups'], words));
+  for (const key of ['users', 'groups'] as const) {
+    const list = document[key];
+    if (list === undefined) continue;
+    const at = [...path, key];
+    warnOfEmpty(list, at, words.notes);
+    const members = key === 'users' ? yield* usersOf(list, at, words) : membersOf(list, at, words);
+    const { holds, because } = memberTest(members, opening, words);
+    add(key, holds, because);
+  }
   if (document.senders !== undefined) {
     const set = yield* addresses('senders');
     add(
       'senders',
-      plainSender((sender) => (sender === null ? set.hasNullPath() : set.has(sender))),
+      plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender))),
+      ({ question }) => alike(set, question.senderAddress),
     );
   }
   if (document.sender_domains !== undefined) {
     const table = yield* domains('sender_domains');
     add(
       'sender_domains',
-      plainSender((sender) => holdsDomain(table, sender?.domain)),
+      plainSender((sender) => holdsName(table, sender?.domain)),
+      maps(table, ({ question }) => question.senderAddress?.domain),
     );
   }
   if (document.recipients !== undefined) {
     const set = yield* addresses('recipients');
-    add('recipients', ({ recipient }) => recipient !== null && set.has(recipient));
+    add(
+      'recipients',
+      ({ recipient }) => recipient !== null && holdsAddress(set, recipient),
+      ({ recipient }) => alike(set, recipient),
+    );
   }
   if (document.recipient_domains !== undefined) {
     const table = yield* domains('recipient_domains');
     lists.recipientDomains = table;
-    add('recipient_domains', ({ recipient }) => holdsDomain(table, recipient?.domain));
+    add(
+      'recipient_domains',
+      ({ recipient }) => holdsName(table, recipient?.domain),
+      maps(table, ({ recipient }) => recipient?.domain),
+    );
   }
   if (document.helo !== undefined) {
     const table = yield* domains('helo');
-    add('helo', ({ question }) => holdsDomain(table, foldName(question.helo)));
+    const name = ({ question: { helo } }: Facts): string =>
+      opening ? foldName(helo) : foldAscii(helo.trim()).replace(/\.+$/, '');
+    add('helo', (facts) => holdsName(table, name(facts)), maps(table, name));
   }
   if (document.not !== undefined) {
     if (Object.keys(document.not).length === 0)
@@ -188,20 +226,32 @@ function* compileConditions(
       sources: null,
       recipientDomains: null,
     });
-    add('not', (facts, guess) => {
-      const obstacle = obstacleOf(inner, facts, guess);
-      return isUnknown(obstacle) ? obstacle : obstacle !== null;
-    });
+    add(
+      'not',
+      (facts, guess) => {
+        const obstacle = obstacleOf(inner, facts, guess);
+        return isUnknown(obstacle) ? obstacle : obstacle !== null;
+      },
+      (facts) => whySpelled(inner, facts),
+    );
   }
   if (document.tls_subject !== undefined)
-    add('tls_subject', subjectTest(document.tls_subject, [...path, 'tls_subject'], words.notes));
+    add('tls_subject', subjectTest(document.tls_subject, opening, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', ptrTest(yield* domains('ptr'), document.ptr, guarded, words));
+  if (document.ptr !== undefined) add('ptr', ptrTest(yield* domains('ptr'), document.ptr, opening, words));
   return conditions;
 }
 
-function holdsDomain(table: DomainTable, domain: string | null | undefined): boolean {
-  return typeof domain === 'string' && table.holds(domain);
+/** `BÜCHER.example may be read as bücher.example`: the pattern that holds a domain, but not as it is written. */
+export function whyMapped(table: DomainTable<unknown>, domain: string | null | undefined): string | null {
+  if (typeof domain !== 'string' || table.holds(domain)) return null;
+  const pattern = patternIn(table, domain);
+  return pattern === null ? null : `${fromOctets(domain)} may be read as ${pattern}`;
+}
+
+/** What other spellings had to do with it, of all conditions together. */
+export function whySpelled(conditions: readonly Condition[], facts: Facts): string | null {
+  return conditions.map(({ because }) => because?.(facts) ?? null).find((why) => why !== null) ?? null;
 }
 
 function* localTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
@@ -221,78 +271,13 @@ function* localTest(list: readonly string[], path: Path, words: Vocabulary): Ste
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
 }
 
-function authenticatedTest(document: ConditionsDocument): Condition['holds'] {
-  if (document.authenticated === false) return ({ question }) => question.login === null;
-  const unnamed = document.allow_unnamed === true;
-  return ({ question }) => question.login !== null && (unnamed || question.login.name !== null);
-}
-
-function* usersTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
-  warnOfEmpty(list, path, words.notes);
-  return memberTest(yield* usersOf(list, path, words), words);
-}
-
-/** The compared names of a list of logins. */
-export function* usersOf(list: readonly string[], path: Path, words: Vocabulary): Steps<Set<string>> {
-  for (const [i, name] of list.entries()) {
-    if (i % STEP === STEP - 1) yield;
-    const members = words.groups.get(name);
-    if (members !== undefined && !members.has(words.users.keyOfWritten(name)))
-      words.notes.warn(
-        [...path, i],
-        `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
-      );
-  }
-  return yield* readUsers(list, path, words.notes, words.users);
-}
-
-function groupsTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
-  warnOfEmpty(list, path, words.notes);
-  return memberTest(membersOf(list, path, words), words);
-}
-
-/** The compared names of all members of the groups; a group that nobody defined is an error. */
-export function membersOf(list: readonly string[], path: Path, words: Vocabulary): Set<string> {
-  const members = new Set<string>();
-  for (const [i, name] of list.entries()) {
-    const group = words.groups.get(name);
-    if (group === undefined) {
-      const known = [...words.groups.keys()];
-      words.notes.error(
-        [...path, i],
-        `no group '${name}': ${known.length === 0 ? 'none is' : `${known.join(', ')} are`} defined under groups`,
-      );
-    }
-    for (const user of group ?? []) members.add(user);
-  }
-  return members;
-}
-
-/** Whether the login is one of `members`; nobody can tell where its name is not shown. */
-export function memberTest(members: ReadonlySet<string>, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('login', [...members].sort(), words);
-  return ({ question, user }, guess) => {
-    if (question.login === null || members.size === 0) return false;
-    return user === null ? guessed(unknown, guess) : members.has(user);
-  };
-}
-
-function ptrTest(table: DomainTable, list: readonly string[], guarded: boolean, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words);
+function ptrTest(table: DomainTable, list: readonly string[], opening: boolean, words: Vocabulary): Condition['holds'] {
+  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words.unknowns);
   return ({ client, names }, guess) => {
-    if (table.isEmpty || (client.lost && guarded)) return false;
-    return names === null ? guessed(unknown, guess) : names.some((name) => table.holds(name));
+    if (table.isEmpty || (client.lost && opening && words.guard)) return false;
+    if (names === null) return guessed(unknown, guess);
+    return names.some((name) => (opening ? table.holds(name) : patternIn(table, name) !== null));
   };
-}
-
-function unknownFor(fact: Unknown['fact'], list: readonly string[], words: Vocabulary): Unknown {
-  const text = JSON.stringify([fact, list]);
-  let unknown = words.unknowns.get(text);
-  if (unknown === undefined) {
-    unknown = { fact };
-    words.unknowns.set(text, unknown);
-  }
-  return unknown;
 }
 
 /** The first condition that does not hold, what nobody can tell where that decides, or null: all hold. */

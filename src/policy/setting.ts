@@ -7,6 +7,7 @@ import type { Connector, SessionEnds } from './connector.ts';
 import { UNQUALIFIED_GRAMMAR, type Verdict } from './inquiry.ts';
 import type { SenderKey } from './judge.ts';
 import { formatPath, type Path, type Place } from './problem.ts';
+import { fromOctets } from './spellings.ts';
 
 /** Where a path of the policy stands in its file. */
 export type PlaceOf = (path: Path) => Place;
@@ -43,10 +44,11 @@ export function settingOf(
   }
   if (question === null || refusedAt === null) return null;
   if (refusedAt === 'MAIL') {
-    const { key, open } = connector.senderKey(ends, question);
+    const { key, open, spelling } = connector.senderKey(ends, question);
     if (key === null) return null;
     const at = pathOf(key, question, connector);
-    return setting(at, open ? 'the name of the login is not known' : whySender(key, question, connector));
+    if (open) return setting(at, 'the name of the login is not known');
+    return setting(at, `${whySender(key, question, connector)}${spelling === null ? '' : `; ${spelling}`}`);
   }
   if (verdict.grammar === UNQUALIFIED_GRAMMAR || decision?.reason === 'unqualified')
     return setting([...connector.path, 'unqualified_recipients'], 'reject: the address has no domain');
@@ -88,15 +90,15 @@ function whySender(key: SenderKey, { login, sender, senderAddress }: Question, {
     case 'own_domains': {
       const own = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
       const but = document.senders.own_domains === 'authenticated' ? ', and nobody has logged in' : '';
-      return `${document.senders.own_domains}: <${sender}> ${own} an address of an accepted domain${but}`;
+      return `${document.senders.own_domains}: <${fromOctets(sender)}> ${own} an address of an accepted domain${but}`;
     }
     case 'login_must_match':
-      return `<${sender}> is none of the senders of ${login?.name}`;
+      return `<${fromOctets(sender)}> is none of the senders of ${login?.name}`;
     case 'others':
       return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}`;
   }
 }
 
 function nameOf(address: Address | undefined): string {
-  return address?.domain ?? 'its domain';
+  return fromOctets(address?.domain ?? 'its domain');
 }

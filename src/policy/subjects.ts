@@ -2,21 +2,24 @@
 //
 // An entry with `=` in it is a distinguished name: `CN=…` alone is the common name, anything longer the whole name in the
 // certificate's own order, as `openssl x509 -subject` prints it. All others are domain patterns for its DNS names. Compared
-// octet by octet after folding ASCII case. The session has only names that were verified; here is no cryptography.
+// octet by octet after folding ASCII case, for a no in every case and width. The session has only names that were verified; here is no cryptography.
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Question } from '../smtp/types.ts';
-import { DomainTable, parseDomainPattern, toOctets } from './domains.ts';
+import { DomainTable, parseDomainPattern, patternIn } from './domains.ts';
 import { type Notes, warnOfEmpty } from './lists.ts';
 import type { Path } from './problem.ts';
+import { foldWidely, fromOctets, toOctets } from './spellings.ts';
 
 export function subjectTest(
   list: readonly string[],
+  opening: boolean,
   path: Path,
   notes: Notes,
 ): ({ question }: { readonly question: Question }) => boolean {
   const hosts = new DomainTable<string>();
   const holders = new Set<string>();
+  const fold = (name: string): string => (opening ? foldAscii(name) : foldWidely(fromOctets(name)));
   warnOfEmpty(list, path, notes);
   for (const [i, text] of list.entries()) {
     if (text.includes('=')) {
@@ -28,7 +31,7 @@ export function subjectTest(
         );
       else if (name === null)
         notes.error([...path, i], `'${text}' is no distinguished name: CN=name or C=DE,O=Example,CN=name is wanted`);
-      else holders.add(foldAscii(name));
+      else holders.add(fold(name));
       continue;
     }
     const pattern = parseDomainPattern(text);
@@ -37,8 +40,9 @@ export function subjectTest(
   }
   return ({ question }) =>
     question.tlsSubject.some((name) => {
+      if (name.includes('=')) return holders.has(fold(name));
       const folded = foldAscii(name);
-      return name.includes('=') ? holders.has(folded) : hosts.find(folded) !== null;
+      return opening ? hosts.holds(folded) : patternIn(hosts, folded) !== null;
     });
 }
 

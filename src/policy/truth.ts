@@ -10,6 +10,17 @@ export interface Unknown {
   readonly fact: 'ptr' | 'login' | 'sender';
 }
 
+/** The one `Unknown` for a question about `list`. */
+export function unknownFor(fact: Unknown['fact'], list: readonly string[], unknowns: Map<string, Unknown>): Unknown {
+  const text = JSON.stringify([fact, list]);
+  let unknown = unknowns.get(text);
+  if (unknown === undefined) {
+    unknown = { fact };
+    unknowns.set(text, unknown);
+  }
+  return unknown;
+}
+
 export type Truth = boolean | Unknown;
 
 /** What each unknown is taken to be on this way through. */

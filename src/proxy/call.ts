@@ -14,6 +14,7 @@ import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
+import { leave } from './upstream-end.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
 /** A server that greeted, or that refuses to: `socket` is null then, and the greeting is a whole 4yz reply. */
@@ -50,6 +51,15 @@ export interface Failure {
   readonly inTls: boolean;
   /** It took the connection and ended it, or said 421: a server that serves others may do so when it is full. */
   readonly declined: boolean;
+  /** The system's error code where it is this machine that had none left: no fault of the server's. */
+  readonly shortOf?: string | undefined;
+}
+
+const SHORT_OF = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
+/** Whether this machine lacks what the call needed: descriptors, ports or memory. */
+export function isShortage(error: NodeJS.ErrnoException): boolean {
+  return SHORT_OF.has(error.code ?? '');
 }
 
 export interface CallListener {
@@ -116,7 +126,7 @@ export class Call {
   giveUp(): void {
     if (this.#over) return;
     this.#leave();
-    this.#socket.destroy();
+    leave(this.#socket);
   }
 
   #makeApproach(identity: 'XCLIENT' | 'XFORWARD' | null): Approach | null {
@@ -240,7 +250,8 @@ export class Call {
     this.#fail({ why: 'it closed the connection before its greeting', inTls: false, declined: true });
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? '') });
+    const shortOf = isShortage(error) ? error.code : undefined;
+    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? ''), shortOf });
   };
 
   /** The socket is no longer ours to listen to. */

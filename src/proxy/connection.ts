@@ -2,12 +2,12 @@
 //
 // The session decides, this file carries out. Whatever is thrown inside the core ends here: 421, both sides destroyed,
 // counted, and the process lives on (protocol.md 1.11: fail closed, never a plain pipe). The upstream is never sent a
-// byte after the session closed, and never a FIN that could be read as the end of something: it is destroyed.
+// byte after the session closed, and never a FIN that could be read as the end of something: it is reset (upstream-end).
 // Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
-import { AWAITING_GREETING, DOING, Session } from '../smtp/session.ts';
+import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type {
   CloseReason,
   Decision,
@@ -19,6 +19,7 @@ import type {
   SessionEvent,
   Wire,
 } from '../smtp/types.ts';
+import { Backlog, setPaused } from './backlog.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import { linger } from './linger.ts';
@@ -26,6 +27,7 @@ import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
 import type { Turns } from './turns.ts';
 import type { Reached, Upstream } from './upstream.ts';
+import { leave, leaveBehindQuit } from './upstream-end.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
@@ -74,7 +76,7 @@ export class Connection implements Wire {
     data: (chunk: Buffer) => this.#fromClient(chunk),
     end: () => this.#run(() => this.#session.clientEnded()),
     drain: () => {
-      this.#clientFull = false;
+      this.#unread.empty();
       this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
       this.#giveWay();
@@ -91,11 +93,8 @@ export class Connection implements Wire {
   #upstream: Socket | null = null;
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
-  #upstreamFull = false; // its socket buffer
-  #fullSince = 0;
-  #clientFull = false;
-  #unread = 0; //      octets that waited in it when it was looked at last
-  #unreadSince = 0; // when they became fewer last
+  readonly #unread = new Backlog(); // by the client
+  readonly #untaken = new Backlog(); // by the upstream
   #closed = false;
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -115,7 +114,7 @@ export class Connection implements Wire {
     const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
     this.#listen();
-    this.#giveUpDialling = upstream.dial(caller, (reached) => this.#answered(reached));
+    this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
 
@@ -165,6 +164,7 @@ export class Connection implements Wire {
 
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
+    if (event.name === 'message') this.#patience.broughtMail(performance.now());
     this.#options.watcher.event(event);
     this.#options.heard?.(event);
   }
@@ -184,7 +184,7 @@ export class Connection implements Wire {
     this.#flush();
     this.#giveUpDialling();
     this.#options.turns.leave(this.#nextTurn);
-    this.#upstream?.destroy();
+    if (this.#upstream !== null) (reason === QUIT ? leaveBehindQuit : leave)(this.#upstream);
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -224,7 +224,7 @@ export class Connection implements Wire {
         return;
       }
       this.#client = socket;
-      this.#clientFull = false;
+      this.#unread.empty();
       this.#listen();
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
@@ -232,13 +232,13 @@ export class Connection implements Wire {
   }
 
   /** A server has greeted, or none will. */
-  #answered(reached: Reached | null): void {
+  #answered(reached: Reached | null, shortOf: string | null): void {
     this.#dialling = false;
     this.#reached = reached;
     const now = performance.now();
     this.#patience.waitsFor(AWAITING_GREETING, true, now);
     if (reached === null) {
-      this.#run(() => this.#session.upstreamEnded(), now);
+      this.#run(() => (shortOf === null ? this.#session.upstreamEnded() : this.#session.cannotDial(shortOf)), now);
       return;
     }
     this.#options.watcher.server = reached.server;
@@ -253,7 +253,7 @@ export class Connection implements Wire {
     socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
     socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
-      this.#upstreamFull = false;
+      this.#untaken.empty();
       this.#patience.excuse(performance.now());
       this.#steer();
     });
@@ -306,7 +306,7 @@ export class Connection implements Wire {
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
   #giveWay(): void {
-    if (this.#session.hasHadItsTurn && !this.#clientFull) this.#options.turns.wait(this.#nextTurn);
+    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#options.turns.wait(this.#nextTurn);
   }
 
   #failed(error: unknown): void {
@@ -317,18 +317,13 @@ export class Connection implements Wire {
   }
 
   #flush(): void {
-    if (!this.#toClient.flush(this.#client) && !this.#clientFull) {
-      this.#clientFull = true;
-      this.#unread = this.#client.writableLength;
-      this.#unreadSince = performance.now();
-    }
-    if (this.#toClient.waits || this.#clientFull) this.#steer();
+    if (!this.#toClient.flush(this.#client)) this.#unread.fill(this.#client, performance.now());
+    if (this.#toClient.waits || this.#unread.isFull) this.#steer();
     const up = this.#toUpstream;
     if (up.length > 0 && this.#upstream !== null) {
       this.#toUpstream = [];
       if (!writeAll(this.#upstream, up)) {
-        if (!this.#upstreamFull) this.#fullSince = performance.now();
-        this.#upstreamFull = true;
+        this.#untaken.fill(this.#upstream, performance.now());
         this.#steer();
       }
     }
@@ -347,9 +342,9 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const { waits } = this.#toClient;
-    const held = this.#held || this.#upstreamFull || this.#clientFull || waits;
+    const held = this.#held || this.#untaken.isFull || this.#unread.isFull || waits;
     if (this.#giveUpHandshake === null) setPaused(this.#client, held);
-    if (this.#upstream !== null) setPaused(this.#upstream, this.#clientFull || waits);
+    if (this.#upstream !== null) setPaused(this.#upstream, this.#unread.isFull || waits);
   }
 
   // ---------------------------------------------------------------- time
@@ -358,9 +353,8 @@ export class Connection implements Wire {
   #watchTime(): void {
     if (this.#closed || this.#dialling) return;
     const { data_idle, client_idle } = this.#options.timeouts;
-    const full = this.#upstreamFull ? this.#fullSince + data_idle : Number.POSITIVE_INFINITY;
-    const unread = this.#clientFull ? this.#unreadSince + client_idle : Number.POSITIVE_INFINITY;
-    const at = Math.min(full, unread, this.#patience.nextCheck);
+    const stuck = Math.min(this.#untaken.stuckAt(data_idle), this.#unread.stuckAt(client_idle));
+    const at = Math.min(stuck, this.#patience.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -370,20 +364,22 @@ export class Connection implements Wire {
   #checkTime(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = performance.now();
-    if (this.#upstreamFull) {
+    const { data_idle, client_idle } = this.#options.timeouts;
+    if (this.#untaken.isFull && this.#upstream !== null) {
       // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
-      if (now - this.#fullSince >= this.#options.timeouts.data_idle) {
+      if (this.#untaken.isStuck(this.#upstream, data_idle, now)) {
         this.#silent = true;
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
       this.#patience.excuse(now);
     }
-    if (this.#clientFull && this.#readsNothing(now)) {
+    // A client that does not read keeps the upstream's reply from being read as well: the time is its own.
+    if (this.#unread.isStuck(this.#client, client_idle, now)) {
       this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
       return;
     }
-    if (this.#toClient.waits || this.#clientFull) this.#patience.waitsFor(this.#session.doing, true, now);
+    if (this.#toClient.waits || this.#unread.isFull) this.#patience.waitsFor(this.#session.doing, true, now);
     if (!this.#patience.isExpired(now)) {
       this.#watchTime();
       return;
@@ -392,18 +388,4 @@ export class Connection implements Wire {
     const key = this.#patience.deadline(now);
     this.#run(() => this.#session.expire(key));
   }
-
-  /** A client that does not read keeps the upstream's reply from being read as well: the time is its own. */
-  #readsNothing(now: number): boolean {
-    const waiting = this.#client.writableLength;
-    if (waiting < this.#unread) this.#unreadSince = now;
-    this.#unread = waiting;
-    return now - this.#unreadSince >= this.#options.timeouts.client_idle;
-  }
-}
-
-function setPaused(socket: Socket, paused: boolean): void {
-  if (paused === socket.isPaused()) return;
-  if (paused) socket.pause();
-  else socket.resume();
 }

@@ -111,6 +111,7 @@ export class Firewall {
       refused: (door, { connector, reason, reply, key }) => observer.refusedAtDoor(door, connector, reason, reply, key),
       header: (peer, result, said) => observer.proxyHeader(peer, result, said),
       handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
+      acceptFailed: (code) => observer.shortOf(code, 'accept'),
       admitted: (entry, admission) => this.#admitted(entry, admission),
     });
   }

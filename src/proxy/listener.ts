@@ -43,6 +43,8 @@ export interface DoorKeeper {
   refused(door: Door, admission: Admission & { admitted: false }): void;
   /** How the PROXY header of a peer came out that has to send one; `said`: the first that it said. */
   header(peer: Door, result: HeaderResult, said: string): void;
+  /** A client came and could not be taken; the system's error code. */
+  acceptFailed(code: string): void;
   /** It was admitted, and its handshake came to nothing. */
   handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
 }
@@ -83,7 +85,7 @@ function listenOn(
       keeper.header(door, 'not_listed', '');
     }
   });
-  return bind(server, endpoint, reusePort);
+  return bind(server, endpoint, reusePort, ({ code = '' }) => keeper.acceptFailed(code));
 }
 
 /** Rejects when somebody else listens there, which threads that share a port would not notice. */
@@ -96,7 +98,12 @@ export async function requireFree(endpoint: Endpoint): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-function bind(server: Server, endpoint: Endpoint, reusePort: boolean): Promise<Server> {
+function bind(
+  server: Server,
+  endpoint: Endpoint,
+  reusePort: boolean,
+  acceptFailed: (error: NodeJS.ErrnoException) => void = () => {},
+): Promise<Server> {
   const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
     server.once('error', (error) =>
@@ -105,7 +112,7 @@ function bind(server: Server, endpoint: Endpoint, reusePort: boolean): Promise<S
     // An IPv6 wildcard beside an IPv4 one on the same port is EADDRINUSE without ipv6Only.
     server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {
       server.removeAllListeners('error');
-      server.on('error', () => {}); // accept() failed (EMFILE): that client is lost, the listener is not
+      server.on('error', acceptFailed); // that client is lost, the listener is not
       resolve(server);
     });
   });

@@ -26,14 +26,21 @@ export interface Timeouts {
   readonly upstream_reply: number;
   readonly upstream_data: number;
   readonly upstream_final: number;
+  readonly no_mail: number;
   readonly drain: number;
   readonly min_data_rate: number;
 }
 
-const RATE_WINDOW = 3000; // ms over which the rate of mail data is averaged
+// Over which the rate of mail data is averaged, ms. A rate that tells only who drips from the slowest links is looked at
+// seldom: such a link may stop for almost `data_idle` and go on.
+const RATE_WINDOW = 3_000;
+const SLOW_RATE = 100; // octets a second
+const SLOW_WINDOW = 300_000;
 
 export class Patience {
   readonly #timeouts: Timeouts;
+  readonly #rateWindow: number;
+  #mailBy: number; // a session that has brought no mail by then ends, when it is to say something
   #doing = AWAITING_GREETING;
   #since: number; // when this phase began
   #heard: number; // when the client was heard last
@@ -44,6 +51,13 @@ export class Patience {
     this.#timeouts = timeouts;
     this.#since = now;
     this.#heard = now;
+    this.#mailBy = now + timeouts.no_mail;
+    this.#rateWindow = timeouts.min_data_rate < SLOW_RATE ? SLOW_WINDOW : RATE_WINDOW;
+  }
+
+  /** The server took a message. */
+  broughtMail(now: number): void {
+    this.#mailBy = now + this.#timeouts.no_mail;
   }
 
   /** The client sent octets. */
@@ -70,7 +84,7 @@ export class Patience {
   /** When something may have expired; before that, asking is no use. */
   get nextCheck(): number {
     const end = this.#end();
-    return this.#isRateGuarded() ? Math.min(end, this.#windowStart + RATE_WINDOW) : end;
+    return this.#isRateGuarded() ? Math.min(end, this.#windowStart + this.#rateWindow) : end;
   }
 
   /** The key of the deadline that has passed, for the log. */
@@ -78,6 +92,7 @@ export class Patience {
     const { client_idle, data_idle } = this.#timeouts;
     switch (this.#doing) {
       case AWAITING_COMMAND:
+        if (now >= this.#mailBy) return 'timeouts.no_mail';
         return now >= this.#heard + client_idle ? 'timeouts.client_idle' : 'timeouts.command';
       case AWAITING_MAIL_DATA:
         return now >= this.#heard + data_idle ? 'timeouts.data_idle' : 'timeouts.min_data_rate';
@@ -96,7 +111,7 @@ export class Patience {
 
   isExpired(now: number): boolean {
     if (now >= this.#end()) return true;
-    if (!this.#isRateGuarded() || now < this.#windowStart + RATE_WINDOW) return false;
+    if (!this.#isRateGuarded() || now < this.#windowStart + this.#rateWindow) return false;
     const wanted = (this.#timeouts.min_data_rate * (now - this.#windowStart)) / 1000;
     if (this.#windowOctets < wanted) return true;
     this.#startWindow(now);
@@ -107,7 +122,7 @@ export class Patience {
     const { client_idle, command, data_idle } = this.#timeouts;
     switch (this.#doing) {
       case AWAITING_COMMAND:
-        return Math.min(this.#heard + client_idle, this.#since + command);
+        return Math.min(this.#heard + client_idle, this.#since + command, this.#mailBy);
       case AWAITING_MAIL_DATA:
         return this.#heard + data_idle;
       case AWAITING_OPAQUE:

@@ -13,6 +13,7 @@
 import { type Endpoint, formatEndpoint } from './address.ts';
 import { type Answer, Call, type Caller, type CallSettings, SILENT_AFTER } from './call.ts';
 import { Health } from './health.ts';
+import { leaveBehindQuit } from './upstream-end.ts';
 
 /** What dialling tells the observer. */
 export interface DialObserver {
@@ -25,6 +26,8 @@ export interface DialObserver {
   upstreamSilent(server: string, greeted: boolean): void;
   /** It serves `sessions` (0: of other threads) and declined one more. `why`: how. */
   upstreamFull(server: string, sessions: number, why: string): void;
+  /** This machine had no more of what a connection needs; the system's error code. */
+  shortOf(code: string, doing: 'accept' | 'connect'): void;
   /** It was to be told who the client is, and does not offer that. */
   upstreamUnidentified(server: string, identity: string): void;
 }
@@ -88,12 +91,13 @@ export class Upstream {
     this.#observer = observer;
   }
 
-  /** Calls back once, perhaps before it returns: with a server that answered, or with null when none did. The function
-   * returned gives up. */
-  dial(caller: Caller, done: (reached: Reached | null) => void): () => void {
+  /** Calls back once, perhaps before it returns: with a server that answered, or with null when none did. `shortOf`: the
+   * system's error code where this machine lacked what a connection needs. The function returned gives up. */
+  dial(caller: Caller, done: (reached: Reached | null, shortOf: string | null) => void): () => void {
     const tried: Server[] = [];
     const calls = new Map<Call, Server>(); // under way: one, and those that have been silent for long
     let refusal: Reached | null = null; // what the last one that refused to greet said
+    let shortage: string | null = null; // what this machine lacked
     let over = false;
     let trial = false;
     const end = (): void => {
@@ -107,7 +111,7 @@ export class Upstream {
       if (server === null) {
         if (calls.size > 0) return; // one that is silent may greet yet
         end();
-        done(refusal);
+        done(refusal, shortage);
         return;
       }
       if (!server.health.isUp) {
@@ -136,11 +140,15 @@ export class Upstream {
           end();
           for (const one of silent) this.#failed(one, NOT_GREETED);
           this.#greeted(server);
-          done(this.#reached(server, answer));
+          done(this.#reached(server, answer), null);
         },
-        failed: ({ why, inTls, declined }) => {
+        failed: ({ why, inTls, declined, shortOf }) => {
           calls.delete(call);
-          if (inTls && settings.tls?.mode === 'opportunistic') {
+          if (shortOf !== undefined) {
+            shortage = shortOf;
+            this.#observer.shortOf(shortOf, 'connect');
+            attempt();
+          } else if (inTls && settings.tls?.mode === 'opportunistic') {
             this.#observer.upstreamInClear(server.name, why);
             callIt(server, { ...settings, tls: null });
           } else if (declined) this.#declined(server, why, attempt);
@@ -291,8 +299,12 @@ export class Upstream {
             resolve(false);
           }
         },
-        failed: ({ why, declined }) => {
-          if (declined) this.#declined(server, why, resolve);
+        failed: ({ why, declined, shortOf }) => {
+          if (shortOf !== undefined) {
+            this.#observer.shortOf(shortOf, 'connect');
+            if (!server.health.isUp) this.#failed(server, server.health.why ?? why); // it is asked again
+            resolve(server.health.isUp);
+          } else if (declined) this.#declined(server, why, resolve);
           else {
             this.#failed(server, why);
             resolve(false);
@@ -310,13 +322,9 @@ const TWO = 0x32; // the first octet of a 2yz
 const FOUR = 0x34;
 const NOT_GREETED = `it accepted the connection and did not greet within ${SILENT_AFTER / 1000} s`;
 const ASK_NEXT_AFTER = 250; // ms
-const LEAVE_WITHIN = 1_000; // ms
-
 function takeLeave(socket: NonNullable<Answer['socket']>): void {
-  socket.on('error', () => {});
-  socket.setTimeout(LEAVE_WITHIN, () => socket.destroy());
-  socket.resume();
-  socket.end('QUIT\r\n');
+  socket.write('QUIT\r\n');
+  leaveBehindQuit(socket);
 }
 
 /** True with the first that is, false when none is. */

@@ -10,6 +10,7 @@ import {
   type Dialogue,
   HOLD_GREETING,
   MAIL_DATA,
+  QUIT,
   RUN,
   TO_AUTH,
   TO_BDAT,
@@ -66,7 +67,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
   if (dialogue.mode === CLOSED) return;
   if (heard !== null) dialogue.deliver(heard);
   if (kind === TO_QUIT) {
-    dialogue.endNow(null, { origin: 'client', what: 'quit' });
+    dialogue.endNow(null, QUIT);
     return;
   }
   for (let ours = dialogue.queue.takeOurs(); ours !== null; ours = dialogue.queue.takeOurs()) dialogue.deliver(ours);

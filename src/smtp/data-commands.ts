@@ -18,7 +18,8 @@ export function isTooLarge(dialogue: Dialogue, octets: number): boolean {
 
 export function takeData(dialogue: Dialogue, line: Buffer): void {
   if (dialogue.transaction.state === OPEN && dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
-  else if (isFirstInVain(dialogue) || !dialogue.isError()) dialogue.say(replies.NO_RECIPIENTS);
+  else if (isFirstInVain(dialogue)) dialogue.say(replies.NO_RECIPIENTS);
+  else dialogue.refuse(replies.NO_RECIPIENTS);
 }
 
 /** Whether this DATA or BDAT is the one that a client may pipeline behind recipients of which none was accepted. */
@@ -44,8 +45,10 @@ export function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: '
   dialogue.left = command.size;
   dialogue.lastSwallowed = command.last;
   if (transaction.state !== OPEN || transaction.accepted === 0) {
+    const isFirst = isFirstInVain(dialogue);
+    if (!isFirst) dialogue.tellRefused(replies.NO_RECIPIENTS, null);
     // A message may come in many chunks at once: they are junk, not errors.
-    if (isFirstInVain(dialogue) || !dialogue.isJunk()) swallow(dialogue, replies.NO_RECIPIENTS);
+    if (isFirst || !dialogue.isJunk()) swallow(dialogue, replies.NO_RECIPIENTS);
   } else if (isTooLarge(dialogue, transaction.octets + command.size)) {
     // The upstream has half a message: nothing but RSET leads on from there.
     dialogue.tellRefused(replies.MESSAGE_TOO_LARGE, sizeLimitOf(dialogue.profile, transaction.octets + command.size));

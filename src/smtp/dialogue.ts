@@ -60,6 +60,9 @@ export const TO_RSET = 13; // of the client, in a transaction
 export const TO_OUR_RSET = 14;
 export const TO_MAIL_IN_DOUBT = 15; // a MAIL while the server may or may not hold another transaction
 
+/** How a session ends whose QUIT was answered. */
+export const QUIT: CloseReason = { origin: 'client', what: 'quit' };
+
 const RSET = Buffer.from('RSET\r\n', 'latin1');
 
 export class Dialogue {

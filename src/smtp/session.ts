@@ -33,6 +33,7 @@ import {
   HOLD_TLS,
   MAIL_DATA,
   OPAQUE,
+  QUIT,
   RUN,
   SWALLOWED,
   TO_DATA,
@@ -63,6 +64,8 @@ export const AWAITING_OPAQUE = 9; // of either side: nothing is read any more
 
 // HOLD_EARLY takes the place of these; the others end by another word than the upstream's, which looks again.
 const RUNS_OR_WILL = new Set([RUN, HOLD_REPLIES, HOLD_QUEUE]);
+
+export { QUIT } from './dialogue.ts';
 
 export class Session {
   readonly #dialogue: Dialogue;
@@ -233,7 +236,7 @@ export class Session {
   upstreamEnded(): void {
     const owed = this.#dialogue.queue.peek();
     if (owed !== -1 && (owed & 0xff) === TO_QUIT) {
-      this.#dialogue.endNow(null, { origin: 'client', what: 'quit' });
+      this.#dialogue.endNow(null, QUIT);
       return;
     }
     const { doing } = this;
@@ -242,6 +245,12 @@ export class Session {
         ? 'upstream cannot be reached, or closed before its greeting'
         : `upstream closed while awaiting ${DOING[doing]}`;
     this.#dialogue.endNow(lossReply(doing), { origin: 'upstream', what });
+  }
+
+  /** This machine lacked what a connection needs: no fault of the upstream's. `code`: the system's. */
+  cannotDial(code: string): void {
+    const what = 'this machine was short of what a connection needs';
+    this.#dialogue.endNow(replies.UPSTREAM_UNAVAILABLE, { origin: 'operator', what, cause: code });
   }
 
   /** A time-out or deadline passed; `key` names it. */

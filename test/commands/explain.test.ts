@@ -83,6 +83,46 @@ test('the rule that decides ends the account', async () => {
   assert.ok(!text.includes('laptops'));
 });
 
+test('a no in another spelling says whom and what it took it for', async () => {
+  const policy = join(folder, 'spellings.yaml');
+  writeFileSync(
+    policy,
+    `version: 1
+accepted_domains: [example.com]
+blocked_domains: [bücher.example]
+user_domains: { CORP: corp.example.com }
+connectors:
+  - name: internet
+    remote_ip_ranges: [any]
+    senders: { own_domains: authenticated, login_must_match: { 'CORP\\carol': [carol@example.com] } }
+    rules:
+      - { name: never, deny: { users: ['CORP\\steven'] } }
+      - { name: named, allow: { users: ['CORP\\müller'] } }
+      - { name: all, allow: { authenticated: true, not: { recipients: [x@bad.example] } } }
+`,
+  );
+  const ask = async (rcpt: string, ...words: string[]): Promise<string> =>
+    (await run(policy, '--source', '203.0.113.7', '--rcpt', rcpt, ...words)).stdout;
+  assert.match(
+    await ask('x@foreign.example', '--login', 'corp.example.com\\steven'),
+    /^reject .*deny never .*: corp\.example\.com\\steven may be CORP\\steven\n/s,
+  );
+  assert.match(
+    await ask('x@ｂad.example', '--login', 'bob'),
+    /^reject .*allow all .*: not: what it excludes holds: x@ｂad\.example may be read as one of them\n/s,
+  );
+  assert.match(await ask('x@BÜCHER.example'), /^reject .*blocked_domains has 'bücher\.example'/s);
+  assert.match(
+    await ask('a@example.com', '--sender', 'boss@ｅxample.com'),
+    /^refuse-sender .*own_domains .*<boss@ｅxample\.com> is .*; ｅxample\.com may be read as example\.com\n/s,
+  );
+  assert.match(
+    await ask('a@example.com', '--login', 'carol', '--sender', 'boss@partner.example'),
+    /^refuse-sender .*login_must_match.*; carol may be CORP\\carol\n/s,
+  );
+  assert.match(await ask('x@foreign.example', '--login', 'CORP\\müller'), /^proceed\n.*decided by named/s);
+});
+
 test('a rule that asks for a certificate says which was shown', async () => {
   const policy = join(folder, 'certificates.yaml');
   writeFileSync(

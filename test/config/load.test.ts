@@ -58,13 +58,14 @@ test('a short configuration has every default of the contract', () => {
     data_idle: 180_000,
     proxy_header: 3_000,
     tls_handshake: 30_000,
+    no_mail: 1_800_000,
     upstream_connect: 10_000,
     upstream_greeting: 300_000,
     upstream_reply: 300_000,
     upstream_data: 120_000,
     upstream_final: 600_000,
     drain: 8_000,
-    min_data_rate: 0,
+    min_data_rate: 10,
   });
   assert.deepEqual(config.limits.session, {
     errors: 20,

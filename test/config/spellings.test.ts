@@ -148,6 +148,7 @@ const whole = {
     data_idle: '3m',
     proxy_header: '3s',
     tls_handshake: '30s',
+    no_mail: '30m',
     upstream_connect: '10s',
     upstream_greeting: '5m',
     upstream_reply: '5m',

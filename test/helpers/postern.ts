@@ -34,14 +34,20 @@ export interface RunningPostern {
 
 /** Runs `postern run --config` with this config: an object as JSON, or YAML text. Bind to 127.0.0.1:0. An object that
  * says nothing of `admin` gets a port of its own. Rejects with what it said on stderr when it does not come up. */
-export async function startPostern(config: Record<string, unknown> | string): Promise<RunningPostern> {
+export async function startPostern(
+  config: Record<string, unknown> | string,
+  { descriptors }: { /** How many file descriptors it may have. */ readonly descriptors?: number } = {},
+): Promise<RunningPostern> {
   const adminPort = typeof config === 'object' && config.admin === undefined ? await freePort() : null;
   const admin = adminPort === null ? {} : { admin: { listen: `127.0.0.1:${adminPort}` } };
   const text = typeof config === 'string' ? config : JSON.stringify({ ...config, ...admin });
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(folder, 'postern.yaml');
   await writeFile(file, text);
-  const child = spawn(process.execPath, [MAIN, 'run', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const command = [process.execPath, MAIN, 'run', '--config', file];
+  const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, ...command];
+  const [program, ...args] = descriptors === undefined ? command : limited;
+  const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const running = new Child(child, folder, adminPort);
   await running.comeUp();
   return running;

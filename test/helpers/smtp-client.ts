@@ -136,6 +136,12 @@ export class SmtpClient {
     this.#socket.resume();
   }
 
+  /** As a client that is killed: RST. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+    this.#over();
+  }
+
   destroy(): void {
     this.#socket.destroy();
     this.#over();

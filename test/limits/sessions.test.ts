@@ -94,6 +94,24 @@ test('a sender, a login and a connector have rates of their own', async (t) => {
   assert.equal(await guarded.metric('postern_limited_total{kind="sender",key="message_rate"}'), 2);
 });
 
+test('a login has one limit in all its spellings, and a guess counts for every account that it may be', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { login: { message_rate: '3/1h' } },
+    policy: { user_domains: { CORP: 'corp.example', SALES: 'sales.example' } },
+  });
+  const mailOf = async (name: string, from: string): Promise<string> => {
+    const client = await guarded.greeted(from);
+    await client.logIn(name);
+    return client.mail('a@sender.example');
+  };
+  for (const name of ['CORP\\alice', 'corp.example\\ALICE', 'alice@CORP'])
+    assert.match(await mailOf(name, '203.0.113.1'), /^250/, name);
+  for (const name of ['alice', 'Alice@corp.example.', '.\\alice', 'CORP\\alice'])
+    assert.match(await mailOf(name, '203.0.113.2'), /^450/, name);
+  assert.match(await mailOf('SALES\\alice', '203.0.113.3'), /^250/, 'another person');
+  assert.match(await mailOf('bob', '203.0.113.3'), /^250/);
+});
+
 test('recipients beyond the rate are refused one by one, and the message goes to the others', async (t) => {
   const guarded = await Guarded.open(t, { limits: { source: { recipient_rate: '2/1h' } } });
   const client = await guarded.greeted();
@@ -234,6 +252,19 @@ test('a login is guessed so often from one source; others there, and the user el
   assert.equal(await client.logIn('ALICE'), LOGINS);
   assert.match(await client.logIn('bob'), /^535/);
   assert.match(await (await guarded.greeted(OTHER)).logIn('alice'), /^535/);
+});
+
+test('another spelling of a login is no further guess', async (t) => {
+  const guarded = await Guarded.open(t, {
+    limits: { login: { auth_failure_rate: '1/1h' }, session: { auth_failures: 20 } },
+    policy: { user_domains: { CORP: 'corp.example', SALES: 'sales.example' } },
+    backend: WRONG,
+  });
+  const client = await guarded.greeted();
+  assert.match(await client.logIn('CORP\\alice'), /^535/);
+  for (const name of ['alice@corp.example', 'corp.example\\alice', 'alice@CORP', '.\\Alice', 'alice'])
+    assert.equal(await client.logIn(name), LOGINS, name);
+  assert.match(await client.logIn('SALES\\alice'), /^535/);
 });
 
 test('where the name comes later in the login, it ends the session', async (t) => {

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument, RuleDocument } from '../../src/policy/document.ts';
+import { toOctets } from '../../src/policy/spellings.ts';
 import type { Decision } from '../../src/smtp/types.ts';
 import { connector, document, login, noon, rcpt } from './build.ts';
 import { naiveAnswer, naiveConnector, rangeOf, type World } from './naive.ts';
@@ -50,9 +51,38 @@ const ranges = [
   '2001:db8::/64',
   '2001:db8::1-2001:db8::2',
 ];
-const domains = ['a.example', 'b.a.example', 'c.b.a.example', 'ba.example', 'z.example', 'example', 'foreign.test'];
+const domains = [
+  'a.example',
+  'b.a.example',
+  'c.b.a.example',
+  'ba.example',
+  'z.example',
+  'example',
+  'foreign.test',
+  'bücher.example',
+];
+/** As they come from the wire. */
+const spelled = [
+  ...domains,
+  'ｚ.example',
+  'b.a。example',
+  'foreign\u00ad.test',
+  'BÜCHER.example',
+  'xn--bcher-kva.example',
+].map(toOctets);
 const patterns = domains.flatMap((domain) => [domain, `*.${domain}`]);
 const users = ['CORP\\alice', 'alice@corp.example', 'bob', 'BOB', 'carol@corp.example', 'OTHER\\carol'];
+const logins = [
+  ...users,
+  'corp.example\\alice',
+  'alice@CORP',
+  'alice',
+  ' CORP\\Alice',
+  'carol@elsewhere.example',
+  'OTHER\\bob',
+  'bob@corp.example.',
+  '.\\bob',
+];
 const names = ['host.corp.example', 'corp.example', 'dsl.isp.test'];
 
 function some<T>(values: readonly T[], most = 3): fc.Arbitrary<T[]> {
@@ -151,10 +181,16 @@ const policy: fc.Arbitrary<PolicyDocument> = fc
 
 const question = fc
   .record({
-    recipients: fc.array(fc.constantFrom(...domains), { minLength: 1, maxLength: 2 }),
-    login: fc.constantFrom(null, null, login(null), ...users.map(login)),
+    recipients: fc.array(fc.constantFrom(...spelled), { minLength: 1, maxLength: 2 }),
+    login: fc.constantFrom(null, null, login(null), ...logins.map(login)),
     tls: fc.boolean(),
-    sender: fc.constantFrom('', 'a@a.example', 'b@z.example', 'c@foreign.test'),
+    sender: fc.constantFrom(
+      '',
+      'a@a.example',
+      'b@z.example',
+      'c@foreign.test',
+      ...['b@ｚ.example', 'c@BÜCHER.example'].map(toOctets),
+    ),
     helo: fc.constantFrom('client.example', 'PC.corp.example', 'x'),
   })
   .map(({ recipients, ...given }) =>

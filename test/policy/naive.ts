@@ -2,6 +2,7 @@
 // ways by counting. Slow, obvious, and sharing no code with src/policy: what the two disagree about is wrong in one of
 // them.
 
+import { domainToUnicode } from 'node:url';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import type { Question } from '../../src/smtp/types.ts';
 
@@ -81,8 +82,19 @@ function matches(pattern: string, domain: string): boolean {
   return domain === pattern.slice(2) || domain.endsWith(pattern.slice(1));
 }
 
-function matchesAny(patterns: readonly string[], domain: string | null): boolean {
-  return domain !== null && patterns.some((pattern) => matches(pattern, domain));
+/** A yes (`opening`) knows a domain by its octets, as A-labels or as U-labels; a no also by what a browser makes of it. */
+function matchesAny(patterns: readonly string[], octets: string | null, opening: boolean): boolean {
+  if (octets === null) return false;
+  const domain = Buffer.from(octets, 'latin1').toString();
+  return patterns.map(browsed).some((pattern) => {
+    const unicode = pattern.replace(/[^*.].*/, domainToUnicode);
+    return matches(pattern, domain) || matches(unicode, domain) || (!opening && matches(pattern, browsed(domain)));
+  });
+}
+
+/** In A-labels, with its star. */
+function browsed(pattern: string): string {
+  return pattern.replace(/[^*.].*/, (domain) => new URL(`http://${domain}`).hostname);
 }
 
 export function naiveConnector(policy: PolicyDocument, world: World): ConnectorDocument | null {
@@ -178,6 +190,25 @@ function userKey(policy: PolicyDocument, name: string): string {
   return user === undefined || mapped === undefined ? name.toLowerCase() : `${user}@${mapped[1]}`;
 }
 
+/** For a no: whether two names may be one account. */
+function mayBeOne(policy: PolicyDocument, a: string, b: string): boolean {
+  const [one, other] = [a, b].map((name) => personOf(policy, name.toLowerCase().trim()));
+  if (one === undefined || other === undefined || one.user !== other.user) return false;
+  if (one.domain === '' || other.domain === '' || one.domain === other.domain) return true;
+  // A Windows domain may have other names with dots than the one that user_domains gives.
+  const isStrange = ({ domain }: { domain: string }): boolean =>
+    domain.includes('.') && !Object.values(policy.user_domains).includes(domain);
+  return isStrange(one) !== isStrange(other);
+}
+
+function personOf(policy: PolicyDocument, name: string): { user: string; domain: string } {
+  const [before = '', behind] = name.split(/[\\@]/);
+  const [user, domain] = behind === undefined ? [before, ''] : name.includes('@') ? [before, behind] : [behind, before];
+  const written = domain.replace(/\.$/, '');
+  const mapped = Object.entries(policy.user_domains).find(([windows]) => windows.toLowerCase() === written);
+  return { user, domain: mapped?.[1] ?? written };
+}
+
 function recipientPasses(
   policy: PolicyDocument,
   connector: ConnectorDocument,
@@ -188,8 +219,8 @@ function recipientPasses(
   const [recipient] = question.addresses;
   const domain = recipient?.domain ?? null;
   if (domain === null) throw new Error('the naive evaluator knows recipients with a domain only');
-  if (matchesAny(policy.blocked_domains, domain)) return false;
-  if (matchesAny([...policy.accepted_domains, ...policy.relay_domains], domain)) return true;
+  if (matchesAny(policy.blocked_domains, domain, false)) return false;
+  if (matchesAny([...policy.accepted_domains, ...policy.relay_domains], domain, true)) return true;
   for (const { allow, deny, expires } of connector.rules) {
     if (expires !== undefined && world.now >= Date.parse(expires) + 86_400_000) continue;
     if (holdsAll(policy, allow ?? deny ?? {}, allow !== undefined, world, question, guess)) return allow !== undefined;
@@ -210,8 +241,14 @@ function holdsAll(
   const isUser = (users: readonly string[]): boolean => {
     if (question.login === null || users.length === 0) return false;
     if (user === null) return guess.get(userAtom(policy, users)) as boolean;
-    return users.some((name) => userKey(policy, name) === user);
+    const said = question.login.name as string;
+    return users.some((name) => userKey(policy, name) === user || (!opening && mayBeOne(policy, name, said)));
   };
+  const isOne = (list: readonly string[], local: string, domain: string | null | undefined): boolean =>
+    list.some((one) => {
+      const [name = '', host = ''] = one.toLowerCase().split('@');
+      return name === local.toLowerCase() && matchesAny([host], domain ?? null, opening);
+    });
   const { sources, ptr, local, authenticated, users, groups, tls, senders, sender_domains } = conditions;
   const { recipients, recipient_domains, helo, not, allow_unnamed } = conditions;
   const recipient = question.addresses[0];
@@ -227,13 +264,14 @@ function holdsAll(
     users && isUser(users),
     groups && isUser(membersOf(policy, groups)),
     tls === undefined ? undefined : tls === question.tls,
-    senders?.some((one) =>
-      one === '<>' ? question.sender === '' : one.toLowerCase() === question.sender.toLowerCase(),
-    ),
-    sender_domains && matchesAny(sender_domains, question.senderAddress?.domain ?? null),
-    recipients?.some((one) => one.toLowerCase() === `${recipient?.local}@${recipient?.domain}`.toLowerCase()),
-    recipient_domains && matchesAny(recipient_domains, recipient?.domain ?? null),
-    helo && matchesAny(helo, question.helo.toLowerCase()),
+    senders &&
+      (question.senderAddress === null
+        ? senders.includes('<>')
+        : isOne(senders, question.senderAddress.local, question.senderAddress.domain)),
+    sender_domains && matchesAny(sender_domains, question.senderAddress?.domain ?? null, opening),
+    recipients && isOne(recipients, recipient?.local ?? '', recipient?.domain),
+    recipient_domains && matchesAny(recipient_domains, recipient?.domain ?? null, opening),
+    helo && matchesAny(helo, question.helo.toLowerCase(), opening),
     not && !holdsAll(policy, not, !opening, world, question, guess),
   ];
   return checks.every((check) => check !== false);
@@ -247,5 +285,5 @@ function ptrHolds(
 ): boolean {
   if (list.length === 0 || guarded) return false;
   if (world.names === null) return guess.get(ptrAtom(list)) as boolean;
-  return world.names.some((name) => matchesAny(list, name));
+  return world.names.some((name) => matchesAny(list, name, true));
 }

@@ -111,7 +111,8 @@ describe('a client that does not read', () => {
     assert.equal(rig.firewall.sessions, 1);
     await clock.advance(1);
     await upstream.rest();
-    assert.deepEqual(await rig.reason(), { origin: 'client', what: 'timeout while the client reads nothing' });
+    const what = 'timeout while the client reads nothing';
+    assert.deepEqual(await rig.reason(), { origin: 'client', what, key: 'timeouts.client_idle' });
     client.socket.destroy();
     await rig.servesOn();
   });

@@ -59,6 +59,7 @@ class Watch {
         upstreamConnected: () => {},
         upstreamInClear: (server, why) => void this.told.push(`${name(server)} in clear: ${why}`),
         upstreamUnidentified: () => {},
+        shortOf: () => {},
         upstreamSilent: (server) => void this.told.push(`${name(server)} silent`),
         upstreamFull: (server, sessions) => void this.told.push(`${name(server)} full with ${sessions}`),
       },

@@ -20,6 +20,7 @@ const TIMEOUTS: Timeouts = {
   command: 7_000,
   data_idle: 2_000,
   tls_handshake: 30_000,
+  no_mail: 1_800_000,
   proxy_header: 1,
   upstream_connect: 1,
   upstream_greeting: 3_000,
@@ -65,6 +66,39 @@ describe('patience', () => {
       expiresAt(waitingFor(doing), SINCE + TIMEOUTS[limit]);
     });
   }
+
+  it('ends a session that has brought no mail, when it is to say something', () => {
+    const patience = new Patience({ ...TIMEOUTS, client_idle: 2_000, command: 2_000, no_mail: 10_000 }, 0);
+    patience.waitsFor(AWAITING_COMMAND, true, 9_000);
+    expiresAt(patience, 10_000);
+    assert.equal(patience.deadline(10_000), 'timeouts.no_mail');
+    patience.waitsFor(AWAITING_MAIL_DATA, true, 9_900);
+    patience.heard(1000, 10_500);
+    assert.equal(patience.isExpired(10_500), false); // a message on its way is brought to its end
+    patience.broughtMail(11_000);
+    patience.waitsFor(AWAITING_COMMAND, true, 11_000);
+    assert.equal(patience.isExpired(12_999), false);
+    patience.waitsFor(AWAITING_COMMAND, true, 20_500);
+    expiresAt(patience, 21_000);
+  });
+
+  it('lets a slow link stop and go on, and ends one that drips', () => {
+    const slow = { data_idle: 180_000, min_data_rate: 10 };
+    const drips = waitingFor(AWAITING_MAIL_DATA, slow);
+    for (let minute = 1; minute < 5; minute++) {
+      drips.heard(1, SINCE + minute * 60_000);
+      assert.equal(drips.isExpired(SINCE + minute * 60_000), false);
+    }
+    drips.heard(1, SINCE + 299_000);
+    expiresAt(drips, SINCE + 300_000);
+    // 30 octets a second, as over HF radio, with a pause of almost three minutes.
+    const radio = waitingFor(AWAITING_MAIL_DATA, slow);
+    for (let second = 1; second <= 300; second++) {
+      if (second > 120 && second < 299) continue;
+      radio.heard(30, SINCE + second * 1000);
+      assert.equal(radio.isExpired(SINCE + second * 1000), false);
+    }
+  });
 
   it('leaves a handshake to the deadline that it has of its own', () => {
     assert.equal(waitingFor(AWAITING_HANDSHAKE).nextCheck, Number.POSITIVE_INFINITY);

@@ -33,6 +33,7 @@ function watch(servers: readonly Endpoint[], timeout = LONG): Watched {
       upstreamConnected: (server) => void connected.push(server),
       upstreamInClear: () => {},
       upstreamUnidentified: () => {},
+      shortOf: (code) => void told.push(`short of ${code}`),
       upstreamSilent: (server) => void told.push(`${server} silent`),
       upstreamFull: (server) => void told.push(`${server} full`),
     },
@@ -191,7 +192,7 @@ describe('asking for the greeting', () => {
     const [greeted, peer] = await greets(t, '220 mail.example ESMTP\r\n');
     assert.equal(greeted, true);
     assert.equal(await peer.rest(), 'QUIT\r\n');
-    assert.equal(peer.ending, 'end');
+    assert.equal(peer.ending, 'reset'); // it has not ended the connection, as a server does
   });
 
   it('is not content with 421 or 554', async (t) => {

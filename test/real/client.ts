@@ -35,6 +35,10 @@ export class Client {
     return replies;
   }
 
+  reset(): void {
+    this.#client.reset();
+  }
+
   close(): void {
     this.#client.destroy();
   }

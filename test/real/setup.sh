@@ -28,7 +28,7 @@ say() { printf 'postern: %s\n' "$*" >&2; }
 tools='nmap swaks gsasl openssl python3 haproxy'
 # TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
 plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
-  python3-twisted python3-aiosmtpd libnet-server-mail-perl'
+  python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
   qpsmtpd prometheus'

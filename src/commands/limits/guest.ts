@@ -21,7 +21,7 @@ import type { Rate } from '../../policy/document.ts';
 import { parseIp } from '../../policy/ip.ts';
 import { networksOf } from '../../policy/networks.ts';
 import { BANNED, LOGINS_LIMITED } from '../../smtp/replies.ts';
-import type { Decision, OwnReply, Question, SessionEvent } from '../../smtp/types.ts';
+import type { Decision, Login, OwnReply, Question, SessionEvent } from '../../smtp/types.ts';
 import { type Cost, chargesOf, DOOR_LIMITS, isOwn, senderKey } from './cost.ts';
 import type { Limiter } from './limiter.ts';
 import { when } from './when.ts';
@@ -157,7 +157,7 @@ export class Guest {
         return;
       case 'login_failed':
         if (event.code < 500) this.#excused.add('auth_failures');
-        else this.#charge(this.#guesses(event.login.name, 1));
+        else this.#charge(this.#guesses(event.login, 1));
         return;
       case 'octets':
         this.#octets += event.octets;
@@ -234,7 +234,7 @@ export class Guest {
   }
 
   #login({ login }: Question, decision: Decision): Decision | Promise<Decision> {
-    const costs = this.#guesses(login?.name ?? null, 0);
+    const costs = this.#guesses(login, 0);
     return this.#take(costs, (taken) => {
       if (taken.banned !== 'no') return this.#refusal(decision, 'limits.ban', 'disconnect', BANNED);
       return this.#verdict(costs, taken, decision, LOGINS_LIMITED);
@@ -354,22 +354,23 @@ export class Guest {
     return this.#cost('source', 'rejected_recipient_rate', rejected_recipient_rate, cost, this.#source);
   }
 
-  #guesses(name: string | null, cost: number): Cost[] {
-    const { source, login } = this.#connector.limits;
+  #guesses(login: Login | null, cost: number): Cost[] {
+    const { source, login: ofLogin } = this.#connector.limits;
     const ofSource = this.#cost('source', 'auth_failure_rate', source.auth_failure_rate, cost, this.#source);
-    if (name === null || login.auth_failure_rate === null) return ofSource;
-    const user = this.#connector.userKey(name);
+    const limit = ofLogin.auth_failure_rate;
+    if (login === null || login.name === null || limit === null) return ofSource;
+    const users = this.#connector.userKeys(login);
     return [
       ...ofSource,
-      ...this.#cost('login', 'auth_failure_rate', login.auth_failure_rate, cost, user, this.#source),
+      ...users.flatMap((user) => this.#cost('login', 'auth_failure_rate', limit, cost, user, this.#source)),
     ];
   }
 
   #ofLogin({ login }: Question, rate: RateName, limit: Rate): Cost[] {
     if (login === null || limit === null) return [];
     // Kerberos shows no name: then it is who comes from there.
-    const name = login.name === null ? `? ${this.#source}` : this.#connector.userKey(login.name);
-    return this.#cost('login', rate, limit, 1, name);
+    const names = login.name === null ? [`? ${this.#source}`] : this.#connector.userKeys(login);
+    return names.flatMap((name) => this.#cost('login', rate, limit, 1, name));
   }
 }
 

@@ -1,0 +1,40 @@
+// What this machine or this process is short of: descriptors, ports, memory. Told once a minute, counted always.
+//
+// It is no fault of a server and none of a client, so neither is blamed: the session that it hits hears 421.
+
+import type { Logger } from 'pino';
+import type { Metrics } from './metrics.ts';
+
+const REMIND_AFTER_MS = 60_000;
+
+/** By the code of the system's error: what is short, and what to raise. */
+export const SHORTAGES: Readonly<Record<string, string>> = {
+  EMFILE: 'file descriptors of this process: raise LimitNOFILE (systemd), --ulimit nofile (container) or ulimit -n',
+  ENFILE: 'file descriptors of this machine: raise fs.file-max (sysctl)',
+  EADDRNOTAVAIL:
+    'ports for connections to that server: widen net.ipv4.ip_local_port_range (sysctl), or lower upstream.max_connections',
+  ENOBUFS: "memory of this machine's network: raise net.ipv4.tcp_mem (sysctl), or lower the limits on connections",
+  ENOMEM: 'memory: give this machine more, or lower the limits on connections',
+};
+
+export class Shortages {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #now: () => number;
+  readonly #saidAt = new Map<string, number>();
+
+  constructor(log: Logger, metrics: Metrics, now: () => number) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#now = now;
+  }
+
+  /** `code`: one of SHORTAGES; `doing`: what it was wanted for. */
+  met(code: string, doing: 'accept' | 'connect'): void {
+    this.#metrics.shortOf(code);
+    const now = this.#now();
+    if (now - (this.#saidAt.get(code) ?? Number.NEGATIVE_INFINITY) < REMIND_AFTER_MS) return;
+    this.#saidAt.set(code, now);
+    this.#log.warn({ code, doing }, `short of ${SHORTAGES[code] ?? code}`);
+  }
+}
