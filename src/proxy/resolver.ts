@@ -26,6 +26,8 @@ export class NameResolver {
   readonly #resolver: Resolver;
   readonly #cache: LRUCache<string, Promise<readonly string[] | null>>;
 
+  #closed = false;
+
   readonly #known = new LRUCache<string, readonly string[]>({ max: CACHE_LIMIT });
 
   constructor({ timeout = 3_000, servers, now = () => performance.now() }: NameResolverOptions = {}) {
@@ -48,6 +50,12 @@ export class NameResolver {
     return asked;
   }
 
+  /** Whatever was not answered yet cannot be told, and nothing is asked any more: sessions that end wait for no DNS. */
+  close(): void {
+    this.#closed = true;
+    this.#resolver.cancel();
+  }
+
   /** What DNS said last of an address; null when it did not answer or was not asked. */
   known(address: string): readonly string[] | null {
     return this.#known.get(address) ?? null;
@@ -55,6 +63,7 @@ export class NameResolver {
 
   async #ask(address: string): Promise<readonly string[] | null> {
     if (!ipaddr.isValid(address)) return [];
+    if (this.#closed) return null;
     const ip = ipaddr.process(address);
     // Not reverse(): it reads the hosts file too, and takes a server's failure for the absence of a name.
     const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
