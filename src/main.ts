@@ -7,7 +7,15 @@
   const needed = 24;
   const { node } = process.versions;
   if (Number.parseInt(node, 10) >= needed) {
-    import('./commands/command-line.ts').then(({ main }) => main(process.argv.slice(2), (code) => process.exit(code)));
+    const exit = (code = 0, held = false) => {
+      if (held) {
+        // process.exit would wait for threads that nothing can end; another program in our place has none of them.
+        process.emit('exit', code);
+        process.execve?.(process.execPath, [process.execPath, '-e', `process.exitCode = ${code}`], process.env);
+      }
+      process.exit(code);
+    };
+    import('./commands/command-line.ts').then(({ main }) => main(process.argv.slice(2), exit));
   } else {
     const source = (process.argv[1] || '').endsWith('.ts');
     const hint = source ? `; 'npm start -- COMMAND' in the repository has the right one` : '';

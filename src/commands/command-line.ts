@@ -5,6 +5,7 @@ import { nearest } from '../config/suggest.ts';
 import { check } from './check.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
+import { isHeld } from './leaving.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
 import { run } from './run.ts';
@@ -34,12 +35,13 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
 };
 const USAGE = 64;
 
-/** Runs what `args` say; `exit` is called once, with the exit code, when all that was printed is out. */
-export async function main(args: string[], exit: (code: number) => void): Promise<void> {
+/** Runs what `args` say; `exit` is called once, with the exit code, when all that was printed is out. `held`: an end in good
+ * order would wait for somebody who may never come. */
+export async function main(args: string[], exit: (code: number, held?: boolean) => void): Promise<void> {
   const streams = new StandardStreams(exit);
   const code = await choose(args, streams);
   await streams.flushed();
-  exit(code);
+  exit(code, isHeld());
 }
 
 async function choose([command, ...args]: string[], out: Output): Promise<number> {

@@ -25,6 +25,7 @@ import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
 import type { ServerState } from '../proxy/upstream.ts';
 import type { Door } from '../smtp/types.ts';
 import type { Doors, InForce } from './doors.ts';
+import { threadIsHeld } from './leaving.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { Line } from './line.ts';
 import type { WorkerCalls } from './worker.ts';
@@ -40,7 +41,7 @@ export interface LoadOrder {
 export type CrewCalls = StoreCalls &
   PlaceCalls & {
     banned(ban: Ban): void;
-    log(text: string, lines: number): void;
+    log(text: string, lines: number): Promise<void>;
     upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
     upstreamSilent(server: string, greeted: boolean): void;
     upstreamFull(server: string, sessions: number, why: string): void;
@@ -52,7 +53,7 @@ export type CrewCalls = StoreCalls &
 
 const ANSWER_MS = 1_000;
 const GREETS_MS = 30_000;
-const RELOAD_MS = 60_000;
+const SLOW_MS = 30_000; // a worker with a new policy; with none of whose answers for so long it does not live
 const DRAINED_MS = 3_000; // beyond the patience: last words, and the rest of the log
 const RESTART_MS = 100; // doubled with each death in a row
 const RESTART_MOST_MS = 10_000;
@@ -211,13 +212,21 @@ export class Crew implements Doors {
     this.#order = order;
     this.#credentials = credentials ?? this.#credentials;
     this.#lostAddressTold = false;
-    await Promise.all(
-      this.#members.map(async (member) => {
-        // Who cannot follow is replaced by one that begins with the new policy.
-        const followed = await within(RELOAD_MS, member.line.call('putInForce', order, credentials));
-        if (followed === null) await member.terminate();
-      }),
-    );
+    // One after the other: while one of them is slow with it the others are not.
+    for (const member of [...this.#members]) {
+      // Who cannot follow is replaced by one that begins with the new policy.
+      if (!(await this.#follows(member, order, credentials))) await member.terminate();
+    }
+  }
+
+  /** False when the worker ended, failed, or no longer answers anything. One that is only slow is waited for. */
+  async #follows(member: Member, order: LoadOrder, credentials: InForce['credentials']): Promise<boolean> {
+    const followed = member.line.call('putInForce', order, credentials);
+    for (;;) {
+      const answer = await within(SLOW_MS, followed, false);
+      if (answer !== null) return answer;
+      if ((await within(SLOW_MS, member.line.call('lives'), false)) !== true) return false;
+    }
   }
 
   async stopListening(): Promise<number> {
@@ -228,7 +237,8 @@ export class Crew implements Doors {
   async drain(patience: number): Promise<number> {
     this.#ending = true;
     const cut = sum(await this.#askAll(patience + DRAINED_MS, (line) => line.call('drain', patience)));
-    await this.#terminate();
+    // One whose system resolver owes an answer cannot be ended before it has it.
+    if ((await within(ANSWER_MS, this.#terminate())) === null) threadIsHeld();
     return cut;
   }
 
@@ -298,9 +308,10 @@ export class Crew implements Doors {
     this.#options.onLostAddress?.(address);
   }
 
-  async #terminate(): Promise<void> {
+  async #terminate(): Promise<true> {
     this.#ending = true;
     await Promise.all(this.#members.map((member) => member.terminate()));
+    return true;
   }
 }
 
@@ -314,8 +325,8 @@ function withPorts(config: Config, addresses: readonly Endpoint[]): Config {
   return { ...config, listeners };
 }
 
-/** Null when the answer does not come in time, or never will. */
-async function within<T>(ms: number, answer: Promise<T>): Promise<T | null> {
+/** Null when the answer does not come in time; `never` when it never will. */
+async function within<T>(ms: number, answer: Promise<T>, never: T | null = null): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<null>((resolve) => {
     timer = setTimeout(resolve, ms, null);
@@ -323,7 +334,7 @@ async function within<T>(ms: number, answer: Promise<T>): Promise<T | null> {
   try {
     return await Promise.race([answer, late]);
   } catch {
-    return null;
+    return never;
   } finally {
     clearTimeout(timer);
   }

@@ -6,7 +6,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
-import type { LogSink } from '../observe/log.ts';
+import type { LogSink } from '../observe/log-sink.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -47,6 +47,8 @@ export interface DoorSettings {
   readonly names?: (address: string) => readonly string[] | null;
   /** Finds the names of an address; DNS is asked when left out. */
   readonly resolve?: (address: string) => Promise<readonly string[] | null>;
+  /** Ends what is still asked of DNS: it cannot be told. */
+  readonly endNames?: () => void;
   /** What was read, for a thread that is not to read it again. */
   readonly order?: LoadOrder;
   readonly shared?: Shared;
@@ -158,7 +160,12 @@ export async function openDoors(
       firewall.stopListening();
       return firewall.sessions;
     },
-    drain: (patience) => firewall.drain(patience),
+    drain: async (patience) => {
+      const timer = setTimeout(() => settings.endNames?.(), DNS_AT_DRAIN);
+      const cut = await firewall.drain(patience);
+      clearTimeout(timer);
+      return cut;
+    },
     endSessions: ({ network }) => {
       // What a ban ends may be under way at this very moment: so it ends a moment later.
       const isMeant = (address: string): boolean => isWithin(address, network) && !gate.neverBans(address);
@@ -188,6 +195,8 @@ function namesIn(policy: Policy): string[] {
 export function observingIn(policy: Policy): string[] {
   return policy.connectors.filter(({ mode }) => mode === 'observe').map(({ name }) => name);
 }
+
+const DNS_AT_DRAIN = 1_000; // ms that DNS has for a session that is to end
 
 const BAN: CloseReason = { origin: 'policy', what: 'banned', key: 'limits.ban' };
 

@@ -1,24 +1,34 @@
 // The files that a configuration was read from: what they are worth as one version, and when they change.
 
 import { createHash } from 'node:crypto';
-import { existsSync, type FSWatcher, readFileSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { Loaded, World } from '../config/load.ts';
+import { inSlices } from '../config/slices.ts';
+import type { Steps } from '../policy/steps.ts';
 
 const SETTLE = 200; // ms: an editor or a config map changes a file in several steps
 
-/** A short digest of what the files hold and `more`; two configurations with the same one decide alike. */
-export function versionOf(files: readonly string[], more: unknown): string {
-  const hash = createHash('sha256').update(JSON.stringify(more));
-  for (const file of files) hash.update('\0').update(readOrNothing(file));
-  return hash.digest('hex').slice(0, 12);
+/** A short digest of what the files held, or of the policy where flags and variables said all; two configurations with the
+ * same one decide alike. */
+export function versionOf({ files, document, world }: Loaded): Promise<string> {
+  return inSlices(digest(files, document, world.texts));
 }
 
-function readOrNothing(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch {
-    return Buffer.alloc(0);
+const PIECE = 1 << 20; // octets
+
+function* digest(files: readonly string[], document: unknown, texts: World['texts']): Steps<string> {
+  const hash = createHash('sha256').update(files.length === 0 ? JSON.stringify(document) : '');
+  for (const file of files) {
+    hash.update('\0');
+    const read = texts.get(file);
+    const octets = read !== undefined && 'octets' in read ? read.octets : new Uint8Array();
+    for (let at = 0; at < octets.length; at += PIECE) {
+      hash.update(octets.subarray(at, at + PIECE));
+      yield;
+    }
   }
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** Calls back when one of the files may have changed; their folders are watched, since files are replaced as often as

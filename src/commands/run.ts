@@ -8,16 +8,16 @@ import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { descriptorLimit } from '../config/host.ts';
-import { type Loaded, loadConfigWith, loadFlags } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import { loadConfigWith, loadFlags } from '../config/load.ts';
 import { notProtected, type Observer } from '../observe/events.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { whatIsWrong } from './arguments.ts';
-import { listenersOf, observingIn } from './doors.ts';
-import { versionOf, watchFiles } from './files.ts';
+import { observingIn } from './doors.ts';
+import { versionOf } from './files.ts';
 import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
+import { Reloader } from './reload.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
 
@@ -81,12 +81,12 @@ export async function run(args: string[], out: Output): Promise<number> {
     onLostAddress: (address: string) => late.onLostAddress(address),
     resolve: (address: string) => resolver.names(address),
   };
-  const load = (): Loaded =>
+  const loaded =
     file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
-  const loaded = load();
   const { config, policy, findings, place } = loaded;
   if (config === null || policy === null || hasErrors(findings)) return refuse(findings, out);
 
+  const version = await versionOf(loaded);
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
@@ -94,10 +94,11 @@ export async function run(args: string[], out: Output): Promise<number> {
     firewall = await startFirewall(config, policy, {
       file,
       credentials: loaded.credentials,
-      version: versionOfLoaded(loaded),
+      version,
       place,
       names,
       resolve,
+      endNames: () => resolver.close(),
       order: { file, values, world: loaded.world },
       onLostAddress: options.onLostAddress,
     });
@@ -109,9 +110,9 @@ export async function run(args: string[], out: Output): Promise<number> {
   for (const address of lost) late.onLostAddress(address);
   for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
-  const reload = reloader(firewall, load, loaded, file, values);
+  const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => reload(true));
+  process.on('SIGHUP', () => reloader.reload(true));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));
@@ -126,74 +127,6 @@ function whyNot(error: unknown): string {
   const file = /^Unexpected argument '(.*?\.(?:ya?ml|json))'/.exec(sentence)?.[1];
   return file === undefined ? sentence : `${sentence}: did you mean --config ${file}?`;
 }
-
-function versionOfLoaded({ files, document }: Loaded): string {
-  return versionOf(files, document);
-}
-
-/** Reads everything anew; what is faulty is refused whole, and the old policy stays. `always`: even if nothing changed. */
-function reloader(
-  firewall: RunningFirewall,
-  load: () => Loaded,
-  first: Loaded,
-  file: string | null,
-  values: FlagValues,
-): (always: boolean) => void {
-  const { observer } = firewall;
-  const name = file ?? 'command line';
-  let tried = versionOfLoaded(first); // also when it was refused: a watched folder may change for other reasons
-  let fixed = unchangeable(first.config);
-  let watched: readonly string[] = [];
-  let unwatch = (): void => {};
-  const watchThese = (files: readonly string[]): void => {
-    if (files.join('\0') === watched.join('\0')) return;
-    unwatch();
-    watched = files;
-    unwatch = watchFiles(files, () => reload(false));
-  };
-  const watchAnew = ({ config, files }: Loaded): void => {
-    if (config?.watch === true) watchThese(files);
-  };
-  const reload = (always: boolean): void => {
-    const next = load();
-    const { config, policy, findings } = next;
-    const version = versionOfLoaded(next);
-    if (version === tried && !always) return;
-    tried = version;
-    if (config === null || policy === null || hasErrors(findings)) {
-      // Where it will be mended may be a file that is new in it.
-      if (watched.length > 0) watchThese([...new Set([...watched, ...next.files])]);
-      observer.reloadRefused(name, findings.filter(({ severity }) => severity === 'error').map(formatFinding));
-      return;
-    }
-    watchAnew(next);
-    const inForce = { config, policy, credentials: next.credentials };
-    const done = (): void => {
-      observer.reloaded(name, config.mode, observingIn(policy));
-      const now = unchangeable(config);
-      const keys = Object.keys(now).filter((key) => now[key] !== fixed[key]);
-      if (keys.length > 0) observer.warn(NEEDS_RESTART, { keys: keys.join(', ') });
-      fixed = now;
-    };
-    // What check found sound and the doors would not take all the same.
-    const refused = (error: Error): void => observer.reloadRefused(name, [error.message]);
-    firewall.putInForce(inForce, version, next.place, { file, values, world: next.world }).then(done, refused);
-  };
-  watchAnew(first);
-  return reload;
-}
-
-/** What only a new start can change, each as text. */
-function unchangeable(config: Config | null): Readonly<Record<string, string>> {
-  if (config === null) return {};
-  const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
-  const listeners = listenersOf(config);
-  const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
-  return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
-}
-
-const NEEDS_RESTART =
-  'a restart is needed for these keys, which changed in the file; the policy, its limits and the mode are in force';
 
 const OPTIONS = {
   config: { type: 'string' },

@@ -23,7 +23,7 @@ export function upstreamTls(config: Config, file: string | null, texts?: World['
 
 function textOf(path: string, texts: World['texts'] | undefined): string {
   const read = texts?.get(path);
-  return read !== undefined && 'text' in read ? read.text : readFileSync(path, 'utf8');
+  return read !== undefined && 'octets' in read ? Buffer.from(read.octets).toString() : readFileSync(path, 'utf8');
 }
 
 /** Our own name where it is a full one (RFC 5321 §2.3.5), fit for EHLO; else null. */

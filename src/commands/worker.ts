@@ -4,12 +4,12 @@
 // workers never mix. A fault that nothing catches is a defect like any other: counted, logged, and the thread lives on.
 
 import { parentPort } from 'node:worker_threads';
-import { loadConfigWith, loadFlags } from '../config/load.ts';
+import { loadInSlices } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { RemoteStore } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
-import { BatchingSink } from '../observe/log.ts';
+import { BatchingSink } from '../observe/log-sink.ts';
 import type { Measured } from '../observe/measured.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
@@ -42,6 +42,8 @@ export type WorkerCalls = {
   servers(): Promise<readonly ServerState[]>;
   serving(server: string): Promise<number>;
   names(address: string): readonly string[] | null;
+  /** Whether its event loop turns. */
+  lives(): true;
   putInForce(order: LoadOrder, credentials: readonly Credentials[] | null): Promise<true>;
   stopListening(): Promise<number>;
   drain(patience: number): Promise<number>;
@@ -72,9 +74,10 @@ const line: Line<CrewCalls> = new Line<CrewCalls>(parentPort, {
   servers: async () => (await opened).doors.servers(),
   serving: async (server) => (await opened).doors.serving(server),
   names: (address) => resolver.known(address),
+  lives: () => true,
   putInForce: async (order, credentials) => {
     const { doors } = await opened;
-    await doors.putInForce({ policy: policyFrom(order), credentials }, order);
+    await doors.putInForce({ policy: await policyFrom(order), credentials }, order);
     return true;
   },
   stopListening: async () => (await opened).doors.stopListening(),
@@ -101,7 +104,7 @@ process.once('exit', () => {
 });
 
 async function open({ number, config, order, credentials, ticketKeys }: Start): Promise<Open> {
-  const policy = policyFrom(order);
+  const policy = await policyFrom(order);
   const settings = {
     file: order.file,
     credentials,
@@ -109,6 +112,7 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
     sink,
     names: (address: string) => resolver.known(address),
     resolve: (address: string) => resolver.names(address),
+    endNames: () => resolver.close(),
     shared: {
       number,
       places: new RemotePlaces(line),
@@ -132,14 +136,13 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
 }
 
 /** The main thread has found it sound, and the texts are the ones that it read. */
-function policyFrom({ file, values, world }: LoadOrder): Policy {
+async function policyFrom({ file, values, world }: LoadOrder): Promise<Policy> {
   const options = {
     ...world,
     onLostAddress: (address: string) => line.tell('lostAddress', address),
     resolve: (address: string) => resolver.names(address),
   };
-  const { policy } =
-    file === null ? loadFlags(values, process.env, options) : loadConfigWith(file, values, process.env, options);
+  const { policy } = await loadInSlices(file, values, process.env, options);
   if (policy === null) throw new Error('a configuration that the main thread had found sound was faulty here');
   return policy;
 }

@@ -56,6 +56,8 @@ function withUnit(input: unknown, unit: string, otherwise: string): string {
   return bare ? `it needs a unit, as ${input}${unit}` : otherwise;
 }
 
+const MOST_OCTETS = 2 ** 43; // 8 TiB: beyond any mail, and in whole numbers wherever it is counted
+
 const sizePattern = `${number}(B|KiB|MiB|GiB)`;
 
 const sizeSay: Say = ({ input }) => {
@@ -68,7 +70,11 @@ const sizeSay: Say = ({ input }) => {
 
 export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay, (text) =>
   text === 'unlimited' ? Number.POSITIVE_INFINITY : measure(text),
-).refine((octets) => octets > 0, { error: 'no octet at all: no mail would pass; unlimited is no limit' });
+)
+  .refine((octets) => octets > 0, { error: 'no octet at all: no mail would pass; unlimited is no limit' })
+  .refine((octets) => octets <= MOST_OCTETS || octets === Number.POSITIVE_INFINITY, {
+    error: 'too large: 8192GiB are the most; unlimited is no limit',
+  });
 
 const countSay = {
   error: ({ input }: { readonly input?: unknown }) =>
@@ -92,24 +98,35 @@ function readRate(text: string): { limit: number; window: number } | null {
 
 const time = '[1-9][0-9]{0,11}(ms|s|m|h)'; // none at all is no rate
 
+export const MOST_WINDOW = 8760; // hours: a year, and as long as Redis is told to keep a bucket
+
+/** Null is no limit. */
+function isCountable(rate: { limit: number; window: number } | null): boolean {
+  return rate === null || (rate.limit <= MOST_OCTETS && rate.window <= MOST_WINDOW * 3_600_000);
+}
+
+const notCountable = {
+  error: `too much to count: a number up to 8192GiB in at most ${MOST_WINDOW}h, a year, is wanted`,
+};
+
 export const rate = spelled(
   new RegExp(`^(unlimited|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 120/1m, or unlimited`,
   readRate,
-);
+).refine(isCountable, notCountable);
 
 export const byteRate = spelled(
   new RegExp(`^(unlimited|${sizePattern}/${time})$`),
   ({ input }) => `${show(input)} is not a rate of octets: a size for a time is wanted, as 1GiB/1h, or unlimited`,
   readRate,
-);
+).refine(isCountable, notCountable);
 
 /** `ban.after`: a rate of exceeded limits, or never. */
 export const ratePerhapsNever = spelled(
   new RegExp(`^(never|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 5/10m, or never`,
   (text) => (text === 'never' ? null : readRate(text)),
-);
+).refine(isCountable, notCountable);
 
 export const flag = z.boolean({
   error: ({ input }) => {

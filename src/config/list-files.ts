@@ -7,18 +7,27 @@
 
 import type { Path, Place } from '../policy/problem.ts';
 import { formatPath } from '../policy/problem.ts';
+import { STEP, type Steps } from '../policy/steps.ts';
 import { beside } from './beside.ts';
 import type { Finding } from './finding.ts';
 import type { PlaceOf } from './shape.ts';
-import { explainCharacter, type ReadText } from './source.ts';
+import { explainCharacter, type ReadOctets } from './source.ts';
 
 export interface Unfolded {
+  /** Where a list is long, with its first entry alone: a schema would look at all of them in one go. */
   readonly data: unknown;
+  readonly longLists: readonly LongList[];
   readonly findings: readonly Finding[];
   /** Of a path into `data`. */
   readonly place: PlaceOf;
   /** What was found in `data`, as the document counts its entries, without what follows from faults of list files alone. */
   asWritten(findings: readonly Finding[]): Finding[];
+}
+
+/** The entries of a long list, each a text of one line. */
+export interface LongList {
+  readonly path: Path;
+  readonly entries: readonly string[];
 }
 
 /** One line of a list file that is no comment. */
@@ -29,13 +38,20 @@ export interface Line {
   readonly fault: string | null;
 }
 
-/** Where an entry of an unfolded list comes from. */
+/** Where neighbours in an unfolded list come from. */
 interface Origin {
-  /** As written. */
+  /** The place of the first of them. */
+  readonly start: number;
+  /** As written: of the one entry that names the list file, or of the first where they stand in the document itself. */
   readonly index: number;
-  /** In the list file; null where the entry stands in the document itself. */
-  readonly place: Place | null;
+  /** The list file; null: the document. */
+  readonly file: string | null;
+  /** Of each in the list file: line and column in one number, since there may be a million. */
+  readonly places: readonly number[];
 }
+
+const COLUMNS = 2 ** 20;
+const LONG = 1000; // entries
 
 /** Lists whose entries are no texts. */
 const BLOCKS: ReadonlySet<string> = new Set(['listeners', 'certificates', 'connectors', 'rules']);
@@ -49,44 +65,64 @@ function namedFile(entry: unknown): string | null {
 }
 
 /** `read` is given paths as they are opened; paths in the document are meant from where the file stands that says them. */
-export function unfoldLists(data: unknown, place: PlaceOf, read: (path: string) => ReadText): Unfolded {
+export function* unfoldLists(
+  data: unknown,
+  place: PlaceOf,
+  read: (path: string) => Steps<ReadOctets>,
+): Steps<Unfolded> {
   const findings: Finding[] = [];
   const origins = new Map<string, readonly Origin[]>();
+  const longLists: LongList[] = [];
   /** Lists that came out empty, and whether that is a fault of their files. */
   const emptied = new Map<string, 'faulty' | 'empty'>();
   const add = (severity: Finding['severity'], path: Path, message: string, at = place(path)): void => {
     findings.push({ ...at, severity, key: formatPath(path), message });
   };
 
-  const unfoldEntry = (name: string, path: Path): { readonly lines: readonly Line[]; readonly sound: boolean } => {
-    const nothing = { lines: [], sound: false };
+  /** Puts the sound entries of a list file behind `entries`; false when something is wrong with it. */
+  const unfoldEntry = function* (
+    name: string,
+    path: Path,
+    index: number,
+    entries: unknown[],
+    from: Origin[],
+  ): Steps<boolean> {
     if (name === '') {
       add('error', path, 'the name of a file is wanted behind file:');
-      return nothing;
+      return false;
     }
     const said = place(path);
     const file = beside(said.line === 0 ? null : said.file, name);
-    const content = read(file);
+    const content = yield* read(file);
     if ('problem' in content) {
       add('error', path, content.problem);
-      return nothing;
+      return false;
     }
-    const lines = linesOf(content.text, file);
-    if (lines.length === 0) add(...sayEmpty(file, path));
-    const faulty = lines.filter(({ fault }) => fault !== null);
-    for (const { fault, place: at } of faulty) add('error', path, fault as string, at);
-    return { lines: lines.filter(({ fault }) => fault === null), sound: faulty.length === 0 };
+    const places: number[] = [];
+    from.push({ start: entries.length, index, file, places });
+    let count = 0;
+    for (const { text, place: at, fault } of linesOf(content.octets, file)) {
+      if (++count % STEP === 0) yield;
+      if (fault !== null) add('error', path, fault, at);
+      else {
+        entries.push(text);
+        places.push(at.line * COLUMNS + Math.min(at.column, COLUMNS - 1));
+      }
+    }
+    if (count === 0) add(...sayEmpty(file, path));
+    return places.length === count;
   };
 
-  const unfoldList = (list: readonly unknown[], path: Path): unknown[] => {
+  const unfoldList = function* (list: readonly unknown[], path: Path): Steps<unknown[]> {
     const entries: unknown[] = [];
     const from: Origin[] = [];
     let sound = true;
     for (const [index, entry] of list.entries()) {
       const name = namedFile(entry);
       if (name === null) {
-        entries.push(unfold(entry, [...path, index]));
-        from.push({ index, place: null });
+        if (from.length === 0 || from.at(-1)?.file !== null)
+          from.push({ start: entries.length, index, file: null, places: [] });
+        entries.push(yield* unfold(entry, [...path, index]));
         continue;
       }
       if (BLOCKS.has(String(path.at(-1)))) {
@@ -94,63 +130,107 @@ export function unfoldLists(data: unknown, place: PlaceOf, read: (path: string) 
         sound = false;
         continue;
       }
-      const { lines, sound: fine } = unfoldEntry(name, [...path, index]);
-      sound &&= fine;
-      for (const { text, place: at } of lines) {
-        entries.push(text);
-        from.push({ index, place: at });
-      }
+      if (!(yield* unfoldEntry(name, [...path, index], index, entries, from))) sound = false;
     }
     origins.set(formatPath(path), from);
     if (entries.length === 0) emptied.set(formatPath(path), sound ? 'empty' : 'faulty');
-    return entries;
+    if (entries.length <= LONG || !entries.every((entry) => typeof entry === 'string')) return entries;
+    longLists.push({ path, entries });
+    return entries.slice(0, 1);
   };
 
-  const unfold = (value: unknown, path: Path): unknown => {
+  const unfold = function* (value: unknown, path: Path): Steps<unknown> {
     if (Array.isArray(value)) {
-      if (value.some((entry) => namedFile(entry) !== null)) return unfoldList(value, path);
-      return value.map((entry, i) => unfold(entry, [...path, i]));
+      if (value.some((entry) => namedFile(entry) !== null)) return yield* unfoldList(value, path);
+      const entries: unknown[] = [];
+      for (const [i, entry] of value.entries())
+        entries.push(typeof entry === 'object' ? yield* unfold(entry, [...path, i]) : entry);
+      return entries;
     }
     if (typeof value !== 'object' || value === null) return value;
-    const entries = Object.entries(value).map(([key, inner]) => {
+    const unfolded: [string, unknown][] = [];
+    for (const [key, inner] of Object.entries(value)) {
       const at = [...path, key];
       if (namedFile(key) !== null) add('error', at, `'${key}' is no name: ${ONLY_IN_LISTS}`, place(at, 'key'));
-      return [key, unfold(inner, at)] as const;
-    });
-    return Object.fromEntries(entries);
+      unfolded.push([key, yield* unfold(inner, at)]);
+    }
+    return Object.fromEntries(unfolded);
   };
 
-  const unfolded = unfold(data, []);
+  const originOf = (list: string, step: number): Origin | undefined =>
+    origins.get(list)?.findLast(({ start }) => start <= step);
+  const indexOf = ({ file, index, start }: Origin, step: number): number => index + (file === null ? step - start : 0);
+
+  const unfolded = yield* unfold(data, []);
   return {
     data: unfolded,
+    longLists,
     findings,
     place: (path, at) => {
       const step = path.at(-1);
-      const from = typeof step === 'number' ? origins.get(formatPath(path.slice(0, -1)))?.[step] : undefined;
+      const from = typeof step === 'number' ? originOf(formatPath(path.slice(0, -1)), step) : undefined;
       if (from === undefined) return place(path, at);
-      return from.place ?? place([...path.slice(0, -1), from.index], at);
+      const packed = from.places[(step as number) - from.start];
+      if (from.file === null || packed === undefined)
+        return place([...path.slice(0, -1), indexOf(from, step as number)], at);
+      return { file: from.file, line: Math.floor(packed / COLUMNS), column: packed % COLUMNS };
     },
     asWritten: (found) =>
       found.flatMap((finding) => {
         const list = emptied.get(finding.key);
         if (list === 'faulty' || (list === 'empty' && finding.severity !== 'error')) return [];
         const [, key = '', index] = /^(.*)\[([0-9]+)\]$/.exec(finding.key) ?? [];
-        const from = origins.get(key)?.[Number(index)];
-        return [from === undefined ? finding : { ...finding, key: `${key}[${from.index}]` }];
+        const from = originOf(key, Number(index));
+        return [from === undefined ? finding : { ...finding, key: `${key}[${indexOf(from, Number(index))}]` }];
       }),
   };
 }
 
-/** The lines of a list file without comments and blanks. Lines end as Unix or as Windows ends them. */
-export function linesOf(text: string, file: string): Line[] {
-  return text.split('\n').flatMap((written, i): Line[] => {
-    const line = written.replace(/(^|[ \t])#.*/, '').replace(/[ \t\r]+$/, '');
-    const entry = line.replace(/^[ \t]+/, '');
-    if (entry === '') return [];
-    const at = { file, line: i + 1, column: line.length - entry.length + 1 };
-    return [{ text: entry, place: at, fault: faultOf(entry) }];
+/** Puts the long lists where a schema has found their first entries; false where it has made something else of one. */
+export function restoreLongLists(value: unknown, lists: readonly LongList[]): boolean {
+  return lists.every(({ path, entries }) => {
+    let holder = value;
+    for (const step of path.slice(0, -1)) holder = (holder as Record<string, unknown> | undefined)?.[step];
+    const key = path.at(-1) as string;
+    const found = (holder as Record<string, unknown> | undefined)?.[key];
+    if (!Array.isArray(found) || found.length !== 1 || found[0] !== entries[0]) return false;
+    (holder as Record<string, unknown>)[key] = entries;
+    return true;
   });
 }
+
+const BLOCK = 1 << 16; // octets that become text at once
+const LINE_FEED = 0x0a;
+const LATER = new TextDecoder('utf-8', { ignoreBOM: true }); // a mark stands at the beginning, or is one that nobody sees
+
+/** The lines of a list file without comments and blanks. Lines end as Unix or as Windows ends them. */
+export function* linesOf(octets: Uint8Array, file: string): Iterable<Line> {
+  let decoder = new TextDecoder();
+  let number = 0;
+  for (let at = 0; at < octets.length; ) {
+    const end = octets.indexOf(LINE_FEED, Math.min(octets.length, at + BLOCK)) + 1 || octets.length;
+    const rows = decoder.decode(octets.subarray(at, end)).split('\n');
+    if (octets[end - 1] === LINE_FEED) rows.pop();
+    for (const row of rows) {
+      const line = lineOf(row, file, ++number);
+      if (line !== null) yield line;
+    }
+    at = end;
+    decoder = LATER;
+  }
+}
+
+function lineOf(written: string, file: string, number: number): Line | null {
+  if (PLAIN_LINE.test(written)) return { text: written, place: { file, line: number, column: 1 }, fault: null };
+  const line = written.replace(/(^|[ \t])#.*/, '').replace(/[ \t\r]+$/, '');
+  const entry = line.replace(/^[ \t]+/, '');
+  if (entry === '') return null;
+  const at = { file, line: number, column: line.length - entry.length + 1 };
+  return { text: entry, place: at, fault: faultOf(entry) };
+}
+
+/** Most lines: a word of visible ASCII that is no comment, names no file and is in no quotes. */
+const PLAIN_LINE = /^(?!file)[!$-&(-~][!$-~]*$/i;
 
 function faultOf(entry: string): string | null {
   if (namedFile(entry) !== null) return 'a list file cannot name another file';

@@ -5,30 +5,32 @@
 
 import { basename } from 'node:path';
 import type * as z from 'zod';
-import { compilePolicy, type PolicyOptions } from '../policy/compile.ts';
+import { compileInSteps, type PolicyOptions } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
+import { atOnce, type Steps } from '../policy/steps.ts';
 import { checkAgreement } from './agreement.ts';
 import { beside } from './beside.ts';
 import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
 import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
-import { linesOf, strayFiles, type Unfolded, unfoldLists } from './list-files.ts';
+import { linesOf, restoreLongLists, strayFiles, type Unfolded, unfoldLists } from './list-files.ts';
 import { policySchema } from './policy-schema.ts';
 import { lintClearText, lintReach } from './reach.ts';
 import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
-import { type ReadText, readText, type Source, sourceOf } from './source.ts';
+import { inSlices } from './slices.ts';
+import { type ReadOctets, type ReadText, readOctets, type Source, sourceOf, textOf } from './source.ts';
 
 /** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
 export interface World {
   readonly host: Host;
   /** Every file that was asked for, by its path. */
-  readonly texts: ReadonlyMap<string, ReadText>;
+  readonly texts: ReadonlyMap<string, ReadOctets>;
 }
 
 /** What the world gives; all of it may be left out. */
@@ -60,7 +62,7 @@ export interface Loaded {
 
 /** Reads a configuration and the policy that it names or holds. */
 export function loadConfig(file: string, options: LoadOptions = {}): Loaded {
-  return new Loader(options).configFile(file, {}, {});
+  return atOnce(new Loader(options).configFile(file, {}, {}));
 }
 
 /** The same, with flags and environment variables taking the place of what the file says. */
@@ -70,22 +72,33 @@ export function loadConfigWith(
   env: NodeJS.ProcessEnv,
   options: LoadOptions = {},
 ): Loaded {
-  return new Loader(options).configFile(file, values, env);
+  return atOnce(new Loader(options).configFile(file, values, env));
 }
 
 /** A configuration of flags and environment variables alone. */
 export function loadFlags(values: FlagValues, env: NodeJS.ProcessEnv, options: LoadOptions = {}): Loaded {
-  return new Loader(options).config(null, values, env);
+  return atOnce(new Loader(options).config(null, values, env));
+}
+
+/** As loadConfigWith, or as loadFlags where `file` is null, while the thread serves others as well. */
+export function loadInSlices(
+  file: string | null,
+  values: FlagValues,
+  env: NodeJS.ProcessEnv,
+  options: LoadOptions = {},
+): Promise<Loaded> {
+  const loader = new Loader(options);
+  return inSlices(file === null ? loader.config(null, values, env) : loader.configFile(file, values, env));
 }
 
 /** Reads a policy by itself, as `check`, `explain` and `test` do. */
 export function loadPolicy(file: string, options: LoadOptions = {}): Loaded {
-  return new Loader(options).policyFile(file, {});
+  return atOnce(new Loader(options).policyFile(file, {}));
 }
 
 /** Reads what a file turns out to be: a configuration or a policy. */
 export function loadAny(file: string, options: LoadOptions = {}): Loaded {
-  return new Loader(options).anyFile(file);
+  return atOnce(new Loader(options).anyFile(file));
 }
 
 /** By its keys: only a configuration has an upstream or names a policy. */
@@ -102,7 +115,7 @@ function policyIn(data: unknown): string {
   return typeof policy === 'string' ? `: it names ${policy}` : ', in a file of its own';
 }
 
-const NOT_HANDED_OVER: ReadText = { problem: 'it was not there when the configuration was read' };
+const NOT_HANDED_OVER: ReadOctets = { problem: 'it was not there when the configuration was read' };
 
 class Loader {
   readonly #options: LoadOptions;
@@ -114,28 +127,28 @@ class Loader {
   /** The policy before its defaults. */
   #written: unknown = null;
   readonly #files: string[] = [];
-  readonly #texts = new Map<string, ReadText>();
+  readonly #texts = new Map<string, ReadOctets>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
     this.#host = options.host ?? thisHost();
   }
 
-  configFile(file: string, values: FlagValues, env: NodeJS.ProcessEnv): Loaded {
-    return this.config(this.#source(file), values, env);
+  *configFile(file: string, values: FlagValues, env: NodeJS.ProcessEnv): Steps<Loaded> {
+    return yield* this.config(yield* this.#source(file), values, env);
   }
 
-  policyFile(file: string, settings: Partial<PolicyOptions>): Loaded {
-    return this.#policy(this.#source(file), settings);
+  *policyFile(file: string, settings: Partial<PolicyOptions>): Steps<Loaded> {
+    return yield* this.#policy(yield* this.#source(file), settings);
   }
 
-  anyFile(file: string): Loaded {
-    const source = this.#source(file);
-    return kindOf(source.data) === 'policy' ? this.#policy(source, {}) : this.config(source, {}, {});
+  *anyFile(file: string): Steps<Loaded> {
+    const source = yield* this.#source(file);
+    return yield* kindOf(source.data) === 'policy' ? this.#policy(source, {}) : this.config(source, {}, {});
   }
 
   /** `source` null: flags alone. */
-  config(source: Source | null, values: FlagValues, env: NodeJS.ProcessEnv): Loaded {
+  *config(source: Source | null, values: FlagValues, env: NodeJS.ProcessEnv): Steps<Loaded> {
     const flags = readFlags(values, env);
     this.#findings.push(...flags.findings, ...missingFlags(flags.given, source));
     if (source !== null) this.#take(source);
@@ -146,11 +159,13 @@ class Loader {
       );
     const { data: folded, place: placeFolded } = flagDocument(flags.given, source);
     if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(placeFolded);
-    const unfolded = this.#unfold(folded, placeFolded);
+    const unfolded = yield* this.#unfold(folded, placeFolded);
     const { place } = unfolded;
     const config = this.#shape(configSchema, unfolded);
     if (config === null) return this.#nothing(place);
-    this.#findings.push(...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#read(path)));
+    this.#findings.push(
+      ...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#readText(path)),
+    );
     this.#listeners = config.listeners;
     this.#written = (unfolded.data as { policy?: unknown }).policy;
     const { unknown } = this.#host;
@@ -165,40 +180,52 @@ class Loader {
       dotLines: config.upstream.dot_lines,
       lostAddressGuard: config.lost_address_guard,
     };
+    yield;
     const loaded =
       typeof config.policy === 'string'
-        ? this.policyFile(beside(source?.file ?? null, config.policy), settings)
-        : this.#compile(config.policy, source?.file ?? null, (path, at) => place(['policy', ...path], at), settings, [
-            'policy',
-          ]);
+        ? yield* this.policyFile(beside(source?.file ?? null, config.policy), settings)
+        : yield* this.#compile(
+            config.policy,
+            source?.file ?? null,
+            (path, at) => place(['policy', ...path], at),
+            settings,
+            ['policy'],
+          );
     if (loaded.document !== null) this.#checkReach(config, loaded.document, loaded.place, place);
     const findings = this.#found();
     if (hasErrors(findings)) return { ...loaded, findings, policy: null, document: null };
     return { ...loaded, findings, config, credentials };
   }
 
-  #policy(source: Source, settings: Partial<PolicyOptions>): Loaded {
+  *#policy(source: Source, settings: Partial<PolicyOptions>): Steps<Loaded> {
     this.#take(source);
     if (source.data === null) return this.#nothing(source.place);
     if (kindOf(source.data) === 'configuration')
       return this.#isOther(source, `this is a configuration, and a policy is wanted${policyIn(source.data)}`);
-    const unfolded = this.#unfold(source.data, source.place);
+    const unfolded = yield* this.#unfold(source.data, source.place);
     const value = this.#shape(policySchema, unfolded);
     if (value === null) return this.#nothing(unfolded.place);
     this.#written = unfolded.data;
-    return this.#compile(value, source.file, unfolded.place, settings, []);
+    yield;
+    return yield* this.#compile(value, source.file, unfolded.place, settings, []);
   }
 
   /** With the entries of list files in their lists. */
-  #unfold(data: unknown, place: PlaceOf): Unfolded {
-    const unfolded = unfoldLists(data, place, (path) => this.#readListed(path));
+  *#unfold(data: unknown, place: PlaceOf): Steps<Unfolded> {
+    const unfolded = yield* unfoldLists(data, place, (path) => this.#readListed(path));
     this.#findings.push(...unfolded.findings);
     this.#unfolded.push(unfolded);
     return unfolded;
   }
 
-  #shape<Schema extends z.ZodType>(schema: Schema, { data, place }: Unfolded): z.infer<Schema> | null {
+  #shape<Schema extends z.ZodType>(schema: Schema, unfolded: Unfolded): z.infer<Schema> | null {
+    const { data, longLists, place } = unfolded;
     const { value, findings } = checkShape(schema, data, place);
+    if (value !== null && !restoreLongLists(value, longLists)) {
+      // The schema makes something else of the entries of such a list, and must see them all.
+      restoreLongLists(data, longLists);
+      return this.#shape(schema, { ...unfolded, longLists: [] });
+    }
     const strays = strayFiles(data, place, findings);
     this.#findings.push(...findings, ...strays);
     return strays.length === 0 ? value : null;
@@ -210,15 +237,20 @@ class Loader {
   }
 
   /** Once each, so that a file that changes meanwhile is not two. */
-  #read(file: string): ReadText {
+  *#read(file: string): Steps<ReadOctets> {
     const { texts } = this.#options;
-    const read = this.#texts.get(file) ?? (texts === undefined ? readText(file) : texts.get(file)) ?? NOT_HANDED_OVER;
+    const given = this.#texts.get(file) ?? texts?.get(file);
+    const read = given ?? (texts === undefined ? yield* readOctets(file) : NOT_HANDED_OVER);
     this.#texts.set(file, read);
     return read;
   }
 
-  #source(file: string): Source {
-    return sourceOf(file, this.#read(file));
+  #readText(file: string): ReadText {
+    return textOf(atOnce(this.#read(file)));
+  }
+
+  *#source(file: string): Steps<Source> {
+    return sourceOf(file, textOf(yield* this.#read(file)));
   }
 
   #world(): World {
@@ -250,15 +282,15 @@ class Loader {
     };
   }
 
-  #compile(
+  *#compile(
     document: PolicyDocument,
     file: string | null,
     place: PlaceOf,
     settings: Partial<PolicyOptions>,
     prefix: Path,
-  ): Loaded {
+  ): Steps<Loaded> {
     const { onLostAddress, resolve, now = Date.now } = this.#options;
-    const { policy, problems } = compilePolicy(document, {
+    const { policy, problems } = yield* compileInSteps(document, {
       ...settings,
       ...this.#host,
       now,
@@ -289,31 +321,23 @@ class Loader {
 
   /** Files of valid recipients stand beside the file that names them. */
   #listReader(file: string | null): ReadList {
-    return (name): ListFile | string => {
-      const { path, read } = this.#readBeside(file, name);
-      if ('problem' in read) return read.problem;
-      return {
-        file: path,
-        lines: linesOf(read.text, path).map(({ text, place, fault }) => ({ text, fault, line: place.line })),
-      };
+    const read = (path: string): Steps<ReadOctets> => this.#readListed(path);
+    return function* (name): Steps<ListFile | string> {
+      const path = beside(file, name);
+      const content = yield* read(path);
+      return 'problem' in content ? content.problem : { file: path, lines: linesOf(content.octets, path) };
     };
   }
 
-  /** A file that the configuration names. */
-  #readBeside(file: string | null, name: string): { readonly path: string; readonly read: ReadText } {
-    const path = beside(file, name);
-    return { path, read: this.#readListed(path) };
-  }
-
   /** Read, and among the files that are watched. */
-  #readListed(path: string): ReadText {
+  #readListed(path: string): Steps<ReadOctets> {
     if (!this.#files.includes(path)) this.#files.push(path);
     return this.#read(path);
   }
 
   #readCredentials({ listeners }: Config, place: PlaceOf, file: string | null): Credentials[] {
     const { now = Date.now } = this.#options;
-    const read = (name: string) => this.#readBeside(file, name).read;
+    const read = (name: string) => textOf(atOnce(this.#readListed(beside(file, name))));
     return listeners.map((listener, i) =>
       readCredentials(listener, ['listeners', i], read, now(), (severity, path, message) => {
         this.#findings.push({ ...place(path), severity, key: formatPath(path), message });

@@ -3,7 +3,8 @@
 // What YAML silently reads as something else than was meant is an error here: "CORP\alice" holds a BEL, an unquoted *
 // is an alias, an unquoted # begins a comment, [::]:25 is a list. A file with such an error is not looked at further.
 
-import { readFileSync } from 'node:fs';
+import { isUtf8 } from 'node:buffer';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import {
   type Document,
   isAlias,
@@ -21,6 +22,7 @@ import {
 } from 'yaml';
 import type { Path, Place } from '../policy/problem.ts';
 import { formatPath } from '../policy/problem.ts';
+import { atOnce, type Steps } from '../policy/steps.ts';
 import type { Finding } from './finding.ts';
 
 /** A file that was read; `data` is null when there are findings that make it useless. */
@@ -32,13 +34,28 @@ export interface Source {
   place(path: Path, at?: 'key' | 'value'): Place;
 }
 
-/** The text of a file, or a sentence that says why there is none. */
+/** What a file holds, or a sentence that says why that is not known. A long file is in memory that threads share. */
+export type ReadOctets = { readonly octets: Uint8Array } | { readonly problem: string };
+
+/** The same as text. */
 export type ReadText = { readonly text: string } | { readonly problem: string };
 
+const LONG = 1 << 20; // octets; a longer file is read so much at a time
+const TRIES = 3; //      of a file that is written while it is read
+
 export function readText(file: string): ReadText {
-  let bytes: Buffer;
+  return textOf(atOnce(readOctets(file)));
+}
+
+/** It is UTF-8. */
+export function textOf(read: ReadOctets): ReadText {
+  return 'problem' in read ? read : { text: new TextDecoder().decode(read.octets) };
+}
+
+export function* readOctets(file: string): Steps<ReadOctets> {
+  let octets: Uint8Array | null;
   try {
-    bytes = readFileSync(file);
+    octets = yield* contentOf(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why =
@@ -51,13 +68,32 @@ export function readText(file: string): ReadText {
             : (error as Error).message;
     return { problem: `cannot read ${file}: ${why}` };
   }
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
+  if (octets === null) return { problem: `cannot read ${file}: it is being written, try again when it is whole` };
+  if ((octets[0] === 0xff && octets[1] === 0xfe) || (octets[0] === 0xfe && octets[1] === 0xff))
     return { problem: `${file} is written in UTF-16: save it as UTF-8` };
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-  } catch {
-    return { problem: `${file} is not UTF-8: save it as UTF-8` };
+  return isUtf8(octets) ? { octets } : { problem: `${file} is not UTF-8: save it as UTF-8` };
+}
+
+/** Null: it never held still. */
+function* contentOf(file: string): Steps<Uint8Array | null> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const descriptor = openSync(file, 'r');
+    try {
+      const before = fstatSync(descriptor);
+      if (!before.isFile() || before.size <= LONG) return readFileSync(descriptor);
+      const octets = new Uint8Array(new SharedArrayBuffer(before.size));
+      let read = 0;
+      for (let more = -1; more !== 0 && read < before.size; read += more) {
+        more = readSync(descriptor, octets, read, Math.min(LONG, before.size - read), null);
+        yield;
+      }
+      const { size, mtimeMs } = fstatSync(descriptor);
+      if (read === size && size === before.size && mtimeMs === before.mtimeMs) return octets;
+    } finally {
+      closeSync(descriptor);
+    }
   }
+  return null;
 }
 
 export function sourceOf(file: string, read: ReadText): Source {

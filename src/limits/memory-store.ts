@@ -93,6 +93,11 @@ export class MemoryStore implements Store {
     }
   }
 
+  /** How many more go into a bucket. */
+  left(charge: Charge, now: number): number {
+    return roomIn(this.#find(charge, now), charge);
+  }
+
   /** A bucket as it stands, unless it is empty. */
   bucket(key: string, now: number): Readonly<Bucket> | null {
     const bucket = this.#table(key).peek(key);

@@ -10,6 +10,7 @@
 export const LEASE = 10_000;
 
 const DAY = 86_400_000;
+const MOST_BANS = 100_000; // as in bans.ts
 
 const CLOCK = `
 local time = redis.call('TIME')
@@ -67,6 +68,11 @@ local function ban(bans, by, version, network, length, who)
     redis.call('ZADD', bans, string.format('%.0f', now + length), network)
   end
   redis.call('HSET', by, network, who)
+  if redis.call('ZCARD', bans) > ${MOST_BANS} then
+    local soonest = redis.call('ZRANGE', bans, 0, 0)[1]
+    redis.call('ZREM', bans, soonest)
+    redis.call('HDEL', by, soonest)
+  end
   local last = redis.call('ZREVRANGE', bans, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({ bans, by }) do redis.call('PEXPIREAT', key, string.format('%.0f', last + 1)) end
   redis.call('INCR', version)

@@ -9,17 +9,23 @@
 // are digests. Connections are counted under a name of this node that is new whenever the connection is, with what is open
 // then; the old name counts no more. So nothing is counted twice or for ever, whoever crashes.
 //
+// What a peer can invent – a source, a login, a reverse-path – has a share of so many keys for each node (share.ts); beyond it
+// this node counts by itself.
+//
 // The one file of this room that is impure: it has a connection, a clock and a name of its own.
 
 import { hash, randomUUID } from 'node:crypto';
 import { MemoryStore } from './memory-store.ts';
 import { type RedisAddress, RedisClient, type RedisSecrets } from './redis-client.ts';
+import { Share } from './share.ts';
 import type { Asked, Ban, Banned, Charge, Entered, Entry, NoPlace, Seat, Store, Taken, View } from './store.ts';
 
 export interface RedisEvents {
   up(): void;
   /** Why, in words of ours or of the system. */
   down(why: string): void;
+  /** So many buckets of one kind are in Redis that this node counts the others by itself. */
+  full(kind: string): void;
   /** Another node has banned somebody. */
   banned(ban: Ban): void;
 }
@@ -32,8 +38,11 @@ const BANS_KNOWN = 1_000; // of other nodes: the longest
 const MOST_VIEWED = 1_000;
 const MOST_ALONE = 20_000; // buckets that Redis is told of when it is back
 const MERGED_AT_ONCE = 500;
+const MOST_SHARED = 100_000; // buckets of one kind and one node: some 25 MB in Redis
+const SAY_AGAIN = 600_000; // ms
 const UNLIMITED = 2 ** 53;
 const BANNED: readonly Banned[] = ['no', 'now', 'was'];
+const WAS_BANNED = 2;
 
 export class RedisStore implements Store {
   readonly #memory = new MemoryStore();
@@ -41,13 +50,23 @@ export class RedisStore implements Store {
   readonly #client: RedisClient;
   readonly #now: () => number;
   readonly #beating: NodeJS.Timeout;
+  readonly #shares = new Map<string, Share>();
+  readonly #mostShared: number;
+  #saidFull = Number.NEGATIVE_INFINITY;
   readonly #alone = new Set<string>(); // keys of buckets that were charged without Redis
   #node = '';
   #version = '';
   #saidDown = false;
 
   /** `now`: of the process, as askers give it. */
-  constructor(address: RedisAddress, secrets: RedisSecrets, events: RedisEvents, now = () => performance.now()) {
+  constructor(
+    address: RedisAddress,
+    secrets: RedisSecrets,
+    events: RedisEvents,
+    now = () => performance.now(),
+    mostShared = MOST_SHARED,
+  ) {
+    this.#mostShared = mostShared;
     this.#events = events;
     this.#now = now;
     this.#client = new RedisClient(address, secrets, {
@@ -77,12 +96,67 @@ export class RedisStore implements Store {
 
   take(asked: Asked, now: number): Taken | Promise<Taken> {
     if (!this.#client.isThere) return this.#takeAlone(asked, now);
-    return this.#client.ask('take', keysOf(asked), argumentsOf(asked)).then((found) => {
+    const { shared, own } = this.#part(asked, now);
+    if (!this.#fits(own, now)) return this.#memory.take(asked, now);
+    return this.#client.ask('take', keysOf(shared), argumentsOf(shared)).then((found) => {
       if (found === null) return this.#takeAlone(asked, this.#now());
       const [refused, banned, ...rooms] = found as [number, number, ...number[]];
-      this.#memory.settle(asked.charges, rooms, this.#now());
-      return { refused, left: Math.max(0, rooms[0] ?? 0), banned: this.#shadowBan(asked, banned) };
+      this.#settle(shared.charges, rooms);
+      if (refused === -1 && banned !== WAS_BANNED) this.#memory.charge(own, this.#now());
+      const first = asked.charges[0];
+      const left =
+        first === undefined ? 0 : first === shared.charges[0] ? (rooms[0] ?? 0) : this.#memory.left(first, now);
+      return {
+        refused: refused === -1 ? -1 : asked.charges.indexOf(shared.charges[refused] as Charge),
+        left: Math.max(0, left),
+        banned: this.#shadowBan(shared, banned),
+      };
     });
+  }
+
+  /** What Redis is asked, and what this node counts by itself since its share is full. */
+  #part<Question extends Asked>(asked: Question, now: number): { shared: Question; own: Charge[] } {
+    const own = asked.charges.filter((charge) => !this.#isShared(charge, now));
+    const strike = asked.strike !== null && this.#isShared(asked.strike.charge, now) ? asked.strike : null;
+    if (own.length === 0 && strike === asked.strike) return { shared: asked, own };
+    const charges = asked.charges.filter((charge) => !own.includes(charge));
+    const faults = asked.charges.slice(0, asked.strike?.faults).filter((charge) => !own.includes(charge)).length;
+    return { shared: { ...asked, charges, strike: strike && { ...strike, faults } }, own };
+  }
+
+  #isShared({ key, window }: Charge, now: number): boolean {
+    const kind = key.slice(0, key.indexOf('.'));
+    if (kind === 'connector') return true; // the configuration names them all
+    if (this.#shareOf(kind).admits(key, now, window)) return true;
+    if (now - this.#saidFull >= SAY_AGAIN) {
+      this.#saidFull = now;
+      this.#events.full(kind);
+    }
+    return false;
+  }
+
+  #shareOf(kind: string): Share {
+    let share = this.#shares.get(kind);
+    if (share === undefined) {
+      share = new Share(this.#mostShared);
+      this.#shares.set(kind, share);
+    }
+    return share;
+  }
+
+  #fits(own: readonly Charge[], now: number): boolean {
+    return own.every((charge) => this.#memory.left(charge, now) >= Math.max(1, charge.cost));
+  }
+
+  /** Takes over how much room Redis found, and until when it keeps a key. */
+  #settle(charges: readonly Charge[], rooms: readonly number[]): void {
+    const now = this.#now();
+    this.#memory.settle(charges, rooms, now);
+    for (const [i, { key, limit, window }] of charges.entries()) {
+      const filled = limit - (rooms[i] ?? 0);
+      const kind = key.slice(0, key.indexOf('.'));
+      if (kind !== 'connector') this.#shareOf(kind).lasts(key, now, limit > 0 ? (filled * window) / limit : window);
+    }
   }
 
   #takeAlone(asked: Asked, now: number): Taken {
@@ -107,20 +181,26 @@ export class RedisStore implements Store {
       this.#remember(charges);
       return;
     }
-    void this.#client.ask('charge', charges.map(bucketName), charges.flatMap(amounts));
+    const shared = charges.filter((charge) => this.#isShared(charge, now));
+    if (shared.length > 0) void this.#client.ask('charge', shared.map(bucketName), shared.flatMap(amounts));
   }
 
   enter(entry: Entry, now: number): Entered | Promise<Entered> {
     if (!this.#client.isThere) return this.#enterAlone(entry, now);
+    const { shared, own } = this.#part(entry, now);
+    if (!this.#fits(own, now) && !entry.force) return this.#memory.enter(entry, now);
     const { ofSource, ofConnector, percent, force } = entry;
-    const keys = [...BANS, NODES, ...seatNames(entry.seat), ...keysOf(entry).slice(BANS.length)];
+    const keys = [...BANS, NODES, ...seatNames(entry.seat), ...keysOf(shared).slice(BANS.length)];
     const args = [this.#node, Math.min(ofSource, UNLIMITED), Math.min(ofConnector, UNLIMITED), percent, force ? 1 : 0];
-    return this.#client.ask('enter', keys, [...args, ...argumentsOf(entry)]).then((found) => {
+    return this.#client.ask('enter', keys, [...args, ...argumentsOf(shared)]).then((found) => {
       if (found === null) return this.#enterAlone(entry, this.#now());
       const [refused, banned, ...rooms] = found as [NoPlace | '', number, ...number[]];
-      this.#memory.settle(entry.charges, rooms, this.#now());
-      if (refused === '' || force) this.#memory.seat(entry.seat);
-      return { refused: refused === '' ? null : refused, banned: this.#shadowBan(entry, banned) };
+      this.#settle(shared.charges, rooms);
+      if (refused === '' || force) {
+        this.#memory.charge(own, this.#now());
+        this.#memory.seat(entry.seat);
+      }
+      return { refused: refused === '' ? null : refused, banned: this.#shadowBan(shared, banned) };
     });
   }
 
@@ -178,7 +258,7 @@ export class RedisStore implements Store {
     const args: number[] = [];
     for (const key of this.#alone) {
       const bucket = this.#memory.bucket(key, now);
-      if (bucket === null) continue;
+      if (bucket === null || !this.#isShared({ key, ...bucket, cost: 0 }, now)) continue;
       keys.push(bucketName({ key }));
       args.push(bucket.level, bucket.limit, bucket.window);
     }

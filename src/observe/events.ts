@@ -10,7 +10,8 @@ import type { Logger } from 'pino';
 import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
 import { DoorLines } from './door-lines.ts';
 import { Floods } from './floods.ts';
-import { createLogger, DescriptorSink, harmless, type LogLevel, type LogSink } from './log.ts';
+import { createLogger, harmless, type LogLevel } from './log.ts';
+import { DescriptorSink, type LogSink } from './log-sink.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
@@ -88,6 +89,7 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
+    sink.onLost = (lines) => this.#log.warn({ lines }, LINES_LOST);
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
       options.servers,
@@ -273,9 +275,10 @@ class LoggingObserver {
     return this.#metrics.measured();
   }
 
-  /** Lines of a worker thread, as it wrote them. */
-  workerLog(text: string, lines: number): void {
-    this.#sink.write(text, lines);
+  /** Lines of a worker thread, as it wrote them; resolves when they are out. */
+  async workerLog(text: string, lines: number): Promise<void> {
+    if (this.#sink.pass === undefined) this.#sink.write(text);
+    else await this.#sink.pass(text, lines);
   }
 
   /** So many worker threads told what they count, so many did not. */
@@ -313,6 +316,9 @@ export function notProtected(mode: Mode, observing: readonly string[]): string |
 }
 
 const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
+
+const LINES_LOST =
+  'log lines were lost while the log could not be written as fast as they came: of those sources that had most of them';
 
 const COUNTED = 'refusals of one source, and ends of its sessions, that were not told one by one';
 

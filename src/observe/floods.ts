@@ -117,7 +117,7 @@ export class Floods {
 }
 
 /** Whom a client is counted as: its address, or the /64 that an IPv6 customer has. */
-function sourceOf(address: string): string {
+export function sourceOf(address: string): string {
   if (!address.includes(':')) return address;
   const [head = '', tail] = address.split('::');
   const left = head === '' ? [] : head.split(':');

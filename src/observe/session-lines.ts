@@ -257,6 +257,7 @@ export class LoggedSession implements SessionObserver {
       decision,
       reason,
       rule: rule ?? undefined,
+      trace: event.trace === undefined ? undefined : harmless(event.trace()),
       key: keyOfReason(this.#counts.name, reason, rule),
       reply: harmless(event.reply.trimEnd()),
     }));

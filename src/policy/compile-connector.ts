@@ -32,6 +32,7 @@ import { isEverybody, several, whyNoUser } from './names.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
 import { type Condition, compileRule, type Rule, type Vocabulary } from './rules.ts';
+import type { Steps } from './steps.ts';
 
 /** A connector on its way: what the selection, lint and the connector itself are made of. */
 export interface Draft {
@@ -47,13 +48,13 @@ export interface Draft {
   readonly relaysAnywhere: boolean;
 }
 
-export function draftConnector(
+export function* draftConnector(
   document: ConnectorDocument,
   path: Path,
   policy: PolicyDocument,
   options: PolicyOptions,
   words: Vocabulary,
-): Draft {
+): Steps<Draft> {
   const { notes } = words;
   const bindings: Endpoint[] = [];
   for (const [i, text] of document.bindings.entries()) {
@@ -75,16 +76,18 @@ export function draftConnector(
   }
   if (document.connect.allow.length === 0)
     notes.warn([...path, 'connect', 'allow'], `an empty list: nobody may connect to '${document.name}'`);
-  const rules = document.rules.map((rule, i) => compileRule(rule, i, [...path, 'rules', i], words));
+  const rules: Rule[] = [];
+  for (const [i, rule] of document.rules.entries())
+    rules.push(yield* compileRule(rule, i, [...path, 'rules', i], words));
   const [first] = rules;
   return {
     document,
     path,
     bindings,
-    ranges: readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
+    ranges: yield* readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
     rules,
-    connectAllow: readAccess(document.connect.allow, [...path, 'connect', 'allow'], notes),
-    connectDeny: readAccess(document.connect.deny, [...path, 'connect', 'deny'], notes),
+    connectAllow: yield* readAccess(document.connect.allow, [...path, 'connect', 'allow'], notes),
+    connectDeny: yield* readAccess(document.connect.deny, [...path, 'connect', 'deny'], notes),
     limits: replaceLimits(options.limits, document.limits),
     mode: options.mode === 'observe' ? 'observe' : document.mode,
     relaysAnywhere:
@@ -102,7 +105,7 @@ function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): bool
 }
 
 /** Ranges, and names that a client may have in DNS (Exchange 2000's connection control takes both). */
-function readAccess(list: readonly string[], path: Path, notes: Notes): AccessList {
+function* readAccess(list: readonly string[], path: Path, notes: Notes): Steps<AccessList> {
   const names = new DomainTable();
   const takeName = (text: string, at: Path): boolean => {
     if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
@@ -111,20 +114,20 @@ function readAccess(list: readonly string[], path: Path, notes: Notes): AccessLi
     else names.add(pattern, true);
     return true;
   };
-  return { ranges: new SourceSet(readRanges(list, path, notes, takeName)), names };
+  return { ranges: new SourceSet(yield* readRanges(list, path, notes, takeName)), names };
 }
 
 function isUnconditionalAllow(rule: Rule): boolean {
   return rule.action === 'allow' && rule.conditions.length === 0 && rule.expiresAt === Number.POSITIVE_INFINITY;
 }
 
-export function finishConnector(
+export function* finishConnector(
   draft: Draft,
   domains: Domains,
   words: Vocabulary,
   options: PolicyOptions,
   clientAt: ClientReader,
-): Connector {
+): Steps<Connector> {
   const { document, path, rules, limits, mode } = draft;
   const replies = { ...DEFAULT_REPLIES };
   for (const [name, text] of Object.entries(document.replies) as [ReplyName, string | undefined][]) {
@@ -141,12 +144,12 @@ export function finishConnector(
     if (senders.length === 0) words.notes.warn(at, `an empty list: '${user}' may send as nobody`);
     const key = words.users.keyOfWritten(user);
     if (loginSenders.has(key)) words.notes.error(at, `'${user}' is named above already, perhaps in another spelling`);
-    loginSenders.set(key, readAddresses(senders, at, words.notes));
+    loginSenders.set(key, yield* readAddresses(senders, at, words.notes));
   }
   const terms = {
     mode,
     requireTls: document.require_tls,
-    submit: submitTest(document, path, words),
+    submit: yield* submitTest(document, path, words),
     ownDomains: document.senders.own_domains,
     loginSenders,
     suspects: new Suspects(words.users, Object.keys(document.senders.login_must_match)),
@@ -177,7 +180,7 @@ function mentionsPtr(conditions: ConditionsDocument | undefined): boolean {
   return conditions !== undefined && (conditions.ptr !== undefined || mentionsPtr(conditions.not));
 }
 
-function submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabulary): Condition['holds'] | null {
+function* submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabulary): Steps<Condition['holds'] | null> {
   if (submit === 'anyone') return null;
   if (submit === 'authenticated') return ({ question }) => question.login !== null;
   if (submit.users === undefined && submit.groups === undefined)
@@ -187,7 +190,7 @@ function submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabulary
     );
   const at = [...path, 'submit'];
   for (const key of ['users', 'groups'] as const) warnOfEmpty(submit[key], [...at, key], words.notes);
-  const users = usersOf(submit.users ?? [], [...at, 'users'], words);
+  const users = yield* usersOf(submit.users ?? [], [...at, 'users'], words);
   const members = membersOf(submit.groups ?? [], [...at, 'groups'], words);
   return memberTest([...users, ...members], true, words).holds;
 }

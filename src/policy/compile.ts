@@ -6,7 +6,7 @@
 
 import { foldAscii } from '../smtp/bytes.ts';
 import { UserNames } from './accounts.ts';
-import { draftConnector, finishConnector } from './compile-connector.ts';
+import { type Draft, draftConnector, finishConnector } from './compile-connector.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { DEFAULT_LIMITS, type Limits, type Mode, type PolicyDocument } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
@@ -19,6 +19,7 @@ import { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
 import type { Vocabulary } from './rules.ts';
 import { Selection } from './selection.ts';
+import { atOnce, STEP, type Steps } from './steps.ts';
 
 export interface PolicyOptions {
   /** Milliseconds since 1970: rules may expire. */
@@ -40,7 +41,10 @@ export interface PolicyOptions {
 }
 
 export const DEFAULT_OPTIONS: Omit<PolicyOptions, 'now'> = {
-  readList: (name) => `${name} cannot be read here`,
+  // biome-ignore lint/correctness/useYield: there is nothing to wait for
+  readList: function* (name) {
+    return `${name} cannot be read here`;
+  },
   mode: 'enforce',
   limits: DEFAULT_LIMITS,
   dotLines: 'pass',
@@ -57,19 +61,24 @@ export interface CompiledPolicy {
   readonly problems: readonly Problem[];
 }
 
-export function compilePolicy(
-  document: PolicyDocument,
-  given: Partial<PolicyOptions> & Pick<PolicyOptions, 'now'>,
-): CompiledPolicy {
+type GivenOptions = Partial<PolicyOptions> & Pick<PolicyOptions, 'now'>;
+
+export function compilePolicy(document: PolicyDocument, given: GivenOptions): CompiledPolicy {
+  return atOnce(compileInSteps(document, given));
+}
+
+export function* compileInSteps(document: PolicyDocument, given: GivenOptions): Steps<CompiledPolicy> {
   const options = { ...DEFAULT_OPTIONS, ...given };
   const notes = new Notes(options.readList);
-  const words = vocabulary(document, options, notes);
-  const domains = compileDomains(document, notes);
-  const drafts = document.connectors.map((connector, i) =>
-    draftConnector(connector, ['connectors', i], document, options, words),
-  );
+  const words = yield* vocabulary(document, options, notes);
+  const domains = yield* compileDomains(document, notes);
+  const drafts: Draft[] = [];
+  for (const [i, connector] of document.connectors.entries())
+    drafts.push(yield* draftConnector(connector, ['connectors', i], document, options, words));
   const clientAt = clientReader(options);
-  const connectors = drafts.map((draft) => finishConnector(draft, domains, words, options, clientAt));
+  const connectors: Connector[] = [];
+  for (const draft of drafts) connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
+  yield;
   const selection = new Selection(
     drafts.map((draft, i) => ({
       connector: connectors[i] as Connector,
@@ -81,6 +90,7 @@ export function compilePolicy(
     words.guard,
     notes,
   );
+  yield;
   lint({ document, domains, drafts, options, notes });
   const sound = !notes.problems.some(({ severity }) => severity === 'error');
   const onLostAddress = words.guard ? options.onLostAddress : null;
@@ -90,7 +100,7 @@ export function compilePolicy(
   };
 }
 
-function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Vocabulary {
+function* vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Steps<Vocabulary> {
   const users = new UserNames();
   const mails = new Map<string, string>();
   const windowsDomains = new Set<string>();
@@ -116,17 +126,18 @@ function vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Not
   const groups = new Map<string, readonly string[]>();
   for (const [name, members] of Object.entries(document.groups)) {
     if (members.length === 0) notes.warn(['groups', name], `nobody is in group '${name}', so it never holds`);
-    checkUsers(members, ['groups', name], notes);
+    yield* checkUsers(members, ['groups', name], notes);
     groups.set(name, members);
   }
   return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
 }
 
-function compileDomains(document: PolicyDocument, notes: Notes): Domains {
+function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains> {
   const known: Domains['known'] = new DomainTable();
   for (const kind of ['accepted', 'relay'] as const) {
     const key = `${kind}_domains` as const;
     for (const [i, text] of document[key].entries()) {
+      if (i % STEP === STEP - 1) yield;
       const pattern = parseDomainPattern(text);
       if (typeof pattern === 'string') {
         const all = text === '*' ? ': every domain would be relayed for everyone, an open relay; name the domains' : '';
@@ -156,27 +167,29 @@ function compileDomains(document: PolicyDocument, notes: Notes): Domains {
     else literals.add(ip);
   }
   return {
-    blocked: readDomains(document.blocked_domains, ['blocked_domains'], notes),
+    blocked: yield* readDomains(document.blocked_domains, ['blocked_domains'], notes),
     known,
     literals,
-    validRecipients: readValidRecipients(document, notes),
+    validRecipients: yield* readValidRecipients(document, notes),
   };
 }
 
-function readValidRecipients(document: PolicyDocument, notes: Notes): AddressSet | null {
+function* readValidRecipients(document: PolicyDocument, notes: Notes): Steps<AddressSet | null> {
   if (document.valid_recipients === undefined) return null;
   const path = ['valid_recipients', 'file'];
   const set = new AddressSet();
-  const list = notes.readList(document.valid_recipients.file);
+  const list = yield* notes.readList(document.valid_recipients.file);
   if (typeof list === 'string') {
     notes.error(path, list);
     return set;
   }
-  if (list.lines.length === 0) notes.warn(path, `${list.file} lists nothing, so no recipient is valid`);
-  for (const { text, line, fault } of list.lines) {
+  let lines = 0;
+  for (const { text, place, fault } of list.lines) {
+    if (++lines % STEP === 0) yield;
     const wrong = fault ?? set.add(text);
-    if (wrong !== null) notes.error(path, wrong, { file: list.file, line, column: 1 });
+    if (wrong !== null) notes.error(path, wrong, { ...place, column: 1 });
   }
+  if (lines === 0) notes.warn(path, `${list.file} lists nothing, so no recipient is valid`);
   return set;
 }
 

@@ -98,6 +98,14 @@ export class DomainTable<V = true> {
   /** The same, as written. */
   readonly #texts: (string | undefined)[] = [];
 
+  /** Room for so many patterns from the start: to grow later is to stand still for a moment. */
+  constructor(expected = 0) {
+    let slots = this.#slots.length;
+    while (slots < expected * 2 * SLOT_WORDS) slots *= 2;
+    this.#slots = new Int32Array(slots);
+    this.#octets = new Uint8Array(Math.max(this.#octets.length, expected * 32));
+  }
+
   get isEmpty(): boolean {
     return this.#nodes === 0;
   }

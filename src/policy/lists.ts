@@ -3,22 +3,24 @@
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
-import { DomainTable, parseDomainPattern } from './domains.ts';
+import { type DomainPattern, DomainTable, parseDomainPattern } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
+import { NameSet } from './name-set.ts';
 import { several, whyNoName, whyNoUser, whyTooWide } from './names.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
 import { foldWidely, fromOctets, readingsOf, toOctets } from './spellings.ts';
+import { STEP, type Steps } from './steps.ts';
 
 /** The file of valid recipients, read: its lines without comments and blanks. */
 export interface ListFile {
   readonly file: string;
-  readonly lines: readonly { readonly line: number; readonly text: string; readonly fault?: string | null }[];
+  readonly lines: Iterable<{ readonly text: string; readonly place: Place; readonly fault: string | null }>;
 }
 
 /** Finds it by the name that the policy gives it; a string says why it cannot be read. */
-export type ReadList = (name: string) => ListFile | string;
+export type ReadList = (name: string) => Steps<ListFile | string>;
 
 /** Where problems are gathered while a policy is compiled. */
 export class Notes {
@@ -95,14 +97,15 @@ export function inRanges(list: readonly string[]): (address: string) => boolean 
 }
 
 /** Reads a list of ranges. Names are left to `other`, which returns whether it took the entry. */
-export function readRanges(
+export function* readRanges(
   list: readonly string[],
   path: Path,
   notes: Notes,
   other: (text: string, path: Path) => boolean = () => false,
-): SourceEntry[] {
+): Steps<SourceEntry[]> {
   const entries: SourceEntry[] = [];
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const at = [...path, i];
     if (other(text, at)) continue;
     const { ranges, error, warning } = parseRange(text);
@@ -114,9 +117,10 @@ export function readRanges(
 }
 
 /** Reads a list of `d` and `*.d`. */
-export function readDomains(list: readonly string[], path: Path, notes: Notes): DomainTable {
-  const table = new DomainTable();
+export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
+  const table = new DomainTable(list.length);
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
@@ -127,7 +131,8 @@ export function readDomains(list: readonly string[], path: Path, notes: Notes): 
 /** Addresses, and `<>` for the null reverse-path. The local part is folded too: nobody has two mailboxes that differ
  * in case only, and a policy that treated them apart would be passed by by writing in capitals. */
 export class AddressSet {
-  readonly #keys = new Set<string>();
+  readonly #keys = new NameSet();
+  readonly #domains = new Map<string, DomainPattern | string>();
   /** For a no: those whose wide form is another. */
   readonly #wide = new Set<string>();
 
@@ -137,10 +142,12 @@ export class AddressSet {
 
   /** What is wrong with `text`, or null. `domains`: the key that takes everybody of a domain, if there is one. */
   add(text: string, domains: string | null = null): string | null {
+    if (PLAIN_ADDRESS.test(text)) return this.#addAt(text, text.lastIndexOf('@'), domains);
     if (text === '<>') {
       this.#keys.add('');
       return null;
     }
+    if (text.length > LONGEST_ADDRESS) return `an address of ${text.length} characters, which no command line holds`;
     const wrong = whyNoName(text);
     if (wrong !== null) return wrong;
     const at = text.lastIndexOf('@');
@@ -158,15 +165,19 @@ export class AddressSet {
     if (wide !== null) return wide;
     if (!isQuoted && /\s/.test(written))
       return `'${text}' has a blank in it: did you mean '${text.replace(/\s+/g, '')}'?`;
-    const local = localKey(written);
+    return this.#addAt(text, at, domains);
+  }
+
+  #addAt(text: string, at: number, domains: string | null): string | null {
+    const local = localKey(text.slice(0, at));
     const host = text.slice(at + 1);
     if (host.startsWith('[') && host.endsWith(']')) {
-      this.#add(`${local}@${foldAscii(host)}`);
+      this.#add(`${local}@${foldAscii(toOctets(host))}`);
       return null;
     }
     if (host.startsWith('*'))
       return `'${text}': a pattern of domains ${domains === null ? 'is no address' : `goes under ${domains}`}`;
-    const pattern = parseDomainPattern(host);
+    const pattern = this.#domain(host);
     if (typeof pattern === 'string') return pattern;
     for (const form of pattern.forms) this.#add(`${local}@${form}`);
     return null;
@@ -174,8 +185,19 @@ export class AddressSet {
 
   #add(key: string): void {
     this.#keys.add(key);
+    if (PLAIN_KEY.test(key)) return;
     const wide = widened(key);
     if (wide !== key) this.#wide.add(wide);
+  }
+
+  /** A million addresses are of a few domains. */
+  #domain(host: string): DomainPattern | string {
+    let pattern = this.#domains.get(host);
+    if (pattern === undefined) {
+      pattern = parseDomainPattern(host);
+      if (this.#domains.size < DOMAINS_KEPT) this.#domains.set(host, pattern);
+    }
+    return pattern;
   }
 
   hasNullPath(): boolean {
@@ -223,17 +245,25 @@ function literalKey(text: string): string {
   return `[${ip === null ? foldAscii(text) : ip}]`;
 }
 
+/** Most addresses: nothing in front of the @ that could be written otherwise. */
+const PLAIN_ADDRESS = /^[a-z0-9._+-]{1,64}@[a-z0-9.-]+$/i;
+const PLAIN_KEY = /^[a-z0-9._+@-]*$/;
+const DOMAINS_KEPT = 1_000;
+const LONGEST_ADDRESS = 16_000;
+
 function localKey(written: string): string {
+  if (/^[a-z0-9._+-]*$/.test(written)) return written;
   const quoted = /^"(.*)"$/.exec(written);
   const decoded = quoted === null ? written : (quoted[1] as string).replace(/\\(.)/g, '$1');
   return foldAscii(toOctets(decoded));
 }
 
-export function readAddresses(list: readonly string[], path: Path, notes: Notes): AddressSet {
+export function* readAddresses(list: readonly string[], path: Path, notes: Notes): Steps<AddressSet> {
   const set = new AddressSet();
   const key = path.at(-1);
   const domains = key === 'senders' ? 'sender_domains' : key === 'recipients' ? 'recipient_domains' : null;
   for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const wrong = set.add(text, domains);
     if (wrong !== null) notes.error([...path, i], wrong);
   }
@@ -265,8 +295,9 @@ export function parseEndpoint(text: string): Endpoint | string {
 }
 
 /** Notes what is wrong with the logins of a list. */
-export function checkUsers(list: readonly string[], path: Path, notes: Notes): void {
+export function* checkUsers(list: readonly string[], path: Path, notes: Notes): Steps<void> {
   for (const [i, name] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const wrong = whyNoUser(name);
     if (wrong !== null) notes.error([...path, i], wrong);
   }

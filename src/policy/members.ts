@@ -9,6 +9,7 @@ import type { ConditionsDocument } from './document.ts';
 import { checkUsers } from './lists.ts';
 import type { Path } from './problem.ts';
 import type { Condition, Test, Vocabulary } from './rules.ts';
+import { STEP, type Steps } from './steps.ts';
 import { guessed, unknownFor } from './truth.ts';
 
 /** Whether somebody has logged in, or nobody has. */
@@ -19,8 +20,9 @@ export function authenticatedTest(document: ConditionsDocument): Condition['hold
 }
 
 /** A list of logins, looked through. */
-export function usersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
+export function* usersOf(list: readonly string[], path: Path, words: Vocabulary): Steps<readonly string[]> {
   for (const [i, name] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
     const members = words.groups.get(name);
     if (members?.every((member) => words.users.keyOfWritten(member) !== words.users.keyOfWritten(name)) === true)
       words.notes.warn(
@@ -28,7 +30,7 @@ export function usersOf(list: readonly string[], path: Path, words: Vocabulary):
         `'${name}' is a group, and here it would be a login of that name: groups is meant?`,
       );
   }
-  checkUsers(list, path, words.notes);
+  yield* checkUsers(list, path, words.notes);
   return list;
 }
 

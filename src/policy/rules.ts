@@ -32,6 +32,7 @@ import {
 import { authenticatedTest, membersOf, memberTest, usersOf } from './members.ts';
 import type { Path } from './problem.ts';
 import { fromOctets } from './spellings.ts';
+import type { Steps } from './steps.ts';
 import { subjectTest } from './subjects.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown, unknownFor } from './truth.ts';
 
@@ -85,7 +86,7 @@ export interface Vocabulary {
 
 const DAY = 86_400_000;
 
-export function compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Rule {
+export function* compileRule(document: RuleDocument, index: number, path: Path, words: Vocabulary): Steps<Rule> {
   const action = document.deny === undefined ? 'allow' : 'deny';
   const conditions = document.deny ?? document.allow ?? {};
   const lists: Lists = { sources: null, recipientDomains: null };
@@ -93,7 +94,7 @@ export function compileRule(document: RuleDocument, index: number, path: Path, w
     action,
     name: document.name ?? `rule ${index + 1}`,
     path,
-    conditions: compileConditions(conditions, [...path, action], action === 'allow', words, lists),
+    conditions: yield* compileConditions(conditions, [...path, action], action === 'allow', words, lists),
     expiresAt: expiry(document.expires, [...path, 'expires'], words.notes),
     ...lists,
     document,
@@ -122,13 +123,13 @@ function plainSender(holds: (sender: Address | null) => boolean): Condition['hol
 }
 
 /** `opening`: to hold here leads towards relaying, so that the lost-address guard applies and names are taken as written. */
-function compileConditions(
+function* compileConditions(
   document: ConditionsDocument,
   path: Path,
   opening: boolean,
   words: Vocabulary,
   lists: Lists,
-): Condition[] {
+): Steps<Condition[]> {
   const guarded = opening && words.guard;
   const conditions: Condition[] = [];
   const add = (key: keyof ConditionsDocument, holds: Condition['holds'], because?: Condition['because']): void => {
@@ -144,21 +145,21 @@ function compileConditions(
       : `${formatAddress(address)} may be read as one of them`;
   const maps = (table: DomainTable, domain: (facts: Facts) => string | null | undefined) => (facts: Facts) =>
     opening ? null : whyMapped(table, domain(facts));
-  const domains = (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): DomainTable => {
+  const domains = function* (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): Steps<DomainTable> {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
-    return readDomains(list ?? [], [...path, key], words.notes);
+    return yield* readDomains(list ?? [], [...path, key], words.notes);
   };
-  const addresses = (key: 'senders' | 'recipients'): AddressSet => {
+  const addresses = function* (key: 'senders' | 'recipients'): Steps<AddressSet> {
     const list = document[key];
     warnOfEmpty(list, [...path, key], words.notes);
-    return readAddresses(list ?? [], [...path, key], words.notes);
+    return yield* readAddresses(list ?? [], [...path, key], words.notes);
   };
 
   if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
-  if (document.local !== undefined) add('local', localTest(document.local, [...path, 'local'], words));
+  if (document.local !== undefined) add('local', yield* localTest(document.local, [...path, 'local'], words));
   if (document.sources !== undefined) {
-    const set = new SourceSet(readRanges(document.sources, [...path, 'sources'], words.notes));
+    const set = new SourceSet(yield* readRanges(document.sources, [...path, 'sources'], words.notes));
     warnOfEmpty(document.sources, [...path, 'sources'], words.notes);
     lists.sources = set;
     add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
@@ -171,12 +172,12 @@ function compileConditions(
     if (list === undefined) continue;
     const at = [...path, key];
     warnOfEmpty(list, at, words.notes);
-    const members = key === 'users' ? usersOf(list, at, words) : membersOf(list, at, words);
+    const members = key === 'users' ? yield* usersOf(list, at, words) : membersOf(list, at, words);
     const { holds, because } = memberTest(members, opening, words);
     add(key, holds, because);
   }
   if (document.senders !== undefined) {
-    const set = addresses('senders');
+    const set = yield* addresses('senders');
     add(
       'senders',
       plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender))),
@@ -184,7 +185,7 @@ function compileConditions(
     );
   }
   if (document.sender_domains !== undefined) {
-    const table = domains('sender_domains');
+    const table = yield* domains('sender_domains');
     add(
       'sender_domains',
       plainSender((sender) => holdsName(table, sender?.domain)),
@@ -192,7 +193,7 @@ function compileConditions(
     );
   }
   if (document.recipients !== undefined) {
-    const set = addresses('recipients');
+    const set = yield* addresses('recipients');
     add(
       'recipients',
       ({ recipient }) => recipient !== null && holdsAddress(set, recipient),
@@ -200,7 +201,7 @@ function compileConditions(
     );
   }
   if (document.recipient_domains !== undefined) {
-    const table = domains('recipient_domains');
+    const table = yield* domains('recipient_domains');
     lists.recipientDomains = table;
     add(
       'recipient_domains',
@@ -209,7 +210,7 @@ function compileConditions(
     );
   }
   if (document.helo !== undefined) {
-    const table = domains('helo');
+    const table = yield* domains('helo');
     const name = ({ question: { helo } }: Facts): string =>
       opening ? foldName(helo) : foldAscii(helo.trim()).replace(/\.+$/, '');
     add('helo', (facts) => holdsName(table, name(facts)), maps(table, name));
@@ -221,7 +222,7 @@ function compileConditions(
         [...path, 'not'],
         `without conditions in it not never holds${opening ? '' : ', so nobody is denied'}`,
       );
-    const inner = compileConditions(document.not, [...path, 'not'], !opening, words, {
+    const inner = yield* compileConditions(document.not, [...path, 'not'], !opening, words, {
       sources: null,
       recipientDomains: null,
     });
@@ -237,7 +238,7 @@ function compileConditions(
   if (document.tls_subject !== undefined)
     add('tls_subject', subjectTest(document.tls_subject, opening, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', ptrTest(domains('ptr'), document.ptr, opening, words));
+  if (document.ptr !== undefined) add('ptr', ptrTest(yield* domains('ptr'), document.ptr, opening, words));
   return conditions;
 }
 
@@ -253,10 +254,10 @@ export function whySpelled(conditions: readonly Condition[], facts: Facts): stri
   return conditions.map(({ because }) => because?.(facts) ?? null).find((why) => why !== null) ?? null;
 }
 
-function localTest(list: readonly string[], path: Path, words: Vocabulary): Condition['holds'] {
+function* localTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
   const endpoints: Endpoint[] = [];
   const ranges = new SourceSet(
-    readRanges(list, path, words.notes, (text, at) => {
+    yield* readRanges(list, path, words.notes, (text, at) => {
       if (!/^(\*|[^:[\]]*|\[.*\]):[0-9]+$/.test(text)) return false;
       const endpoint = parseEndpoint(text);
       if (typeof endpoint === 'string') words.notes.error(at, endpoint);

@@ -33,6 +33,8 @@ export class NameResolver {
   readonly #resolver: Resolver;
   readonly #cache: LRUCache<string, Promise<readonly string[] | null>>;
 
+  #closed = false;
+
   readonly #known = new LRUCache<string, readonly string[]>({ max: CACHE_LIMIT });
   readonly #within: number;
   readonly #askedOf = new Map<string, number>(); // by network
@@ -70,6 +72,12 @@ export class NameResolver {
     return asked;
   }
 
+  /** Whatever was not answered yet cannot be told, and nothing is asked any more: sessions that end wait for no DNS. */
+  close(): void {
+    this.#closed = true;
+    this.#resolver.cancel();
+  }
+
   /** What DNS said last of an address; null when it did not answer or was not asked. */
   known(address: string): readonly string[] | null {
     return this.#known.get(address) ?? null;
@@ -83,6 +91,7 @@ export class NameResolver {
   }
 
   async #ask(ip: Ip): Promise<readonly string[] | null> {
+    if (this.#closed) return null;
     // Not reverse(): it reads the hosts file too, and takes a server's failure for the absence of a name.
     const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
     if (names === null || names.length > NAMES_LIMIT) return null; // which ones would count, the zone's owner would choose

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
-const LEAVE_WITHIN = 1_000; // ms
+const LEAVE_WITHIN = 500; // ms
 
 /** Ends it now. What the server has ended is closed behind it, and a call that is not connected has no port to lose. */
 export function leave(socket: Socket): void {

@@ -223,11 +223,11 @@ function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 
 function senderEvent(
   dialogue: Dialogue,
   decision: 'reject' | 'would_reject',
-  { reason, rule }: Why,
+  { reason, rule, trace }: Why,
   sender: string,
   reply: string,
 ): void {
-  dialogue.wire.event({ name: 'sender', decision, reason, rule, sender, reply });
+  dialogue.wire.event({ name: 'sender', decision, reason, rule, trace, sender, reply });
 }
 
 /** Counts a RCPT, and answers those that cannot be judged because nobody asked for a transaction, or too many came. */

@@ -244,6 +244,7 @@ export type SessionEvent =
       readonly rule: string | null;
       readonly sender: string;
       readonly reply: string;
+      readonly trace?: (() => string) | undefined;
     }
   | { readonly name: 'login'; readonly login: Login }
   | { readonly name: 'login_failed'; readonly login: Login; readonly code: number }

@@ -96,3 +96,17 @@ function olderNode(): string | null {
     Number.parseInt(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.slice(1), 10) < 24;
   return found.filter((node) => existsSync(node)).find(isOlder) ?? null;
 }
+
+const noNamespace = spawnSync('unshare', ['-rmn', 'true']).status === 0 ? false : 'no namespaces for this user here';
+
+for (const workers of [1, 2])
+  test(`a drained process does not wait for DNS that is silent (${workers})`, { skip: noNamespace }, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'postern-dns-'));
+    after(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, 'resolv.conf'), 'nameserver 127.0.0.1\n');
+    const script = 'ip link set lo up && mount --bind "$0" /etc/resolv.conf && exec "$@"';
+    const program = [process.execPath, join(import.meta.dirname, 'silent-dns.ts'), MAIN, String(workers)];
+    const args = ['-rmn', 'sh', '-c', script, join(folder, 'resolv.conf'), ...program];
+    const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8' });
+    assert.equal(stdout, 'ended with 0\n', stderr);
+  });

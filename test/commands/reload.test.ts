@@ -18,6 +18,7 @@ const TOKEN = 'of-the-operator';
 interface Running {
   readonly port: number;
   readonly folder: string;
+  hangUp(): void;
   /** Sends SIGHUP and waits for the log line with this message. */
   reload(message: string): Promise<Record<string, unknown>>;
   logged(message: string): Promise<Record<string, unknown>>;
@@ -66,6 +67,7 @@ async function start(t: TestContext, config: object = {}): Promise<Running> {
     folder,
     logged: (message) => lines.next(message),
     count: (message) => lines.count(message),
+    hangUp: () => void child.kill('SIGHUP'),
     reload: (message) => {
       child.kill('SIGHUP');
       return lines.next(message);
@@ -301,4 +303,62 @@ test('watch tries a faulty file once, whatever else changes beside it', async (t
   writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
   await running.logged('reloaded');
   assert.equal(running.count('reload refused, the old config stays'), 0);
+});
+
+for (const [workers, count] of [
+  [1, 1_000_000],
+  [2, 200_000],
+] as const)
+  test(`ten SIGHUPs at once are two reloads of ${count} recipients, and sessions are served beside them by ${workers}`, async (t) => {
+    const running = await start(t, { workers });
+    const recipients = Array.from({ length: count }, (_, i) => `user${i}@local.example\n`).join('');
+    const list = join(running.folder, 'recipients.txt');
+    writeFileSync(list, recipients);
+    writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify({ ...CLOSED, valid_recipients: { file: list } }));
+    await running.reload('reloaded');
+    let over = false;
+    let sessions = 0;
+    const traffic = async (): Promise<void> => {
+      while (!over) {
+        const client = await greeted(running);
+        await say(client, 'MAIL FROM:<a@sender.example>');
+        assert.match(await say(client, 'RCPT TO:<user199999@local.example>'), /^250 /);
+        assert.match(await say(client, 'RCPT TO:<nobody@local.example>'), /^550 /);
+        assert.match(await say(client, 'QUIT'), /^221 /);
+        client.destroy();
+        sessions++;
+      }
+    };
+    const beside = traffic();
+    for (let i = 0; i < 10; i++) {
+      running.hangUp();
+      if (i === 4) writeFileSync(list, `${recipients}late@local.example\n`);
+      await (await running.ask('/healthz')).text(); // the signal was taken
+    }
+    await running.logged('reloaded');
+    const before = sessions;
+    await running.logged('reloaded');
+    over = true;
+    await beside;
+    assert.equal(running.count('reloaded'), 0, 'none is left');
+    assert.ok(sessions > before && before > 0, `${before} and ${sessions} sessions beside the reloads`);
+    const client = await greeted(running);
+    await say(client, 'MAIL FROM:<a@sender.example>');
+    assert.match(await say(client, 'RCPT TO:<late@local.example>'), /^250 /, 'what was written last is in force');
+    client.destroy();
+  });
+
+test('a faulty file that is mended while it is read is in force in the end, and nothing between', async (t) => {
+  const running = await start(t);
+  const file = join(running.folder, 'policy.yaml');
+  writeFileSync(file, 'version: 2\n');
+  running.hangUp();
+  await running.logged('reload refused, the old config stays');
+  writeFileSync(file, JSON.stringify(OPEN_TO_PARTNER));
+  for (let i = 0; i < 3; i++) running.hangUp();
+  await running.logged('reloaded');
+  const client = await greeted(running);
+  await say(client, 'MAIL FROM:<a@sender.example>');
+  assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
+  client.destroy();
 });

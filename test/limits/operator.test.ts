@@ -86,6 +86,7 @@ for (const [what, given, said] of [
   ],
   ['bits behind the length', { source: '192.0.2.1/24' }, /192\.0\.2\.0\/24 is meant/],
   ['no duration', { source: '192.0.2.1', for: 600 }, /^for: a duration is wanted/],
+  ['too long a time', { source: '192.0.2.1', for: '8761h' }, /^for: too long: "8760h", a year, is the most/],
   ['no time', { source: '192.0.2.1', for: '0s' }, /^for: a duration is wanted/],
 ] as const) {
   test(`POST /bans with ${what} is told what is wanted`, async (t) => {

@@ -19,7 +19,7 @@ async function asks(url: string, secrets = {}): Promise<string | number[]> {
   const down = (said: string): void => {
     why = said;
   };
-  const events = { up: () => {}, down, banned: () => {} };
+  const events = { up: () => {}, full: () => {}, down, banned: () => {} };
   const store = new RedisStore(readState(url) as RedisState, { password: null, ca: null, ...secrets }, events);
   await store.opened(3_000);
   try {

@@ -28,6 +28,7 @@ async function node(
 ): Promise<RedisStore> {
   const store = new RedisStore(addressOf(server), SECRETS, {
     up: () => {},
+    full: () => {},
     down: (why) => void downs.push(why),
     banned: ({ network }) => void banned.push(network),
   });
@@ -132,4 +133,50 @@ check('a node that was thought dead puts what it has open under a new name', asy
   other.leave(wanted.seat);
   await store.view(5, now()); // it says that it lives, and hears that it was thought dead
   assert.equal((await other.enter(wanted, now())).refused, 'source');
+});
+
+check(
+  'what peers invent has a share of so many keys, and beyond it this node counts by itself and says so once',
+  async () => {
+    const full: string[] = [];
+    const events = { up: () => {}, down: () => {}, banned: () => {}, full: (kind: string) => void full.push(kind) };
+    const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 10);
+    stores.push(store);
+    await store.opened(2_000);
+    const once = (i: number) => asked([charge(`invented${i}@x.example`, 1, HOUR, 1, 'sender')]);
+    const keys = async (): Promise<number> =>
+      (await (redis as RedisServer).ask('KEYS', 'postern:{limits}:sender*')).match(/sender/g)?.length ?? 0;
+    for (let i = 0; i < 100; i++) assert.equal((await store.take(once(i), now())).refused, -1, `the first of ${i}`);
+    assert.equal(await keys(), 10);
+    for (let i = 0; i < 100; i++) assert.equal((await store.take(once(i), now())).refused, 0, `the second of ${i}`);
+    for (let i = 100; i < 150; i++) store.charge(once(i).charges, now());
+    assert.equal(await keys(), 10);
+    assert.deepEqual(full, ['sender']);
+    const both = asked([
+      charge('192.0.2.1', 3, HOUR),
+      charge('stranger@x.example', 1, HOUR, 1, 'sender'),
+      charge('', 9, HOUR, 1, 'connector'),
+    ]);
+    assert.equal((await store.take(both, now())).refused, -1);
+    assert.equal((await store.take(both, now())).refused, 1, 'the stranger has had his one');
+    const source = asked([charge('192.0.2.1', 3, HOUR)]);
+    assert.deepEqual(
+      await store.take(source, now()),
+      { refused: -1, left: 1, banned: 'no' },
+      'and nothing else was charged',
+    );
+  },
+);
+
+check('a place in the share is free again when the bucket is empty', async () => {
+  const events = { up: () => {}, down: () => {}, banned: () => {}, full: () => {} };
+  const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 5);
+  stores.push(store);
+  await store.opened(2_000);
+  const brief = (i: number) => asked([charge(`user${i}`, 1, 20, 1, 'login')]);
+  for (let i = 0; i < 5; i++) await store.take(brief(i), now());
+  await delay(30);
+  await store.take(asked([charge('late', 1, HOUR, 1, 'login')]), now());
+  const found = await (redis as RedisServer).ask('KEYS', 'postern:{limits}:login*');
+  assert.equal(found.match(/login/g)?.length, 1);
 });

@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createLogger, DescriptorSink, harmless } from '../../src/observe/log.ts';
+import { createLogger, harmless } from '../../src/observe/log.ts';
+import { BatchingSink, DescriptorSink } from '../../src/observe/log-sink.ts';
+
+const noNamespace = spawnSync('unshare', ['-rm', 'true']).status === 0 ? false : 'no namespaces for this user here';
 
 describe('a string that a peer chose', () => {
   it('stays as it is when it is printable ASCII, the backslash of a login too', () => {
@@ -81,18 +84,92 @@ describe('the log', () => {
   });
 
   it('counts the lines that a log without a reader loses, and does not stop for them', async () => {
-    const descriptor = openSync('/dev/full', 'w');
+    const descriptor = openSync('/dev/null', 'r');
     const sink = new DescriptorSink(descriptor);
     sink.write('one\n');
     sink.write('two\n');
     await sink.flush();
-    closeSync(descriptor);
     assert.equal(sink.lost, 2);
+    closeSync(descriptor);
+  });
+
+  it('gives up the lines of whoever floods and no others when it is slow, counts them, and tells when it works again', () => {
+    const out: string[] = [];
+    let done = (_lost: number): void => {};
+    const sink = new BatchingSink((text, _lines, then) => {
+      out.push(text);
+      done = then;
+    }, 10_000);
+    const logger = createLogger('info', false, sink);
+    sink.onLost = (lines) => logger.warn({ lines }, 'lost');
+    logger.info('ours');
+    void sink.flush(); // the first write is under way, and its reader takes its time
+    for (let i = 0; i < 1000; i++) {
+      logger.info({ client_address: i % 2 ? '192.0.2.1' : `2001:db8::${i.toString(16)}` }, 'recipient refused');
+      if (i % 200 === 0) logger.info({ client_address: `198.51.100.${i / 200}` }, 'session ended');
+    }
+    logger.warn('worker ended');
+    done(0);
+    void sink.flush();
+    done(0);
+    void sink.flush();
+    const lines = out
+      .join('')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { msg: string; client_address?: string; lines?: number });
+    const quiet = lines.filter(({ client_address }) => client_address?.startsWith('198.51.100.'));
+    assert.equal(quiet.length, 5, 'all of those who had one line');
+    assert.ok(lines.some(({ msg }) => msg === 'worker ended'));
+    const floods = lines.filter(({ msg }) => msg === 'recipient refused').length;
+    assert.ok(floods > 0 && floods < 1000);
+    assert.equal(sink.lost, 1000 - floods);
+    assert.deepEqual(
+      lines.filter(({ msg }) => msg === 'lost').map((line) => line.lines),
+      [sink.lost],
+    );
+  });
+
+  it('tears no line on a disk that is full for a while, and loses none that it can keep', { skip: noNamespace }, () => {
+    const program = `
+      import { openSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs';
+      import { createLogger } from './src/observe/log.ts';
+      import { DescriptorSink } from './src/observe/log-sink.ts';
+      const folder = process.argv[1];
+      writeFileSync(folder + '/filler', Buffer.alloc(192 * 1024));
+      const sink = new DescriptorSink(openSync(folder + '/log', 'a'));
+      const logger = createLogger('info', false, sink);
+      for (let number = 0; number < 1500; number++) logger.info({ number, text: 'x'.repeat(number % 50) }, 'line');
+      while (statfsSync(folder).bfree > 0) await new Promise((resolve) => setImmediate(resolve));
+      await sink.flush(); // gives up waiting, and keeps what it has
+      unlinkSync(folder + '/filler');
+      await sink.flush();
+      process.stdout.write(sink.lost + ' lost, ' + readFileSync(folder + '/log', 'utf8'), () => process.exit(0));`;
+    const folder = mkdtempSync(join(tmpdir(), 'postern-full-'));
+    const script = 'mount -t tmpfs -o size=256k none "$0" && exec "$1" --input-type=module -e "$2" "$0"';
+    const run = spawnSync('unshare', ['-rm', 'sh', '-c', script, folder, process.execPath, program], {
+      cwd: join(import.meta.dirname, '../..'),
+      encoding: 'utf8',
+      maxBuffer: 2 ** 24,
+    });
+    rmSync(folder, { recursive: true });
+    assert.equal(run.status, 0, run.stderr);
+    const [lost = '', log = ''] = run.stdout.split(/ lost, (.*)/s);
+    assert.equal(lost, '0');
+    const numbers = log
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).number);
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 1500 }, (_, number) => number),
+    );
   });
 
   it('still writes its last lines when the process ends at once', () => {
     const program = `
-      import { createLogger, DescriptorSink } from './src/observe/log.ts';
+      import { createLogger } from './src/observe/log.ts';
+      import { DescriptorSink } from './src/observe/log-sink.ts';
       createLogger('info', false, new DescriptorSink(1)).info('last words');
       process.exit(3);`;
     const root = join(import.meta.dirname, '../..');

@@ -63,7 +63,12 @@ test('among accepted and relay domains the most specific entry says whether reci
       relay_domains: ['branch.local.example'],
       valid_recipients: { file: 'recipients.txt' },
     },
-    { readList: (file) => ({ file, lines: [{ line: 1, text: 'Bob@local.example' }] }) },
+    {
+      // biome-ignore lint/correctness/useYield: it is short
+      readList: function* (file) {
+        return { file, lines: [{ text: 'Bob@local.example', place: { file, line: 1, column: 1 }, fault: null }] };
+      },
+    },
   );
   assert.equal(await answer(policy, '192.0.2.1', rcpt('bob@local.example')), 'proceed');
   assert.equal(await answer(policy, '192.0.2.1', rcpt('BOB@local.example')), 'proceed');

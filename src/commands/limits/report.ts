@@ -46,6 +46,8 @@ export class LimitReport {
     if ('problem' in read) return `source: ${read.problem}`;
     const ms = length === undefined ? DEFAULT_BAN : typeof length === 'string' ? readDuration(length) : null;
     if (ms === null) return 'for: a duration is wanted, as "300s", "10m" or "24h"';
+    if (ms > LONGEST_BAN)
+      return 'for: too long: "8760h", a year, is the most; connect: { deny: […] } in the policy is for ever';
     const ban: Ban = { network: read.network, for: ms, by: 'operator' };
     await this.#limiter.store.ban(ban, this.#limiter.now());
     this.#limiter.observer.banned(ban);
@@ -70,10 +72,11 @@ export class LimitReport {
 }
 
 const DEFAULT_BAN = 600_000;
+const LONGEST_BAN = 8_760 * 3_600_000;
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
 function readDuration(text: string): number | null {
-  const match = /^([1-9][0-9]{0,6})([smh])$/.exec(text);
+  const match = /^([1-9][0-9]{0,11})([smh])$/.exec(text);
   return match === null ? null : Number(match[1]) * (UNITS[match[2] as string] as number);
 }
 

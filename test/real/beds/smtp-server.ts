@@ -34,4 +34,6 @@ new SMTPServer({
       await onward.sendMail({ envelope: { from, to: rcptTo.map(({ address }) => address) }, raw });
     }
   },
-}).listen(port, '127.0.0.1');
+})
+  .on('error', () => {}) // a client that was reset; without a listener it ends the process
+  .listen(port, '127.0.0.1');
