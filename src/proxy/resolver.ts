@@ -13,6 +13,7 @@ import { LRUCache } from 'lru-cache';
 const NAMES_LIMIT = 8;
 const ADDRESSES_LIMIT = 256;
 const ASKED_LIMIT = 4_096; // addresses asked about at a time: some 4 KB each
+const ALONE_LIMIT = 64; // and these have a socket each
 const ASKED_OF_NETWORK = 256; // of these, of an IPv4 /24, which has no more, or an IPv6 /48
 const CACHE_LIMIT = 10_000;
 const KNOWN_FOR = 300_000;
@@ -31,6 +32,8 @@ export interface NameResolverOptions {
 
 export class NameResolver {
   readonly #resolver: Resolver;
+  readonly #newResolver: () => Resolver;
+  readonly #alone = new Set<Resolver>();
   readonly #cache: LRUCache<string, Promise<readonly string[] | null>>;
 
   #closed = false;
@@ -43,8 +46,12 @@ export class NameResolver {
   constructor(options: NameResolverOptions = {}) {
     const { timeout = 3_000, within = 10_000, servers, now = () => performance.now() } = options;
     this.#within = within;
-    this.#resolver = new Resolver({ timeout, tries: 2, maxTimeout: timeout });
-    if (servers !== undefined) this.#resolver.setServers(servers);
+    this.#newResolver = () => {
+      const resolver = new Resolver({ timeout, tries: 2, maxTimeout: timeout });
+      if (servers !== undefined) resolver.setServers(servers);
+      return resolver;
+    };
+    this.#resolver = this.#newResolver();
     this.#cache = new LRUCache({ max: CACHE_LIMIT, ttl: KNOWN_FOR, ttlResolution: 0, perf: { now } });
   }
 
@@ -75,7 +82,7 @@ export class NameResolver {
   /** Whatever was not answered yet cannot be told, and nothing is asked any more: sessions that end wait for no DNS. */
   close(): void {
     this.#closed = true;
-    this.#resolver.cancel();
+    for (const resolver of [this.#resolver, ...this.#alone]) resolver.cancel();
   }
 
   /** What DNS said last of an address; null when it did not answer or was not asked. */
@@ -93,18 +100,38 @@ export class NameResolver {
   async #ask(ip: Ip): Promise<readonly string[] | null> {
     if (this.#closed) return null;
     // Not reverse(): it reads the hosts file too, and takes a server's failure for the absence of a name.
-    const names = await orNull(this.#resolver.resolvePtr(reverseName(ip)));
+    const names = await this.#query((resolver) => resolver.resolvePtr(reverseName(ip)));
     if (names === null || names.length > NAMES_LIMIT) return null; // which ones would count, the zone's owner would choose
     const confirmed = await Promise.all(
       names.map(async (name) => {
         const isIpv4 = ip.kind() === 'ipv4';
-        const addresses = await orNull(isIpv4 ? this.#resolver.resolve4(name) : this.#resolver.resolve6(name));
+        const addresses = await this.#query((by) => (isIpv4 ? by.resolve4(name) : by.resolve6(name)));
         if (addresses === null || addresses.length > ADDRESSES_LIMIT) return null;
         return addresses.some((one) => ipaddr.process(one).toString() === ip.toString()) ? name : '';
       }),
     );
     if (confirmed.includes(null)) return null;
     return confirmed.filter((name): name is string => name !== null && name !== '');
+  }
+
+  /** What was found; nothing where there is nothing; null where nobody knows. */
+  async #query(ask: (resolver: Resolver) => Promise<string[]>): Promise<string[] | null> {
+    try {
+      return await ask(this.#resolver);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EBADRESP' || this.#closed || this.#alone.size >= ALONE_LIMIT) return nothingOrNull(code);
+    }
+    // One answer that is none fails all that are awaited on the same socket (c-ares), so others' are asked for again.
+    const resolver = this.#newResolver();
+    this.#alone.add(resolver);
+    try {
+      return await ask(resolver);
+    } catch (error) {
+      return nothingOrNull((error as NodeJS.ErrnoException).code);
+    } finally {
+      this.#alone.delete(resolver);
+    }
   }
 }
 
@@ -139,12 +166,6 @@ async function inTime<T>(answer: Promise<T>, within: number): Promise<T | null> 
   }
 }
 
-/** What was found; nothing where there is nothing; null where nobody knows. */
-async function orNull(query: Promise<string[]>): Promise<string[] | null> {
-  try {
-    return await query;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOTFOUND' || code === 'ENODATA' || code === 'EBADNAME' ? [] : null;
-  }
+function nothingOrNull(code: string | undefined): string[] | null {
+  return code === 'ENOTFOUND' || code === 'ENODATA' || code === 'EBADNAME' ? [] : null;
 }
