@@ -2,7 +2,7 @@
 // and what comes behind it hears 421. With the counts in memory, in another thread, and in Redis.
 
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { after, beforeEach, describe, it } from 'node:test';
 import { noRedis, startRedis } from '../real/redis-server.ts';
 import { type Client, Guarded, type GuardedOptions } from './guarded.ts';
 
@@ -32,6 +32,8 @@ const restOfMessage = (client: Client): Promise<string> => client.say('the other
 
 for (const [where, { config, skip }] of Object.entries(PLACES)) {
   describe(`with the counts ${where}`, { skip }, () => {
+    beforeEach(async () => void (await redis?.ask('FLUSHALL')));
+
     it('a ban ends sessions behind the message that they are in', async (t) => {
       const guarded = await Guarded.open(t, { config });
       const clients = await inMailData(guarded);
