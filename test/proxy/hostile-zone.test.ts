@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket as TcpSocket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { NameResolver } from '../../src/proxy/resolver.ts';
 import { settled } from './peer.ts';
@@ -88,18 +88,15 @@ before(async () => {
   do {
     streams = createServer((socket) => {
       socket.on('error', () => {});
+      let heard = Buffer.alloc(0);
       socket.on('data', (bytes: Buffer) => {
-        queries++;
-        const answer = zone.answer(read(bytes.subarray(2)), true);
-        if (answer === null) return;
-        const length = Buffer.alloc(2);
-        length.writeUInt16BE(answer.length);
-        const all = Buffer.concat([length, answer]);
-        if (zone.drips !== true) socket.write(all);
-        else {
-          let said = 0;
-          const timer = setInterval(() => socket.write(all.subarray(said, ++said)), 10);
-          socket.once('close', () => clearInterval(timer));
+        heard = Buffer.concat([heard, bytes]);
+        while (heard.length >= 2 && heard.length >= 2 + heard.readUInt16BE(0)) {
+          const end = 2 + heard.readUInt16BE(0);
+          const answer = zone.answer(read(heard.subarray(2, end)), true);
+          heard = heard.subarray(end);
+          queries++;
+          if (answer !== null) say(socket, answer);
         }
       });
     });
@@ -122,6 +119,20 @@ after(() => {
   datagrams.close();
   streams.close();
 });
+
+/** RFC 1035 §4.2.2. */
+function say(socket: TcpSocket, answer: Buffer): void {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(answer.length);
+  const all = Buffer.concat([length, answer]);
+  if (zone.drips !== true) {
+    socket.write(all);
+    return;
+  }
+  let said = 0;
+  const timer = setInterval(() => socket.write(all.subarray(said, ++said)), 10);
+  socket.once('close', () => clearInterval(timer));
+}
 
 function isBound(socket: Socket, wanted: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -188,6 +199,18 @@ for (const [what, { told, ...hostile }] of Object.entries(ZONES)) {
     assert.ok(queries <= 4 + 2 * 2 * (1 + 8), `${queries} questions`);
   });
 }
+
+test('an address among hundreds of a name cannot be told, and one among dozens counts', async (t) => {
+  for (const [count, told] of [
+    [256, ['n0.bad.example']],
+    [257, null],
+  ] as const) {
+    zone = { answer: namesThen(1, (query, overTcp) => (overTcp ? many(query, count) : truncated(query))) };
+    const resolver = open({ timeout: 3_000 });
+    t.after(() => resolver.close());
+    assert.deepEqual(await resolver.names('10.0.0.9'), told);
+  }
+});
 
 test('the whole answer has a time, however often a query may be tried', async (t) => {
   zone = { answer: namesThen(8, () => null) };
