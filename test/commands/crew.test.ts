@@ -14,12 +14,14 @@ import type { Policy } from '../../src/policy/policy.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { parseSamples } from '../observe/watched.ts';
+import { settled } from '../proxy/peer.ts';
 
 const WORKER = new URL('./hanging-worker.ts', import.meta.url);
 
 interface Setting {
   readonly crew: Crew;
   readonly port: number;
+  readonly upstream: UpstreamStandIn;
   /** Every thread so far, in the order of their start. */
   readonly threads: Worker[];
   /** Connections that are counted. */
@@ -96,7 +98,7 @@ async function started(t: TestContext, count: number): Promise<Setting> {
     }
   };
   const samples = async () => parseSamples(await crew.metrics());
-  return { crew, port: crew.addresses[0]?.port ?? 0, threads, counted, hang, logged, samples };
+  return { crew, port: crew.addresses[0]?.port ?? 0, upstream, threads, counted, hang, logged, samples };
 }
 
 async function say(client: SmtpClient, line: string): Promise<string> {
@@ -205,4 +207,47 @@ test('a new worker begins with the policy in force, not with what the files say 
     assert.match(await say(client, 'RCPT TO:<x@new.example>'), /^250/);
     client.destroy();
   }
+});
+
+test('a worker that dies under load takes no message along that was confirmed, and no count is left behind', async (t) => {
+  const { port, threads, counted, logged, upstream } = await started(t, 3);
+  let confirmed = 0;
+  let lost = 0;
+  let going = true;
+  const play = async (): Promise<void> => {
+    while (going) {
+      const client = new SmtpClient(port);
+      const words = [
+        '',
+        'EHLO c.example',
+        'MAIL FROM:<a@b.example>',
+        'RCPT TO:<x@local.example>',
+        'DATA',
+        'hello\r\n.',
+      ];
+      let answer = '';
+      for (const line of words) {
+        answer = await say(client, line);
+        if (!/^[23]/.test(answer)) break;
+      }
+      if (answer.startsWith('250')) confirmed++;
+      else lost++;
+      if (answer !== 'closed') await say(client, 'QUIT');
+      client.destroy();
+    }
+  };
+  const clients = Array.from({ length: 30 }, play);
+  for (let deaths = 1; deaths <= 2; deaths++) {
+    const before = confirmed;
+    await threads[deaths - 1]?.terminate();
+    await logged('worker started anew', deaths);
+    while (confirmed < before + 100) await settled(); // the others, and the new one, serve on
+  }
+  going = false;
+  await Promise.all(clients);
+  assert.ok(confirmed >= 200);
+  const taken = upstream.connections.flatMap(({ server }) => server.messages).length;
+  assert.ok(taken >= confirmed && taken <= confirmed + lost, `${taken} taken, ${confirmed} confirmed, ${lost} lost`);
+  while (counted() > 0) await settled(); // and it comes to that
+  await Promise.all((await many(port)).map(deliver));
 });
