@@ -55,7 +55,8 @@ async function choose([command, ...args]: string[], out: Output): Promise<number
   }
   const chosen = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (chosen !== undefined) return chosen(args, out);
-  const meant = command === undefined ? null : nearest(command, [...Object.keys(COMMANDS), 'help']);
+  const meant =
+    command === undefined ? null : nearest(command, [...Object.keys(COMMANDS), 'help', '--help', '--version']);
   const hint = meant === null ? '' : `: did you mean ${meant}?`;
   out.stderr(command === undefined ? HELP : `postern: there is no command '${command}'${hint}\nTry: postern --help\n`);
   return USAGE;

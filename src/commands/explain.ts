@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
+import { nearest } from '../config/suggest.ts';
 import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
 import { ANSWERS, type Answer, type Inquiry, isAnswer, readInquiry } from '../policy/inquiry.ts';
 import { NameResolver } from '../proxy/resolver.ts';
@@ -103,8 +104,11 @@ function parseRequest(args: string[]): Request | string {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
     if (typeof inquiry === 'string') return inquiry;
-    if (expect !== undefined && expected === null)
-      return `--expect: ${JSON.stringify(expect)} is no answer: ${ANSWERS.join(', ')} are`;
+    if (expect !== undefined && expected === null) {
+      const meant = nearest(expect, ANSWERS);
+      const right = meant === null ? `${ANSWERS.join(', ')} are` : `did you mean ${meant}?`;
+      return `--expect: ${JSON.stringify(expect)} is no answer: ${right}`;
+    }
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));

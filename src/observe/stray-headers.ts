@@ -19,14 +19,14 @@ const HINTS: Readonly<Record<string, Hint>> = {
   },
   XCLIENT: {
     sentence:
-      'XCLIENT was said and is never taken: switch it off there (nginx mail: `xclient off`), and let a balancer that can send ' +
-      `a PROXY header instead (nginx mail: \`proxy_protocol on\`; listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
+      'XCLIENT was said and is never taken: switch it off there (nginx mail: `xclient off`), and let a balancer send ' +
+      `a PROXY header instead, if it can (nginx mail: \`proxy_protocol on\`; listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
     key: 'listeners[].proxy_protocol.from',
   },
   XFORWARD: {
     sentence:
       'XFORWARD was said and is never taken: switch it off there (Postfix: `smtp_send_xforward_command = no`), and let a ' +
-      `balancer that can send a PROXY header instead (listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
+      `balancer send a PROXY header instead, if it can (listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
     key: 'listeners[].proxy_protocol.from',
   },
 };

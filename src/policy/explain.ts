@@ -10,7 +10,7 @@ import { formatAddress } from './lists.ts';
 import type { Policy } from './policy.ts';
 import type { Path } from './problem.ts';
 import { type Condition, type Facts, type Trial, whySpelled } from './rules.ts';
-import { type PlaceOf, type Setting, settingOf } from './setting.ts';
+import { formatPlace, type PlaceOf, type Setting, settingOf } from './setting.ts';
 import { fromOctets } from './spellings.ts';
 import { isUnknown } from './truth.ts';
 
@@ -57,10 +57,7 @@ export async function explain(
 ): Promise<Explanation> {
   const verdict = await inquire(policy, inquiry);
   const { answer, connector, entry, decision, grammar, reply, question } = verdict;
-  const at = (path: Path): string => {
-    const { file, line } = place(path);
-    return `${file}:${line}`;
-  };
+  const at = (path: Path): string => formatPlace(place(path));
   const ends = {
     address: inquiry.source,
     localAddress: inquiry.local.address,

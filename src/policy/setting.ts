@@ -19,6 +19,11 @@ export interface Setting {
   readonly why: string;
 }
 
+/** `office.yaml:3`; a flag or a variable alone, which has no lines. */
+export function formatPlace({ file, line }: { readonly file: string; readonly line: number }): string {
+  return line === 0 ? file : `${file}:${line}`;
+}
+
 /** Null when nothing was refused, or a rule or the grammar did it. */
 export function settingOf(
   verdict: Verdict,
@@ -28,8 +33,7 @@ export function settingOf(
 ): Setting | null {
   const { connector, refusedAt, question, decision } = verdict;
   const setting = (path: Path, why: string): Setting => {
-    const { file, line } = place(path);
-    return { key: formatPath(path), place: `${file}:${line}`, why };
+    return { key: formatPath(path), place: formatPlace(place(path)), why };
   };
   if (connector === null) {
     const at = `${ends.localAddress === '0.0.0.0' ? 'that address' : ends.localAddress}, port ${ends.localPort}`;

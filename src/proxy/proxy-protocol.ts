@@ -87,7 +87,8 @@ function readVersion2(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof B
   if (versionCommand !== 0x20 && versionCommand !== 0x21) return BAD; // version 2: LOCAL or PROXY
   const length = V2_HEAD + rest;
   if (bytes.length < length) return INCOMPLETE;
-  if (versionCommand === 0x20) return { length, source: null, destination: null };
+  const isUnknown = versionCommand === 0x20 || familyProtocol === 0x00; // LOCAL, and UNSPEC: version 1 says UNKNOWN
+  if (isUnknown) return { length, source: null, destination: null };
   if (familyProtocol === 0x11 && rest >= 12) {
     return {
       length,
@@ -102,7 +103,7 @@ function readVersion2(bytes: Buffer): ProxyHeader | typeof INCOMPLETE | typeof B
       destination: { address: ipv6(bytes.subarray(32, 48)), port: bytes.readUInt16BE(50) },
     };
   }
-  return BAD; // UNSPEC, UDP and UNIX sockets are not mail clients
+  return BAD; // UDP and UNIX sockets are not mail clients
 }
 
 /** Sixteen octets as text. */

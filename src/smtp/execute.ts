@@ -260,7 +260,8 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
   }
   const { offered, profile, tls } = dialogue;
   if (!offered.allowsRcpt(parameters, profile, tls) || !isHarmlessOrcpt(dialogue, path, parameters)) {
-    refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null }, path.written);
+    const trace = () => line.toString('latin1').trimEnd(); // which parameter
+    refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null, trace }, path.written);
     return;
   }
   const over = transaction.recipients >= dialogue.profile.limits.recipientsPerMessage;

@@ -14,11 +14,20 @@ function postern(...args: string[]): { code: number | null; stderr: string; stdo
 
 for (const [args, said] of [
   [['chekc'], /there is no command 'chekc': did you mean check\?/],
+  [['--verison'], /there is no command '--verison': did you mean --version\?/],
   [['run', '--confg', 'x'], /'--confg': did you mean --config\?/],
   [['run', '--acepted-domain', 'x'], /'--acepted-domain': did you mean --accepted-domain\?/],
   [['run', 'office.yaml'], /'office\.yaml'.*: did you mean --config office\.yaml\?/],
   [['check', '--strct', 'x'], /'--strct': did you mean --strict\?/],
   [['explain', '--rcpt-to', 'x'], /'--rcpt-to': did you mean --rcpt\?/],
+  [
+    ['explain', 'x', '--source', '192.0.2.1', '--rcpt', 'a@b.example', '--expect', 'refuse'],
+    /"refuse" is no answer: proceed, reject, defer, refuse-connection, refuse-sender are/,
+  ],
+  [
+    ['explain', 'x', '--source', '192.0.2.1', '--rcpt', 'a@b.example', '--expect', 'rejct'],
+    /"rejct" is no answer: did you mean reject\?/,
+  ],
   [['test', '--jsn'], /'--jsn': did you mean --json\?/],
   [['probe', '--sorce', '192.0.2.1'], /'--sorce': did you mean --source\?/],
   [['demo', '--onec'], /'--onec': did you mean --once\?/],

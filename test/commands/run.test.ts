@@ -247,6 +247,9 @@ describe('postern run', { concurrency: 2 }, () => {
     pair.client.say('RCPT TO:<x@foreign.example>\r\n');
     assert.match(await pair.client.hears('\r\n'), /^554 /);
     assert.equal((await ready(admin)).status, 200);
+    const explained = await fetch(`http://127.0.0.1:${admin}/explain?source=192.0.2.1&rcpt=x@foreign.example`);
+    const { connector } = (await explained.json()) as { connector: { place: string } };
+    assert.equal(connector.place, 'POSTERN_ACCEPTED_DOMAIN'); // which has no lines
   });
 
   it('takes a flag before its twin in the environment, and both before the file', async (t) => {

@@ -40,6 +40,14 @@ async function refusedOf(t: TestContext, lines: readonly string[], wanted: Wante
 
 const connector = (more: Line): Wanted => ({ connectors: [{ name: 'internet', remote_ip_ranges: ['any'], ...more }] });
 
+describe('a recipient that is refused for a parameter', () => {
+  it('has the parameter in its line', async (t) => {
+    const rcpt = 'RCPT TO:<x@local.example> FOO=bar';
+    const [line] = await refusedOf(t, ['EHLO client.example', 'MAIL FROM:<a@sender.example>', rcpt]);
+    assert.deepEqual([line?.recipient, line?.reason, line?.trace], ['x@local.example', 'syntax', rcpt]);
+  });
+});
+
 describe('a command that is refused', () => {
   const EHLO = 'EHLO client.example';
   const MAIL = 'MAIL FROM:<a@sender.example>';
