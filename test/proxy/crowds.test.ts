@@ -2,7 +2,6 @@
 // stage, and an honest client is served in their midst. The product is a process of its own; bench/README.md has the figures.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { serverPair } from '../helpers/certificates.ts';
@@ -58,7 +57,7 @@ async function crowd(t: TestContext, port: number, count: number): Promise<Socke
     });
     sockets.push(...some);
     for (const socket of some) socket.on('error', () => {});
-    await Promise.all(some.map((socket) => once(socket, 'connect')));
+    await Promise.all(some.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
   }
   for (const socket of sockets) socket.resume();
   return sockets;
