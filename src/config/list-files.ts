@@ -243,7 +243,7 @@ function faultOf(entry: string): string | null {
   return null;
 }
 
-/** An empty list never holds; where it would forbid, that is what an administrator may mean for now. Without bindings a
+/** An empty list never holds; where it would forbid, an administrator may well mean that. Without bindings a
  * connector answers everywhere, which nobody means who names some. */
 function sayEmpty(file: string, path: Path): [Finding['severity'], Path, string] {
   if (path.at(-2) === 'bindings')
