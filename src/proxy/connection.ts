@@ -22,10 +22,10 @@ import type {
 import { Backlog, setPaused } from './backlog.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
+import type { FairQueue, Turns } from './fair-queue.ts';
 import { linger } from './linger.ts';
 import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
-import type { Turns } from './turns.ts';
 import type { Reached, Upstream } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
@@ -60,7 +60,7 @@ export interface ConnectionOptions {
   /** Who the client is, for a server that is told. */
   readonly caller: Caller;
   readonly timeouts: Timeouts;
-  readonly turns: Turns;
+  readonly queue: FairQueue;
   readonly watcher: SessionWatcher;
   defect(error: unknown, doing: string): void;
   /** Both sides are gone, or going without us. */
@@ -74,15 +74,15 @@ export class Connection implements Wire {
   readonly #toClient: Outgoing;
   readonly #heardFromClient = {
     data: (chunk: Buffer) => this.#fromClient(chunk),
-    end: () => this.#run(() => this.#session.clientEnded()),
+    end: () => this.#inTurn(() => this.#session.clientEnded()),
     drain: () => {
       this.#unread.empty();
       this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
       this.#giveWay();
     },
-    error: () => this.#run(() => this.#session.clientLost()),
-    close: () => this.#run(() => this.#session.clientLost()),
+    error: () => this.#inTurn(() => this.#session.clientLost()),
+    close: () => this.#inTurn(() => this.#session.clientLost()),
   };
   #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
@@ -93,6 +93,9 @@ export class Connection implements Wire {
   #upstream: Socket | null = null;
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
+  readonly #turns: Turns;
+  #waiting: (() => void)[] = []; // steps, for their turn
+  #arrived = 0; //          when the octets of the client came that are read now
   readonly #unread = new Backlog(); // by the client
   readonly #untaken = new Backlog(); // by the upstream
   #closed = false;
@@ -105,6 +108,7 @@ export class Connection implements Wire {
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
     this.#toClient = new Outgoing(options.profile.tarpit, () => this.#waited());
+    this.#turns = options.queue.turnsOf(options.clientAddress, () => this.#takeTurn());
     const names = options.handshake?.names ?? null;
     this.#session = new Session(this, options.profile, options.clientAddress, names);
   }
@@ -183,12 +187,13 @@ export class Connection implements Wire {
     this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
-    this.#options.turns.leave(this.#nextTurn);
+    this.#turns.leave();
+    this.#waiting = [];
     if (this.#upstream !== null) (reason === QUIT ? leaveBehindQuit : leave)(this.#upstream);
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#giveUpHandshake === null) linger(this.#client);
+    if (this.#giveUpHandshake === null) linger(this.#client, this.#options.queue, this.clientAddress);
     else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
@@ -263,9 +268,11 @@ export class Connection implements Wire {
 
   #upstreamGone(): void {
     const heard = this.#options.watcher.octetsFromUpstream;
-    // It greeted, and then answered not a single command.
-    this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
-    this.#run(() => this.#session.upstreamEnded());
+    this.#inTurn(() => {
+      // It greeted, and then answered not a single command.
+      this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
+      this.#session.upstreamEnded();
+    });
   }
 
   #fromClient(chunk: Buffer): void {
@@ -274,18 +281,52 @@ export class Connection implements Wire {
     watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     this.#patience.heard(chunk.length, now);
-    this.#run(() => this.#session.fromClient(chunk), now);
-    watcher.delay((performance.now() - now) / 1000);
+    this.#turns.read(chunk.length);
+    this.#inTurn(() => {
+      this.#arrived = now;
+      this.#session.fromClient(chunk);
+    });
   }
 
   #fromUpstream(chunk: Buffer): void {
     this.#options.watcher.octetsFromUpstream += chunk.length;
-    this.#run(() => this.#session.fromUpstream(chunk));
+    this.#turns.read(chunk.length);
+    this.#inTurn(() => this.#session.fromUpstream(chunk));
+  }
+
+  /** What a peer said or did: at once where there is time, else when it is our turn, and in the order in which it came. */
+  #inTurn(step: () => void): void {
+    if (this.#closed) return;
+    if (this.#waiting.length === 0 && this.#turns.isFree) {
+      this.#run(step);
+      return;
+    }
+    this.#waiting.push(step);
+    this.#turns.wait();
+    this.#steer();
+  }
+
+  #takeTurn(): void {
+    const step = this.#waiting.shift();
+    if (step !== undefined) this.#run(step);
+    else this.#run(() => this.#session.goOn());
+    if (this.#closed) return;
+    if (this.#waiting.length > 0) this.#turns.wait();
+    else this.#steer();
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
   #run(step: () => void, now = performance.now()): void {
     if (this.#closed) return;
+    this.#step(step, now);
+    const done = performance.now();
+    this.#turns.spent(done - now);
+    if (this.#arrived === 0) return;
+    this.#options.watcher.delay((done - this.#arrived) / 1000);
+    this.#arrived = 0;
+  }
+
+  #step(step: () => void, now: number): void {
     const before = this.#session.progress;
     try {
       step();
@@ -296,17 +337,15 @@ export class Connection implements Wire {
     if (this.#closed) return;
     this.#flush();
     this.#giveWay();
-    if (this.#handshakeDue && this.#toClient.isEmpty) this.#shakeHands();
+    if (this.#handshakeDue && this.#waiting.length === 0 && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
   }
 
-  readonly #nextTurn = (): void => this.#run(() => this.#session.goOn());
-
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
   #giveWay(): void {
-    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#options.turns.wait(this.#nextTurn);
+    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#turns.wait();
   }
 
   #failed(error: unknown): void {
@@ -342,9 +381,9 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const { waits } = this.#toClient;
-    const held = this.#held || this.#untaken.isFull || this.#unread.isFull || waits;
-    if (this.#giveUpHandshake === null) setPaused(this.#client, held);
-    if (this.#upstream !== null) setPaused(this.#upstream, this.#unread.isFull || waits);
+    const both = this.#unread.isFull || waits || this.#waiting.length > 0;
+    if (this.#giveUpHandshake === null) setPaused(this.#client, both || this.#held || this.#untaken.isFull);
+    if (this.#upstream !== null) setPaused(this.#upstream, both);
   }
 
   // ---------------------------------------------------------------- time

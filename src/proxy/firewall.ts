@@ -23,11 +23,11 @@ import { type Endpoint, normaliseAddress } from './address.ts';
 import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection, type SessionWatcher } from './connection.ts';
+import { FairQueue } from './fair-queue.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './patience.ts';
 import type { Leave, PlaceKeeper } from './places.ts';
-import { Turns } from './turns.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -80,7 +80,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
-  readonly #turns = new Turns();
+  readonly #queue = new FairQueue();
   readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
@@ -105,6 +105,7 @@ export class Firewall {
       return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
     });
     this.#servers = await listen(opened, sharePorts, {
+      queue: this.#queue,
       admit,
       place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
@@ -129,7 +130,7 @@ export class Firewall {
     if (this.#draining) {
       observer.refusedAtDoor(door, profile.connector, 'shutting_down', SHUTTING_DOWN);
       release(); // its PROXY header or its handshake came too late
-      refuseAtDoor(client, SHUTTING_DOWN, door.clientAddress, null);
+      refuseAtDoor(client, SHUTTING_DOWN, this.#queue, door.clientAddress, null);
       return;
     }
     const connection = new Connection({
@@ -143,7 +144,7 @@ export class Firewall {
       heard,
       isBannable,
       timeouts,
-      turns: this.#turns,
+      queue: this.#queue,
       upstream: this.upstream,
       caller: this.#callerFor(door),
       watcher: observer.sessionOpened(door, profile.connector),

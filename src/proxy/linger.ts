@@ -2,24 +2,32 @@
 //
 // A socket closed with unread octets sends RST, and RST throws away what the peer has not read yet: our 421. So we send
 // FIN behind the reply, read and drop what still comes, and destroy the socket when the client is gone or 5 s are over.
+// What comes may be a message of any size whose sender will only then read our reply; it is read in the client's own turns.
 
 import type { Socket } from 'node:net';
 import { formatReply } from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
+import type { FairQueue } from './fair-queue.ts';
 
 const LINGER = 5000; // ms
 const HEARD_LIMIT = 4096; // octets that a refused client may say
 
 /** Ends a socket whose last reply has been written. */
-export function linger(socket: Socket): void {
-  drop(socket);
+export function linger(socket: Socket, queue: FairQueue, clientAddress: string): void {
+  drop(socket, queue, clientAddress);
   socket.end();
 }
 
 /** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1), and whatever else it says hears one
  * 503; a 421 ends at once (§3.8). `early`: what came behind its PROXY header. */
-export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: string, early: Buffer | null): void {
-  drop(socket);
+export function refuseAtDoor(
+  socket: Socket,
+  reply: OwnReply,
+  queue: FairQueue,
+  clientAddress: string,
+  early: Buffer | null,
+): void {
+  drop(socket, queue, clientAddress);
   socket.write(formatReply(reply, true, { client_address: clientAddress }));
   if (reply.code === 421) {
     socket.end();
@@ -43,7 +51,14 @@ export function refuseAtDoor(socket: Socket, reply: OwnReply, clientAddress: str
 }
 
 /** Reads and forgets, for a bounded time. */
-function drop(socket: Socket): void {
+function drop(socket: Socket, queue: FairQueue, clientAddress: string): void {
+  const turns = queue.turnsOf(clientAddress, () => socket.resume());
+  socket.on('data', (chunk: Buffer) => {
+    turns.read(chunk.length);
+    if (turns.isFree) return;
+    socket.pause();
+    turns.wait();
+  });
   socket.on('error', () => socket.destroy());
   const timer = setTimeout(() => socket.destroy(), LINGER);
   socket.on('close', () => clearTimeout(timer));

@@ -9,6 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Admission, Admit, Door, Handshake, HeaderResult } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import type { ClientTls } from './client-tls.ts';
+import type { FairQueue } from './fair-queue.ts';
 import { firstSaid, headerFault } from './header-fault.ts';
 import { refuseAtDoor } from './linger.ts';
 import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
@@ -34,6 +35,7 @@ export interface Entry {
 }
 
 export interface DoorKeeper {
+  readonly queue: FairQueue;
   readonly admit: Admit;
   /** A place at the upstream for one who was admitted, or a refusal after all. It never rejects. */
   place(admission: Admission & { admitted: true }): Admission | Promise<Admission>;
@@ -186,7 +188,7 @@ function enter(client: Socket, early: Buffer | null, door: Door, listener: Liste
       if (admission.admitted) admission.release();
     } else if (!admission.admitted) {
       if (implicitTls) client.destroy();
-      else refuseAtDoor(client, admission.reply, door.clientAddress, early);
+      else refuseAtDoor(client, admission.reply, keeper.queue, door.clientAddress, early);
       keeper.refused(door, admission);
     } else if (!implicitTls) {
       seat({ client, early, door, handshake: null, tls }, keeper, admission);
@@ -214,7 +216,7 @@ function seat(entry: Entry, keeper: DoorKeeper, admission: Admission & { admitte
       if (client.isPaused()) client.resume();
       keeper.admitted(entry, placed);
     } else {
-      refuseAtDoor(client, placed.reply, door.clientAddress, early);
+      refuseAtDoor(client, placed.reply, keeper.queue, door.clientAddress, early);
       keeper.refused(door, placed);
     }
   });
