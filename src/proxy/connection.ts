@@ -26,6 +26,7 @@ import type { FairQueue, Turns } from './fair-queue.ts';
 import { linger } from './linger.ts';
 import { Outgoing, writeAll } from './outgoing.ts';
 import { Patience, type Timeouts } from './patience.ts';
+import { RelaySocket } from './relay-socket.ts';
 import type { Reached, Upstream } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
@@ -282,10 +283,20 @@ export class Connection implements Wire {
     const now = performance.now();
     this.#patience.heard(chunk.length, now);
     this.#turns.read(chunk.length);
+    const inMailData = this.#session.inMailData;
     this.#inTurn(() => {
       this.#arrived = now;
       this.#session.fromClient(chunk);
     });
+    const client = this.#client;
+    if (!(client instanceof RelaySocket)) return;
+    client.bulk = this.#session.inMailData;
+    if (inMailData && client.bulk && this.#keepsNothing) client.giveBack();
+  }
+
+  /** Of what the client sent last: the server's kernel has all of it. */
+  get #keepsNothing(): boolean {
+    return this.#waiting.length === 0 && this.#toUpstream.length === 0 && this.#upstream?.writableLength === 0;
   }
 
   #fromUpstream(chunk: Buffer): void {
