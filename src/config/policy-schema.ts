@@ -108,35 +108,37 @@ interface Conditions {
   not?: Conditions | undefined;
 }
 
-const conditions: z.ZodType<Conditions, Conditions> = z.lazy(() =>
-  z.strictObject({
-    sources: texts.optional().describe('The client has one of these addresses, or one in these ranges.'),
-    ptr: texts
-      .optional()
-      .describe('The name of the client in DNS fits one of these patterns, and leads back to its address.'),
-    local: texts.optional().describe('The client connected to one of these addresses or ports of ours.'),
-    authenticated: flag
-      .optional()
-      .describe('The client has logged in (true), with a name that is known; or has not (false).'),
-    allow_unnamed: flag
-      .optional()
-      .describe('With authenticated: a login whose name cannot be seen (Kerberos) counts as well.'),
-    users: texts.optional().describe('The login is one of these, as CORP\\alice or alice@corp.example.com.'),
-    groups: texts.optional().describe('The login is in one of these groups (groups, at the top of the policy).'),
-    tls: flag.optional().describe('The client speaks TLS with Postern (true), or does not (false).'),
-    tls_subject: texts
-      .optional()
-      .describe(
-        'A verified certificate of the client names one of these: a pattern of host names, CN=…, or a whole distinguished name.',
-      ),
-    senders: texts.optional().describe('The reverse-path (MAIL FROM) is one of these addresses.'),
-    sender_domains: texts.optional().describe('The domain of the reverse-path fits one of these patterns.'),
-    recipients: texts.optional().describe('The recipient is one of these addresses.'),
-    recipient_domains: texts.optional().describe('The domain of the recipient fits one of these patterns.'),
-    helo: texts.optional().describe('The name that the client gave with EHLO or HELO fits one of these patterns.'),
-    not: conditions.optional().describe('What stands in here does not hold: the same keys, as one block.'),
-  }),
-);
+const conditions: z.ZodType<Conditions, Conditions> = z
+  .lazy(() =>
+    z.strictObject({
+      sources: texts.optional().describe('The client has one of these addresses, or one in these ranges.'),
+      ptr: texts
+        .optional()
+        .describe('The name of the client in DNS fits one of these patterns, and leads back to its address.'),
+      local: texts.optional().describe('The client connected to one of these addresses or ports of ours.'),
+      authenticated: flag
+        .optional()
+        .describe('The client has logged in (true), with a name that is known; or has not (false).'),
+      allow_unnamed: flag
+        .optional()
+        .describe('With authenticated: a login whose name cannot be seen (Kerberos) counts as well.'),
+      users: texts.optional().describe('The login is one of these, as CORP\\alice or alice@corp.example.com.'),
+      groups: texts.optional().describe('The login is in one of these groups (groups, at the top of the policy).'),
+      tls: flag.optional().describe('The client speaks TLS with Postern (true), or does not (false).'),
+      tls_subject: texts
+        .optional()
+        .describe(
+          'A verified certificate of the client names one of these: a pattern of host names, CN=…, or a whole distinguished name.',
+        ),
+      senders: texts.optional().describe('The reverse-path (MAIL FROM) is one of these addresses.'),
+      sender_domains: texts.optional().describe('The domain of the reverse-path fits one of these patterns.'),
+      recipients: texts.optional().describe('The recipient is one of these addresses.'),
+      recipient_domains: texts.optional().describe('The domain of the recipient fits one of these patterns.'),
+      helo: texts.optional().describe('The name that the client gave with EHLO or HELO fits one of these patterns.'),
+      not: conditions.optional().describe('What stands in here does not hold: the same keys, as one block.'),
+    }),
+  )
+  .meta({ id: 'conditions' });
 
 const rule = z
   .strictObject({
@@ -203,9 +205,7 @@ const connector = z.strictObject({
       others: z
         .enum(['allow', 'deny'])
         .prefault('allow')
-        .describe(
-          'Whether logins that login_must_match does not name, and clients without one, may send as they like.',
-        ),
+        .describe('Whether logins that login_must_match does not name may send as they like.'),
     })
     .prefault({})
     .describe('Which reverse-paths a client may use.'),

@@ -230,6 +230,12 @@ export function jsonSchema(of: 'config' | 'policy'): object {
   const schema = of === 'config' ? configSchema : policySchema;
   return {
     title: of === 'config' ? 'Postern configuration' : 'Postern policy',
-    ...z.toJSONSchema(schema, { io: 'input' }),
+    ...z.toJSONSchema(schema, { io: 'input', override: keepExamples }),
   };
+}
+
+/** zod leaves them out where what is written becomes something else; ours are as written. */
+function keepExamples({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: object }): void {
+  const examples = z.globalRegistry.get(zodSchema)?.examples;
+  if (examples !== undefined) Object.assign(jsonSchema, { examples });
 }

@@ -1,0 +1,13 @@
+// The generated pages of docs/, by file name.
+
+import { keysPage } from './keys.ts';
+import { metricsPage } from './metrics.ts';
+import { repliesPage } from './replies.ts';
+
+export async function pages(): Promise<Readonly<Record<string, string>>> {
+  return {
+    'keys.md': keysPage(),
+    'metrics.md': await metricsPage(),
+    'replies.md': repliesPage(),
+  };
+}
