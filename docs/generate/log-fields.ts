@@ -1,6 +1,6 @@
 // docs/log-fields.md: every log line with its fields, and what each field means; the examples were written by the log itself.
 
-import { FIELDS, type FieldName, type Line } from '../../src/observe/fields.ts';
+import { DOOR_REASONS, FIELDS, type FieldName, type Line, REASONS } from '../../src/observe/fields.ts';
 import { LINES } from '../../src/observe/lines.ts';
 import { type Entry, everyLine } from './log-examples.ts';
 import { code, codes, head, prose, table } from './markdown.ts';
@@ -51,6 +51,8 @@ export function logFieldsPage(): string {
       COMMON.includes(name as FieldName) || name === 'worker' ? 'all' : String(where.length),
     ];
   });
+  const meanings = (of: object) => Object.entries(of).map(([reason, meaning]) => [code(reason), meaning]);
+  const reasons = table(['`reason`', 'means'], [...meanings(REASONS), ...meanings(DOOR_REASONS)]);
   return (
     head(
       'Every log line',
@@ -60,6 +62,6 @@ there are several; a field that is there only sometimes is left out where there 
 data. What a peer said is escaped, and cut at 256 characters. What repeats is counted: a session has 100 lines about refusals, a
 source 200 in ten minutes.`,
     ) +
-    `## The fields\n\n${table(['field', 'what it is', 'lines that have it'], fields)}\n## The lines\n\n${lines.join('\n')}`
+    `## The fields\n\n${table(['field', 'what it is', 'lines that have it'], fields)}\n## Reasons\n\n${reasons}\n## The lines\n\n${lines.join('\n')}`
   );
 }

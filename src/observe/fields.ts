@@ -2,6 +2,8 @@
 //
 // Named as in Postfix's policy protocol where that has a name. Values that a peer chose are escaped, and cut at 256 characters.
 
+import type { DoorReason, HeaderResult, Reason } from '../smtp/types.ts';
+
 export const FIELDS = {
   time: 'when, in UTC',
   level: '`debug`, `info`, `warn` or `error`',
@@ -23,7 +25,7 @@ export const FIELDS = {
   recipient: 'the forward-path, without brackets',
   protocol_state: 'where in the dialogue: `CONNECT`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `END-OF-MESSAGE`',
   decision: 'ours: `proceed`, `reject`, `would_reject` (let pass in observe), `disconnect`',
-  reason: 'why, as one word of a closed set',
+  reason: 'why, as one word: see below',
   rule: 'the rule or the limit that decided',
   key: 'the setting that is the cause, with the name of the connector in it',
   trace: 'the rules that were tried, and what failed in each; `postern explain` says it in full',
@@ -75,6 +77,43 @@ export const FIELDS = {
   kind: 'of what there are too many: sources, logins or senders',
   keys: 'the keys that changed',
 } as const;
+
+/** What `reason` can be, of a recipient, a sender or a login. */
+export const REASONS: Readonly<Record<Reason, string>> = {
+  accepted_domain: 'the server behind is responsible for the domain',
+  relay_domain: 'the domain is relayed for everyone',
+  rule: 'a rule of the connector decided',
+  no_rule: 'no rule matched, so it is no',
+  blocked_domain: 'nobody may reach the domain',
+  unknown_recipient: '`valid_recipients` does not have it',
+  submit: 'the client may not hand in mail here',
+  sender: 'the client may not use this reverse-path',
+  tls_required: 'TLS is wanted first',
+  cannot_tell: 'what the decision rests on is not known',
+  syntax: 'the address is none that our grammar reads',
+  relay_trick: 'the address hides another one',
+  unqualified: 'the address has no domain',
+  limit: 'a limit answered; `rule` and `key` say which',
+  reload: 'the new policy has no place for this session',
+};
+
+/** What it can be at the door. */
+export const DOOR_REASONS: Readonly<Record<DoorReason | `proxy_header_${Exclude<HeaderResult, 'ok'>}`, string>> = {
+  no_connector: 'no connector takes this client',
+  connect: 'the connector does not take it',
+  connections: 'too many connections, of the source or of the connector',
+  connections_percent: 'too large a share of the connections',
+  connection_rate: 'connections come too fast',
+  upstream_connections: 'no place at the servers behind came free in time',
+  banned: 'the source is banned',
+  shutting_down: 'the firewall ends',
+  proxy_header_not_listed: 'this peer may send no PROXY header',
+  proxy_header_none: 'what came is no PROXY header',
+  proxy_header_bad: 'it begins as one',
+  proxy_header_too_long: 'it is longer than one may be',
+  proxy_header_late: 'it did not come in time',
+  proxy_header_hung_up: 'the peer closed before it was whole',
+};
 
 export type FieldName = keyof typeof FIELDS;
 

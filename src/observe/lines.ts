@@ -78,12 +78,7 @@ export const LINES = {
     'The same.',
     ['mode'],
   ),
-  finding: line(
-    'warn',
-    '{file}:{line}:{column}: warning: {key}: {sentence}',
-    'At the start: what `postern check` warns of.',
-    [],
-  ),
+  finding: line('warn', '{place}: warning: {sentence}', 'At the start: what `postern check` warns of.', []),
   few_descriptors: line(
     'warn',
     'upstream.max_connections admits {sessions} sessions, which need {wanted} file descriptors, and this process may have {limit}: ' +

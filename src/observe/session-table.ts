@@ -54,7 +54,7 @@ export const ABOUT_CLIENTS = {
   recipient_would_be_refused: line(
     'info',
     'recipient would be refused',
-    'So it would have been; the mode is observe.',
+    'In observe: it would have been refused, and was let pass.',
     ...OF_RECIPIENT,
   ),
   recipient_refused_by_server: line(
@@ -73,7 +73,7 @@ export const ABOUT_CLIENTS = {
   sender_would_be_refused: line(
     'info',
     'sender would be refused',
-    'So it would have been; the mode is observe.',
+    'In observe: it would have been refused, and was let pass.',
     ...OF_SENDER,
   ),
   sender_refused_by_server: line(
@@ -109,7 +109,7 @@ export const ABOUT_CLIENTS = {
   login_would_be_refused: line(
     'info',
     'login would be refused',
-    'So it would have been; the mode is observe.',
+    'In observe: it would have been refused, and was let pass.',
     ...OF_LOGIN,
   ),
   command_refused: line(
@@ -208,7 +208,7 @@ export const ABOUT_CLIENTS = {
   connection_would_be_refused: line(
     'info',
     'connection would be refused',
-    'So it would have been; the mode is observe.',
+    'In observe: it would have been refused, and was let pass.',
     ...OF_DOOR,
   ),
   header_not_listed: line(
