@@ -16,7 +16,7 @@ import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
 import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
-import { shadows } from './shadow.ts';
+import { shadowOf } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
 import { toOctets } from './spellings.ts';
 
@@ -214,12 +214,7 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
       );
     }
     lintDenied(rule, domains, notes);
-    const shadow = rules.slice(0, i).find((earlier) => shadows(earlier, rule, clients));
-    if (shadow !== undefined)
-      notes.warn(
-        rule.path,
-        `rule '${rule.name}' can never match: '${shadow.name}' before it matches all that it would`,
-      );
+    lintShadow(rule, rules.slice(0, i), clients, notes);
     const conditions = rule.document.allow ?? rule.document.deny;
     if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
       notes.warn(
@@ -232,6 +227,19 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
         `rule '${rule.name}' can never match: none of its sources lies in the connector's remote_ip_ranges`,
       );
   }
+}
+
+function lintShadow(rule: Rule, before: readonly Rule[], clients: readonly Range[], notes: Notes): void {
+  const shadows = before.map((earlier) => ({ earlier, left: shadowOf(earlier, rule, clients) }));
+  const whole = shadows.find(({ left }) => left === 'nothing')?.earlier;
+  const written = shadows.find(({ left }) => left === 'other spellings')?.earlier;
+  if (whole !== undefined)
+    notes.warn(rule.path, `rule '${rule.name}' can never match: '${whole.name}' before it matches all that it would`);
+  else if (written !== undefined)
+    notes.warn(
+      rule.path,
+      `rule '${rule.name}' comes too late: '${written.name}' before it lets pass all that it names, so that it denies only other spellings, lost addresses and logins without a name; a denial stands before the allow`,
+    );
 }
 
 /** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
