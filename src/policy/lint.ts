@@ -214,6 +214,8 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
       );
     }
     lintDenied(rule, domains, notes);
+    const opens = rules.slice(i + 1).some(({ action, expiresAt }) => action === 'allow' && expiresAt > now);
+    if (!opens) lintDeniedSenders(rule, domains, notes);
     lintShadow(rule, rules.slice(0, i), clients, notes);
     const conditions = rule.document.allow ?? rule.document.deny;
     if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
@@ -255,6 +257,23 @@ function lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes):
 
 const PASSES =
   'passes before any rule, since its domain is accepted or relayed: nobody is denied here; valid_recipients and blocked_domains stand before that';
+
+/** Where no allow stands behind it, a deny leaves all as it is, and who denies a sender hardly means that. */
+function lintDeniedSenders({ name, document, path }: Rule, { known }: Domains, notes: Notes): void {
+  const isOwn = (text: string): boolean =>
+    known.find(foldAscii(toOctets(text.slice(text.lastIndexOf('@') + 1))).replace(/^\*\.|\.$/g, '')) === 'accepted';
+  for (const key of ['senders', 'sender_domains'] as const) {
+    const list = document.deny?.[key];
+    if (list === undefined || list.length === 0) continue;
+    const instead = list.some(isOwn)
+      ? 'senders: { own_domains: authenticated } beside the rules, or deny there, refuses who sends in the name of an accepted domain'
+      : 'a sender, which anybody can write, is for the server behind to refuse, and connect: { deny: [address] } keeps a client out';
+    notes.warn(
+      [...path, 'deny', key],
+      `rule '${name}' changes nothing: no allow stands behind it, and mail for accepted domains passes before any rule, whoever sends it; ${instead}`,
+    );
+  }
+}
 
 function askOwner({ document }: Rule): string {
   return document.owner === undefined ? '' : `: ask ${document.owner}`;
