@@ -80,6 +80,7 @@ export const SHUTTING_DOWN = reply(421, '4.3.2', 'Service shutting down, closing
 export const INTERNAL_ERROR = reply(421, '4.3.0', 'Internal error, closing transmission channel');
 export const CONNECTION_REFUSED = reply(554, '5.7.1', 'Access denied');
 export const TOO_MANY_CONNECTIONS = reply(421, '4.7.0', 'Too many connections from {client_address}');
+export const CONNECTOR_FULL = reply(421, '4.7.0', 'Too many connections, try again later');
 export const BANNED = reply(421, '4.7.0', 'Service for {client_address} is suspended, try again later');
 export const SERVER_BUSY = reply(421, '4.3.2', 'Too many connections, try again later');
 
