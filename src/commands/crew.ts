@@ -292,7 +292,7 @@ export class Crew implements Doors {
         await this.#open(number);
         this.#observer.workerStarted(number);
       } catch (error) {
-        this.#observer.warn('worker could not be started', { worker: number, why: (error as Error).message });
+        this.#observer.warn('worker_not_started', { worker: number, why: (error as Error).message });
         await this.#members[number - 1]?.terminate();
       }
     }

@@ -200,9 +200,6 @@ const DNS_AT_DRAIN = 1_000; // ms that DNS has for a session that is to end
 
 const BAN: CloseReason = { origin: 'policy', what: 'banned', key: 'limits.ban' };
 
-const UPSTREAM_LIMIT =
-  'the upstream answered 421: if it counts connections by source, it counts all of ours as one. Give Postern a receive ' +
-  'connector of its own there with these limits raised';
 const REMIND_AFTER = 600_000; // ms
 
 /** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
@@ -213,7 +210,7 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
     const now = performance.now();
     if (now - remindedAt < REMIND_AFTER) return;
     remindedAt = now;
-    observer.warn(UPSTREAM_LIMIT);
+    observer.warn('upstream_421', {});
   };
   return {
     upstreamUp: (server, up, why, nextProbe) => (shared ?? observer).upstreamUp(server, up, why, nextProbe),

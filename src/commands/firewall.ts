@@ -72,7 +72,7 @@ export async function startFirewall(
   const store = await openStore(config, settings.file ?? null, {
     up: () => observer.stateUp(true),
     down: (why) => observer.stateUp(false, why),
-    full: (kind) => observer.warn(SHARE_IS_FULL, { kind }),
+    full: (kind) => observer.warn('share_is_full', { kind }),
     banned: (ban) => endSessions(ban),
   });
   const limiter = new Limiter(store, {
@@ -134,9 +134,6 @@ export async function startFirewall(
     close: () => end(0),
   };
 }
-
-const SHARE_IS_FULL =
-  'more of one kind are counted than one node may keep in Redis: those beyond it are counted by this node alone, as with state: memory';
 
 /** The words of GET /explain. */
 function wordsOf(query: URLSearchParams): InquiryWords {

@@ -10,17 +10,18 @@ import { isDeepStrictEqual } from 'node:util';
 import type { NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
+import { CONFIGURATION_CHANGED } from '../smtp/replies.ts';
 import type { Admission, Decision, Door, DoorReason, Judge, OwnReply } from '../smtp/types.ts';
 import { noPlaceReply } from './limits/cost.ts';
 import type { Guest } from './limits/guest.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { when } from './limits/when.ts';
 
-const CONFIGURATION_CHANGED: Decision = {
+const NO_PLACE_ANY_MORE: Decision = {
   action: 'disconnect',
   reason: 'reload',
   rule: null,
-  reply: { code: 421, enhanced: '4.3.2', text: 'Configuration changed, please connect again' },
+  reply: CONFIGURATION_CHANGED,
 };
 
 const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
@@ -94,7 +95,7 @@ export class Gate {
     let judge: Judge | null = connector.judgeFor(endsOf(door));
     let brought = false;
     const decide: Judge = (question) => {
-      if (judge === null) return CONFIGURATION_CHANGED;
+      if (judge === null) return NO_PLACE_ANY_MORE;
       return when(judge(question), (decision) => guest.decide(question, decision));
     };
     return (question) => {

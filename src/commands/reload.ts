@@ -76,7 +76,7 @@ export class Reloader {
     firewall.observer.reloaded(this.#name, config.mode, observingIn(policy));
     const now = unchangeable(config);
     const keys = Object.keys(now).filter((key) => now[key] !== this.#fixed[key]);
-    if (keys.length > 0) firewall.observer.warn(NEEDS_RESTART, { keys: keys.join(', ') });
+    if (keys.length > 0) firewall.observer.warn('needs_restart', { keys: keys.join(', ') });
     this.#fixed = now;
   }
 
@@ -108,6 +108,3 @@ function unchangeable(config: Config | null): Readonly<Record<string, string>> {
   const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
   return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
 }
-
-const NEEDS_RESTART =
-  'a restart is needed for these keys, which changed in the file; the policy, its limits and the mode are in force';

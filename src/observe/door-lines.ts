@@ -9,6 +9,7 @@ import { formatReply } from '../smtp/replies.ts';
 import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
 import type { Floods } from './floods.ts';
 import { keyOfDoor } from './keys.ts';
+import { type FieldsOf, type LineName, write } from './lines.ts';
 import { harmless } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -26,7 +27,7 @@ export class DoorLines {
   refused(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void {
     this.#metrics.connector(connector).sessionEnded('refused');
     this.#count(reason);
-    this.#tell(door, connector, 'connection refused', {
+    this.#tell(door, connector, 'connection_refused', {
       decision: 'disconnect',
       reason,
       key: keyOfDoor(connector, reason, key),
@@ -36,7 +37,7 @@ export class DoorLines {
 
   wouldRefuse(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void {
     this.#count(reason);
-    this.#tell(door, connector, 'connection would be refused', {
+    this.#tell(door, connector, 'connection_would_be_refused', {
       decision: 'would_reject',
       reason,
       key: keyOfDoor(connector, reason, key),
@@ -51,15 +52,10 @@ export class DoorLines {
     if (result === 'hung_up') {
       if (said === '') return; // whoever only looks whether the port is open
     } else this.#metrics.connector(null).sessionEnded('refused');
-    const { sentence, key } = HEADERS[result];
-    this.#tell(peer, null, sentence, {
-      local_address: peer.localAddress,
-      local_port: peer.localPort,
-      decision: result === 'hung_up' ? undefined : 'disconnect',
-      reason: `proxy_header_${result}`,
-      key,
-      said: said === '' ? undefined : harmless(said),
-    });
+    const where = { local_address: peer.localAddress, local_port: peer.localPort };
+    const fields = { ...where, reason: `proxy_header_${result}`, said: said === '' ? undefined : harmless(said) };
+    if (result === 'hung_up') this.#tell(peer, null, 'header_hung_up', fields);
+    else this.#tell(peer, null, `header_${result}`, { ...fields, decision: 'disconnect', key: KEY_OF_HEADER[result] });
   }
 
   handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
@@ -67,12 +63,17 @@ export class DoorLines {
     if (handshake.result === 'ok') return;
     this.#metrics.connector(connector).sessionEnded('client');
     const key = handshake.result === 'timeout' ? 'timeouts.tls_handshake' : undefined;
-    this.#tell(door, connector, 'TLS handshake failed', { why: harmless(handshake.why), key });
+    this.#tell(door, connector, 'handshake_failed', { why: harmless(handshake.why), key });
   }
 
-  #tell(door: Door, connector: string | null, sentence: string, fields: object): void {
+  #tell<Name extends LineName>(
+    door: Door,
+    connector: string | null,
+    name: Name,
+    fields: Omit<FieldsOf<Name>, keyof Knocked>,
+  ): void {
     if (!this.#log.isLevelEnabled('info') || !this.#floods.mayTell(door.clientAddress)) return;
-    this.#log.info({ ...whoKnocked(door, connector), ...fields }, sentence);
+    write(this.#log, name, { ...whoKnocked(door, connector), ...fields } as unknown as FieldsOf<Name>);
   }
 
   /** What policy alone refuses is no limit, nor is our own end. */
@@ -84,14 +85,13 @@ export class DoorLines {
 const NO_LIMIT: ReadonlySet<DoorReason> = new Set(['no_connector', 'connect', 'shutting_down']);
 
 const FROM = 'listeners[].proxy_protocol.from';
-const HEADERS: Readonly<Record<Exclude<HeaderResult, 'ok'>, { readonly sentence: string; readonly key?: string }>> = {
-  not_listed: { sentence: 'connection closed: this peer is not listed as one that sends a PROXY header', key: FROM },
-  none: { sentence: 'connection closed: this peer is to send a PROXY header, and sent something else', key: FROM },
-  bad: { sentence: 'connection closed: its PROXY header is malformed' },
-  too_long: { sentence: 'connection closed: its PROXY header is longer than one may be' },
-  late: { sentence: 'connection closed: no whole PROXY header came in time', key: 'timeouts.proxy_header' },
-  hung_up: { sentence: 'the peer closed the connection within its PROXY header' },
+const KEY_OF_HEADER: Readonly<Partial<Record<HeaderResult, string>>> = {
+  not_listed: FROM,
+  none: FROM,
+  late: 'timeouts.proxy_header',
 };
+
+type Knocked = ReturnType<typeof whoKnocked>;
 
 function whoKnocked(door: Door, connector: string | null) {
   return {

@@ -27,6 +27,8 @@ const OF_DOOR: Readonly<Partial<Record<DoorReason, string>>> = {
 const WHOLE = /^(limits|timeouts|listeners|connectors|upstream|blocked_domains|valid_recipients)\b/;
 
 /** As a core event or a CloseReason names it, in full. */
+export function fullKey(connector: string | null, key: string): string;
+export function fullKey(connector: string | null, key: string | null | undefined): string | undefined;
 export function fullKey(connector: string | null, key: string | null | undefined): string | undefined {
   if (key === null || key === undefined) return undefined;
   return WHOLE.test(key) || connector === null ? key : `connectors[${connector}].${key}`;

@@ -5,7 +5,7 @@
 // What comes may be a message of any size whose sender will only then read our reply; it is read in the client's own turns.
 
 import type { Socket } from 'node:net';
-import { formatReply } from '../smtp/replies.ts';
+import { BYE, formatReply, ONLY_QUIT } from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
 import type { FairQueue } from './fair-queue.ts';
 import { RelaySocket } from './relay-socket.ts';
@@ -41,10 +41,10 @@ export function refuseAtDoor(
     heard += chunk.toString('latin1', 0, HEARD_LIMIT);
     if (/(^|\n)quit *\r?\n/i.test(heard) || heard.length >= HEARD_LIMIT) {
       socket.off('data', listen);
-      socket.end('221 2.0.0 Bye\r\n');
+      socket.end(formatReply(BYE, true));
     } else if (!answered && heard.includes('\n')) {
       answered = true;
-      socket.write('503 5.5.1 Only QUIT is accepted\r\n');
+      socket.write(formatReply(ONLY_QUIT, true));
     }
   };
   socket.on('data', listen);

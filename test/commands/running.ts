@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { assertKnown } from '../helpers/log-lines.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -38,6 +39,7 @@ export class Running {
     t.after(async () => {
       this.#process.kill('SIGKILL');
       await this.#exited;
+      for (const entry of this.entries()) assertKnown(entry);
     });
   }
 
