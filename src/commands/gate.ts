@@ -10,8 +10,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
-import { BANNED, CONFIGURATION_CHANGED } from '../smtp/replies.ts';
+import { CONFIGURATION_CHANGED } from '../smtp/replies.ts';
 import type { Admission, Decision, Door, DoorReason, Judge, OwnReply } from '../smtp/types.ts';
+import { noPlaceReply } from './limits/cost.ts';
 import type { Guest } from './limits/guest.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { when } from './limits/when.ts';
@@ -130,7 +131,7 @@ function denied({ name }: Connector, reply: OwnReply): Admission {
 }
 
 function noPlace({ replies }: Connector, refused: NoPlace): Refusal {
-  const reply = refused === 'ban' ? BANNED : replies.connections;
+  const reply = noPlaceReply(refused, replies);
   const reason = REASONS[refused];
   return refused === 'connector' ? { reply, reason, key: 'limits.connector.connections' } : { reply, reason };
 }

@@ -1,6 +1,7 @@
 // One connector of a policy, compiled: first what the others must know of it (its ranges, its rules), then the whole.
 
 import { isKeyword } from '../smtp/capabilities.ts';
+import { CONNECTOR_FULL } from '../smtp/replies.ts';
 import type { OwnReply, Profile } from '../smtp/types.ts';
 import { Suspects } from './accounts.ts';
 import type { PolicyOptions } from './compile.ts';
@@ -165,7 +166,7 @@ export function* finishConnector(
     profile: profileOf(draft, options, replies.relay),
     mode,
     limits,
-    replies,
+    replies: { ...replies, full: document.replies.connections === undefined ? CONNECTOR_FULL : replies.connections },
     rules,
     connectAllow: draft.connectAllow,
     connectDeny: draft.connectDeny,

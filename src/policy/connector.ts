@@ -29,7 +29,13 @@ export interface ConnectorParts {
   readonly profile: Profile;
   readonly mode: Mode;
   readonly limits: Limits;
-  readonly replies: { readonly connect: OwnReply; readonly connections: OwnReply; readonly rate: OwnReply };
+  readonly replies: {
+    readonly connect: OwnReply;
+    readonly connections: OwnReply;
+    /** As `connections`, where others have taken the places. */
+    readonly full: OwnReply;
+    readonly rate: OwnReply;
+  };
   readonly rules: readonly Rule[];
   readonly connectAllow: AccessList;
   readonly connectDeny: AccessList;

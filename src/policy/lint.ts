@@ -16,7 +16,7 @@ import type { Notes, SourceEntry } from './lists.ts';
 import type { Path } from './problem.ts';
 import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
 import type { Rule } from './rules.ts';
-import { shadows } from './shadow.ts';
+import { shadowOf } from './shadow.ts';
 import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
 import { toOctets } from './spellings.ts';
 
@@ -214,12 +214,9 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
       );
     }
     lintDenied(rule, domains, notes);
-    const shadow = rules.slice(0, i).find((earlier) => shadows(earlier, rule, clients));
-    if (shadow !== undefined)
-      notes.warn(
-        rule.path,
-        `rule '${rule.name}' can never match: '${shadow.name}' before it matches all that it would`,
-      );
+    const opens = rules.slice(i + 1).some(({ action, expiresAt }) => action === 'allow' && expiresAt > now);
+    if (!opens) lintDeniedSenders(rule, domains, notes);
+    lintShadow(rule, rules.slice(0, i), clients, notes);
     const conditions = rule.document.allow ?? rule.document.deny;
     if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
       notes.warn(
@@ -232,6 +229,19 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
         `rule '${rule.name}' can never match: none of its sources lies in the connector's remote_ip_ranges`,
       );
   }
+}
+
+function lintShadow(rule: Rule, before: readonly Rule[], clients: readonly Range[], notes: Notes): void {
+  const shadows = before.map((earlier) => ({ earlier, left: shadowOf(earlier, rule, clients) }));
+  const whole = shadows.find(({ left }) => left === 'nothing')?.earlier;
+  const written = shadows.find(({ left }) => left === 'other spellings')?.earlier;
+  if (whole !== undefined)
+    notes.warn(rule.path, `rule '${rule.name}' can never match: '${whole.name}' before it matches all that it would`);
+  else if (written !== undefined)
+    notes.warn(
+      rule.path,
+      `rule '${rule.name}' comes too late: '${written.name}' before it lets pass all that it names, so that it denies only other spellings, lost addresses and logins without a name; a denial stands before the allow`,
+    );
 }
 
 /** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
@@ -247,6 +257,23 @@ function lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes):
 
 const PASSES =
   'passes before any rule, since its domain is accepted or relayed: nobody is denied here; valid_recipients and blocked_domains stand before that';
+
+/** Where no allow stands behind it, a deny leaves all as it is, and who denies a sender hardly means that. */
+function lintDeniedSenders({ name, document, path }: Rule, { known }: Domains, notes: Notes): void {
+  const isOwn = (text: string): boolean =>
+    known.find(foldAscii(toOctets(text.slice(text.lastIndexOf('@') + 1))).replace(/^\*\.|\.$/g, '')) === 'accepted';
+  for (const key of ['senders', 'sender_domains'] as const) {
+    const list = document.deny?.[key];
+    if (list === undefined || list.length === 0) continue;
+    const instead = list.some(isOwn)
+      ? 'senders: { own_domains: authenticated } beside the rules, or deny there, refuses who sends in the name of an accepted domain'
+      : 'a sender, which anybody can write, is for the server behind to refuse, and connect: { deny: [address] } keeps a client out';
+    notes.warn(
+      [...path, 'deny', key],
+      `rule '${name}' changes nothing: no allow stands behind it, and mail for accepted domains passes before any rule, whoever sends it; ${instead}`,
+    );
+  }
+}
 
 function askOwner({ document }: Rule): string {
   return document.owner === undefined ? '' : `: ask ${document.owner}`;

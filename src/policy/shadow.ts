@@ -1,7 +1,8 @@
 // Whether one rule leaves nothing for a later one: everything that the later would match, the earlier has matched.
 //
 // Conditions are compared one by one; where that cannot be seen from the lists alone the answer is no, so that a rule is
-// never called dead that is not.
+// never called dead that is not. A deny behind an allow is dead only as far as it is written: a no holds for more than a yes
+// of the same words (rules.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
 import type { ConditionsDocument } from './document.ts';
@@ -10,16 +11,38 @@ import { isInside, isMasked, type Range } from './ranges.ts';
 import type { Rule } from './rules.ts';
 import { subtract, surestSpans } from './spans.ts';
 
+/** What the earlier one leaves of the later. */
+export type Shadow = 'nothing' | 'other spellings' | 'something';
+
 /** `clients`: the ranges of the connector, which bound a rule that names no sources. */
-export function shadows(earlier: Rule, later: Rule, clients: readonly Range[]): boolean {
-  if (earlier.expiresAt < later.expiresAt) return false;
+export function shadowOf(earlier: Rule, later: Rule, clients: readonly Range[]): Shadow {
+  if (earlier.expiresAt < later.expiresAt) return 'something';
   const wide = conditionsOf(earlier);
   const narrow = conditionsOf(later);
+  if (!covers(wide, narrow, rangesOf(earlier, clients), rangesOf(later, clients))) return 'something';
+  const forbids = earlier.action === 'allow' && later.action === 'deny';
+  return forbids && !isExact(wide, narrow) ? 'other spellings' : 'nothing';
+}
+
+/** Whether a yes on `wide` holds for all that a no on `narrow` holds for, and not only for what is written. */
+function isExact(wide: ConditionsDocument, narrow: ConditionsDocument): boolean {
+  if (Object.values(narrow).some((list) => Array.isArray(list) && list.length === 0)) return true; // it never holds
+  const { tls, local, authenticated, allow_unnamed, ...others } = wide;
+  if (Object.values(others).some((condition) => condition !== undefined)) return false;
+  return authenticated === undefined || allow_unnamed === true || narrow.authenticated !== undefined;
+}
+
+function covers(
+  wide: ConditionsDocument,
+  narrow: ConditionsDocument,
+  wideRanges: readonly Range[],
+  narrowRanges: readonly Range[],
+): boolean {
   return (Object.keys(wide) as (keyof ConditionsDocument)[]).every((key) => {
     if (wide[key] === undefined) return true;
     switch (key) {
       case 'sources':
-        return coversRanges(rangesOf(earlier, clients), rangesOf(later, clients));
+        return coversRanges(wideRanges, narrowRanges);
       case 'recipient_domains':
       case 'sender_domains':
       case 'ptr':

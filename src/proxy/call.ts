@@ -197,7 +197,7 @@ export class Call {
         this.#identify((client) => this.#follow((this.#approach as Approach).introduce(client)));
         break;
       case 'give up':
-        this.#fail({ why: step.why, inTls: false, declined: step.why.endsWith(' with 421') });
+        this.#fail({ why: step.why, inTls: false, declined: step.code === 421 });
         break;
       case 'end':
         this.#approached(step);

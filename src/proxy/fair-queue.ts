@@ -8,6 +8,8 @@
 // A session that waits reads nothing (connection.ts pauses both its sides). One queue for each thread. A source that is forgotten
 // early, because so many came, is served sooner, and no more.
 
+import { sourceOf } from '../smtp/client-source.ts';
+
 const ROUND = 0.5; // ms of work between two looks at the sockets
 const READ = 0.5e-6; // ms for an octet, to have it read: measured, 64 KiB at a time
 const SOURCES = 16_384;
@@ -80,8 +82,7 @@ export class FairQueue {
   };
 
   #sourceOf(address: string): Source {
-    // Whoever has one address of IPv6 has its /64.
-    const key = address.includes(':') ? address.split(':', 4).join(':') : address;
+    const key = sourceOf(address);
     const known = this.#sources.get(key);
     if (known !== undefined) return known;
     const source = { finish: 0, start: 0, waiting: [] };

@@ -9,6 +9,7 @@
 import { constants } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { connect, createSecureContext, DEFAULT_CIPHERS, type SecureContext, type TLSSocket } from 'node:tls';
+import { liesBeneath } from './upstream-end.ts';
 
 export interface UpstreamTlsOptions {
   readonly mode: 'opportunistic' | 'require' | 'implicit';
@@ -54,6 +55,7 @@ export class UpstreamTls {
       servername: isIP(wanted) === 0 ? wanted : '', // and no address
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
+    liesBeneath(plain, socket);
     plain.on('error', () => {}); // the inside says it
     const failed = (error: NodeJS.ErrnoException): void => done(handshakeFailure(error), error.code === 'ECONNRESET');
     const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }), true);

@@ -28,7 +28,8 @@ export type Step =
   /** XCLIENT is due: the driver says who the client is, through `introduce`. */
   | { readonly do: 'introduce' }
   | ({ readonly do: 'end' } & Approached)
-  | { readonly do: 'give up'; readonly why: string };
+  /** `code`: the reply's, where it is for that code. */
+  | { readonly do: 'give up'; readonly why: string; readonly code: number | null };
 
 export interface Approached {
   /** What the client is shown: one whole reply. */
@@ -107,7 +108,7 @@ export class Approach {
   }
 
   #greeted(code: number, bytes: Buffer): Step {
-    if (code < 400 && code !== 220) return this.#giveUp(`it greeted with ${code}`);
+    if (code < 400 && code !== 220) return this.#giveUp(`it greeted with ${code}`, code);
     this.#greeting = bytes;
     return code === 220 ? this.#hello(HELLO) : this.#end();
   }
@@ -118,7 +119,7 @@ export class Approach {
   }
 
   #helloAnswered(code: number, bytes: Buffer): Step {
-    if (code < 500 && code !== 250) return this.#giveUp(`it answered our EHLO with ${code}`);
+    if (code < 500 && code !== 250) return this.#giveUp(`it answered our EHLO with ${code}`, code);
     if (code === 250) {
       this.#keywords = keywordsOf(bytes);
       this.#list = Buffer.from(bytes); // the chunk that it came in is let go
@@ -140,7 +141,7 @@ export class Approach {
     this.#awaits = NOTHING;
     if (code === 220) return { do: 'start TLS' };
     const goesOn = this.#options.startTls === 'if offered' && code >= 400 && code !== 421;
-    return goesOn ? this.#identify() : this.#giveUp(`it answered STARTTLS with ${code}`);
+    return goesOn ? this.#identify() : this.#giveUp(`it answered STARTTLS with ${code}`, code);
   }
 
   #identify(): Step {
@@ -162,7 +163,7 @@ export class Approach {
    * are about the command: Postfix with `inet_protocols = ipv4` says so to every IPv6 address. It has learnt nothing then,
    * as one that does not offer XCLIENT, and its greeting stands. */
   #introduced(code: number, bytes: Buffer): Step {
-    if (code < 400 && code !== 220) return this.#giveUp(`it answered XCLIENT with ${code}`);
+    if (code < 400 && code !== 220) return this.#giveUp(`it answered XCLIENT with ${code}`, code);
     if (code === 501 || code === 503) {
       this.#unidentified = true;
       return this.#end();
@@ -184,9 +185,9 @@ export class Approach {
     };
   }
 
-  #giveUp(why: string): Step {
+  #giveUp(why: string, code: number | null = null): Step {
     this.#awaits = NOTHING;
-    return { do: 'give up', why };
+    return { do: 'give up', why, code };
   }
 }
 

@@ -38,10 +38,14 @@ export const CONNECTION_REFUSED = reply(
 );
 export const TOO_MANY_CONNECTIONS = reply(
   '421 4.7.0 Too many connections from {client_address}',
-  'The source has, or the connector has, as many connections as it may, or the source opens them too fast.',
+  'The source has as many connections as it may, or opens them too fast.',
   'limits.source.connections',
   'limits.source.connections_percent',
   'limits.source.connection_rate',
+);
+export const CONNECTOR_FULL = reply(
+  '421 4.7.0 Too many connections, try again later',
+  'The connector has as many connections as it may, from whomever.',
   'limits.connector.connections',
 );
 export const BANNED = reply(

@@ -349,6 +349,17 @@ test('replies of the policy are what a client hears', async (t) => {
   assert.equal((await guarded.connect()).greeting, '421 4.3.2 The maximum number is reached');
 });
 
+test('a full connector blames nobody, or says what the policy says', async (t) => {
+  for (const [replies, said] of [
+    [{}, '421 4.7.0 Too many connections, try again later'],
+    [{ connections: '421 4.3.2 Full' }, '421 4.3.2 Full'],
+  ] as const) {
+    const guarded = await Guarded.open(t, { limits: { connector: { connections: 1 } }, connector: { replies } });
+    await guarded.greeted('192.0.2.1');
+    assert.equal((await guarded.connect('192.0.2.2')).greeting, said);
+  }
+});
+
 test('who goes beyond limits too often is banned, its other sessions end, and everyone else goes on', async (t) => {
   const guarded = await Guarded.open(t, {
     limits: { source: { message_rate: '1/1h' }, ban: { after: '3/1h', for: '1h' } },

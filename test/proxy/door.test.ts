@@ -135,7 +135,7 @@ describe('too many connections', () => {
       'of one connector',
       limited({ connector: { connections: 2 } }),
       { full: '127.0.0.2', free: '127.0.0.9' },
-      /^421 4\.7\.0 Too many connections from 127\.0\.0\.2\r\n$/,
+      /^421 4\.7\.0 Too many connections, try again later\r\n$/,
       'connections',
     ],
     [

@@ -57,8 +57,8 @@ describe('whose turn it is', () => {
 
   it('counts a /64 of IPv6 as one source', async () => {
     const served = new Served();
-    for (let i = 1; i < 9; i++) served.session('many', `2001:db8:0:1::${i}`, 1, 3).wait();
-    served.session('one', '2001:db8:0:2::1', 1, 3).wait();
+    for (let i = 1; i < 9; i++) served.session('many', `2001:db8::${i}`, 1, 3).wait();
+    served.session('one', '2001:db8:0:1::1', 1, 3).wait();
     const order = (await served.all(27)).slice(0, 6);
     assert.equal(order.filter((name) => name === 'one').length, 3);
   });

@@ -21,9 +21,15 @@ function skip(): string | false {
   return missing(['ip']);
 }
 
-test('four hundred sessions that end in every way need no more than a hundred ports', { skip: skip() }, async () => {
-  const inside = [process.execPath, INSIDE, String(SESSIONS)];
-  const { code, output } = await run('unshare', ['--net', '--mount', 'sh', '-c', SCRIPT, ...inside]);
-  assert.equal(code, 0, output);
-  assert.deepEqual(JSON.parse(output.trim().split('\n').at(-1) ?? ''), { served: SESSIONS, refused: [] });
-});
+for (const [mode, server] of [
+  ['none', 'a server in clear text'],
+  ['implicit', 'a server behind TLS'],
+]) {
+  const title = `four hundred sessions that end in every way need no more than a hundred ports to ${server}`;
+  test(title, { skip: skip() }, async () => {
+    const inside = [process.execPath, INSIDE, String(SESSIONS), mode ?? ''];
+    const { code, output } = await run('unshare', ['--net', '--mount', 'sh', '-c', SCRIPT, ...inside]);
+    assert.equal(code, 0, output);
+    assert.deepEqual(JSON.parse(output.trim().split('\n').at(-1) ?? ''), { served: SESSIONS, refused: [] });
+  });
+}

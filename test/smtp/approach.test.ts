@@ -185,6 +185,24 @@ describe('the approach', () => {
     }
   });
 
+  it('says with which code a server was given up', () => {
+    for (const [options, replies, code] of [
+      [{ startTls: 'if offered' }, [GREETING, '421 4.3.2 full\r\n'], 421],
+      [{ startTls: 'if offered' }, [GREETING, offers('STARTTLS'), '421 4.3.2 full\r\n'], 421],
+      [{ startTls: 'if offered' }, [GREETING, '450 not now\r\n'], 450],
+      [{ identity: 'XCLIENT' }, [GREETING, offers(XCLIENT), '354 go\r\n'], 354],
+      [{ startTls: 'required' }, [GREETING, offers('SIZE')], null],
+    ] as const) {
+      const approach = new Approach({ ourName: () => 'us.example', startTls: 'no', identity: null, ...options });
+      let step: Step = { do: 'read' };
+      for (const reply of replies) {
+        step = approach.fromUpstream(Buffer.from(reply));
+        if (step.do === 'introduce') step = approach.introduce(CLIENT);
+      }
+      assert.equal(step.do === 'give up' && step.code, code);
+    }
+  });
+
   it('gives up a server that speaks out of turn while TLS is made or DNS is asked', () => {
     for (const [options, replies] of [
       [{ startTls: 'required' }, [GREETING, offers('STARTTLS'), '220 go\r\n']],
@@ -195,6 +213,7 @@ describe('the approach', () => {
       assert.deepEqual(approach.fromUpstream(Buffer.from('250 ok\r\n')), {
         do: 'give up',
         why: 'it spoke out of turn',
+        code: null,
       });
     }
   });

@@ -1,11 +1,14 @@
-// What one command costs, by name: each charge with the limit that it is for, and whose fault it is when that is reached.
+// What one command costs, by name: each charge with the limit that it is for, whose fault it is when that is reached, and what
+// is said of it at the door.
 //
 // Not here: who asks, and what follows from the answer (guest.ts).
 
 import type { Kind, RateName } from '../../limits/keys.ts';
 import type { Charge, NoPlace } from '../../limits/store.ts';
+import type { Connector } from '../../policy/connector.ts';
 import { foldAscii } from '../../smtp/bytes.ts';
-import type { Question } from '../../smtp/types.ts';
+import { BANNED } from '../../smtp/replies.ts';
+import type { OwnReply, Question } from '../../smtp/types.ts';
 
 /** A charge with what it is called. */
 export interface Cost {
@@ -22,6 +25,12 @@ export const DOOR_LIMITS = {
   percent: ['source', 'connections_percent'],
   connector: ['connector', 'connections'],
 } as const satisfies Readonly<Record<NoPlace, readonly [Kind, string]>>;
+
+/** What a client hears for whom there is no place. */
+export function noPlaceReply(refused: NoPlace, { connections, full }: Connector['replies']): OwnReply {
+  if (refused === 'ban') return BANNED;
+  return refused === 'connector' ? full : connections;
+}
 
 /** Of the source itself: what others bring about is none of its faults. */
 export function isOwn({ kind, rate }: Cost): boolean {

@@ -22,7 +22,7 @@ import { parseIp } from '../../policy/ip.ts';
 import { networksOf } from '../../policy/networks.ts';
 import { BANNED, LOGINS_LIMITED } from '../../smtp/replies.ts';
 import type { Decision, Login, OwnReply, Question, SessionEvent } from '../../smtp/types.ts';
-import { type Cost, chargesOf, DOOR_LIMITS, isOwn, senderKey } from './cost.ts';
+import { type Cost, chargesOf, DOOR_LIMITS, isOwn, noPlaceReply, senderKey } from './cost.ts';
 import type { Limiter } from './limiter.ts';
 import { when } from './when.ts';
 
@@ -140,7 +140,7 @@ export class Guest {
       const [kind, limit] = DOOR_LIMITS[refused];
       if (limit !== 'ban') this.#limiter.observer.limited(kind, limit);
       const rule = limit === 'ban' ? 'limits.ban' : `limits.${kind}.${limit}`;
-      const reply = limit === 'ban' ? BANNED : this.#connector.replies.connections;
+      const reply = noPlaceReply(refused, this.#connector.replies);
       const refusal = this.#refusal(decision, rule, 'disconnect', reply);
       return refusal.action === 'proceed' ? this.decide(question, refusal) : refusal;
     });

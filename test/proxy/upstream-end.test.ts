@@ -1,0 +1,101 @@
+// A server behind TLS is left from within every event of TLS, which must neither end the process nor keep a socket. Ports are
+// counted in test/real/ports.test.ts.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { after, before, suite, test } from 'node:test';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { leave } from '../../src/proxy/upstream-end.ts';
+import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
+import { makePair } from '../helpers/certificates.ts';
+
+const CONNECTIONS = 100;
+const AT_ONCE = 10;
+const tls = new UpstreamTls({
+  mode: 'implicit',
+  minVersion: 'TLSv1.2',
+  ca: null,
+  verify: false,
+  pins: [],
+  name: null,
+});
+
+/** `made`: the handshake is over. */
+type Moment = (socket: TLSSocket, leaveIt: () => void, made: (then: () => void) => void) => void;
+
+const MOMENTS: Readonly<Record<string, Moment>> = {
+  'before the handshake': (_, leaveIt) => leaveIt(),
+  'in the handshake': (_, leaveIt) => void setTimeout(leaveIt, Math.random() * 3),
+  'when it is made': (_, leaveIt, made) => made(leaveIt),
+  'in a reply, with a command on its way': (socket, leaveIt, made) =>
+    made(() => {
+      socket.once('data', () => {
+        socket.write('NOOP\r\n');
+        leaveIt();
+      });
+    }),
+  'with more to write than the server takes': (socket, leaveIt, made) =>
+    made(() => {
+      for (let i = 0; i < 50; i++) socket.write(Buffer.alloc(65_536, 'x'));
+      setTimeout(leaveIt, 5);
+    }),
+  'when room is made for more': (socket, leaveIt, made) =>
+    made(() => {
+      socket.once('drain', leaveIt);
+      socket.write(Buffer.alloc(65_536, 'x'));
+    }),
+  'when the server has ended TLS': (socket, leaveIt, made) =>
+    made(() => {
+      socket.once('end', leaveIt).resume();
+      socket.write('QUIT\r\n');
+    }),
+};
+
+suite('leaving a server behind TLS', () => {
+  const { cert, key } = makePair({ subject: '/CN=mail.example' });
+  const open = new Set<Socket>();
+  let server: Server;
+
+  before(async () => {
+    server = createServer({ cert, key }, (socket) => {
+      socket.on('error', () => {});
+      socket.write('220 hello\r\n220 again\r\n');
+      socket.on('data', (chunk) => {
+        if (chunk.toString('latin1') === 'QUIT\r\n') socket.end('221 bye\r\n');
+      });
+    });
+    server.on('tlsClientError', () => {});
+    server.on('connection', (socket: Socket) => {
+      open.add(socket);
+      socket.on('close', () => open.delete(socket));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+  });
+  after(() => void server.close());
+
+  async function leaveAt(moment: Moment): Promise<void> {
+    const { port } = server.address() as AddressInfo;
+    const plain = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    await once(plain, 'connect');
+    let made: () => void = () => {};
+    const socket = tls.start(plain, '127.0.0.1', () => made());
+    moment(
+      socket,
+      () => leave(socket),
+      (then) => {
+        made = then;
+      },
+    );
+    await Promise.all([once(plain, 'close'), once(socket, 'close')]);
+  }
+
+  for (const [name, moment] of Object.entries(MOMENTS)) {
+    test(name, { timeout: 20_000 }, async () => {
+      for (let left = CONNECTIONS; left > 0; left -= AT_ONCE)
+        await Promise.all(Array.from({ length: AT_ONCE }, () => leaveAt(moment)));
+      const deadline = Date.now() + 5_000;
+      while (open.size > 0 && Date.now() < deadline) await new Promise((turn) => setImmediate(turn));
+      assert.equal(open.size, 0, 'the server keeps connections');
+    });
+  }
+});
