@@ -33,6 +33,14 @@ export async function startSink(connections = 512): Promise<Running> {
   return { name: 'smtp-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
+/** A sink that no client can keep for itself (fair-sink.ts). */
+export async function startFairSink(): Promise<Running> {
+  const port = await freePort();
+  const child = start(process.execPath, [join(root, 'bench/harness/fair-sink.ts'), String(port)]);
+  await listening(port, child);
+  return { name: 'fair-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
+}
+
 export interface ProxyOptions {
   readonly connections?: number;
   /** Listens for TLS at once with this certificate; `both` is certificate and key in one file. Not for the pipe. */

@@ -7,6 +7,8 @@
 // metrics count all of it. Bounded: so many sources, the oldest goes first; since all have the same time, they end in the
 // order in which they began. Each worker thread has its own.
 
+import { sourceOf } from '../smtp/client-source.ts';
+
 export const SESSION_LINES = 100;
 const SOURCE_LINES = 200;
 const WINDOW_MS = 600_000;
@@ -114,14 +116,4 @@ export class Floods {
       for (const { refusals, sessions } of this.#sources.values()) if (refusals + sessions > 0) return this.#wake();
     }, WINDOW_MS / 10).unref();
   }
-}
-
-/** Whom a client is counted as: its address, or the /64 that an IPv6 customer has. */
-export function sourceOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
-  return `${groups.slice(0, 4).join(':')}::/64`;
 }

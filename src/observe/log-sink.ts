@@ -7,7 +7,7 @@
 // Not here: what stands in a line (log.ts).
 
 import { write, writeSync } from 'node:fs';
-import { sourceOf } from './floods.ts';
+import { sourceOf } from '../smtp/client-source.ts';
 
 /** A test hands in its own. */
 export interface LogSink {

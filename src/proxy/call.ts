@@ -7,13 +7,14 @@
 // way: the call goes on.
 // Not here: which server is called, and what follows from a failure (upstream.ts).
 
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { Approach, type Approached, type Step } from '../smtp/approach.ts';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
+import { RelaySocket } from './relay-socket.ts';
 import { leave } from './upstream-end.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -112,7 +113,7 @@ export class Call {
     this.#deadline = this.#started + settings.connectWithin;
     this.#timerAt = this.#deadline;
     this.#timer = setTimeout(this.#ring, settings.connectWithin);
-    this.#socket = connect({ host: server.address, port: server.port, noDelay: true, allowHalfOpen: true });
+    this.#socket = new RelaySocket().connect({ host: server.address, port: server.port });
     this.#socket.once('connect', this.#onConnect);
     this.#listen(this.#socket);
     const { identity } = settings;

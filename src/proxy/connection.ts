@@ -8,64 +8,16 @@
 import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
-import type {
-  CloseReason,
-  Decision,
-  Handshake,
-  Judge,
-  OwnReply,
-  Profile,
-  Question,
-  SessionEvent,
-  Wire,
-} from '../smtp/types.ts';
+import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
 import { Backlog, setPaused } from './backlog.ts';
-import type { Caller } from './call.ts';
-import type { ClientTls } from './client-tls.ts';
-import type { FairQueue, Turns } from './fair-queue.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { linger } from './linger.ts';
 import { Outgoing, writeAll } from './outgoing.ts';
-import { Patience, type Timeouts } from './patience.ts';
-import type { Reached, Upstream } from './upstream.ts';
+import { Patience } from './patience.ts';
+import { RelaySocket } from './relay-socket.ts';
+import { Steps } from './steps.ts';
+import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
-
-/** What a connection tells about its session; the plain fields are written as it goes. */
-export interface SessionWatcher {
-  octetsFromClient: number;
-  octetsFromUpstream: number;
-  heloName: string;
-  server: string;
-  event(event: SessionEvent): void;
-  handshake(handshake: Handshake): void;
-  delay(seconds: number): void;
-  closed(reason: CloseReason): void;
-}
-
-export interface ConnectionOptions {
-  readonly client: Socket;
-  /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
-  readonly handshake: (Handshake & { result: 'ok' }) | null;
-  /** For a handshake that comes later. */
-  readonly tls: ClientTls;
-  /** Octets that came behind a PROXY header. */
-  readonly early: Buffer | null;
-  readonly clientAddress: string;
-  readonly profile: Profile;
-  readonly judge: Judge;
-  /** Hears what the watcher hears. */
-  readonly heard?: ((event: SessionEvent) => void) | undefined;
-  /** As in Admission. */
-  readonly isBannable?: (() => boolean) | undefined;
-  readonly upstream: Upstream;
-  /** Who the client is, for a server that is told. */
-  readonly caller: Caller;
-  readonly timeouts: Timeouts;
-  readonly queue: FairQueue;
-  readonly watcher: SessionWatcher;
-  defect(error: unknown, doing: string): void;
-  /** Both sides are gone, or going without us. */
-  ended(): void;
-}
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
@@ -74,15 +26,15 @@ export class Connection implements Wire {
   readonly #toClient: Outgoing;
   readonly #heardFromClient = {
     data: (chunk: Buffer) => this.#fromClient(chunk),
-    end: () => this.#inTurn(() => this.#session.clientEnded()),
+    end: () => this.#steps.take(() => this.#session.clientEnded()),
     drain: () => {
       this.#unread.empty();
       this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
       this.#giveWay();
     },
-    error: () => this.#inTurn(() => this.#session.clientLost()),
-    close: () => this.#inTurn(() => this.#session.clientLost()),
+    error: () => this.#steps.take(() => this.#session.clientLost()),
+    close: () => this.#steps.take(() => this.#session.clientLost()),
   };
   #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
@@ -93,8 +45,7 @@ export class Connection implements Wire {
   #upstream: Socket | null = null;
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
-  readonly #turns: Turns;
-  #waiting: (() => void)[] = []; // steps, for their turn
+  readonly #steps: Steps;
   #arrived = 0; //          when the octets of the client came that are read now
   readonly #unread = new Backlog(); // by the client
   readonly #untaken = new Backlog(); // by the upstream
@@ -108,7 +59,11 @@ export class Connection implements Wire {
     this.#client = options.client;
     this.#patience = new Patience(options.timeouts, performance.now());
     this.#toClient = new Outgoing(options.profile.tarpit, () => this.#waited());
-    this.#turns = options.queue.turnsOf(options.clientAddress, () => this.#takeTurn());
+    this.#steps = new Steps(options.queue, options.clientAddress, {
+      run: (step) => this.#run(step),
+      goOn: () => this.#run(() => this.#session.goOn()),
+      changed: () => this.#steer(),
+    });
     const names = options.handshake?.names ?? null;
     this.#session = new Session(this, options.profile, options.clientAddress, names);
   }
@@ -187,8 +142,7 @@ export class Connection implements Wire {
     this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
-    this.#turns.leave();
-    this.#waiting = [];
+    this.#steps.end();
     if (this.#upstream !== null) (reason === QUIT ? leaveBehindQuit : leave)(this.#upstream);
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
@@ -268,7 +222,7 @@ export class Connection implements Wire {
 
   #upstreamGone(): void {
     const heard = this.#options.watcher.octetsFromUpstream;
-    this.#inTurn(() => {
+    this.#steps.take(() => {
       // It greeted, and then answered not a single command.
       this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
       this.#session.upstreamEnded();
@@ -281,38 +235,27 @@ export class Connection implements Wire {
     watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     this.#patience.heard(chunk.length, now);
-    this.#turns.read(chunk.length);
-    this.#inTurn(() => {
+    this.#steps.spent(chunk.length, 0);
+    const inMailData = this.#session.inMailData;
+    this.#steps.take(() => {
       this.#arrived = now;
       this.#session.fromClient(chunk);
     });
+    const client = this.#client;
+    if (!(client instanceof RelaySocket)) return;
+    client.bulk = this.#session.inMailData;
+    if (inMailData && client.bulk && this.#keepsNothing) client.giveBack();
+  }
+
+  /** Of what the client sent last: the server's kernel has all of it. */
+  get #keepsNothing(): boolean {
+    return !this.#steps.areWaiting && this.#toUpstream.length === 0 && this.#upstream?.writableLength === 0;
   }
 
   #fromUpstream(chunk: Buffer): void {
     this.#options.watcher.octetsFromUpstream += chunk.length;
-    this.#turns.read(chunk.length);
-    this.#inTurn(() => this.#session.fromUpstream(chunk));
-  }
-
-  /** What a peer said or did: at once where there is time, else when it is our turn, and in the order in which it came. */
-  #inTurn(step: () => void): void {
-    if (this.#closed) return;
-    if (this.#waiting.length === 0 && this.#turns.isFree) {
-      this.#run(step);
-      return;
-    }
-    this.#waiting.push(step);
-    this.#turns.wait();
-    this.#steer();
-  }
-
-  #takeTurn(): void {
-    const step = this.#waiting.shift();
-    if (step !== undefined) this.#run(step);
-    else this.#run(() => this.#session.goOn());
-    if (this.#closed) return;
-    if (this.#waiting.length > 0) this.#turns.wait();
-    else this.#steer();
+    this.#steps.spent(chunk.length, 0);
+    this.#steps.take(() => this.#session.fromUpstream(chunk));
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
@@ -320,7 +263,7 @@ export class Connection implements Wire {
     if (this.#closed) return;
     this.#step(step, now);
     const done = performance.now();
-    this.#turns.spent(done - now);
+    this.#steps.spent(0, done - now);
     if (this.#arrived === 0) return;
     this.#options.watcher.delay((done - this.#arrived) / 1000);
     this.#arrived = 0;
@@ -337,7 +280,7 @@ export class Connection implements Wire {
     if (this.#closed) return;
     this.#flush();
     this.#giveWay();
-    if (this.#handshakeDue && this.#waiting.length === 0 && this.#toClient.isEmpty) this.#shakeHands();
+    if (this.#handshakeDue && !this.#steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
@@ -345,7 +288,7 @@ export class Connection implements Wire {
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
   #giveWay(): void {
-    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#turns.wait();
+    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#steps.giveWay();
   }
 
   #failed(error: unknown): void {
@@ -381,7 +324,7 @@ export class Connection implements Wire {
   #steer(): void {
     if (this.#closed) return;
     const { waits } = this.#toClient;
-    const both = this.#unread.isFull || waits || this.#waiting.length > 0;
+    const both = this.#unread.isFull || waits || this.#steps.areWaiting;
     if (this.#giveUpHandshake === null) setPaused(this.#client, both || this.#held || this.#untaken.isFull);
     if (this.#upstream !== null) setPaused(this.#upstream, both);
   }

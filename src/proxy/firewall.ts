@@ -22,7 +22,8 @@ import type {
 import { type Endpoint, normaliseAddress } from './address.ts';
 import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
-import { Connection, type SessionWatcher } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { SessionWatcher } from './connection-options.ts';
 import { FairQueue } from './fair-queue.ts';
 import { refuseAtDoor } from './linger.ts';
 import { type Entry, type ListenerOptions, listen } from './listener.ts';

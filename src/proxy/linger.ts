@@ -8,8 +8,10 @@ import type { Socket } from 'node:net';
 import { formatReply } from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
 import type { FairQueue } from './fair-queue.ts';
+import { RelaySocket } from './relay-socket.ts';
 
 const LINGER = 5000; // ms
+const RESUMED = 0.05; // ms that reading on costs, all in all
 const HEARD_LIMIT = 4096; // octets that a refused client may say
 
 /** Ends a socket whose last reply has been written. */
@@ -52,7 +54,14 @@ export function refuseAtDoor(
 
 /** Reads and forgets, for a bounded time. */
 function drop(socket: Socket, queue: FairQueue, clientAddress: string): void {
-  const turns = queue.turnsOf(clientAddress, () => socket.resume());
+  if (socket instanceof RelaySocket) {
+    socket.bulk = false;
+    socket.forgets = true;
+  }
+  const turns = queue.turnsOf(clientAddress, () => {
+    turns.spent(RESUMED);
+    socket.resume();
+  });
   socket.on('data', (chunk: Buffer) => {
     turns.read(chunk.length);
     if (turns.isFree) return;

@@ -13,6 +13,7 @@ import type { FairQueue } from './fair-queue.ts';
 import { firstSaid, headerFault } from './header-fault.ts';
 import { refuseAtDoor } from './linger.ts';
 import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
+import { takeClients } from './relay-socket.ts';
 
 export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
@@ -76,7 +77,7 @@ function listenOn(
   keeper: DoorKeeper,
 ): Promise<Server> {
   const { proxyPeers } = listener;
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+  const take = (client: Socket): void => {
     const door = doorOf(client);
     if (door === null)
       client.destroy(); // gone before we looked
@@ -86,17 +87,14 @@ function listenOn(
       client.destroy();
       keeper.header(door, 'not_listed', '');
     }
-  });
-  return bind(server, endpoint, reusePort, ({ code = '' }) => keeper.acceptFailed(code));
+  };
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  return bind(server, endpoint, reusePort, ({ code = '' }) => keeper.acceptFailed(code), take);
 }
 
 /** Rejects when somebody else listens there, which threads that share a port would not notice. */
 export async function requireFree(endpoint: Endpoint): Promise<void> {
-  const server = await bind(
-    createServer((client) => client.destroy()),
-    endpoint,
-    false,
-  );
+  const server = await bind(createServer(), endpoint, false);
   await new Promise((resolve) => server.close(resolve));
 }
 
@@ -105,6 +103,7 @@ function bind(
   endpoint: Endpoint,
   reusePort: boolean,
   acceptFailed: (error: NodeJS.ErrnoException) => void = () => {},
+  take: (client: Socket) => void = (client) => client.destroy(),
 ): Promise<Server> {
   const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
@@ -115,6 +114,7 @@ function bind(
     server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {
       server.removeAllListeners('error');
       server.on('error', acceptFailed); // that client is lost, the listener is not
+      takeClients(server, take);
       resolve(server);
     });
   });

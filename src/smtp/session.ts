@@ -93,6 +93,11 @@ export class Session {
     return this.doing === AWAITING_COMMAND ? this.#dialogue.commands : this.#dialogue.replies;
   }
 
+  /** The client's octets are mail data, and none of them waits here. */
+  get inMailData(): boolean {
+    return this.#dialogue.mode === MAIL_DATA && this.#dialogue.reads && !this.#client.isWaiting;
+  }
+
   /** What the session waits for: one of AWAITING_… or DONE. */
   get doing(): number {
     const { mode, hold, queue } = this.#dialogue;

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Endpoint } from '../../src/proxy/address.ts';
-import type { SessionWatcher } from '../../src/proxy/connection.ts';
+import type { SessionWatcher } from '../../src/proxy/connection-options.ts';
 import { Firewall } from '../../src/proxy/firewall.ts';
 import type { Timeouts } from '../../src/proxy/patience.ts';
 import { Places } from '../../src/proxy/places.ts';

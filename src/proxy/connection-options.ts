@@ -1,0 +1,47 @@
+// What a connection is given, and what it tells about its session.
+
+import type { Socket } from 'node:net';
+import type { CloseReason, Handshake, Judge, Profile, SessionEvent } from '../smtp/types.ts';
+import type { Caller } from './call.ts';
+import type { ClientTls } from './client-tls.ts';
+import type { FairQueue } from './fair-queue.ts';
+import type { Timeouts } from './patience.ts';
+import type { Upstream } from './upstream.ts';
+
+/** What a connection tells about its session; the plain fields are written as it goes. */
+export interface SessionWatcher {
+  octetsFromClient: number;
+  octetsFromUpstream: number;
+  heloName: string;
+  server: string;
+  event(event: SessionEvent): void;
+  handshake(handshake: Handshake): void;
+  delay(seconds: number): void;
+  closed(reason: CloseReason): void;
+}
+
+export interface ConnectionOptions {
+  readonly client: Socket;
+  /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
+  readonly handshake: (Handshake & { result: 'ok' }) | null;
+  /** For a handshake that comes later. */
+  readonly tls: ClientTls;
+  /** Octets that came behind a PROXY header. */
+  readonly early: Buffer | null;
+  readonly clientAddress: string;
+  readonly profile: Profile;
+  readonly judge: Judge;
+  /** Hears what the watcher hears. */
+  readonly heard?: ((event: SessionEvent) => void) | undefined;
+  /** As in Admission. */
+  readonly isBannable?: (() => boolean) | undefined;
+  readonly upstream: Upstream;
+  /** Who the client is, for a server that is told. */
+  readonly caller: Caller;
+  readonly timeouts: Timeouts;
+  readonly queue: FairQueue;
+  readonly watcher: SessionWatcher;
+  defect(error: unknown, doing: string): void;
+  /** Both sides are gone, or going without us. */
+  ended(): void;
+}

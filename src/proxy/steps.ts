@@ -1,0 +1,67 @@
+// The steps of one session, each in its turn and in the order in which they came: what a peer said or did is a step.
+//
+// A step is run at once where nobody else waits (fair-queue.ts). Else it waits, and whoever owns the session reads nothing
+// meanwhile. A session that gave way before it had read all (smtp/dialogue) goes on in a turn of its own.
+
+import type { FairQueue, Turns } from './fair-queue.ts';
+
+export interface StepRunner {
+  run(step: () => void): void;
+  /** Another turn for a session that gave way. */
+  goOn(): void;
+  /** Steps wait now, or wait no more. */
+  changed(): void;
+}
+
+export class Steps {
+  readonly #turns: Turns;
+  readonly #runner: StepRunner;
+  #waiting: (() => void)[] = [];
+
+  constructor(queue: FairQueue, clientAddress: string, runner: StepRunner) {
+    this.#turns = queue.turnsOf(clientAddress, () => this.#takeTurn());
+    this.#runner = runner;
+  }
+
+  get areWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  take(step: () => void): void {
+    if (this.#waiting.length === 0 && this.#turns.isFree) {
+      this.#runner.run(step);
+      return;
+    }
+    this.#waiting.push(step);
+    this.#turns.wait();
+    this.#runner.changed();
+  }
+
+  /** Others first. */
+  giveWay(): void {
+    this.#turns.wait();
+  }
+
+  /** So many octets were read for it, and so many milliseconds of work done. */
+  spent(octets: number, ms: number): void {
+    if (octets > 0) this.#turns.read(octets);
+    if (ms > 0) this.#turns.spent(ms);
+  }
+
+  /** What waits is forgotten. */
+  end(): void {
+    this.#turns.leave();
+    this.#waiting = [];
+  }
+
+  #takeTurn(): void {
+    const step = this.#waiting.shift();
+    if (step === undefined) {
+      this.#runner.goOn();
+      return;
+    }
+    this.#runner.run(step);
+    if (this.#waiting.length > 0) this.#turns.wait();
+    else this.#runner.changed();
+  }
+}

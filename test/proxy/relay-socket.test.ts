@@ -1,0 +1,108 @@
+// Memory that is read into again must hold nothing that is still on its way.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { RelaySocket } from '../../src/proxy/relay-socket.ts';
+import { type Peer, settled } from './peer.ts';
+import { Rig } from './rig.ts';
+
+const FORBIDDEN = 'RCPT TO:<victim@foreign.example>\r\n';
+const MIB = 1024 * 1024;
+
+/** Writes over each chunk that was given back, as soon as it was; the function tells how many there were. */
+function poison(t: { after(end: () => void): void }): () => number {
+  const { emit, giveBack } = RelaySocket.prototype;
+  const heard = new WeakMap<RelaySocket, Buffer>();
+  let poisoned = 0;
+  RelaySocket.prototype.emit = function emitAndKeep(this: RelaySocket, event: string, ...args: unknown[]): boolean {
+    if (event === 'data') heard.set(this, args[0] as Buffer);
+    return Reflect.apply(emit, this, [event, ...args]);
+  } as typeof emit;
+  RelaySocket.prototype.giveBack = function giveBackPoisoned(this: RelaySocket): void {
+    giveBack.call(this);
+    heard.get(this)?.fill(FORBIDDEN);
+    poisoned++;
+  };
+  t.after(() => {
+    RelaySocket.prototype.emit = emit;
+    RelaySocket.prototype.giveBack = giveBack;
+  });
+  return () => poisoned;
+}
+
+/** Mail data in which every line says where it stands. */
+function numbered(octets: number): Buffer {
+  const lines: string[] = [];
+  for (let at = 0; at < octets; at += 64) lines.push(`${String(at).padStart(62, '-')}\r\n`);
+  return Buffer.from(lines.join(''));
+}
+
+/** All that the peer hears up to so many octets, read with a stop behind every `step`. */
+async function heardSlowly({ socket }: Peer, octets: number, step: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let next = step;
+  socket.removeAllListeners('data');
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= next) {
+      next = length + step;
+      socket.pause();
+      setImmediate(() => setImmediate(() => socket.resume()));
+    }
+  });
+  socket.resume();
+  while (length < octets) await settled();
+  return Buffer.concat(chunks);
+}
+
+describe('memory that is read into again', () => {
+  it('was given to the server whole, however slowly it reads', async (t) => {
+    const poisoned = poison(t);
+    const rig = await Rig.open(t);
+    for (const step of [1, 100_000, 3_000_000]) {
+      const { client, upstream } = await rig.inMailData();
+      const mail = Buffer.concat([numbered(12 * MIB), Buffer.from('.\r\n')]);
+      upstream.socket.pause();
+      client.socket.write(mail);
+      const heard = await heardSlowly(upstream, mail.length, step);
+      assert.ok(heard.equals(mail), `a stop every ${step} octets`);
+    }
+    assert.ok(poisoned() > 0, 'none was given back');
+  });
+
+  it('is another one while sessions beside each other send', async (t) => {
+    const poisoned = poison(t);
+    const rig = await Rig.open(t);
+    const mail = Buffer.concat([numbered(2 * MIB), Buffer.from('.\r\n')]);
+    const pairs = [];
+    for (let i = 0; i < 80; i++) pairs.push(await rig.inMailData()); // more than have a buffer of their own
+    const heard = pairs.map(({ client, upstream }, i) => {
+      client.socket.write(mail);
+      return heardSlowly(upstream, mail.length, i % 2 === 0 ? 200_000 : mail.length);
+    });
+    for (const octets of await Promise.all(heard)) assert.ok(octets.equals(mail));
+    assert.ok(poisoned() > 0, 'none was given back');
+  });
+
+  it('keeps what came in one piece with the end of a message', async (t) => {
+    poison(t);
+    const rig = await Rig.open(t);
+    const { client, upstream } = await rig.inMailData();
+    const mail = numbered(MIB);
+    client.socket.write(mail);
+    client.say(`.\r\nMAIL FROM:<s@sender.example>\r\n${FORBIDDEN}`);
+    const end = Buffer.concat([mail, Buffer.from('.\r\n')]);
+    assert.ok((await heardSlowly(upstream, end.length, 100_000)).equals(end));
+    upstream.heard = '';
+    upstream.socket.removeAllListeners('data');
+    upstream.socket.on('data', (chunk: Buffer) => {
+      upstream.heard += chunk.toString('latin1');
+    });
+    upstream.say('250 2.0.0 queued\r\n');
+    await client.hears('250 2.0.0 queued\r\n');
+    while (!upstream.heard.includes('\r\n')) await settled();
+    assert.equal(upstream.heard, 'MAIL FROM:<s@sender.example>\r\n');
+  });
+});
