@@ -3,15 +3,20 @@
 import { createObserver, type Observer } from '../../src/observe/events.ts';
 import { fill, LINES } from '../../src/observe/lines.ts';
 import * as replies from '../../src/smtp/replies.ts';
-import type { Door, HeaderResult, SessionEvent } from '../../src/smtp/types.ts';
+import type { ConnectionEnds, HeaderResult, SessionEvent } from '../../src/smtp/types.ts';
 
 /** A line of the log. */
 export type Entry = Readonly<Record<string, unknown>>;
 
 const TIME = '2027-01-31T12:00:00.000Z';
 const SERVER = '10.0.0.10:25';
-const BALANCER: Door = { clientAddress: '10.0.0.5', clientPort: 40001, localAddress: '10.0.0.2', localPort: 25 };
-const CLIENT: Door = { ...BALANCER, clientAddress: '203.0.113.7' };
+const BALANCER: ConnectionEnds = {
+  clientAddress: '10.0.0.5',
+  clientPort: 40001,
+  localAddress: '10.0.0.2',
+  localPort: 25,
+};
+const CLIENT: ConnectionEnds = { ...BALANCER, clientAddress: '203.0.113.7' };
 
 /** The lines that an observer writes while `tell` tells it things. */
 export function linesOf(tell: (observer: Observer, wait: (ms: number) => void) => void): Entry[] {
@@ -73,8 +78,8 @@ function tellOfServers(observer: Observer, wait: (ms: number) => void): void {
 }
 
 function tellOfDoor(observer: Observer): void {
-  observer.refusedAtDoor(CLIENT, 'internet', 'connections', replies.TOO_MANY_CONNECTIONS);
-  observer.observedAtDoor(CLIENT, 'internet', 'connect', replies.CONNECTION_REFUSED);
+  observer.connectionRefused(CLIENT, 'internet', 'connections', replies.TOO_MANY_CONNECTIONS);
+  observer.connectionWouldBeRefused(CLIENT, 'internet', 'connect', replies.CONNECTION_REFUSED);
   for (const result of ['not_listed', 'none', 'bad', 'too_long', 'late', 'hung_up'] satisfies HeaderResult[])
     observer.proxyHeader(BALANCER, result, 'PROXY TCP4 203.0.113.7');
   observer.handshakeFailed(CLIENT, 'internet', { result: 'timeout', why: 'no whole handshake came in time' });
@@ -145,7 +150,7 @@ function tellOfSession(observer: Observer, wait: (ms: number) => void): void {
 
 function tellOfFloods(observer: Observer): void {
   for (let i = 0; i < 400; i++)
-    observer.refusedAtDoor({ ...CLIENT, clientAddress: '198.51.100.9' }, 'internet', 'banned', replies.BANNED);
+    observer.connectionRefused({ ...CLIENT, clientAddress: '198.51.100.9' }, 'internet', 'banned', replies.BANNED);
   for (let i = 0; i < 60; i++) observer.broughtMail({ ...BALANCER, clientAddress: '10.0.0.1' });
 }
 

@@ -1,4 +1,4 @@
-// postern run: the firewall itself. Reads the configuration, opens the doors, and ends in good order.
+// postern run: the firewall itself. Reads the configuration, opens the listeners, and ends in good order.
 //
 // It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
 // SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
@@ -13,12 +13,12 @@ import { notProtected, type Observer } from '../observe/events.ts';
 import { fill, LINES } from '../observe/lines.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { type RunningFirewall, startFirewall } from '../serve/firewall.ts';
+import { observingIn } from '../serve/listeners.ts';
+import { Reloader } from '../serve/reload.ts';
+import { versionOf } from '../serve/watched-files.ts';
 import { whatIsWrong } from './arguments.ts';
-import { observingIn } from './doors.ts';
-import { versionOf } from './files.ts';
-import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
-import { Reloader } from './reload.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
 

@@ -3,12 +3,12 @@
 // The other rooms call these and know neither the logger nor the metrics. Nothing here throws, waits, or is asked to
 // remember mail: the only strings a peer chose that come in are names and addresses, and each goes through `harmless`.
 // Fields are named as Postfix's policy protocol names them (client_address, helo_name, sender, recipient …), plus ours.
-// What is said at the door, of the servers behind and of a session stands in door-lines, upstream-lines and session-lines.
+// What is said at connection time, of the servers behind and of a session stands in connection-lines, upstream-lines and session-lines.
 // Not here: per-command lines (a busy relay would drown in them) and anything that needs a socket.
 
 import type { Logger } from 'pino';
-import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
-import { DoorLines } from './door-lines.ts';
+import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
+import { ConnectionLines } from './connection-lines.ts';
 import { Floods } from './floods.ts';
 import { type FieldsOf, fill, LINES, write } from './lines.ts';
 import { createLogger, harmless, type LogLevel } from './log.ts';
@@ -80,7 +80,7 @@ class LoggingObserver {
   readonly #metrics: Metrics;
   readonly #lost: LostAddresses;
   readonly #floods: Floods;
-  readonly #door: DoorLines;
+  readonly #ends: ConnectionLines;
   readonly #upstream: UpstreamLines;
   readonly #shortages: Shortages;
   readonly #now: () => number;
@@ -107,42 +107,54 @@ class LoggingObserver {
     );
     this.#metrics.inForce(options.connectors, this.#observing);
     this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
-    this.#door = new DoorLines(this.#log, this.#metrics, this.#floods);
+    this.#ends = new ConnectionLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
     this.#shortages = new Shortages(this.#log, this.#metrics, this.#now);
   }
 
   /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
-  broughtMail(door: Door): void {
-    this.#lost.saw(door.clientAddress);
+  broughtMail(ends: ConnectionEnds): void {
+    this.#lost.saw(ends.clientAddress);
     const { suspect } = this.#lost;
     if (suspect !== null && this.#lost.isToBeSaid(this.#now()))
       write(this.#log, 'lost_addresses', { ...suspect }, lostAddresses(suspect));
   }
 
-  sessionOpened(door: Door, connector: string): SessionObserver {
+  sessionOpened(ends: ConnectionEnds, connector: string): SessionObserver {
     this.#opened += 1;
-    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, door, connector, this.#opened);
+    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, ends, connector, this.#opened);
   }
 
   /** `key`: the setting, where the reason alone does not tell it. */
-  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void {
-    this.#door.refused(door, connector, reason, reply, key);
+  connectionRefused(
+    ends: ConnectionEnds,
+    connector: string | null,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void {
+    this.#ends.refused(ends, connector, reason, reply, key);
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void {
-    this.#door.wouldRefuse(door, connector, reason, reply, key);
+  connectionWouldBeRefused(
+    ends: ConnectionEnds,
+    connector: string,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void {
+    this.#ends.wouldRefuse(ends, connector, reason, reply, key);
   }
 
   /** How the PROXY header of a peer came out that had to send one; `said`: the first that it said, latin-1. */
-  proxyHeader(peer: Door, result: HeaderResult, said = ''): void {
-    this.#door.header(peer, result, said);
+  proxyHeader(peer: ConnectionEnds, result: HeaderResult, said = ''): void {
+    this.#ends.header(peer, result, said);
   }
 
   /** A client that comes through TLS from the start was admitted, and its handshake came to nothing. */
-  handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
-    this.#door.handshakeFailed(door, connector, handshake);
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void {
+    this.#ends.handshakeFailed(ends, connector, handshake);
   }
 
   /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */

@@ -2,7 +2,7 @@
 //
 // Named as in Postfix's policy protocol where that has a name. Values that a peer chose are escaped, and cut at 256 characters.
 
-import type { DoorReason, HeaderResult, Reason } from '../smtp/types.ts';
+import type { ConnectionRefusal, HeaderResult, Reason } from '../smtp/types.ts';
 
 export const FIELDS = {
   time: 'when, in UTC',
@@ -97,23 +97,24 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   reload: 'the new policy has no place for this session',
 };
 
-/** What it can be at the door. */
-export const DOOR_REASONS: Readonly<Record<DoorReason | `proxy_header_${Exclude<HeaderResult, 'ok'>}`, string>> = {
-  no_connector: 'no connector takes this client',
-  connect: 'the connector does not take it',
-  connections: 'too many connections, of the source or of the connector',
-  connections_percent: 'too large a share of the connections',
-  connection_rate: 'connections come too fast',
-  upstream_connections: 'no place at the servers behind came free in time',
-  banned: 'the source is banned',
-  shutting_down: 'the firewall ends',
-  proxy_header_not_listed: 'this peer may send no PROXY header',
-  proxy_header_none: 'what came is no PROXY header',
-  proxy_header_bad: 'it begins as one',
-  proxy_header_too_long: 'it is longer than one may be',
-  proxy_header_late: 'it did not come in time',
-  proxy_header_hung_up: 'the peer closed before it was whole',
-};
+/** What it can be at connection time. */
+export const DOOR_REASONS: Readonly<Record<ConnectionRefusal | `proxy_header_${Exclude<HeaderResult, 'ok'>}`, string>> =
+  {
+    no_connector: 'no connector takes this client',
+    connect: 'the connector does not take it',
+    connections: 'too many connections, of the source or of the connector',
+    connections_percent: 'too large a share of the connections',
+    connection_rate: 'connections come too fast',
+    upstream_connections: 'no place at the servers behind came free in time',
+    banned: 'the source is banned',
+    shutting_down: 'the firewall ends',
+    proxy_header_not_listed: 'this peer may send no PROXY header',
+    proxy_header_none: 'what came is no PROXY header',
+    proxy_header_bad: 'it begins as one',
+    proxy_header_too_long: 'it is longer than one may be',
+    proxy_header_late: 'it did not come in time',
+    proxy_header_hung_up: 'the peer closed before it was whole',
+  };
 
 export type FieldName = keyof typeof FIELDS;
 

@@ -168,7 +168,7 @@ export class SessionCounts {
     });
     new Counter({
       name: 'postern_sessions_total',
-      help: 'Sessions that ended, by who ended them, and connections refused at the door.',
+      help: 'Sessions that ended, by who ended them, and connections refused at connection time.',
       labelNames: ['connector', 'outcome'],
       registers,
       collect() {

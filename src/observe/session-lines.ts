@@ -7,7 +7,7 @@
 // What the server says of a recipient is the answer to the RCPT that it has not answered longest: it answers in order.
 
 import type { Logger } from 'pino';
-import type { CloseReason, Door, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, ConnectionEnds, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
 import { type Floods, SESSION_LINES } from './floods.ts';
 import { fullKey, keyOfReason } from './keys.ts';
 import { type FieldsOf, LINES, type LineName, write } from './lines.ts';
@@ -47,7 +47,7 @@ export class LoggedSession implements SessionObserver {
   readonly #metrics: Metrics;
   readonly #counts: ConnectorCounts;
   readonly #floods: Floods;
-  readonly #door: Door;
+  readonly #ends: ConnectionEnds;
   readonly #number: number;
   readonly #now: () => number;
   readonly #openedAt: number;
@@ -71,7 +71,7 @@ export class LoggedSession implements SessionObserver {
     metrics: Metrics,
     floods: Floods,
     now: () => number,
-    door: Door,
+    ends: ConnectionEnds,
     connector: string,
     number: number,
   ) {
@@ -81,7 +81,7 @@ export class LoggedSession implements SessionObserver {
     this.#now = now;
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
-    this.#door = door;
+    this.#ends = ends;
     this.#number = number;
     metrics.sessionOpened(this);
   }
@@ -152,7 +152,7 @@ export class LoggedSession implements SessionObserver {
     this.#answers.none = this.#unanswered.length;
     this.#metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
-    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#door.clientAddress, this.#untold)) return;
+    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#ends.clientAddress, this.#untold)) return;
     const { protocol, cipher, subject = null } = this.#encryption ?? {};
     write(this.#log, 'session_ended', {
       ...this.#who(),
@@ -290,7 +290,7 @@ export class LoggedSession implements SessionObserver {
       key: hint === null ? fullKey(this.#counts.name, key) : KEY_OF_STRAY,
       reply: harmless(reply),
     });
-    if (hint !== null && this.#floods.isFirst(verb, this.#door.clientAddress)) {
+    if (hint !== null && this.#floods.isFirst(verb, this.#ends.clientAddress)) {
       write(this.#log, hint, { ...this.#who(), ...fields() });
     } else this.#tell('command_refused', fields);
   }
@@ -331,7 +331,7 @@ export class LoggedSession implements SessionObserver {
     if (!this.#log.isLevelEnabled(LINES[name].level)) return;
     if (this.#told >= SESSION_LINES) {
       this.#untold += 1;
-    } else if (this.#floods.mayTell(this.#door.clientAddress)) {
+    } else if (this.#floods.mayTell(this.#ends.clientAddress)) {
       this.#told += 1;
       write(this.#log, name, { ...this.#who(), ...fields() } as unknown as FieldsOf<Name>);
     }
@@ -341,8 +341,8 @@ export class LoggedSession implements SessionObserver {
     const login = this.#login;
     return {
       session: this.#number,
-      client_address: this.#door.clientAddress,
-      client_port: this.#door.clientPort,
+      client_address: this.#ends.clientAddress,
+      client_port: this.#ends.clientPort,
       connector: this.#counts.name,
       helo_name: this.heloName === '' ? undefined : harmless(this.heloName),
       sasl_method: login === null ? undefined : harmless(login.mechanism),

@@ -1,4 +1,4 @@
-// The lines about a client: of its session, and at the door. A part of the table in lines.ts.
+// The lines about a client: of its session, and at connection time. A part of the table in lines.ts.
 
 import { line } from './fields.ts';
 
@@ -203,7 +203,7 @@ export const ABOUT_CLIENTS = {
     ],
   ),
 
-  // At the door
+  // At connection time
   connection_refused: line('info', 'connection refused', 'By policy, a limit, or because we end.', ...OF_DOOR),
   connection_would_be_refused: line(
     'info',

@@ -28,7 +28,7 @@ function reply(line: string, when: string, ...keys: readonly string[]): OwnReply
   return own;
 }
 
-// The door
+// The connection
 export const CONNECTION_REFUSED = reply(
   '554 5.7.1 Access denied',
   'No connector takes this client, or the one that does refuses it by `connect`. After it only QUIT is heard.',
@@ -50,7 +50,7 @@ export const CONNECTOR_FULL = reply(
 );
 export const BANNED = reply(
   '421 4.7.0 Service for {client_address} is suspended, try again later',
-  'The source is banned, at the door or in the middle of a session, behind the transaction that is under way.',
+  'The source is banned, at connection time or in the middle of a session, behind the transaction that is under way.',
   'limits.ban',
 );
 export const SERVER_BUSY = reply(
@@ -64,10 +64,10 @@ export const CONNECT_CANNOT_TELL = reply(
   'Whether the client may connect rests on its name in DNS, and DNS did not answer.',
   'connectors[].connect',
 );
-export const BYE = reply('221 2.0.0 Bye', 'QUIT of a client that was refused at the door.');
+export const BYE = reply('221 2.0.0 Bye', 'QUIT of a client that was refused at connection time.');
 export const ONLY_QUIT = reply(
   '503 5.5.1 Only QUIT is accepted',
-  'Anything but QUIT from a client that was refused at the door; said once.',
+  'Anything but QUIT from a client that was refused at connection time; said once.',
 );
 
 // The recipient and the sender

@@ -8,9 +8,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startFirewall } from '../../src/commands/firewall.ts';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { startFirewall } from '../../src/serve/firewall.ts';
 import { freePort } from './free-port.ts';
 import { assertAllKnown } from './log-lines.ts';
 

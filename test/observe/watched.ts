@@ -1,10 +1,15 @@
 // An observer whose log lines and clock a test holds in its hand.
 
 import { createObserver, type Observer, type ObserverOptions } from '../../src/observe/events.ts';
-import type { Door } from '../../src/smtp/types.ts';
+import type { ConnectionEnds } from '../../src/smtp/types.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
 
-export const door: Door = { clientAddress: '10.9.1.1', clientPort: 40001, localAddress: '10.0.0.2', localPort: 25 };
+export const ends: ConnectionEnds = {
+  clientAddress: '10.9.1.1',
+  clientPort: 40001,
+  localAddress: '10.0.0.2',
+  localPort: 25,
+};
 
 export interface Watched {
   readonly observer: Observer;

@@ -1,23 +1,23 @@
-// Places at the upstream for threads that ask another one for them.
+// UpstreamSlots at the upstream for threads that ask another one for them.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
-import { Line } from '../../src/commands/line.ts';
-import { Places } from '../../src/proxy/places.ts';
-import { Lodger, type PlaceCalls, RemotePlaces } from '../../src/proxy/remote-places.ts';
+import { RemoteSlots, type SlotCalls, SlotServer } from '../../src/proxy/remote-slots.ts';
+import { UpstreamSlots } from '../../src/proxy/upstream-slots.ts';
+import { WorkerChannel } from '../../src/serve/worker-channel.ts';
 
-function threadOf(t: TestContext, places: Places): { remote: RemotePlaces; lodger: Lodger } {
+function threadOf(t: TestContext, slots: UpstreamSlots): { remote: RemoteSlots; slotServer: SlotServer } {
   const { port1, port2 } = new MessageChannel();
   t.after(() => port1.close());
-  const lodger = new Lodger(places);
-  new Line(port2, lodger.calls);
-  return { remote: new RemotePlaces(new Line<PlaceCalls>(port1, {})), lodger };
+  const slotServer = new SlotServer(slots);
+  new WorkerChannel(port2, slotServer.calls);
+  return { remote: new RemoteSlots(new WorkerChannel<SlotCalls>(port1, {})), slotServer };
 }
 
 test('two threads have no more places than there are, and one that is given back is free for both', async (t) => {
-  const places = new Places(2, 0);
-  const [one, two] = [threadOf(t, places).remote, threadOf(t, places).remote];
+  const slots = new UpstreamSlots(2, 0);
+  const [one, two] = [threadOf(t, slots).remote, threadOf(t, slots).remote];
   const leave = await one.take();
   assert.notEqual(leave, null);
   assert.notEqual(await two.take(), null);
@@ -28,8 +28,8 @@ test('two threads have no more places than there are, and one that is given back
 });
 
 test('who waits in one thread gets the place that another gives back', async (t) => {
-  const places = new Places(1, 60_000);
-  const [one, two] = [threadOf(t, places).remote, threadOf(t, places).remote];
+  const slots = new UpstreamSlots(1, 60_000);
+  const [one, two] = [threadOf(t, slots).remote, threadOf(t, slots).remote];
   const leave = await one.take();
   const waiting = two.take();
   leave?.();
@@ -37,12 +37,12 @@ test('who waits in one thread gets the place that another gives back', async (t)
 });
 
 test('the places of a thread that ends are free, and so is one that it still waited for', async (t) => {
-  const places = new Places(2, 60_000);
-  const [one, two] = [threadOf(t, places), threadOf(t, places)];
+  const slots = new UpstreamSlots(2, 60_000);
+  const [one, two] = [threadOf(t, slots), threadOf(t, slots)];
   await one.remote.take();
   await one.remote.take();
-  const waiting = one.lodger.calls.takePlace();
-  one.lodger.end();
+  const waiting = one.slotServer.calls.takePlace();
+  one.slotServer.end();
   await waiting;
   assert.notEqual(await two.remote.take(), null);
   assert.notEqual(await two.remote.take(), null);

@@ -1,11 +1,10 @@
 // Limits of the whole process: the counts, the clock, who hears of what was limited, and the bans of the operator.
 //
-// What one connection asks is guest.ts; how anything is counted is limits/.
+// What one connection asks is client-limits.ts; how anything is counted is limits/.
 
-import type { Ban, Store } from '../../limits/store.ts';
-import type { Connector } from '../../policy/connector.ts';
-import { inRanges } from '../../policy/lists.ts';
-import { Guest } from './guest.ts';
+import type { Ban, Store } from '../limits/store.ts';
+import type { Connector } from '../policy/connector.ts';
+import { inRanges } from '../policy/lists.ts';
 
 /** What limits tell the operator, and whoever ends sessions. */
 export interface LimitObserver {
@@ -24,11 +23,6 @@ export class Limiter {
     this.store = store;
     this.observer = observer;
     this.now = now;
-  }
-
-  /** One client at the door of a connector. `isCheck`: a balancer's own check, as long as no MAIL comes. */
-  guest(connector: Connector, address: string, isCheck = false): Guest {
-    return new Guest(this, connector, address, isCheck);
   }
 
   isNeverBanned(connector: Connector, address: string): boolean {

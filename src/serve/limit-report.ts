@@ -2,11 +2,11 @@
 //
 // The shapes are a contract (README, "Limits"). Every list has an end, and what a peer called itself is made harmless.
 
-import { readKey } from '../../limits/keys.ts';
-import type { Ban, Use } from '../../limits/store.ts';
-import { harmless } from '../../observe/log.ts';
-import { parseNetwork } from '../../policy/networks.ts';
-import type { Policy } from '../../policy/policy.ts';
+import { readKey } from '../limits/keys.ts';
+import type { Ban, Use } from '../limits/store.ts';
+import { harmless } from '../observe/log.ts';
+import { parseNetwork } from '../policy/networks.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Limiter } from './limiter.ts';
 
 const MOST = 100; // of each kind

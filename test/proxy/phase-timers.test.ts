@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Patience, type Timeouts } from '../../src/proxy/patience.ts';
+import { PhaseTimers, type Timeouts } from '../../src/proxy/phase-timers.ts';
 import {
   AWAITING_COMMAND,
   AWAITING_CONFIRMATION,
@@ -35,15 +35,15 @@ const TIMEOUTS: Timeouts = {
 const BEGAN = 100;
 const SINCE = 500_000;
 
-function waitingFor(doing: number, timeouts: Partial<Timeouts> = {}): Patience {
-  const patience = new Patience({ ...TIMEOUTS, ...timeouts }, BEGAN);
+function waitingFor(doing: number, timeouts: Partial<Timeouts> = {}): PhaseTimers {
+  const patience = new PhaseTimers({ ...TIMEOUTS, ...timeouts }, BEGAN);
   // By way of another phase, so that this one begins with its own time.
   patience.waitsFor(doing === AWAITING_COMMAND ? AWAITING_REPLY : AWAITING_COMMAND, true, SINCE - 1);
   patience.waitsFor(doing, true, SINCE);
   return patience;
 }
 
-function expiresAt(patience: Patience, time: number): void {
+function expiresAt(patience: PhaseTimers, time: number): void {
   assert.equal(patience.nextCheck, time);
   assert.equal(patience.isExpired(time - 1), false);
   assert.equal(patience.isExpired(time), true);
@@ -68,7 +68,7 @@ describe('patience', () => {
   }
 
   it('ends a session that has brought no mail, when it is to say something', () => {
-    const patience = new Patience({ ...TIMEOUTS, client_idle: 2_000, command: 2_000, no_mail: 10_000 }, 0);
+    const patience = new PhaseTimers({ ...TIMEOUTS, client_idle: 2_000, command: 2_000, no_mail: 10_000 }, 0);
     patience.waitsFor(AWAITING_COMMAND, true, 9_000);
     expiresAt(patience, 10_000);
     assert.equal(patience.deadline(10_000), 'timeouts.no_mail');
@@ -113,7 +113,7 @@ describe('patience', () => {
   });
 
   it('counts the greeting from the beginning of the session', () => {
-    expiresAt(new Patience(TIMEOUTS, BEGAN), BEGAN + TIMEOUTS.upstream_greeting);
+    expiresAt(new PhaseTimers(TIMEOUTS, BEGAN), BEGAN + TIMEOUTS.upstream_greeting);
   });
 
   for (const [doing, limit] of PHASES.filter(([, name]) => name.startsWith('upstream_'))) {
@@ -207,7 +207,7 @@ describe('the least rate of mail data', () => {
   });
 
   it('does not count the commands before the mail data', () => {
-    const patience = new Patience({ ...TIMEOUTS, data_idle: 60_000, min_data_rate: 100 }, BEGAN);
+    const patience = new PhaseTimers({ ...TIMEOUTS, data_idle: 60_000, min_data_rate: 100 }, BEGAN);
     patience.waitsFor(AWAITING_COMMAND, true, SINCE - 10);
     patience.heard(1_000_000, SINCE - 5);
     patience.waitsFor(AWAITING_GO_AHEAD, true, SINCE - 5);

@@ -11,7 +11,7 @@ import type { MessagePort, Worker } from 'node:worker_threads';
 export type Calls = { readonly [name: string]: (...args: never[]) => unknown };
 
 /** A thread as its starter sees it, its `parentPort`, or one port of a channel. */
-export type LineEnd = Worker | MessagePort;
+export type ChannelEnd = Worker | MessagePort;
 
 type Call = readonly [id: number, name: string, args: readonly unknown[]];
 type Answer = readonly [id: number, value: unknown, problem?: string];
@@ -28,8 +28,8 @@ interface Waiting {
 
 const NO_ANSWER = 0; // the id of a call whose answer nobody wants
 
-export class Line<Theirs extends Calls> {
-  readonly #end: LineEnd;
+export class WorkerChannel<Theirs extends Calls> {
+  readonly #end: ChannelEnd;
   readonly #ours: Calls;
   readonly #waiting = new Map<number, Waiting>();
   #calls: Call[] = [];
@@ -38,7 +38,7 @@ export class Line<Theirs extends Calls> {
   #leaves = false; // a message leaves at the end of this turn
   #ended: Error | null = null;
 
-  constructor(end: LineEnd, ours: Calls) {
+  constructor(end: ChannelEnd, ours: Calls) {
     this.#end = end;
     this.#ours = ours;
     (end as MessagePort).on('message', (message: Message) => this.#receive(message));

@@ -3,24 +3,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Gate } from '../../src/commands/gate.ts';
-import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
 import type { Resolve } from '../../src/policy/judge.ts';
+import { AdmissionControl } from '../../src/serve/admission.ts';
+import { Limiter } from '../../src/serve/limiter.ts';
 import { connector, sound } from '../policy/build.ts';
 
-const door = { clientAddress: '192.0.2.1', clientPort: 40000, localAddress: '203.0.113.5', localPort: 25 };
+const ends = { clientAddress: '192.0.2.1', clientPort: 40000, localAddress: '203.0.113.5', localPort: 25 };
 
-function gateWith(resolve: Resolve): Gate {
+function gateWith(resolve: Resolve): AdmissionControl {
   const limits = { source: { connections: 2 } };
   const wanted = connector({ connect: { allow: ['any'], deny: ['*.dialup.example'] }, limits });
   const policy = sound({ connectors: [wanted] }, { resolve });
   const nobody = { limited: () => {}, banned: () => {} };
-  return new Gate(policy, new Limiter(new MemoryStore(), nobody, () => 0));
+  return new AdmissionControl(policy, new Limiter(new MemoryStore(), nobody, () => 0));
 }
 
-async function outcome(gate: Gate): Promise<string> {
-  const admission = await gate.admit(door);
+async function outcome(admissionControl: AdmissionControl): Promise<string> {
+  const admission = await admissionControl.admit(ends);
   return admission.admitted ? 'admitted' : admission.reason;
 }
 
@@ -29,14 +29,14 @@ test('a source whose names DNS is slow to give has no more connections than anot
   const names = new Promise<readonly string[]>((resolve) => {
     answer = resolve;
   });
-  const gate = gateWith(() => names);
-  const waiting = [outcome(gate), outcome(gate)];
-  assert.equal(await Promise.race([outcome(gate), turn('waits')]), 'connections');
+  const admissionControl = gateWith(() => names);
+  const waiting = [outcome(admissionControl), outcome(admissionControl)];
+  assert.equal(await Promise.race([outcome(admissionControl), turn('waits')]), 'connections');
   answer(['mail.example']);
   assert.deepEqual(await Promise.all(waiting), ['admitted', 'admitted']);
 });
 
 test('who is refused by name gives the place back', async () => {
-  const gate = gateWith(async () => ['a.dialup.example']);
-  for (let i = 0; i < 5; i++) assert.equal(await outcome(gate), 'connect');
+  const admissionControl = gateWith(async () => ['a.dialup.example']);
+  for (let i = 0; i < 5; i++) assert.equal(await outcome(admissionControl), 'connect');
 });

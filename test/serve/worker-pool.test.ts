@@ -4,13 +4,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { Crew } from '../../src/commands/crew.ts';
-import { observerFor } from '../../src/commands/doors.ts';
-import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { type Loaded, loadFlags } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
 import type { Policy } from '../../src/policy/policy.ts';
+import { Limiter } from '../../src/serve/limiter.ts';
+import { observerFor } from '../../src/serve/listeners.ts';
+import { WorkerPool } from '../../src/serve/worker-pool.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { parseSamples } from '../observe/watched.ts';
@@ -19,7 +19,7 @@ import { settled } from '../proxy/peer.ts';
 const WORKER = new URL('./hanging-worker.ts', import.meta.url);
 
 interface Setting {
-  readonly crew: Crew;
+  readonly pool: WorkerPool;
   readonly port: number;
   readonly upstream: UpstreamStandIn;
   /** Every thread so far, in the order of their start. */
@@ -82,12 +82,12 @@ async function started(t: TestContext, count: number): Promise<Setting> {
   const counted = () => [...store.seats()].reduce((sum, { open }) => sum + open, 0);
   const limiter = new Limiter(store, { limited: () => {}, banned: () => {} });
   const order = { file: null, values, world };
-  const crew = await Crew.start({ count, config, order, observer, limiter, startWorker });
+  const pool = await WorkerPool.start({ count, config, order, observer, limiter, startWorker });
   t.after(async () => {
-    await crew.drain(0);
+    await pool.drain(0);
     await upstream.close();
   });
-  const entries = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const entries = () => lines.map((channel) => JSON.parse(channel) as Record<string, unknown>);
   const logged = async (message: string, number = 1) => {
     for (;;) {
       const found = entries().filter(({ msg }) => msg === message)[number - 1];
@@ -97,12 +97,12 @@ async function started(t: TestContext, count: number): Promise<Setting> {
       });
     }
   };
-  const samples = async () => parseSamples(await crew.metrics());
-  return { crew, port: crew.addresses[0]?.port ?? 0, upstream, threads, counted, hang, logged, samples };
+  const samples = async () => parseSamples(await pool.metrics());
+  return { pool, port: pool.addresses[0]?.port ?? 0, upstream, threads, counted, hang, logged, samples };
 }
 
-async function say(client: SmtpClient, line: string): Promise<string> {
-  await client.write(Buffer.from(line === '' ? '' : `${line}\r\n`));
+async function say(client: SmtpClient, channel: string): Promise<string> {
+  await client.write(Buffer.from(channel === '' ? '' : `${channel}\r\n`));
   return (await client.reply())?.text ?? 'closed';
 }
 
@@ -113,8 +113,14 @@ async function greeted(port: number): Promise<SmtpClient> {
 }
 
 async function deliver(client: SmtpClient): Promise<void> {
-  for (const line of ['EHLO c.example', 'MAIL FROM:<a@b.example>', 'RCPT TO:<x@local.example>', 'DATA', 'hello\r\n.'])
-    assert.match(await say(client, line), /^[23]/);
+  for (const channel of [
+    'EHLO c.example',
+    'MAIL FROM:<a@b.example>',
+    'RCPT TO:<x@local.example>',
+    'DATA',
+    'hello\r\n.',
+  ])
+    assert.match(await say(client, channel), /^[23]/);
 }
 
 function many(port: number, count = 24): Promise<SmtpClient[]> {
@@ -122,11 +128,11 @@ function many(port: number, count = 24): Promise<SmtpClient[]> {
 }
 
 test('a worker that dies takes its own sessions along and uncounts them, is named, and is started anew on the same port', async (t) => {
-  const { crew, port, threads, counted, logged } = await started(t, 2);
+  const { pool, port, threads, counted, logged } = await started(t, 2);
   const clients = await many(port);
   assert.equal(counted(), clients.length);
   await threads[0]?.terminate();
-  assert.equal(crew.isOpen, false);
+  assert.equal(pool.isOpen, false);
   const died = await logged('worker ended, its sessions are lost');
   assert.deepEqual([died.worker, died.level, died.next_start_ms], [1, 'error', 100]);
 
@@ -137,7 +143,7 @@ test('a worker that dies takes its own sessions along and uncounts them, is name
   assert.equal(counted(), alive.length);
 
   await logged('worker started anew');
-  assert.equal(crew.isOpen, true);
+  assert.equal(pool.isOpen, true);
   assert.equal(threads.length, 3);
   await Promise.all((await many(port)).map(deliver));
   for (const client of clients) client.destroy();
@@ -186,18 +192,18 @@ test('a worker that hangs is left out of the metrics after a second, and the ans
 });
 
 test('a worker that hangs does not hold up the end', async (t) => {
-  const { crew, threads, hang } = await started(t, 2);
+  const { pool, threads, hang } = await started(t, 2);
   hang(1);
-  await crew.drain(0);
+  await pool.drain(0);
   assert.equal(threads.length, 2); // none was started anew
   assert.ok(threads.every(({ threadId }) => threadId === -1));
 });
 
 test('a new worker begins with the policy in force, not with what the files say now', async (t) => {
-  const { crew, port, threads, logged } = await started(t, 2);
+  const { pool, port, threads, logged } = await started(t, 2);
   const values = { upstream: ['127.0.0.1:1'], acceptedDomain: ['new.example'] };
   const { policy, world } = load(values);
-  await crew.putInForce({ policy, credentials: null }, { file: null, values, world });
+  await pool.putInForce({ policy, credentials: null }, { file: null, values, world });
   for (const thread of threads.slice(0, 2)) await thread.terminate();
   await logged('worker started anew', 2);
   for (const client of await many(port, 12)) {
@@ -226,8 +232,8 @@ test('a worker that dies under load takes no message along that was confirmed, a
         'hello\r\n.',
       ];
       let answer = '';
-      for (const line of words) {
-        answer = await say(client, line);
+      for (const channel of words) {
+        answer = await say(client, channel);
         if (!/^[23]/.test(answer)) break;
       }
       if (answer.startsWith('250')) confirmed++;

@@ -1,7 +1,7 @@
 // What is said to a server before the client is. Each dialogue runs whole and octet by octet, and with an octet too many.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Approach, type ApproachOptions, type Step } from '../../src/smtp/approach.ts';
+import { type Step, UpstreamHandover, type UpstreamHandoverOptions } from '../../src/smtp/upstream-handover.ts';
 import { CLIENT } from '../helpers/identity.ts';
 
 const GREETING = '220-mail.example\r\n220 ESMTP ready\r\n';
@@ -17,8 +17,8 @@ function offers(...keywords: string[]): string {
 const XCLIENT = 'xclient NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT';
 
 /** What comes of it, as text: what we say behind `>`, what we do, and the end. */
-function play(options: Partial<ApproachOptions>, replies: readonly string[], split: boolean): string[] {
-  const approach = new Approach({ ourName: () => 'us.example', startTls: 'no', identity: null, ...options });
+function play(options: Partial<UpstreamHandoverOptions>, replies: readonly string[], split: boolean): string[] {
+  const approach = new UpstreamHandover({ ourName: () => 'us.example', startTls: 'no', identity: null, ...options });
   const done: string[] = [];
   const take = (step: Step): void => {
     if (step.do === 'send') done.push(`> ${step.bytes.toString('latin1').trimEnd()}`);
@@ -44,7 +44,7 @@ function play(options: Partial<ApproachOptions>, replies: readonly string[], spl
 
 interface Row {
   readonly name: string;
-  readonly options: Partial<ApproachOptions>;
+  readonly options: Partial<UpstreamHandoverOptions>;
   readonly replies: readonly string[];
   readonly comes: readonly string[];
 }
@@ -193,7 +193,12 @@ describe('the approach', () => {
       [{ identity: 'XCLIENT' }, [GREETING, offers(XCLIENT), '354 go\r\n'], 354],
       [{ startTls: 'required' }, [GREETING, offers('SIZE')], null],
     ] as const) {
-      const approach = new Approach({ ourName: () => 'us.example', startTls: 'no', identity: null, ...options });
+      const approach = new UpstreamHandover({
+        ourName: () => 'us.example',
+        startTls: 'no',
+        identity: null,
+        ...options,
+      });
       let step: Step = { do: 'read' };
       for (const reply of replies) {
         step = approach.fromUpstream(Buffer.from(reply));
@@ -208,7 +213,12 @@ describe('the approach', () => {
       [{ startTls: 'required' }, [GREETING, offers('STARTTLS'), '220 go\r\n']],
       [{ identity: 'XCLIENT' }, [GREETING, offers(XCLIENT)]],
     ] as const) {
-      const approach = new Approach({ ourName: () => 'us.example', startTls: 'no', identity: null, ...options });
+      const approach = new UpstreamHandover({
+        ourName: () => 'us.example',
+        startTls: 'no',
+        identity: null,
+        ...options,
+      });
       for (const reply of replies) approach.fromUpstream(Buffer.from(reply));
       assert.deepEqual(approach.fromUpstream(Buffer.from('250 ok\r\n')), {
         do: 'give up',
@@ -221,7 +231,7 @@ describe('the approach', () => {
 
 describe('the answer to our EHLO is handed on, for a server that takes no other one', () => {
   const listOf = (replies: readonly string[]): string | null => {
-    const approach = new Approach({ ourName: () => 'us.example', startTls: 'if offered', identity: 'XCLIENT' });
+    const approach = new UpstreamHandover({ ourName: () => 'us.example', startTls: 'if offered', identity: 'XCLIENT' });
     let step: Step = { do: 'read' };
     for (const reply of replies) step = approach.fromUpstream(Buffer.from(reply, 'latin1'));
     return step.do === 'end' ? (step.list?.toString('latin1') ?? null) : 'no end';

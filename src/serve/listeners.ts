@@ -1,33 +1,31 @@
-// What a thread needs to serve clients: the policy's gate, the counts, the sockets and the log, put together.
+// What a thread needs to serve clients: admission under the policy, the counts, the sockets and the log, put together.
 //
-// `Doors` are those of one thread, or of several (crew.ts). A thread beside others tells what is one for the whole process
+// `Listeners` are those of one thread, or of several (worker-pool.ts). A thread beside others tells what is one for the whole process
 // to the thread that keeps it (`Shared`). Not here: the admin port, signals, and what a reload reads (firewall.ts, run.ts).
 
 import type { Config } from '../config/schema.ts';
-import type { Ban } from '../limits/store.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log-sink.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
-import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import { formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
-import { Firewall, type FirewallObserver } from '../proxy/firewall.ts';
-import { type PlaceKeeper, Places } from '../proxy/places.ts';
+import { Relay, type RelayObserver } from '../proxy/relay.ts';
 import { NameResolver } from '../proxy/resolver.ts';
-import type { ServerState } from '../proxy/upstream.ts';
+import { type SlotKeeper, UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { BANNED } from '../smtp/replies.ts';
-import type { CloseReason, Door, SessionEvent } from '../smtp/types.ts';
-import type { LoadOrder } from './crew.ts';
-import { Gate } from './gate.ts';
-import type { Limiter } from './limits/limiter.ts';
+import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
+import { AdmissionControl } from './admission.ts';
+import type { Limiter } from './limiter.ts';
+import type { Listeners, LoadOrder } from './threads.ts';
 import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
 /** A thread that serves clients beside others: what is one for the process, it asks and tells the one that keeps it. */
 export interface Shared {
   /** Of this thread; its log lines say it. */
   readonly number: number;
-  readonly places: PlaceKeeper;
+  readonly slots: SlotKeeper;
   /** For TLS session tickets that all threads can read. */
   readonly ticketKeys: Uint8Array;
   upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
@@ -35,10 +33,10 @@ export interface Shared {
   upstreamFull(server: string, sessions: number, why: string): void;
   /** Whether other threads have sessions at this server. */
   servedElsewhere(server: string): Promise<boolean>;
-  broughtMail(door: Door): void;
+  broughtMail(ends: ConnectionEnds): void;
 }
 
-export interface DoorSettings {
+export interface ServeSettings {
   /** The configuration file, from which relative paths are meant; null when there is none. */
   readonly file?: string | null;
   /** Of each listener, in the order of the configuration; none when left out. */
@@ -59,43 +57,11 @@ export interface DoorSettings {
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
   /** Beside the log: every event of every session. */
-  readonly onEvent?: (event: SessionEvent, door: Door) => void;
-}
-
-/** What a reload puts in force. */
-export interface InForce {
-  readonly policy: Policy;
-  /** Of each listener, in the order of the configuration; null where they stay as they are. */
-  readonly credentials: readonly Credentials[] | null;
-}
-
-/** Where clients come in. */
-export interface Doors {
-  readonly addresses: readonly Endpoint[];
-  /** False while one of several threads is down. */
-  readonly isOpen: boolean;
-  /** The exposition text. */
-  metrics(): Promise<string>;
-  /** Whether an upstream server greets. */
-  greets(): Promise<boolean>;
-  /** How each of them is doing. */
-  servers(): Promise<readonly ServerState[]> | readonly ServerState[];
-  /** How many sessions of this thread a server has. */
-  serving(server: string): Promise<number> | number;
-  /** The names of an address that DNS gave last; null when it gave none. */
-  names(address: string): Promise<readonly string[] | null> | readonly string[] | null;
-  putInForce(next: InForce, order: LoadOrder | undefined): Promise<void> | void;
-  /** Stops listening; how many sessions there are still. */
-  stopListening(): Promise<number> | number;
-  /** How many sessions had to be cut off. */
-  drain(patience: number): Promise<number>;
-  /** Ends the sessions of who is banned, each at its next boundary between transactions. */
-  endSessions(ban: Ban): void;
-  cutOff(): void;
+  readonly onEvent?: (event: SessionEvent, ends: ConnectionEnds) => void;
 }
 
 /** What a thread that serves clients tells its log and metrics. */
-export function observerFor(config: Config, policy: Policy, settings: DoorSettings): Observer {
+export function observerFor(config: Config, policy: Policy, settings: ServeSettings): Observer {
   const { bans, isInside, sink, shared } = settings;
   return createObserver({
     level: config.log.level,
@@ -111,18 +77,18 @@ export function observerFor(config: Config, policy: Policy, settings: DoorSettin
   });
 }
 
-/** Opens the doors of this thread; rejects with a sentence that names the address that cannot be bound. */
-export async function openDoors(
+/** Opens the listeners of this thread; rejects with a sentence that names the address that cannot be bound. */
+export async function openListeners(
   config: Config,
   policy: Policy,
   observer: Observer,
   limiter: Limiter,
-  settings: DoorSettings = {},
-): Promise<Doors> {
+  settings: ServeSettings = {},
+): Promise<Listeners> {
   const { shared, order } = settings;
   const { max_connections, max_wait } = config.upstream;
-  const gate = new Gate(policy, limiter, (door) => (shared ?? observer).broughtMail(door));
-  const firewall = new Firewall({
+  const admissionControl = new AdmissionControl(policy, limiter, (ends) => (shared ?? observer).broughtMail(ends));
+  const relay = new Relay({
     listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
       bind,
       proxyPeers: proxy_protocol === undefined ? null : inRanges(proxy_protocol.from),
@@ -132,47 +98,47 @@ export async function openDoors(
     sharePorts: shared !== undefined,
     ticketKeys: shared?.ticketKeys,
     servers: config.upstream.servers,
-    places: shared?.places ?? new Places(max_connections, max_wait),
+    slots: shared?.slots ?? new UpstreamSlots(max_connections, max_wait),
     tls: upstreamTls(config, settings.file ?? null, order?.world.texts),
     identity: config.upstream.identity,
     ...(shared === undefined ? {} : { servedElsewhere: (server: string) => shared.servedElsewhere(server) }),
     ourName: fullHostName(),
     names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
-    admit: (door) => gate.admit(door),
+    admit: (ends) => admissionControl.admit(ends),
     observer: watching(observer, settings),
   });
-  await firewall.listen();
+  await relay.listen();
   return {
-    addresses: firewall.addresses,
+    addresses: relay.addresses,
     isOpen: true,
     metrics: () => observer.metrics(),
-    greets: () => firewall.upstream.greets(),
-    servers: () => firewall.upstream.states,
-    serving: (server) => firewall.upstream.serving(server),
+    greets: () => relay.upstream.greets(),
+    servers: () => relay.upstream.states,
+    serving: (server) => relay.upstream.serving(server),
     names: (address) => settings.names?.(address) ?? null,
     putInForce: (next) => {
-      if (next.credentials !== null) firewall.replaceCredentials(next.credentials);
-      gate.policy = next.policy;
+      if (next.credentials !== null) relay.replaceCredentials(next.credentials);
+      admissionControl.policy = next.policy;
       observer.inForce(namesIn(next.policy), observingIn(next.policy));
     },
     stopListening: () => {
-      firewall.stopListening();
-      return firewall.sessions;
+      relay.stopListening();
+      return relay.sessions;
     },
     drain: async (patience) => {
       const timer = setTimeout(() => settings.endNames?.(), DNS_AT_DRAIN);
-      const cut = await firewall.drain(patience);
+      const cut = await relay.drain(patience);
       clearTimeout(timer);
       return cut;
     },
     endSessions: ({ network }) => {
       // What a ban ends may be under way at this very moment: so it ends a moment later.
-      const isMeant = (address: string): boolean => isWithin(address, network) && !gate.neverBans(address);
-      setImmediate(() => firewall.end(isMeant, BANNED, BAN));
+      const isMeant = (address: string): boolean => isWithin(address, network) && !admissionControl.neverBans(address);
+      setImmediate(() => relay.end(isMeant, BANNED, BAN));
     },
     cutOff: () => {
-      firewall.cutOff();
+      relay.cutOff();
     },
   };
 }
@@ -203,7 +169,7 @@ const BAN: CloseReason = { origin: 'policy', what: 'banned', key: 'limits.ban' }
 const REMIND_AFTER = 600_000; // ms
 
 /** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
-function watching(observer: Observer, { onEvent, shared }: DoorSettings): FirewallObserver {
+function watching(observer: Observer, { onEvent, shared }: ServeSettings): RelayObserver {
   let remindedAt = Number.NEGATIVE_INFINITY;
   const closed = (reason: CloseReason): void => {
     if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
@@ -218,16 +184,17 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
     upstreamFull: (server, sessions, why) => (shared ?? observer).upstreamFull(server, sessions, why),
     shortOf: (code, doing) => observer.shortOf(code, doing),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
-    refusedAtDoor: (door, connector, reason, reply, key) => observer.refusedAtDoor(door, connector, reason, reply, key),
-    observedAtDoor: (door, connector, reason, reply, key) =>
-      observer.observedAtDoor(door, connector, reason, reply, key),
+    connectionRefused: (ends, connector, reason, reply, key) =>
+      observer.connectionRefused(ends, connector, reason, reply, key),
+    connectionWouldBeRefused: (ends, connector, reason, reply, key) =>
+      observer.connectionWouldBeRefused(ends, connector, reason, reply, key),
     proxyHeader: (peer, result, said) => observer.proxyHeader(peer, result, said),
     upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
     upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
-    handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
+    handshakeFailed: (ends, connector, handshake) => observer.handshakeFailed(ends, connector, handshake),
     defect: (error, doing) => observer.defect(error, doing),
-    sessionOpened: (door, connector) => {
-      const session = observer.sessionOpened(door, connector);
+    sessionOpened: (ends, connector) => {
+      const session = observer.sessionOpened(ends, connector);
       const close = session.closed.bind(session);
       session.closed = (reason) => {
         close(reason);
@@ -237,7 +204,7 @@ function watching(observer: Observer, { onEvent, shared }: DoorSettings): Firewa
         const event = session.event.bind(session);
         session.event = (one) => {
           event(one);
-          onEvent(one, door);
+          onEvent(one, ends);
         };
       }
       return session;

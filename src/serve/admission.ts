@@ -11,11 +11,11 @@ import type { NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { CONFIGURATION_CHANGED } from '../smtp/replies.ts';
-import type { Admission, Decision, Door, DoorReason, Judge, OwnReply } from '../smtp/types.ts';
-import { noPlaceReply } from './limits/cost.ts';
-import type { Guest } from './limits/guest.ts';
-import type { Limiter } from './limits/limiter.ts';
-import { when } from './limits/when.ts';
+import type { Admission, ConnectionEnds, ConnectionRefusal, Decision, Judge, OwnReply } from '../smtp/types.ts';
+import { ClientLimits } from './client-limits.ts';
+import { noPlaceReply } from './limit-costs.ts';
+import type { Limiter } from './limiter.ts';
+import { when } from './when.ts';
 
 const NO_PLACE_ANY_MORE: Decision = {
   action: 'disconnect',
@@ -24,7 +24,7 @@ const NO_PLACE_ANY_MORE: Decision = {
   reply: CONFIGURATION_CHANGED,
 };
 
-const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
+const REASONS: Readonly<Record<NoPlace, ConnectionRefusal>> = {
   ban: 'banned',
   rate: 'connection_rate',
   source: 'connections',
@@ -32,13 +32,13 @@ const REASONS: Readonly<Record<NoPlace, DoorReason>> = {
   connector: 'connections',
 };
 
-export class Gate {
+export class AdmissionControl {
   policy: Policy;
   readonly #limiter: Limiter;
-  readonly #broughtMail: (door: Door) => void;
+  readonly #broughtMail: (ends: ConnectionEnds) => void;
 
   /** `broughtMail` hears of each session that comes to MAIL, once. */
-  constructor(policy: Policy, limiter: Limiter, broughtMail: (door: Door) => void = () => {}) {
+  constructor(policy: Policy, limiter: Limiter, broughtMail: (ends: ConnectionEnds) => void = () => {}) {
     this.policy = policy;
     this.#limiter = limiter;
     this.#broughtMail = broughtMail;
@@ -50,70 +50,70 @@ export class Gate {
   }
 
   /** Which connector answers, whether it takes this client, and whether there is room. */
-  admit(door: Door): Admission | Promise<Admission> {
+  admit(ends: ConnectionEnds): Admission | Promise<Admission> {
     const { policy } = this;
-    const connector = policy.connectorFor(door);
+    const connector = policy.connectorFor(ends);
     if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
     const enforces = connector.mode === 'enforce';
-    const refusal = connector.refusal(door.clientAddress);
+    const refusal = connector.refusal(ends.clientAddress);
     if (!(refusal instanceof Promise) && refusal !== null && enforces) return denied(connector, refusal);
-    const guest = this.#limiter.guest(connector, door.clientAddress, door.check);
-    return when(guest.enter(), ({ refused }) => {
+    const clientLimits = new ClientLimits(this.#limiter, connector, ends.clientAddress, ends.check);
+    return when(clientLimits.enter(), ({ refused }) => {
       const full = refused === null ? null : noPlace(connector, refused);
       if (full !== null && enforces) return { admitted: false, connector: connector.name, ...full };
       // Who has to be looked up has a place meanwhile: slow DNS is no way around the limits.
       return when(refusal, (found) => {
-        if (found === null || !enforces) return this.#admission(door, policy, connector, guest, found, full);
-        guest.leave();
+        if (found === null || !enforces) return this.#admission(ends, policy, connector, clientLimits, found, full);
+        clientLimits.leave();
         return denied(connector, found);
       });
     });
   }
 
   #admission(
-    door: Door,
+    ends: ConnectionEnds,
     policy: Policy,
     connector: Connector,
-    guest: Guest,
+    clientLimits: ClientLimits,
     refusal: OwnReply | null,
     full: Refusal | null,
   ): Admission {
     return {
       admitted: true,
       profile: connector.profile,
-      judge: this.#judgeFor(door, policy, connector, guest),
+      judge: this.#judgeFor(ends, policy, connector, clientLimits),
       observed: refusal !== null ? { reply: refusal, reason: 'connect' } : (full ?? undefined),
-      heard: (event) => guest.heard(event),
-      isBannable: () => guest.isBannable,
-      release: () => guest.leave(),
+      heard: (event) => clientLimits.heard(event),
+      isBannable: () => clientLimits.isBannable,
+      release: () => clientLimits.leave(),
     };
   }
 
   /** The judge of one session, which goes on to the policy in force with every MAIL. */
-  #judgeFor(door: Door, first: Policy, connector: Connector, guest: Guest): Judge {
+  #judgeFor(ends: ConnectionEnds, first: Policy, connector: Connector, clientLimits: ClientLimits): Judge {
     let policy = first;
-    let judge: Judge | null = connector.judgeFor(endsOf(door));
+    let judge: Judge | null = connector.judgeFor(endsOf(ends));
     let brought = false;
     const decide: Judge = (question) => {
       if (judge === null) return NO_PLACE_ANY_MORE;
-      return when(judge(question), (decision) => guest.decide(question, decision));
+      return when(judge(question), (decision) => clientLimits.decide(question, decision));
     };
     return (question) => {
       if (question.protocolState === 'MAIL' && !brought) {
         brought = true;
-        this.#broughtMail(door);
-        if (door.check === true) this.policy.cameFrom(door);
+        this.#broughtMail(ends);
+        if (ends.check === true) this.policy.cameFrom(ends);
       }
       if (policy === this.policy || question.protocolState !== 'MAIL') return decide(question);
       policy = this.policy;
-      const next = policy.connectorFor(door);
-      const refusal = next?.mode === 'enforce' ? next.refusal(door.clientAddress) : null;
+      const next = policy.connectorFor(ends);
+      const refusal = next?.mode === 'enforce' ? next.refusal(ends.clientAddress) : null;
       return when(refusal, (found) => {
         // What the session was given when it began it would keep: another profile means another session.
         const same =
           next !== null && next.name === connector.name && isDeepStrictEqual(next.profile, connector.profile);
-        judge = same && found === null ? next.judgeFor(endsOf(door)) : null;
-        if (same) guest.connector = next;
+        judge = same && found === null ? next.judgeFor(endsOf(ends)) : null;
+        if (same) clientLimits.connector = next;
         return decide(question);
       });
     };
@@ -122,7 +122,7 @@ export class Gate {
 
 interface Refusal {
   readonly reply: OwnReply;
-  readonly reason: DoorReason;
+  readonly reason: ConnectionRefusal;
   readonly key?: string;
 }
 
@@ -136,6 +136,6 @@ function noPlace({ replies }: Connector, refused: NoPlace): Refusal {
   return refused === 'connector' ? { reply, reason, key: 'limits.connector.connections' } : { reply, reason };
 }
 
-function endsOf({ clientAddress, localAddress, localPort, lost }: Door): SessionEnds {
+function endsOf({ clientAddress, localAddress, localPort, lost }: ConnectionEnds): SessionEnds {
   return { address: clientAddress, localAddress, localPort, lost };
 }

@@ -1,4 +1,4 @@
-// The doors of several worker threads, as the main thread keeps them: started, told, asked, replaced when they end.
+// Worker threads, as the main thread keeps them: started, told, asked, replaced when they end.
 //
 // Each worker has an event loop, sockets and sessions of its own and the policy compiled from the very texts that the main
 // thread read, so that no two decide differently. They bind the same ports with SO_REUSEPORT and the kernel gives each
@@ -10,46 +10,21 @@
 
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { FlagValues } from '../config/flags.ts';
-import type { World } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { type StoreCalls, Tenant } from '../limits/remote-store.ts';
+import { type StoreCalls, StoreServer } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/measured.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import { type Credentials, newTicketKeys } from '../proxy/client-tls.ts';
 import { requireFree } from '../proxy/listener.ts';
-import { Places } from '../proxy/places.ts';
-import { Lodger, type PlaceCalls } from '../proxy/remote-places.ts';
+import { type SlotCalls, SlotServer } from '../proxy/remote-slots.ts';
 import type { ServerState } from '../proxy/upstream.ts';
-import type { Door } from '../smtp/types.ts';
-import type { Doors, InForce } from './doors.ts';
-import { threadIsHeld } from './leaving.ts';
-import type { Limiter } from './limits/limiter.ts';
-import { Line } from './line.ts';
-import type { WorkerCalls } from './worker.ts';
-
-/** With this and the same variables, any thread loads the same configuration. */
-export interface LoadOrder {
-  readonly file: string | null;
-  readonly values: FlagValues;
-  readonly world: World;
-}
-
-/** What a worker may call. */
-export type CrewCalls = StoreCalls &
-  PlaceCalls & {
-    banned(ban: Ban): void;
-    log(text: string, lines: number): Promise<void>;
-    upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
-    upstreamSilent(server: string, greeted: boolean): void;
-    upstreamFull(server: string, sessions: number, why: string): void;
-    /** Whether some worker has sessions at this server. */
-    serves(server: string): Promise<boolean>;
-    broughtMail(door: Door): void;
-    lostAddress(address: string): void;
-  };
+import { UpstreamSlots } from '../proxy/upstream-slots.ts';
+import { threadIsHeld } from './held-threads.ts';
+import type { Limiter } from './limiter.ts';
+import type { InForce, Listeners, LoadOrder, PoolCalls, WorkerCalls } from './threads.ts';
+import { WorkerChannel } from './worker-channel.ts';
 
 const ANSWER_MS = 1_000;
 const GREETS_MS = 30_000;
@@ -62,9 +37,9 @@ const LIVED_MS = 60_000; // who lived so long did not die of its start
 const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
 
 /** One worker thread from its start to its end. */
-class Member {
+class PoolWorker {
   readonly number: number;
-  readonly line: Line<WorkerCalls>;
+  readonly channel: WorkerChannel<WorkerCalls>;
   /** Resolves with why it ended. */
   readonly ended: Promise<string>;
   readonly startedAt = performance.now();
@@ -77,14 +52,18 @@ class Member {
     number: number,
     worker: Worker,
     { store, now }: Limiter,
-    places: Places,
-    calls: Omit<CrewCalls, keyof StoreCalls | keyof PlaceCalls>,
+    slots: UpstreamSlots,
+    calls: Omit<PoolCalls, keyof StoreCalls | keyof SlotCalls>,
   ) {
     this.number = number;
     this.#worker = worker;
-    const tenant = new Tenant(store, now);
-    const lodger = new Lodger(places);
-    this.line = new Line<WorkerCalls>(this.#worker, { ...tenant.calls, ...lodger.calls, ...calls });
+    const storeServer = new StoreServer(store, now);
+    const slotServer = new SlotServer(slots);
+    this.channel = new WorkerChannel<WorkerCalls>(this.#worker, {
+      ...storeServer.calls,
+      ...slotServer.calls,
+      ...calls,
+    });
     let why: string | null = null;
     this.#worker.on('error', (error: Error) => {
       why = error.message;
@@ -92,10 +71,10 @@ class Member {
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
         this.isOpen = false;
-        tenant.end();
-        lodger.end();
+        storeServer.end();
+        slotServer.end();
         why ??= `exit code ${code}`;
-        this.line.end(`worker ${number} ended: ${why}`);
+        this.channel.end(`worker ${number} ended: ${why}`);
         resolve(why);
       });
     });
@@ -106,7 +85,7 @@ class Member {
   }
 }
 
-export interface CrewOptions {
+export interface PoolOptions {
   readonly count: number;
   readonly config: Config;
   readonly order: LoadOrder;
@@ -125,11 +104,11 @@ function startWorker(number: number): Worker {
   return new Worker(WORKER, { name: `worker ${number}` });
 }
 
-export class Crew implements Doors {
-  readonly #options: CrewOptions;
+export class WorkerPool implements Listeners {
+  readonly #options: PoolOptions;
   readonly #observer: Observer;
-  readonly #places: Places;
-  readonly #members: Member[] = [];
+  readonly #slots: UpstreamSlots;
+  readonly #members: PoolWorker[] = [];
   readonly #ticketKeys = newTicketKeys();
   #order: LoadOrder;
   #credentials: readonly Credentials[];
@@ -138,30 +117,30 @@ export class Crew implements Doors {
   #lostAddressTold = false;
   #ending = false;
 
-  private constructor(options: CrewOptions) {
+  private constructor(options: PoolOptions) {
     this.#options = options;
     this.#observer = options.observer;
-    this.#places = new Places(options.config.upstream.max_connections, options.config.upstream.max_wait);
+    this.#slots = new UpstreamSlots(options.config.upstream.max_connections, options.config.upstream.max_wait);
     this.#order = options.order;
     this.#credentials = options.credentials ?? [];
   }
 
   /** Resolves when all are open; rejects with a sentence that names the address that cannot be bound. */
-  static async start(options: CrewOptions): Promise<Crew> {
+  static async start(options: PoolOptions): Promise<WorkerPool> {
     const { count, config } = options;
     for (const endpoint of config.listeners.flatMap((listener) => listener.bind))
       if (endpoint.port !== 0) await requireFree(endpoint);
-    const crew = new Crew(options);
+    const pool = new WorkerPool(options);
     try {
       // The first finds out what port 0 becomes, the others share it.
-      crew.#addresses = await crew.#open(1);
-      await Promise.all(Array.from({ length: count - 1 }, (_, i) => crew.#open(i + 2)));
+      pool.#addresses = await pool.#open(1);
+      await Promise.all(Array.from({ length: count - 1 }, (_, i) => pool.#open(i + 2)));
     } catch (error) {
-      await crew.#terminate();
+      await pool.#terminate();
       throw error;
     }
-    for (let number = 1; number <= count; number++) void crew.#keep(number);
-    return crew;
+    for (let number = 1; number <= count; number++) void pool.#keep(number);
+    return pool;
   }
 
   get addresses(): readonly Endpoint[] {
@@ -173,9 +152,9 @@ export class Crew implements Doors {
   }
 
   async metrics(): Promise<string> {
-    const answers = await this.#askAll(ANSWER_MS, (line) => line.call('measured'));
+    const answers = await this.#askAll(ANSWER_MS, (channel) => channel.call('measured'));
     const parts = answers.map((answer, i) => {
-      const member = this.#members[i] as Member;
+      const member = this.#members[i] as PoolWorker;
       if (answer === null) return countersOf(member.measured);
       member.measured = answer;
       return answer;
@@ -187,24 +166,24 @@ export class Crew implements Doors {
 
   async greets(): Promise<boolean> {
     const member = this.#members.find(({ isOpen }) => isOpen);
-    return member !== undefined && (await within(GREETS_MS, member.line.call('greets'))) === true;
+    return member !== undefined && (await within(GREETS_MS, member.channel.call('greets'))) === true;
   }
 
   /** As the workers see it: down where one of them has it down. */
   async servers(): Promise<readonly ServerState[]> {
     const found = new Map<string, ServerState>();
-    for (const states of await this.#askAll(ANSWER_MS, (line) => line.call('servers'))) {
+    for (const states of await this.#askAll(ANSWER_MS, (channel) => channel.call('servers'))) {
       for (const state of states ?? []) if (found.get(state.server)?.up !== false) found.set(state.server, state);
     }
     return [...found.values()];
   }
 
   async serving(server: string): Promise<number> {
-    return sum(await this.#askAll(ANSWER_MS, (line) => line.call('serving', server)));
+    return sum(await this.#askAll(ANSWER_MS, (channel) => channel.call('serving', server)));
   }
 
   async names(address: string): Promise<readonly string[] | null> {
-    const answers = await this.#askAll(ANSWER_MS, (line) => line.call('names', address));
+    const answers = await this.#askAll(ANSWER_MS, (channel) => channel.call('names', address));
     return answers.find((answer) => answer !== null) ?? null;
   }
 
@@ -220,51 +199,51 @@ export class Crew implements Doors {
   }
 
   /** False when the worker ended, failed, or no longer answers anything. One that is only slow is waited for. */
-  async #follows(member: Member, order: LoadOrder, credentials: InForce['credentials']): Promise<boolean> {
-    const followed = member.line.call('putInForce', order, credentials);
+  async #follows(member: PoolWorker, order: LoadOrder, credentials: InForce['credentials']): Promise<boolean> {
+    const followed = member.channel.call('putInForce', order, credentials);
     for (;;) {
       const answer = await within(SLOW_MS, followed, false);
       if (answer !== null) return answer;
-      if ((await within(SLOW_MS, member.line.call('lives'), false)) !== true) return false;
+      if ((await within(SLOW_MS, member.channel.call('lives'), false)) !== true) return false;
     }
   }
 
   async stopListening(): Promise<number> {
     this.#ending = true;
-    return sum(await this.#askAll(ANSWER_MS, (line) => line.call('stopListening')));
+    return sum(await this.#askAll(ANSWER_MS, (channel) => channel.call('stopListening')));
   }
 
   async drain(patience: number): Promise<number> {
     this.#ending = true;
-    const cut = sum(await this.#askAll(patience + DRAINED_MS, (line) => line.call('drain', patience)));
+    const cut = sum(await this.#askAll(patience + DRAINED_MS, (channel) => channel.call('drain', patience)));
     // One whose system resolver owes an answer cannot be ended before it has it.
     if ((await within(ANSWER_MS, this.#terminate())) === null) threadIsHeld();
     return cut;
   }
 
   endSessions(ban: Ban): void {
-    for (const { line } of this.#members) line.tell('endSessions', ban);
+    for (const { channel } of this.#members) channel.tell('endSessions', ban);
   }
 
   cutOff(): void {
-    for (const { line } of this.#members) line.tell('cutOff');
+    for (const { channel } of this.#members) channel.tell('cutOff');
   }
 
   /** Starts the worker of this number; its addresses as bound. */
   async #open(number: number): Promise<readonly Endpoint[]> {
     const { config, limiter, startWorker: start = startWorker } = this.#options;
-    const member = new Member(number, start(number), limiter, this.#places, {
+    const member = new PoolWorker(number, start(number), limiter, this.#slots, {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
       upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
       upstreamSilent: (server, greeted) => this.#observer.upstreamSilent(server, greeted),
       upstreamFull: (server, sessions, why) => this.#observer.upstreamFull(server, sessions, why),
       serves: async (server) => (await this.serving(server)) > 0,
-      broughtMail: (door) => this.#observer.broughtMail(door),
+      broughtMail: (ends) => this.#observer.broughtMail(ends),
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;
-    const addresses = await member.line.call('open', {
+    const addresses = await member.channel.call('open', {
       number,
       config: withPorts(config, this.#addresses),
       order: this.#order,
@@ -278,7 +257,7 @@ export class Crew implements Doors {
   /** Replaces the worker of this number whenever it ends, until all do. */
   async #keep(number: number): Promise<void> {
     for (let deaths = 0; ; deaths++) {
-      const member = this.#members[number - 1] as Member;
+      const member = this.#members[number - 1] as PoolWorker;
       const why = await member.ended;
       if (this.#ending) return;
       this.#ofTheDead = await sumOf([this.#ofTheDead, countersOf(member.measured)]);
@@ -298,8 +277,8 @@ export class Crew implements Doors {
     }
   }
 
-  #askAll<T>(ms: number, ask: (line: Line<WorkerCalls>) => Promise<T>): Promise<(T | null)[]> {
-    return Promise.all(this.#members.map(({ line }) => within(ms, ask(line))));
+  #askAll<T>(ms: number, ask: (channel: WorkerChannel<WorkerCalls>) => Promise<T>): Promise<(T | null)[]> {
+    return Promise.all(this.#members.map(({ channel }) => within(ms, ask(channel))));
   }
 
   #tellLostAddress(address: string): void {

@@ -1,53 +1,53 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Leave, Places } from '../../src/proxy/places.ts';
+import { type ReleaseSlot, UpstreamSlots } from '../../src/proxy/upstream-slots.ts';
 import { holdClock } from './clock.ts';
 import { settled } from './peer.ts';
 import { asked, Rig } from './rig.ts';
 
 const BUSY = '421 4.3.2 Too many connections, try again later\r\n';
 
-function now(place: ReturnType<Places['take']>): Leave {
+function now(place: ReturnType<UpstreamSlots['take']>): ReleaseSlot {
   assert.ok(typeof place === 'function', 'a place at once');
   return place;
 }
 
 describe('places', () => {
   it('are as many as there are, and one that is given back is free at once', async () => {
-    const places = new Places(2, 0);
-    const first = now(places.take());
-    now(places.take());
-    assert.equal(places.take(), null);
+    const slots = new UpstreamSlots(2, 0);
+    const first = now(slots.take());
+    now(slots.take());
+    assert.equal(slots.take(), null);
     first();
-    now(places.take());
-    assert.equal(places.take(), null);
+    now(slots.take());
+    assert.equal(slots.take(), null);
   });
 
   it('go to those who wait, in the order in which they came', async (t) => {
     holdClock(t);
-    const places = new Places(1, 2_000);
-    let leave = now(places.take());
+    const slots = new UpstreamSlots(1, 2_000);
+    let leave = now(slots.take());
     const got: number[] = [];
     const waiting = [1, 2, 3].map(async (number) => {
-      const place = await places.take();
+      const place = await slots.take();
       got.push(number);
       return place;
     });
     for (const one of waiting) {
       leave();
-      leave = (await one) as Leave;
+      leave = (await one) as ReleaseSlot;
     }
     assert.deepEqual(got, [1, 2, 3]);
     leave();
-    now(places.take());
+    now(slots.take());
   });
 
   it('are waited for so long and no longer, each by itself', async (t) => {
     const clock = holdClock(t);
-    const places = new Places(1, 2_000);
-    now(places.take());
+    const slots = new UpstreamSlots(1, 2_000);
+    now(slots.take());
     const ends: string[] = [];
-    const wait = async (name: string) => ends.push(`${name} ${(await places.take()) === null ? 'none' : 'one'}`);
+    const wait = async (name: string) => ends.push(`${name} ${(await slots.take()) === null ? 'none' : 'one'}`);
     void wait('a');
     await clock.advance(500);
     void wait('b');
@@ -61,9 +61,9 @@ describe('places', () => {
 
   it('are waited for by a thousand, and the next is told at once', (t) => {
     holdClock(t);
-    const places = new Places(0, 2_000);
-    for (let waiting = 0; waiting < 1_000; waiting++) assert.ok(places.take() instanceof Promise);
-    assert.equal(places.take(), null);
+    const slots = new UpstreamSlots(0, 2_000);
+    for (let waiting = 0; waiting < 1_000; waiting++) assert.ok(slots.take() instanceof Promise);
+    assert.equal(slots.take(), null);
   });
 });
 
@@ -95,7 +95,7 @@ describe('a client when the upstream has as many sessions as it takes', () => {
     assert.equal(rig.released, 1);
   });
 
-  it('who leaves while it waits takes no place, and gives back what it has at the door', async (t) => {
+  it('who leaves while it waits takes no place, and gives back what it has at connection time', async (t) => {
     const rig = await Rig.open(t, { maxConnections: 1, maxWait: 60_000 });
     const first = await rig.introduced();
     const gone = await rig.client();

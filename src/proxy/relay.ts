@@ -12,8 +12,8 @@ import type {
   Admission,
   Admit,
   CloseReason,
-  Door,
-  DoorReason,
+  ConnectionEnds,
+  ConnectionRefusal,
   Handshake,
   HeaderResult,
   OwnReply,
@@ -25,11 +25,11 @@ import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection } from './connection.ts';
 import type { SessionWatcher } from './connection-options.ts';
 import { FairQueue } from './fair-queue.ts';
-import { refuseAtDoor } from './linger.ts';
-import { type Entry, type ListenerOptions, listen } from './listener.ts';
-import type { Timeouts } from './patience.ts';
-import type { Leave, PlaceKeeper } from './places.ts';
+import { refuseConnection } from './lingering-close.ts';
+import { type AcceptedClient, type ListenerOptions, listen } from './listener.ts';
+import type { Timeouts } from './phase-timers.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
+import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
 /** What a listener is opened with. */
@@ -39,7 +39,7 @@ export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implici
   readonly implicitTls?: boolean | undefined;
 }
 
-export interface FirewallOptions {
+export interface RelayOptions {
   readonly listeners: readonly ListenerSettings[];
   /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
   readonly sharePorts?: boolean;
@@ -47,7 +47,7 @@ export interface FirewallOptions {
   readonly ticketKeys?: Uint8Array | undefined;
   readonly servers: readonly Endpoint[];
   /** For as many sessions as the servers take in all. */
-  readonly places: PlaceKeeper;
+  readonly slots: SlotKeeper;
   /** How the servers are spoken to, and told who the client is. */
   readonly tls: UpstreamTls | null;
   readonly identity: CallSettings['identity'];
@@ -59,26 +59,38 @@ export interface FirewallOptions {
   readonly names: (address: string) => Promise<readonly string[] | null>;
   readonly timeouts: Timeouts;
   readonly admit: Admit;
-  readonly observer: FirewallObserver;
+  readonly observer: RelayObserver;
 }
 
-export interface FirewallObserver extends DialObserver {
-  sessionOpened(door: Door, connector: string): SessionWatcher;
-  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void;
+export interface RelayObserver extends DialObserver {
+  sessionOpened(ends: ConnectionEnds, connector: string): SessionWatcher;
+  connectionRefused(
+    ends: ConnectionEnds,
+    connector: string | null,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void;
   /** In observe: it was let in although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void;
+  connectionWouldBeRefused(
+    ends: ConnectionEnds,
+    connector: string,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void;
   /** Where a peer has to send a PROXY header. */
-  proxyHeader(peer: Door, result: HeaderResult, said: string): void;
+  proxyHeader(peer: ConnectionEnds, result: HeaderResult, said: string): void;
   /** Where TLS comes before all else: there is no session yet. */
-  handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void;
   defect(error: unknown, doing: string): void;
 }
 
 const LAST_WORDS = 1000; // ms for clients to read their last reply
 
-export class Firewall {
+export class Relay {
   readonly upstream: Upstream;
-  readonly #options: FirewallOptions;
+  readonly #options: RelayOptions;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #queue = new FairQueue();
@@ -88,7 +100,7 @@ export class Firewall {
   #draining = false;
 
   /** Throws what OpenSSL does not accept. */
-  constructor(options: FirewallOptions) {
+  constructor(options: RelayOptions) {
     this.#options = options;
     const { timeouts, tls, identity, ourName, ticketKeys } = options;
     const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
@@ -110,28 +122,29 @@ export class Firewall {
       admit,
       place: (admission) => this.#place(admission),
       headerTimeout: timeouts.proxy_header,
-      refused: (door, { connector, reason, reply, key }) => observer.refusedAtDoor(door, connector, reason, reply, key),
+      refused: (ends, { connector, reason, reply, key }) =>
+        observer.connectionRefused(ends, connector, reason, reply, key),
       header: (peer, result, said) => observer.proxyHeader(peer, result, said),
-      handshakeFailed: (door, connector, handshake) => observer.handshakeFailed(door, connector, handshake),
+      handshakeFailed: (ends, connector, handshake) => observer.handshakeFailed(ends, connector, handshake),
       acceptFailed: (code) => observer.shortOf(code, 'accept'),
       admitted: (entry, admission) => this.#admitted(entry, admission),
     });
   }
 
   #admitted(
-    entry: Entry,
+    entry: AcceptedClient,
     { profile, judge, observed, heard, isBannable, release }: Admission & { admitted: true },
   ): void {
     const { observer, timeouts } = this.#options;
-    const { client, early, door, handshake, tls } = entry;
+    const { client, early, ends, handshake, tls } = entry;
     if (observed !== undefined) {
       const { reason, reply, key } = observed;
-      observer.observedAtDoor(door, profile.connector, reason, reply, key);
+      observer.connectionWouldBeRefused(ends, profile.connector, reason, reply, key);
     }
     if (this.#draining) {
-      observer.refusedAtDoor(door, profile.connector, 'shutting_down', SHUTTING_DOWN);
+      observer.connectionRefused(ends, profile.connector, 'shutting_down', SHUTTING_DOWN);
       release(); // its PROXY header or its handshake came too late
-      refuseAtDoor(client, SHUTTING_DOWN, this.#queue, door.clientAddress, null);
+      refuseConnection(client, SHUTTING_DOWN, this.#queue, ends.clientAddress, null);
       return;
     }
     const connection = new Connection({
@@ -139,7 +152,7 @@ export class Firewall {
       early,
       handshake,
       tls,
-      clientAddress: door.clientAddress,
+      clientAddress: ends.clientAddress,
       profile: tls.isAble ? profile : withoutTls(profile),
       judge,
       heard,
@@ -147,8 +160,8 @@ export class Firewall {
       timeouts,
       queue: this.#queue,
       upstream: this.upstream,
-      caller: this.#callerFor(door),
-      watcher: observer.sessionOpened(door, profile.connector),
+      caller: this.#callerFor(ends),
+      watcher: observer.sessionOpened(ends, profile.connector),
       defect: (error, doing) => observer.defect(error, doing),
       ended: () => {
         release();
@@ -166,7 +179,7 @@ export class Firewall {
     for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
   }
 
-  #callerFor({ clientAddress, clientPort, localAddress, localPort }: Door): Caller {
+  #callerFor({ clientAddress, clientPort, localAddress, localPort }: ConnectionEnds): Caller {
     const source = { address: clientAddress, port: clientPort };
     const destination = { address: localAddress, port: localPort };
     const identify = async (): Promise<ClientIdentity> => {
@@ -177,9 +190,9 @@ export class Firewall {
     return { ends: { source, destination }, identify };
   }
 
-  /** A place at the upstream for who was admitted; who gets none leaves as one refused at the door. */
+  /** A place at the upstream for who was admitted; who gets none leaves as one refused at connection time. */
   #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
-    const place = this.#options.places.take();
+    const place = this.#options.slots.take();
     if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
     return placed(admission, place);
   }
@@ -249,8 +262,8 @@ export class Firewall {
   }
 }
 
-/** Who gets no place leaves as one refused at the door. */
-function placed(admission: Admission & { admitted: true }, leave: Leave | null): Admission {
+/** Who gets no place leaves as one refused at connection time. */
+function placed(admission: Admission & { admitted: true }, leave: ReleaseSlot | null): Admission {
   if (leave === null) {
     admission.release();
     const { connector } = admission.profile;

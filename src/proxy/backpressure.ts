@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net';
 
-export class Backlog {
+export class Backpressure {
   #isFull = false;
   #left = 0; // octets, when it was looked at last
   #since = 0; // when they became fewer last, or began to wait

@@ -1,6 +1,6 @@
-// The whole firewall: doors in this thread or in several, the counts that they share, and the admin port.
+// The whole firewall: listeners in this thread or in several, the counts that they share, and the admin port.
 //
-// The rooms – config, policy, limits, proxy, observe – do not know each other; they meet here and in doors.ts.
+// The rooms – config, policy, limits, proxy, observe – do not know each other; they meet here and in listeners.ts.
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
@@ -12,20 +12,21 @@ import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import type { Observer } from '../observe/events.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
-import { type InquiryWords, readInquiry } from '../policy/inquiry.ts';
 import type { Policy } from '../policy/policy.ts';
+import { type PolicyQuestionWords, readPolicyQuestion } from '../policy/policy-question.ts';
 import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { whyNot } from '../proxy/listener.ts';
-import { Crew, type LoadOrder } from './crew.ts';
-import { type DoorSettings, type Doors, listenersOf, observerFor, openDoors } from './doors.ts';
-import { Limiter } from './limits/limiter.ts';
-import { LimitReport } from './limits/report.ts';
-import { openStore } from './limits/stores.ts';
+import { LimitReport } from './limit-report.ts';
+import { openStore } from './limit-store.ts';
+import { Limiter } from './limiter.ts';
+import { listenersOf, observerFor, openListeners, type ServeSettings } from './listeners.ts';
+import type { Listeners, LoadOrder } from './threads.ts';
+import { WorkerPool } from './worker-pool.ts';
 
 /** `order`: without it there is one thread, whatever the configuration says. */
-export interface FirewallSettings extends DoorSettings {
+export interface FirewallSettings extends ServeSettings {
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
@@ -56,7 +57,7 @@ export interface RunningFirewall {
   close(): Promise<void>;
 }
 
-/** Opens the doors and the admin port; rejects with a sentence that names the address that cannot be bound. */
+/** Opens the listeners and the admin port; rejects with a sentence that names the address that cannot be bound. */
 export async function startFirewall(
   config: Config,
   policy: Policy,
@@ -86,79 +87,79 @@ export async function startFirewall(
     await store.close();
     throw error;
   };
-  const doors = await openAllDoors(config, policy, observer, limiter, settings).catch(failed);
-  endSessions = (ban) => doors.endSessions(ban);
+  const listeners = await openAllListeners(config, policy, observer, limiter, settings).catch(failed);
+  endSessions = (ban) => listeners.endSessions(ban);
   let policyInForce = policy;
   let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
-    const inquiry = readInquiry(wordsOf(query), (word) => word);
-    if (typeof inquiry === 'string') return inquiry;
-    const names = await doors.names(inquiry.source);
-    return explain(policyInForce, inquiry, () => names, place);
+    const asked = readPolicyQuestion(wordsOf(query), (word) => word);
+    if (typeof asked === 'string') return asked;
+    const names = await listeners.names(asked.source);
+    return explain(policyInForce, asked, () => names, place);
   };
   const report = new LimitReport(
     limiter,
     () => policyInForce,
     (network) => observer.banLifted(network),
   );
-  const admin = await openAdmin(config, settings.file ?? null, observer, doors, explainQuery, report).catch(
+  const admin = await openAdmin(config, settings.file ?? null, observer, listeners, explainQuery, report).catch(
     async (error: Error) => {
-      await doors.drain(0);
+      await listeners.drain(0);
       return failed(error);
     },
   );
   const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
-  observer.listening(doors.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
-    observer.draining(await doors.stopListening());
-    observer.drained(await doors.drain(patience));
+    observer.draining(await listeners.stopListening());
+    observer.drained(await listeners.drain(patience));
     await admin?.close();
     await store.close();
     await observer.flush();
   };
   return {
-    addresses: doors.addresses,
+    addresses: listeners.addresses,
     adminAddress,
     observer,
     putInForce: async (next, version, at, order) => {
-      const sameDoors = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
-      const credentials = sameDoors ? next.credentials : null;
-      await doors.putInForce({ policy: next.policy, credentials }, order);
+      const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
+      const credentials = sameListeners ? next.credentials : null;
+      await listeners.putInForce({ policy: next.policy, credentials }, order);
       policyInForce = next.policy;
       place = at;
       observer.policyLoaded(version);
     },
     drain: end,
-    cutOff: () => doors.cutOff(),
+    cutOff: () => listeners.cutOff(),
     close: () => end(0),
   };
 }
 
 /** The words of GET /explain. */
-function wordsOf(query: URLSearchParams): InquiryWords {
+function wordsOf(query: URLSearchParams): PolicyQuestionWords {
   return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
 }
 
-function openAllDoors(
+function openAllListeners(
   config: Config,
   policy: Policy,
   observer: Observer,
   limiter: Limiter,
   settings: FirewallSettings,
-): Promise<Doors> {
+): Promise<Listeners> {
   const { order } = settings;
   const count = config.workers === 'auto' ? availableParallelism() : config.workers;
   return count === 1 || order === undefined
-    ? openDoors(config, policy, observer, limiter, settings)
-    : Crew.start({ ...settings, order, count, config, observer, limiter });
+    ? openListeners(config, policy, observer, limiter, settings)
+    : WorkerPool.start({ ...settings, order, count, config, observer, limiter });
 }
 
 function openAdmin(
   config: Config,
   file: string | null,
   observer: Observer,
-  doors: Doors,
+  listeners: Listeners,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
   limits: LimitReport,
 ): Promise<Admin | null> {
@@ -172,12 +173,12 @@ function openAdmin(
     observer: {
       readiness: () => {
         const now = observer.readiness();
-        return { ...now, listening: now.listening && doors.isOpen };
+        return { ...now, listening: now.listening && listeners.isOpen };
       },
-      metrics: () => doors.metrics(),
+      metrics: () => listeners.metrics(),
     },
-    askUpstream: () => doors.greets(),
-    servers: () => doors.servers(),
+    askUpstream: () => listeners.greets(),
+    servers: () => listeners.servers(),
     explain: explainQuery,
     limits,
   }).catch((error: Error) => {

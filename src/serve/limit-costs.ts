@@ -1,14 +1,14 @@
 // What one command costs, by name: each charge with the limit that it is for, whose fault it is when that is reached, and what
-// is said of it at the door.
+// is said of it at connection time.
 //
-// Not here: who asks, and what follows from the answer (guest.ts).
+// Not here: who asks, and what follows from the answer (client-limits.ts).
 
-import type { Kind, RateName } from '../../limits/keys.ts';
-import type { Charge, NoPlace } from '../../limits/store.ts';
-import type { Connector } from '../../policy/connector.ts';
-import { foldAscii } from '../../smtp/bytes.ts';
-import { BANNED } from '../../smtp/replies.ts';
-import type { OwnReply, Question } from '../../smtp/types.ts';
+import type { Kind, RateName } from '../limits/keys.ts';
+import type { Charge, NoPlace } from '../limits/store.ts';
+import type { Connector } from '../policy/connector.ts';
+import { foldAscii } from '../smtp/bytes.ts';
+import { BANNED } from '../smtp/replies.ts';
+import type { OwnReply, Question } from '../smtp/types.ts';
 
 /** A charge with what it is called. */
 export interface Cost {
@@ -18,7 +18,7 @@ export interface Cost {
 }
 
 /** The limits of the door, as a refused MAIL names them. */
-export const DOOR_LIMITS = {
+export const CONNECTION_LIMITS = {
   ban: ['source', 'ban'],
   rate: ['source', 'connection_rate'],
   source: ['source', 'connections'],

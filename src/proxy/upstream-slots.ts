@@ -7,17 +7,17 @@
 const QUEUE_LIMIT = 1000;
 
 /** Gives the place back. Called once. */
-export type Leave = () => void;
+export type ReleaseSlot = () => void;
 
 interface Waiting {
   readonly until: number;
-  readonly resolve: (leave: Leave | null) => void;
+  readonly resolve: (leave: ReleaseSlot | null) => void;
 }
 
 /** Where places are asked for. */
-export type PlaceKeeper = Pick<Places, 'take'>;
+export type SlotKeeper = Pick<UpstreamSlots, 'take'>;
 
-export class Places {
+export class UpstreamSlots {
   readonly #limit: number;
   readonly #patience: number;
   #taken = 0;
@@ -31,7 +31,7 @@ export class Places {
   }
 
   /** A place now, null when there is none and nobody may wait, or what the wait will bring. */
-  take(): Leave | null | Promise<Leave | null> {
+  take(): ReleaseSlot | null | Promise<ReleaseSlot | null> {
     if (this.#taken < this.#limit) {
       this.#taken++;
       return this.#leave;
@@ -43,7 +43,7 @@ export class Places {
     });
   }
 
-  readonly #leave: Leave = () => {
+  readonly #leave: ReleaseSlot = () => {
     const next = this.#queue.shift();
     if (next === undefined) this.#taken--;
     else next.resolve(this.#leave);

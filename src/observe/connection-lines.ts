@@ -1,4 +1,4 @@
-// The lines and counts of the door: who was refused there, would have been, whose PROXY header was none, and who did not get
+// The lines and counts of connections that had no session: who was refused, would have been, whose PROXY header was none, and who did not get
 // through the handshake.
 //
 // As with all refusals, those of one source are told up to a limit and then counted (floods.ts).
@@ -6,14 +6,14 @@
 
 import type { Logger } from 'pino';
 import { formatReply } from '../smtp/replies.ts';
-import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
+import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
 import type { Floods } from './floods.ts';
 import { keyOfDoor } from './keys.ts';
 import { type FieldsOf, type LineName, write } from './lines.ts';
 import { harmless } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
-export class DoorLines {
+export class ConnectionLines {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #floods: Floods;
@@ -24,29 +24,35 @@ export class DoorLines {
     this.#floods = floods;
   }
 
-  refused(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void {
+  refused(
+    ends: ConnectionEnds,
+    connector: string | null,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void {
     this.#metrics.connector(connector).sessionEnded('refused');
     this.#count(reason);
-    this.#tell(door, connector, 'connection_refused', {
+    this.#tell(ends, connector, 'connection_refused', {
       decision: 'disconnect',
       reason,
       key: keyOfDoor(connector, reason, key),
-      reply: spoken(reply, door),
+      reply: spoken(reply, ends),
     });
   }
 
-  wouldRefuse(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void {
+  wouldRefuse(ends: ConnectionEnds, connector: string, reason: ConnectionRefusal, reply: OwnReply, key?: string): void {
     this.#count(reason);
-    this.#tell(door, connector, 'connection_would_be_refused', {
+    this.#tell(ends, connector, 'connection_would_be_refused', {
       decision: 'would_reject',
       reason,
       key: keyOfDoor(connector, reason, key),
-      reply: spoken(reply, door),
+      reply: spoken(reply, ends),
     });
   }
 
   /** A listener that wants a PROXY header: `peer` is who connected, `said` the first that it said. */
-  header(peer: Door, result: HeaderResult, said: string): void {
+  header(peer: ConnectionEnds, result: HeaderResult, said: string): void {
     this.#metrics.header(result);
     if (result === 'ok') return;
     if (result === 'hung_up') {
@@ -58,31 +64,31 @@ export class DoorLines {
     else this.#tell(peer, null, `header_${result}`, { ...fields, decision: 'disconnect', key: KEY_OF_HEADER[result] });
   }
 
-  handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void {
     this.#metrics.handshake(handshake.result);
     if (handshake.result === 'ok') return;
     this.#metrics.connector(connector).sessionEnded('client');
     const key = handshake.result === 'timeout' ? 'timeouts.tls_handshake' : undefined;
-    this.#tell(door, connector, 'handshake_failed', { why: harmless(handshake.why), key });
+    this.#tell(ends, connector, 'handshake_failed', { why: harmless(handshake.why), key });
   }
 
   #tell<Name extends LineName>(
-    door: Door,
+    ends: ConnectionEnds,
     connector: string | null,
     name: Name,
     fields: Omit<FieldsOf<Name>, keyof Knocked>,
   ): void {
-    if (!this.#log.isLevelEnabled('info') || !this.#floods.mayTell(door.clientAddress)) return;
-    write(this.#log, name, { ...whoKnocked(door, connector), ...fields } as unknown as FieldsOf<Name>);
+    if (!this.#log.isLevelEnabled('info') || !this.#floods.mayTell(ends.clientAddress)) return;
+    write(this.#log, name, { ...whoKnocked(ends, connector), ...fields } as unknown as FieldsOf<Name>);
   }
 
   /** What policy alone refuses is no limit, nor is our own end. */
-  #count(reason: DoorReason): void {
+  #count(reason: ConnectionRefusal): void {
     if (!NO_LIMIT.has(reason)) this.#metrics.limited('door', reason);
   }
 }
 
-const NO_LIMIT: ReadonlySet<DoorReason> = new Set(['no_connector', 'connect', 'shutting_down']);
+const NO_LIMIT: ReadonlySet<ConnectionRefusal> = new Set(['no_connector', 'connect', 'shutting_down']);
 
 const FROM = 'listeners[].proxy_protocol.from';
 const KEY_OF_HEADER: Readonly<Partial<Record<HeaderResult, string>>> = {
@@ -93,16 +99,16 @@ const KEY_OF_HEADER: Readonly<Partial<Record<HeaderResult, string>>> = {
 
 type Knocked = ReturnType<typeof whoKnocked>;
 
-function whoKnocked(door: Door, connector: string | null) {
+function whoKnocked(ends: ConnectionEnds, connector: string | null) {
   return {
-    client_address: door.clientAddress,
-    client_port: door.clientPort,
+    client_address: ends.clientAddress,
+    client_port: ends.clientPort,
     connector: connector ?? undefined,
     protocol_state: 'CONNECT',
   };
 }
 
 /** As the client heard it. */
-function spoken(reply: OwnReply, door: Door): string {
-  return formatReply(reply, true, { client_address: door.clientAddress }).toString('latin1').trimEnd();
+function spoken(reply: OwnReply, ends: ConnectionEnds): string {
+  return formatReply(reply, true, { client_address: ends.clientAddress }).toString('latin1').trimEnd();
 }

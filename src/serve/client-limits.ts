@@ -5,34 +5,34 @@
 // count that cannot be had lets pass. A limit never touches a message half sent; octets are charged as they come and looked at
 // with the next MAIL. Who is refused is told 421 (connection), 450 (rate) or 454 (login).
 //
-// A balancer's own check (Door.check) costs its source nothing and is not banned: it has a place of the connector, and no more.
-// With its first MAIL it is a client like any other and pays as at the door. Only failed logins count at once, for nobody
+// A balancer's own check (ConnectionEnds.check) costs its source nothing and is not banned: it has a place of the connector, and no more.
+// With its first MAIL it is a client like any other and pays as at connection time. Only failed logins count at once, for nobody
 // checks by guessing passwords.
 //
-// A client that comes again at once when it was refused at the door has gone beyond one limit, not beyond as many as it came
+// A client that comes again at once when it was refused at connection time has gone beyond one limit, not beyond as many as it came
 // times, and so has a message with many recipients beyond the rate of recipients.
 //
 // Not here: how anything is counted (limits/), limits of one session (smtp/), time-outs (proxy/patience.ts).
 
-import { bucketKey, justStruckKey, type Kind, type RateName } from '../../limits/keys.ts';
-import type { Asked, Entered, Seat, Strike, Taken } from '../../limits/store.ts';
-import type { Connector } from '../../policy/connector.ts';
-import type { Rate } from '../../policy/document.ts';
-import { parseIp } from '../../policy/ip.ts';
-import { networksOf } from '../../policy/networks.ts';
-import { BANNED, LOGINS_LIMITED } from '../../smtp/replies.ts';
-import type { Decision, Login, OwnReply, Question, SessionEvent } from '../../smtp/types.ts';
-import { type Cost, chargesOf, DOOR_LIMITS, isOwn, noPlaceReply, senderKey } from './cost.ts';
+import { bucketKey, justStruckKey, type Kind, type RateName } from '../limits/keys.ts';
+import type { Asked, Entered, Seat, Strike, Taken } from '../limits/store.ts';
+import type { Connector } from '../policy/connector.ts';
+import type { Rate } from '../policy/document.ts';
+import { parseIp } from '../policy/ip.ts';
+import { networksOf } from '../policy/networks.ts';
+import { BANNED, LOGINS_LIMITED } from '../smtp/replies.ts';
+import type { Decision, Login, OwnReply, Question, SessionEvent } from '../smtp/types.ts';
+import { CONNECTION_LIMITS, type Cost, chargesOf, isOwn, noPlaceReply, senderKey } from './limit-costs.ts';
 import type { Limiter } from './limiter.ts';
 import { when } from './when.ts';
 
 const OCTETS_AT_ONCE = 65536; // charged together
-const COMES_AGAIN = 5_000; //    ms in which refusals at the door are one exceeding
+const COMES_AGAIN = 5_000; //    ms in which refusals at connection time are one exceeding
 const CHECKS = 'checks'; //      what balancers' checks are counted under, instead of a source
 const PASS: Taken = { refused: -1, left: 0, banned: 'no' };
 
 /** One connection, as limits see it: who it is, and what it has under way. */
-export class Guest {
+export class ClientLimits {
   readonly #limiter: Limiter;
   readonly #address: string;
   #connector: Connector;
@@ -48,7 +48,7 @@ export class Guest {
   #whenAnswered: (() => void) | null = null;
 
   /** `isCheck`: a balancer's own, as long as no MAIL comes. */
-  constructor(limiter: Limiter, connector: Connector, address: string, isCheck: boolean) {
+  constructor(limiter: Limiter, connector: Connector, address: string, isCheck = false) {
     this.#limiter = limiter;
     this.#address = address;
     this.#isCheck = isCheck;
@@ -75,7 +75,7 @@ export class Guest {
     return !this.#isCheck;
   }
 
-  // ---------------------------------------------------------------- the door
+  // ---------------------------------------------------------------- the connection
 
   /** Whether there is a place. Where the connector only observes it is counted all the same. */
   enter(): Entered | Promise<Entered> {
@@ -131,13 +131,13 @@ export class Guest {
     return question.protocolState === 'MAIL' ? this.#message(question, decision) : this.#login(question, decision);
   }
 
-  /** It brings mail, so it was no check: what it would have paid at the door it pays now. */
+  /** It brings mail, so it was no check: what it would have paid at connection time it pays now. */
   #becomeClient(question: Question, decision: Decision): Decision | Promise<Decision> {
     this.#isCheck = false;
     this.#giveBackSeat();
     return when(this.enter(), ({ refused }) => {
       if (refused === null) return this.decide(question, decision);
-      const [kind, limit] = DOOR_LIMITS[refused];
+      const [kind, limit] = CONNECTION_LIMITS[refused];
       if (limit !== 'ban') this.#limiter.observer.limited(kind, limit);
       const rule = limit === 'ban' ? 'limits.ban' : `limits.${kind}.${limit}`;
       const reply = noPlaceReply(refused, this.#connector.replies);

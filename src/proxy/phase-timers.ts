@@ -37,7 +37,7 @@ const RATE_WINDOW = 3_000;
 const SLOW_RATE = 100; // octets a second
 const SLOW_WINDOW = 300_000;
 
-export class Patience {
+export class PhaseTimers {
   readonly #timeouts: Timeouts;
   readonly #rateWindow: number;
   #mailBy: number; // a session that has brought no mail by then ends, when it is to say something

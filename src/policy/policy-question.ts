@@ -15,7 +15,7 @@ import { toOctets } from './spellings.ts';
 import { parseDistinguishedName } from './subjects.ts';
 
 /** Text as people write it; it becomes octets when it is put to the policy. */
-export interface Inquiry {
+export interface PolicyQuestion {
   readonly source: string;
   readonly local: { readonly address: string; readonly port: number };
   readonly helo: string;
@@ -29,7 +29,7 @@ export interface Inquiry {
 }
 
 /** What a person may say of a question; every word may be left out but `source` and `rcpt`. */
-export interface InquiryWords {
+export interface PolicyQuestionWords {
   readonly source?: string | undefined;
   readonly rcpt?: string | undefined;
   readonly sender?: string | undefined;
@@ -52,7 +52,10 @@ export function parseLocal(text: string): { address: string; port: number } | nu
 }
 
 /** Reads the words; a string says what is wrong, each word spelled by `spell` (`--source`, `source`). */
-export function readInquiry(words: InquiryWords, spell: (word: keyof InquiryWords) => string): Inquiry | string {
+export function readPolicyQuestion(
+  words: PolicyQuestionWords,
+  spell: (word: keyof PolicyQuestionWords) => string,
+): PolicyQuestion | string {
   const { source = '', rcpt = '', sender = '', login = null, helo = '', tlsSubject = [] } = words;
   const tls = words.tls === true || tlsSubject.length > 0;
   const local = words.local === undefined ? ANY_LOCAL : parseLocal(words.local);
@@ -90,10 +93,10 @@ export interface Verdict {
   readonly question: Question | null;
 }
 
-export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict> {
-  const { source, local } = inquiry;
-  const door = { clientAddress: source, localAddress: local.address, localPort: local.port };
-  const choice = policy.choiceFor(door);
+export async function answerQuestion(policy: Policy, asked: PolicyQuestion): Promise<Verdict> {
+  const { source, local } = asked;
+  const ends = { clientAddress: source, localAddress: local.address, localPort: local.port };
+  const choice = policy.choiceFor(ends);
   const connector = choice?.connector ?? null;
   const end = (answer: Answer, more: Partial<Verdict>, reply: OwnReply | null): Verdict => ({
     answer,
@@ -104,17 +107,17 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
     question: null,
     refusedAt: answer === 'refuse-connection' ? 'connection' : 'RCPT',
     ...more,
-    reply: reply === null ? null : spoken(reply, inquiry),
+    reply: reply === null ? null : spoken(reply, asked),
   });
   if (connector === null) return end('refuse-connection', {}, NO_CONNECTOR);
   const refusal = await connector.refusal(source);
   if (refusal !== null && connector.mode === 'enforce') return end('refuse-connection', {}, refusal);
 
-  const sender = readSender(inquiry.sender);
+  const sender = readSender(asked.sender);
   if (sender === null)
     return end('refuse-sender', { grammar: 'the sender is no reverse-path', refusedAt: 'MAIL' }, BAD_SENDER);
   const judge = connector.judgeFor({ address: source, localAddress: local.address, localPort: local.port });
-  const mail = questionOf(inquiry, 'MAIL', sender, '', []);
+  const mail = questionOf(asked, 'MAIL', sender, '', []);
   const may = await judge(mail);
   if (may.action !== 'proceed')
     return end(
@@ -123,14 +126,14 @@ export async function inquire(policy: Policy, inquiry: Inquiry): Promise<Verdict
       may.reply,
     );
 
-  const path = readRecipient(inquiry.recipient);
+  const path = readRecipient(asked.recipient);
   if (typeof path === 'string') {
     const reply = path === 'trick' ? connector.profile.relayReply : BAD_RECIPIENT;
     const grammar =
       path === 'trick' ? 'a source route, or an address hidden so that nobody can judge it' : 'no forward-path';
     return end('reject', { decision: may, grammar }, reply);
   }
-  const question = questionOf(inquiry, 'RCPT', sender, path.written, path.addresses);
+  const question = questionOf(asked, 'RCPT', sender, path.written, path.addresses);
   if (path.bare && connector.profile.unqualifiedRecipients === 'reject' && foldAscii(path.local) !== 'postmaster')
     return end('reject', { grammar: UNQUALIFIED_GRAMMAR, question }, UNQUALIFIED_RECIPIENT);
   if (path.gateway && !connector.profile.relaysAnywhere)
@@ -185,7 +188,7 @@ function bracketed(text: string): string {
 }
 
 function questionOf(
-  inquiry: Inquiry,
+  asked: PolicyQuestion,
   protocolState: Question['protocolState'],
   sender: Sender,
   recipient: string,
@@ -193,10 +196,10 @@ function questionOf(
 ): Question {
   return {
     protocolState,
-    helo: toOctets(inquiry.helo),
-    login: loginOf(inquiry.login),
-    tls: inquiry.tls,
-    tlsSubject: inquiry.tlsSubject.map((name) => parseDistinguishedName(name) ?? toOctets(name)),
+    helo: toOctets(asked.helo),
+    login: loginOf(asked.login),
+    tls: asked.tls,
+    tlsSubject: asked.tlsSubject.map((name) => parseDistinguishedName(name) ?? toOctets(name)),
     sender: sender.written,
     senderAddress: sender.address,
     recipient,
@@ -209,7 +212,7 @@ function loginOf(name: string | null): Login | null {
   return name === '?' ? { mechanism: 'GSSAPI', name: null } : { mechanism: 'PLAIN', name };
 }
 
-function spoken(reply: OwnReply, { recipient, sender, source }: Inquiry): string {
+function spoken(reply: OwnReply, { recipient, sender, source }: PolicyQuestion): string {
   const fill = {
     recipient: toOctets(recipient).replace(/^<|>$/g, ''),
     sender: toOctets(sender).replace(/^<|>$/g, ''),

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 
 const WAIT = null;
 
-export class Outgoing {
+export class ClientWrites {
   readonly #delay: number;
   readonly #goOn: () => void;
   #queue: (Uint8Array | typeof WAIT)[] = [];

@@ -8,9 +8,9 @@ import { formatFinding, hasErrors } from '../config/finding.ts';
 import type { FlagValues } from '../config/flags.ts';
 import { type Loaded, type LoadOptions, loadInSlices } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { listenersOf, observingIn } from './doors.ts';
-import { versionOf, watchFiles } from './files.ts';
 import type { RunningFirewall } from './firewall.ts';
+import { listenersOf, observingIn } from './listeners.ts';
+import { versionOf, watchFiles } from './watched-files.ts';
 
 export interface ReloaderOptions {
   readonly firewall: RunningFirewall;
@@ -51,7 +51,7 @@ export class Reloader {
     while (this.#waiting !== null) {
       const { always } = this.#waiting;
       this.#waiting = null;
-      // What check found sound and the doors would not take all the same.
+      // What check found sound and the listeners would not take all the same.
       await this.#once(always).catch((error: Error) => this.#refused([error.message]));
     }
     this.#atWork = false;

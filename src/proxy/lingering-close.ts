@@ -15,14 +15,14 @@ const RESUMED = 0.05; // ms that reading on costs, all in all
 const HEARD_LIMIT = 4096; // octets that a refused client may say
 
 /** Ends a socket whose last reply has been written. */
-export function linger(socket: Socket, queue: FairQueue, clientAddress: string): void {
+export function lingeringClose(socket: Socket, queue: FairQueue, clientAddress: string): void {
   drop(socket, queue, clientAddress);
   socket.end();
 }
 
-/** Refuses a client at the door. After a 554 it may still send QUIT (RFC 5321 §3.1), and whatever else it says hears one
+/** Refuses a client at connection time. After a 554 it may still send QUIT (RFC 5321 §3.1), and whatever else it says hears one
  * 503; a 421 ends at once (§3.8). `early`: what came behind its PROXY header. */
-export function refuseAtDoor(
+export function refuseConnection(
   socket: Socket,
   reply: OwnReply,
   queue: FairQueue,

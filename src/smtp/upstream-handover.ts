@@ -12,7 +12,7 @@
 import { type ClientIdentity, offeredAttributes, xclientCommands } from './client-identity.ts';
 import { COMPLETE, INCOMPLETE, ReplyReader } from './reply.ts';
 
-export interface ApproachOptions {
+export interface UpstreamHandoverOptions {
   /** What we call ourselves in EHLO: a host name, or the address literal that is known once we are connected. */
   readonly ourName: () => string;
   readonly startTls: 'no' | 'if offered' | 'required';
@@ -27,11 +27,11 @@ export type Step =
   | { readonly do: 'start TLS' }
   /** XCLIENT is due: the driver says who the client is, through `introduce`. */
   | { readonly do: 'introduce' }
-  | ({ readonly do: 'end' } & Approached)
+  | ({ readonly do: 'end' } & HandedOver)
   /** `code`: the reply's, where it is for that code. */
   | { readonly do: 'give up'; readonly why: string; readonly code: number | null };
 
-export interface Approached {
+export interface HandedOver {
   /** What the client is shown: one whole reply. */
   readonly greeting: Buffer;
   /** It is the answer to XCLIENT, and so the server's word on this client. */
@@ -56,8 +56,8 @@ const ALREADY_GREETED = 503; // OpenSMTPD's `Already identified`
 
 const READ: Step = { do: 'read' };
 
-export class Approach {
-  readonly #options: ApproachOptions;
+export class UpstreamHandover {
+  readonly #options: UpstreamHandoverOptions;
   #replies = new ReplyReader();
   #awaits = GREETING;
   #greeting: Buffer = Buffer.alloc(0);
@@ -67,7 +67,7 @@ export class Approach {
   #isIntroduced = false;
   #unidentified = false;
 
-  constructor(options: ApproachOptions) {
+  constructor(options: UpstreamHandoverOptions) {
     this.#options = options;
   }
 

@@ -1,44 +1,44 @@
-// Places at the upstream for a thread that does not keep them: it asks the one that does (`Lodger` is that thread's side).
+// UpstreamSlots at the upstream for a thread that does not keep them: it asks the one that does (`SlotServer` is that thread's side).
 //
 // So the servers see no more sessions than they take, whichever thread a session is in, and who waits does so in one queue.
 
-import type { Leave, PlaceKeeper } from './places.ts';
+import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
 
 /** What a thread may ask of the one that keeps the places. */
-export type PlaceCalls = {
+export type SlotCalls = {
   takePlace(): Promise<boolean>;
   leavePlace(): void;
 };
 
 /** How it asks. */
-export interface PlaceLine {
+export interface SlotChannel {
   call(name: 'takePlace'): Promise<boolean>;
   tell(name: 'leavePlace'): void;
 }
 
-export class RemotePlaces implements PlaceKeeper {
-  readonly #line: PlaceLine;
+export class RemoteSlots implements SlotKeeper {
+  readonly #line: SlotChannel;
 
-  constructor(line: PlaceLine) {
+  constructor(line: SlotChannel) {
     this.#line = line;
   }
 
-  async take(): Promise<Leave | null> {
+  async take(): Promise<ReleaseSlot | null> {
     const has = await this.#line.call('takePlace');
     return has ? () => this.#line.tell('leavePlace') : null;
   }
 }
 
 /** One thread that asks, as the thread that keeps the places sees it: when it ends, it gives them all back. */
-export class Lodger {
-  readonly calls: PlaceCalls;
-  readonly #taken: Leave[] = [];
+export class SlotServer {
+  readonly calls: SlotCalls;
+  readonly #taken: ReleaseSlot[] = [];
   #gone = false;
 
-  constructor(places: PlaceKeeper) {
+  constructor(slots: SlotKeeper) {
     this.calls = {
       takePlace: async () => {
-        const leave = await places.take();
+        const leave = await slots.take();
         if (leave === null) return false;
         if (this.#gone) leave();
         else this.#taken.push(leave);
