@@ -15,7 +15,7 @@ import type { ConnectionOptions } from './connection-options.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { PhaseTimers } from './phase-timers.ts';
 import { RelaySocket } from './relay-socket.ts';
-import { Steps } from './steps.ts';
+import { Steps } from './session-steps.ts';
 import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
