@@ -18,12 +18,18 @@ const WITH_RECIPES = DOCUMENTS.filter((name) => !name.startsWith('policies/')); 
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-docs-'));
 const { cert, key } = makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' });
+const OFFICE = `version: 1
+accepted_domains: ['*.example.com']
+connectors: [{ name: internet, remote_ip_ranges: [any], starttls: hide }]
+`;
+/** What a page may name without showing it. */
 const BESIDE = {
   'mx.pem': cert,
   'mx.key': key,
   'partners.pem': cert,
   'office-ca.pem': cert,
   'admin.token': 'x'.repeat(32),
+  'office.yaml': OFFICE,
 };
 after(() => rmSync(folder, { recursive: true }));
 
@@ -80,11 +86,11 @@ function save(document: string, blocks: readonly Block[]): Saved[] {
   mkdirSync(place);
   for (const [name, text] of Object.entries(BESIDE)) writeFileSync(join(place, name), text);
   const saved: Saved[] = [];
+  for (const { name, text } of blocks) if (name !== null) writeFileSync(join(place, name), text);
   blocks.forEach(({ where, language, text, name }, i) => {
-    if (language !== 'yaml' && name === null) return;
+    if (language !== 'yaml') return;
     const file = join(place, name ?? `${i}.yaml`);
     writeFileSync(file, text);
-    if (language !== 'yaml') return;
     const behind = blocks[i + 1];
     const cases = behind?.language === 'cases' ? file.replace(/yaml$/, 'cases') : null;
     if (cases !== null) writeFileSync(cases, behind?.text ?? '');
