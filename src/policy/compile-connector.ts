@@ -3,18 +3,17 @@
 import { isKeyword } from '../smtp/capabilities.ts';
 import { CONNECTOR_FULL } from '../smtp/replies.ts';
 import type { OwnReply, Profile } from '../smtp/types.ts';
-import type { PolicyOptions } from './compile.ts';
+import type { Condition, Rule, Vocabulary } from './condition.ts';
 import { type AccessList, type ClientReader, Connector } from './connector.ts';
 import {
   type ConditionsDocument,
   type ConnectorDocument,
-  type Limits,
-  type Mode,
   type PolicyDocument,
   type ReplyName,
   replaceLimits,
 } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
+import type { Draft } from './draft.ts';
 import { type Domains, Judgement } from './judge.ts';
 import {
   type AddressSet,
@@ -28,25 +27,12 @@ import {
 } from './lists.ts';
 import { membersOf, memberTest, usersOf } from './members.ts';
 import { isEverybody, several, whyNoUser } from './names.ts';
+import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
-import { type Condition, compileRule, type Rule, type Vocabulary } from './rules.ts';
+import { compileRule } from './rules.ts';
 import type { Steps } from './steps.ts';
 import { Suspects } from './suspects.ts';
-
-/** A connector on its way: what the selection, lint and the connector itself are made of. */
-export interface Draft {
-  readonly document: ConnectorDocument;
-  readonly path: Path;
-  readonly bindings: readonly Endpoint[];
-  readonly ranges: SourceSet;
-  readonly rules: readonly Rule[];
-  readonly connectAllow: AccessList;
-  readonly connectDeny: AccessList;
-  readonly limits: Limits;
-  readonly mode: Mode;
-  readonly relaysAnywhere: boolean;
-}
 
 export function* draftConnector(
   document: ConnectorDocument,

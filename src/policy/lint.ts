@@ -6,16 +6,16 @@
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { PolicyOptions } from './compile.ts';
-import type { Draft } from './compile-connector.ts';
+import type { Rule } from './condition.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import type { Draft } from './draft.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
 import type { Notes, SourceEntry, SourceSet } from './lists.ts';
+import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
 import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
-import type { Rule } from './rules.ts';
 import { type Shadow, shadowOf } from './shadow.ts';
 import { intersectInSteps, isWide, publicPart, subtractInSteps } from './spans.ts';
 import { toOctets } from './spellings.ts';

@@ -4,12 +4,12 @@
 // can tell where a login shows no name.
 
 import type { Login } from '../smtp/types.ts';
+import type { Condition, Test, Vocabulary } from './condition.ts';
 import type { ConditionsDocument } from './document.ts';
 import { checkUsers } from './lists.ts';
 import { NameSet } from './name-set.ts';
 import { Pile } from './pile.ts';
 import type { Path } from './problem.ts';
-import type { Condition, Test, Vocabulary } from './rules.ts';
 import { STEP, type Steps } from './steps.ts';
 import { Suspects } from './suspects.ts';
 import { guessed, unknownFor } from './truth.ts';

@@ -11,14 +11,13 @@
 // forbid, whoever may be meant is meant (accounts.ts, spellings.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { Address, Question } from '../smtp/types.ts';
-import type { UserNames } from './accounts.ts';
+import type { Address } from '../smtp/types.ts';
+import { subjectTest } from './certificate-subjects.ts';
+import type { Condition, Facts, Rule, Vocabulary } from './condition.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
-import type { Ip } from './ip.ts';
 import {
   type AddressSet,
-  type Client,
   type Endpoint,
   formatAddress,
   type Notes,
@@ -34,65 +33,7 @@ import { NameSet } from './name-set.ts';
 import type { Path } from './problem.ts';
 import { fromOctets, toOctets } from './spellings.ts';
 import { STEP, type Steps } from './steps.ts';
-import { subjectTest } from './subjects.ts';
-import {
-  type AskedFor,
-  type Guess,
-  guessed,
-  isUnknown,
-  NO_GUESS,
-  type Truth,
-  type Unknown,
-  unknownFor,
-} from './truth.ts';
-
-/** All that a condition may look at. */
-export interface Facts {
-  readonly client: Client;
-  readonly localIp: Ip | null;
-  readonly localPort: number;
-  readonly question: Question;
-  /** The address that is judged now; at MAIL there is none. */
-  readonly recipient: Address | null;
-  /** The compared form of the login's name; null when there is no login or its name is not known. */
-  readonly user: string | null;
-  /** Forward-confirmed names of the client, folded; null when nobody knows (yet). */
-  readonly names: readonly string[] | null;
-}
-
-export interface Condition {
-  readonly key: keyof ConditionsDocument;
-  readonly holds: (facts: Facts, guess: Guess) => Truth;
-  /** What another spelling had to do with the answer, for people: `steven may be CORP\steven`; null: nothing. */
-  readonly because?: ((facts: Facts) => string | null) | undefined;
-}
-
-export type Test = Omit<Condition, 'key'>;
-
-export interface Rule {
-  readonly action: 'allow' | 'deny';
-  /** As written, or its place in the list: `rule 2`. */
-  readonly name: string;
-  readonly path: Path;
-  readonly conditions: readonly Condition[];
-  /** Milliseconds; from then on it does not match. Infinity without `expires`. */
-  readonly expiresAt: number;
-  /** For lint: the lists as compiled. */
-  readonly sources: SourceSet | null;
-  readonly recipientDomains: DomainTable | null;
-  readonly document: RuleDocument;
-}
-
-/** Everything that rules of one policy share while they are compiled. */
-export interface Vocabulary {
-  readonly notes: Notes;
-  readonly users: UserNames;
-  /** Group name to its members, as written. */
-  readonly groups: ReadonlyMap<string, readonly string[]>;
-  readonly guard: boolean;
-  /** What was asked already: there is one `Unknown` for each question. */
-  readonly asked: AskedFor[];
-}
+import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown, unknownFor } from './truth.ts';
 
 const DAY = 86_400_000;
 

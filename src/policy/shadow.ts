@@ -5,12 +5,12 @@
 // of the same words (rules.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
+import type { Rule } from './condition.ts';
 import type { ConditionsDocument } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
 import type { SourceSet } from './lists.ts';
 import { NameSet } from './name-set.ts';
 import { isInside } from './ranges.ts';
-import type { Rule } from './rules.ts';
 import { subtractInSteps } from './spans.ts';
 import { toOctets } from './spellings.ts';
 import { first, STEP, type Steps } from './steps.ts';
