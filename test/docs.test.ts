@@ -7,11 +7,15 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { check } from '../src/commands/check.ts';
 import type { Output } from '../src/commands/output.ts';
 import { test as testCommand } from '../src/commands/test.ts';
 import { makePair } from './helpers/certificates.ts';
+import { whole } from './helpers/cuts.ts';
 import { anchorsOf, type Block, blocksOf, linksOf, ROOT } from './helpers/document.ts';
+import { play } from './helpers/play.ts';
+import { readTranscripts } from './helpers/transcripts.ts';
 
 const DOCUMENTS = globSync('{*.md,{docs,deploy,policies}/*.md}', { cwd: ROOT }).sort();
 const WITH_RECIPES = DOCUMENTS.filter((name) => !name.startsWith('policies/')); // test/policies/recipes.test.ts has those;
@@ -66,6 +70,15 @@ test('every link in the documents leads somewhere, to the very heading', () => {
       if (anchor !== undefined) assert.ok(anchorsOf(target).has(anchor), `${document} links to ${link}`);
     }
   }
+});
+
+test('the golden dialogue that CONTRIBUTING.md shows is one', () => {
+  const place = join(folder, 'transcripts');
+  mkdirSync(place);
+  const shown = blocksOf('CONTRIBUTING.md').filter(({ text }) => /^C! /m.test(text));
+  assert.equal(shown.length, 1);
+  for (const { text } of shown) writeFileSync(join(place, 'shown.txt'), text.replace(/^---\n/, ''));
+  for (const transcript of readTranscripts(pathToFileURL(`${place}/`))) play(transcript, whole);
 });
 
 test('every page in docs is in its index', () => {

@@ -17,11 +17,12 @@ export interface Block {
   readonly name: string | null;
 }
 
-/** The fenced blocks of a document, in order. */
+/** The fenced blocks of a document, in order; those inside a list without its indentation. */
 export function blocksOf(document: string): Block[] {
   const text = read(document);
-  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((found) => {
-    const [, language = '', inside = ''] = found;
+  return [...text.matchAll(/^( *)```(\w*)\n(.*?)^\1```$/gms)].map((found) => {
+    const [, indentation = '', language = '', indented = ''] = found;
+    const inside = indented.replaceAll(new RegExp(`^${indentation}`, 'gm'), '');
     const line = text.slice(0, found.index).split('\n').length;
     return { where: `${document}:${line}`, language, text: inside, name: /^# (\S+\.\w+)\n/.exec(inside)?.[1] ?? null };
   });
@@ -47,7 +48,7 @@ export function anchorsOf(document: string): Set<string> {
 
 /** Without its blocks, in which a `#` is a comment. */
 function prose(document: string): string {
-  return read(document).replace(/^```.*?^```$/gms, '');
+  return read(document).replace(/^( *)```.*?^\1```$/gms, '');
 }
 
 function read(document: string): string {
