@@ -50,6 +50,15 @@ export class Running {
     this.#process.kill(name);
   }
 
+  /** Nobody reads its log any more, but for what fits into a pipe. */
+  stopReading(): void {
+    this.#process.stdout?.pause();
+  }
+
+  readOn(): void {
+    this.#process.stdout?.resume();
+  }
+
   /** Of the first address in the line that it says when it listens. */
   async port(): Promise<number> {
     const line = await this.#until(() => /listening on \S*?:(\d+)\b/.exec(this.stderr));
