@@ -10,10 +10,10 @@
 
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { Line } from '../src/commands/line.ts';
 import { MemoryStore } from '../src/limits/memory-store.ts';
-import { RemoteStore, type StoreCalls, Tenant } from '../src/limits/remote-store.ts';
+import { RemoteStore, type StoreCalls, StoreServer } from '../src/limits/remote-store.ts';
 import type { Asked, Store } from '../src/limits/store.ts';
+import { WorkerChannel } from '../src/serve/worker-channel.ts';
 import { printMachine, printTable } from './harness/report.ts';
 
 const SOURCES = 10_000;
@@ -127,8 +127,8 @@ async function measure(order: Order, threads: number): Promise<string[]> {
   const lines = Array.from({ length: threads }, () => {
     const worker = new Worker(new URL(import.meta.url), { workerData: order });
     const done = new Promise<Done>((resolve) => {
-      const tenant = new Tenant(store, () => performance.now());
-      new Line(worker, { ...tenant.calls, done: (found: Done) => resolve(found) });
+      const tenant = new StoreServer(store, () => performance.now());
+      new WorkerChannel(worker, { ...tenant.calls, done: (found: Done) => resolve(found) });
     });
     return { worker, done };
   });
@@ -166,7 +166,7 @@ if (isMainThread) {
   printMachine();
   printTable(['way', 'threads', 'in flight', 'p50 µs', 'p99 µs', 'questions/s', 'CPU µs each'], rows);
 } else if (parentPort !== null) {
-  const line = new Line<StoreCalls & { done(found: Done): void }>(parentPort, {});
+  const line = new WorkerChannel<StoreCalls & { done(found: Done): void }>(parentPort, {});
   const store = new RemoteStore(line);
   await ask({ ...(workerData as Order), ms: 300 }, store); // V8 compiles
   line.tell('done', await ask(workerData as Order, store));

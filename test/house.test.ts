@@ -15,7 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   observe: ['smtp', 'pino', 'prom-client'],
   demo: [],
   config: ['policy', 'yaml', 'zod'],
-  commands: ['config', 'demo', 'limits', 'observe', 'policy', 'proxy', 'smtp'],
+  serve: ['config', 'limits', 'observe', 'policy', 'proxy', 'smtp'],
+  commands: ['config', 'demo', 'limits', 'observe', 'policy', 'proxy', 'serve', 'smtp'],
 };
 
 interface Import {
@@ -80,10 +81,12 @@ test('main.ts is CommonJS, and every room says that it is modules', () => {
 });
 
 test('a command does not import another', () => {
-  const commands = ['run', 'check', 'explain', 'test', 'probe', 'demo'];
+  const chooser = readFileSync(join(ROOT, 'src/commands/command-line.ts'), 'utf8');
+  const table = /const COMMANDS[^{]*\{([^}]*)\}/.exec(chooser)?.[1] ?? '';
+  const commands = [...table.matchAll(/\w+/g)].map(([name]) => name);
+  assert.ok(commands.includes('run'), 'the table of commands');
   for (const command of commands) {
     const file = `src/commands/${command}.ts`;
-    if (globSync(file, { cwd: ROOT }).length === 0) continue;
     for (const { from } of importsOf(file)) {
       assert.ok(!commands.some((other) => other !== command && from === `./${other}.ts`), `${file} imports ${from}`);
     }

@@ -2,10 +2,10 @@
 
 import packageFile from '../../package.json' with { type: 'json' };
 import { nearest } from '../config/suggest.ts';
+import { isHeld } from '../serve/held-threads.ts';
 import { check } from './check.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
-import { isHeld } from './leaving.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
 import { run } from './run.ts';

@@ -7,10 +7,10 @@
 import { parseArgs } from 'node:util';
 import { loadFlags } from '../config/load.ts';
 import { type ReceivedMessage, startOldExchange } from '../demo/old-exchange.ts';
+import { startFirewall } from '../serve/firewall.ts';
 import { toPrintable } from '../smtp/bytes.ts';
 import type { SessionEvent } from '../smtp/types.ts';
 import { whatIsWrong } from './arguments.ts';
-import { startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
 import { type Paint, paintFor } from './paint.ts';
 import { formatComparison } from './probe/comparison.ts';

@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
 import { nearest } from '../config/suggest.ts';
-import { explain as explainInquiry, formatExplanation } from '../policy/explain.ts';
-import { ANSWERS, type Answer, type Inquiry, isAnswer, readInquiry } from '../policy/inquiry.ts';
+import { explain as explainQuestion, formatExplanation } from '../policy/explain.ts';
+import { ANSWERS, type Answer, isAnswer, type PolicyQuestion, readPolicyQuestion } from '../policy/policy-question.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
@@ -67,7 +67,7 @@ export async function explain(args: string[], out: Output): Promise<number> {
     for (const finding of loaded.findings) if (finding.severity === 'error') out.stderr(`${formatFinding(finding)}\n`);
     return BAD_CONFIG;
   }
-  const explanation = await explainInquiry(loaded.policy, request.inquiry, () => names, loaded.place);
+  const explanation = await explainQuestion(loaded.policy, request.asked, () => names, loaded.place);
   const { expected } = request;
   const { answer } = explanation;
   if (request.json) {
@@ -85,7 +85,7 @@ interface Request {
   readonly expected: Answer | null;
   readonly file: string;
   readonly names: readonly string[] | null;
-  readonly inquiry: Inquiry;
+  readonly asked: PolicyQuestion;
 }
 
 /** A string is what is wrong with the arguments. */
@@ -99,11 +99,11 @@ function parseRequest(args: string[]): Request | string {
   const { values, positionals } = parsed;
   const { help = false, json = false, resolve = false, tls = false, ptr = [], expect } = values;
   const expected = expect !== undefined && isAnswer(expect) ? expect : null;
-  const inquiry = readInquiry({ ...values, tls, tlsSubject: values['tls-subject'] }, (word) => `--${word}`);
+  const asked = readPolicyQuestion({ ...values, tls, tlsSubject: values['tls-subject'] }, (word) => `--${word}`);
   if (!help) {
     if (positionals.length === 0) return 'name the configuration or policy to ask';
     if (positionals.length > 1) return `one file at a time, and ${JSON.stringify(positionals[1])} is a second one`;
-    if (typeof inquiry === 'string') return inquiry;
+    if (typeof asked === 'string') return asked;
     if (expect !== undefined && expected === null) {
       const meant = nearest(expect, ANSWERS);
       const right = meant === null ? `${ANSWERS.join(', ')} are` : `did you mean ${meant}?`;
@@ -112,7 +112,7 @@ function parseRequest(args: string[]): Request | string {
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));
-  return { help, json, resolve, expected, file: positionals[0] ?? '', names, inquiry: inquiry as Inquiry };
+  return { help, json, resolve, expected, file: positionals[0] ?? '', names, asked: asked as PolicyQuestion };
 }
 
 function parseExplainArgs(args: string[]) {

@@ -1,4 +1,4 @@
-// postern run: the firewall itself. Reads the configuration, opens the doors, and ends in good order.
+// postern run: the firewall itself. Reads the configuration, opens the listeners, and ends in good order.
 //
 // It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
 // SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
@@ -10,14 +10,15 @@ import { configFile, type FlagValues } from '../config/flags.ts';
 import { descriptorLimit } from '../config/host.ts';
 import { loadConfigWith, loadFlags } from '../config/load.ts';
 import { notProtected, type Observer } from '../observe/events.ts';
+import { fill, LINES } from '../observe/lines.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { type RunningFirewall, startFirewall } from '../serve/firewall.ts';
+import { observingIn } from '../serve/listeners.ts';
+import { Reloader } from '../serve/reload.ts';
+import { versionOf } from '../serve/watched-files.ts';
 import { whatIsWrong } from './arguments.ts';
-import { observingIn } from './doors.ts';
-import { versionOf } from './files.ts';
-import { type RunningFirewall, startFirewall } from './firewall.ts';
 import type { Output } from './output.ts';
-import { Reloader } from './reload.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
 
@@ -106,9 +107,10 @@ export async function run(args: string[], out: Output): Promise<number> {
     out.stderr(`postern run: ${(error as Error).message}\n`);
     return FAILURE;
   }
-  late.onLostAddress = (address) => firewall.observer.warn(LOST_ADDRESS, { client_address: address });
+  late.onLostAddress = (address) => firewall.observer.warn('lost_address', { client_address: address });
   for (const address of lost) late.onLostAddress(address);
-  for (const finding of findings) if (finding.severity === 'warning') firewall.observer.warn(formatFinding(finding));
+  for (const finding of findings)
+    if (finding.severity === 'warning') firewall.observer.warn('finding', {}, formatFinding(finding));
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   // Before it is said that we listen: who hears that may send one at once.
@@ -142,10 +144,6 @@ const OPTIONS = {
   workers: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-
-const LOST_ADDRESS =
-  'a client seems to come from this machine or its gateway: its own address was lost on the way (container NAT, a ' +
-  'balancer without PROXY protocol), so no source range that grants relaying is applied to it';
 
 /** What is wrong goes to stderr; what was said on the command line is wrong usage, in a file or variable a bad config. */
 function refuse(findings: readonly Finding[], out: Output): number {
@@ -189,9 +187,6 @@ function warnOfDescriptors(sessions: number, observer: Observer): void {
   const limit = descriptorLimit();
   const wanted = 2 * sessions + SPARE_DESCRIPTORS;
   if (limit === null || limit >= wanted) return;
-  observer.warn(
-    `upstream.max_connections admits ${sessions} sessions, which need ${wanted} file descriptors, and this process may have ` +
-      `${limit}: raise LimitNOFILE (systemd), --ulimit nofile (container) or ulimit -n, or lower it`,
-    { key: 'upstream.max_connections' },
-  );
+  const text = fill(LINES.few_descriptors.text, { sessions, wanted, limit });
+  observer.warn('few_descriptors', { key: 'upstream.max_connections' }, text);
 }

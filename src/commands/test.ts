@@ -10,8 +10,8 @@ import { formatFinding } from '../config/finding.ts';
 import { loadPolicy } from '../config/load.ts';
 import { readText } from '../config/source.ts';
 import { type Case, parseCases } from '../policy/cases.ts';
-import { type Answer, inquire, type Verdict } from '../policy/inquiry.ts';
 import type { Policy } from '../policy/policy.ts';
+import { type Answer, answerQuestion, type Verdict } from '../policy/policy-question.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 
@@ -111,8 +111,8 @@ async function runCases(file: string, out: Output): Promise<{ cases: number; fai
 
 const nothing = { expected: null, answer: null, reply: null, connector: null, rule: null };
 
-async function tryCase(policy: Policy, { line, expected, inquiry }: Case, file: string): Promise<Failure | null> {
-  const verdict = await inquire(policy, inquiry);
+async function tryCase(policy: Policy, { line, expected, asked }: Case, file: string): Promise<Failure | null> {
+  const verdict = await answerQuestion(policy, asked);
   if (verdict.answer === expected) return null;
   const { answer, reply, connector } = verdict;
   return {

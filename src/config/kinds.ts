@@ -44,7 +44,9 @@ export const duration = spelled(
   new RegExp(`^${number}(ms|s|m|h)$`),
   ({ input }) => `${show(input)} is not a duration: ${withUnit(input, 's', '300ms, 5s, 10m or 1h is wanted')}`,
   measure,
-).refine((ms) => ms <= MOST * 3_600_000, { error: `too long: ${MOST}h, 24 days, are the most` });
+)
+  .refine((ms) => ms <= MOST * 3_600_000, { error: `too long: ${MOST}h, 24 days, are the most` })
+  .meta({ title: 'duration', examples: ['300ms', '5s', '10m', '1h'] });
 
 /** How long something may take: none at all would end everything at once. */
 export const patience = duration.refine((ms) => ms > 0, {
@@ -74,7 +76,8 @@ export const size = spelled(new RegExp(`^(unlimited|${sizePattern})$`), sizeSay,
   .refine((octets) => octets > 0, { error: 'no octet at all: no mail would pass; unlimited is no limit' })
   .refine((octets) => octets <= MOST_OCTETS || octets === Number.POSITIVE_INFINITY, {
     error: 'too large: 8192GiB are the most; unlimited is no limit',
-  });
+  })
+  .meta({ title: 'size', examples: ['512B', '64KiB', '10MiB', 'unlimited'] });
 
 const countSay = {
   error: ({ input }: { readonly input?: unknown }) =>
@@ -84,7 +87,8 @@ const countSay = {
 /** A whole number, or `unlimited`. */
 export const count = z
   .union([wholeNumber(0, 2 ** 31), z.literal('unlimited')], countSay)
-  .transform((value) => (value === 'unlimited' ? Number.POSITIVE_INFINITY : value));
+  .transform((value) => (value === 'unlimited' ? Number.POSITIVE_INFINITY : value))
+  .meta({ title: 'count', examples: [100, 'unlimited'] });
 
 export function wholeNumber(from: number, to: number) {
   const error: Say = ({ input }) => `${show(input)} is not a whole number from ${from} to ${to}`;
@@ -113,20 +117,26 @@ export const rate = spelled(
   new RegExp(`^(unlimited|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 120/1m, or unlimited`,
   readRate,
-).refine(isCountable, notCountable);
+)
+  .refine(isCountable, notCountable)
+  .meta({ title: 'rate', examples: ['120/1m', '5/10s', 'unlimited'] });
 
 export const byteRate = spelled(
   new RegExp(`^(unlimited|${sizePattern}/${time})$`),
   ({ input }) => `${show(input)} is not a rate of octets: a size for a time is wanted, as 1GiB/1h, or unlimited`,
   readRate,
-).refine(isCountable, notCountable);
+)
+  .refine(isCountable, notCountable)
+  .meta({ title: 'byte rate', examples: ['1GiB/1h', '10MiB/1m', 'unlimited'] });
 
 /** `ban.after`: a rate of exceeded limits, or never. */
 export const ratePerhapsNever = spelled(
   new RegExp(`^(never|${number}/${time})$`),
   ({ input }) => `${show(input)} is not a rate: a number for a time is wanted, as 5/10m, or never`,
   (text) => (text === 'never' ? null : readRate(text)),
-).refine(isCountable, notCountable);
+)
+  .refine(isCountable, notCountable)
+  .meta({ title: 'ban rate', examples: ['5/10m', 'never'] });
 
 export const flag = z.boolean({
   error: ({ input }) => {
@@ -166,7 +176,8 @@ export const fileName = z
     error: ({ input }) =>
       input === undefined ? 'missing: the name of a file is wanted' : `${show(input)} is not the name of a file`,
   })
-  .regex(/\S/, { error: 'the name of a file is wanted' });
+  .regex(/\S/, { error: 'the name of a file is wanted' })
+  .meta({ title: 'file name', examples: ['office.yaml', 'lists/recipients.txt'] });
 
 /** SHA-256 of a certificate, as openssl prints it; out come 64 capital digits. */
 const fingerprintSay: Say = ({ input }) =>
@@ -182,14 +193,17 @@ export const fingerprints = z
   .union([fingerprint, z.array(fingerprint).min(1, { error: 'a fingerprint is wanted, or no pin at all' })], {
     error: fingerprintSay,
   })
-  .transform((value) => (typeof value === 'string' ? [value] : value));
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+  .meta({ title: 'fingerprint or list', examples: [`${'A1:'.repeat(31)}B2`] });
 
 const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
 
 /** A host name or an IP address: what a certificate can name. */
-export const hostName = text.refine((name) => isIP(name) !== 0 || HOST_NAME.test(name), {
-  error: ({ input }) => `${show(input)} is no host name, as mail.example.com`,
-});
+export const hostName = text
+  .refine((name) => isIP(name) !== 0 || HOST_NAME.test(name), {
+    error: ({ input }) => `${show(input)} is no host name, as mail.example.com`,
+  })
+  .meta({ title: 'host name', examples: ['mail.example.com'] });
 
 /** Where to listen or connect: an IP address or a host name, and a port. */
 export interface Endpoint {
@@ -230,5 +244,8 @@ function endpoint(lowestPort: 0 | 1) {
   });
 }
 
-export const listenAddress = endpoint(0);
-export const serverAddress = endpoint(1);
+export const listenAddress = endpoint(0).meta({ title: 'address and port', examples: ['0.0.0.0:25', '[::]:25'] });
+export const serverAddress = endpoint(1).meta({
+  title: 'host and port',
+  examples: ['10.0.0.10:25', 'mail.example.com:25'],
+});

@@ -69,9 +69,15 @@ function readHost(text: string, port: number): { host: string; port: number } | 
   return { host, port: given };
 }
 
-export const state = z.string().transform((written, context): State => {
-  const read = readState(written);
-  if (typeof read !== 'string' || read === 'memory') return read;
-  context.issues.push({ code: 'custom', message: read, input: written });
-  return z.NEVER;
-});
+export const state = z
+  .string()
+  .transform((written, context): State => {
+    const read = readState(written);
+    if (typeof read !== 'string' || read === 'memory') return read;
+    context.issues.push({ code: 'custom', message: read, input: written });
+    return z.NEVER;
+  })
+  .meta({
+    title: 'place of counters',
+    examples: ['memory', 'redis://cache:6379/0', 'redis+sentinel://host:26379/name/0'],
+  });

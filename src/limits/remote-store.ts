@@ -1,4 +1,4 @@
-// The counts of a thread that keeps none: it asks the one that keeps them for all (`Tenant` is that thread's side).
+// The counts of a thread that keeps none: it asks the one that keeps them for all (`StoreServer` is that thread's side).
 //
 // So several threads share exact counts: every question is answered by one store, in the order of arrival, by its clock. An
 // answer is a promise and costs a wake-up of each thread, some 30 µs alone and 3 µs where many are asked at once
@@ -20,7 +20,7 @@ export type StoreCalls = {
 };
 
 /** How it asks. */
-export interface StoreLine {
+export interface StoreChannel {
   call<Name extends keyof StoreCalls>(
     name: Name,
     ...args: Parameters<StoreCalls[Name]>
@@ -29,9 +29,9 @@ export interface StoreLine {
 }
 
 export class RemoteStore implements Store {
-  readonly #line: StoreLine;
+  readonly #line: StoreChannel;
 
-  constructor(line: StoreLine) {
+  constructor(line: StoreChannel) {
     this.#line = line;
   }
 
@@ -72,7 +72,7 @@ export class RemoteStore implements Store {
 }
 
 /** One thread that asks, as the thread that keeps the counts sees it: when it ends, so do the connections it had. */
-export class Tenant {
+export class StoreServer {
   readonly calls: StoreCalls;
   readonly #store: Store;
   readonly #seats = new Map<string, { readonly seat: Seat; open: number }>();

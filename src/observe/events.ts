@@ -3,13 +3,14 @@
 // The other rooms call these and know neither the logger nor the metrics. Nothing here throws, waits, or is asked to
 // remember mail: the only strings a peer chose that come in are names and addresses, and each goes through `harmless`.
 // Fields are named as Postfix's policy protocol names them (client_address, helo_name, sender, recipient …), plus ours.
-// What is said at the door, of the servers behind and of a session stands in door-lines, upstream-lines and session-lines.
+// What is said at connection time, of the servers behind and of a session stands in connection-lines, upstream-lines and session-lines.
 // Not here: per-command lines (a busy relay would drown in them) and anything that needs a socket.
 
 import type { Logger } from 'pino';
-import type { Door, DoorReason, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
-import { DoorLines } from './door-lines.ts';
+import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnReply } from '../smtp/types.ts';
+import { ConnectionLines } from './connection-lines.ts';
 import { Floods } from './floods.ts';
+import { type FieldsOf, fill, LINES, write } from './lines.ts';
 import { createLogger, harmless, type LogLevel } from './log.ts';
 import { DescriptorSink, type LogSink } from './log-sink.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
@@ -21,8 +22,15 @@ import { UpstreamLines } from './upstream-lines.ts';
 
 export type Mode = 'enforce' | 'observe';
 
-/** Fields of ours beside a sentence: never peer bytes. */
-export type About = Readonly<Record<string, string | number>>;
+/** The lines that other rooms write by their name. */
+export type Warning =
+  | 'finding'
+  | 'few_descriptors'
+  | 'lost_address'
+  | 'needs_restart'
+  | 'share_is_full'
+  | 'upstream_421'
+  | 'worker_not_started';
 
 /** What /readyz tells. `upstream`: true = a server answered within the last 30 s, false = none of those tried did, null =
  * nobody knows. */
@@ -72,7 +80,7 @@ class LoggingObserver {
   readonly #metrics: Metrics;
   readonly #lost: LostAddresses;
   readonly #floods: Floods;
-  readonly #door: DoorLines;
+  readonly #ends: ConnectionLines;
   readonly #upstream: UpstreamLines;
   readonly #shortages: Shortages;
   readonly #now: () => number;
@@ -89,7 +97,7 @@ class LoggingObserver {
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
-    sink.onLost = (lines) => this.#log.warn({ lines }, LINES_LOST);
+    sink.onLost = (lines) => write(this.#log, 'lines_lost', { lines });
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
       options.servers,
@@ -98,42 +106,55 @@ class LoggingObserver {
       () => this.#lost.suspect !== null,
     );
     this.#metrics.inForce(options.connectors, this.#observing);
-    this.#floods = new Floods(this.#now, (counted) => this.#log.warn(counted, COUNTED));
-    this.#door = new DoorLines(this.#log, this.#metrics, this.#floods);
+    this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
+    this.#ends = new ConnectionLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
     this.#shortages = new Shortages(this.#log, this.#metrics, this.#now);
   }
 
   /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
-  broughtMail(door: Door): void {
-    this.#lost.saw(door.clientAddress);
+  broughtMail(ends: ConnectionEnds): void {
+    this.#lost.saw(ends.clientAddress);
     const { suspect } = this.#lost;
-    if (suspect !== null && this.#lost.isToBeSaid(this.#now())) this.#log.warn(suspect, lostAddresses(suspect));
+    if (suspect !== null && this.#lost.isToBeSaid(this.#now()))
+      write(this.#log, 'lost_addresses', { ...suspect }, lostAddresses(suspect));
   }
 
-  sessionOpened(door: Door, connector: string): SessionObserver {
+  sessionOpened(ends: ConnectionEnds, connector: string): SessionObserver {
     this.#opened += 1;
-    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, door, connector, this.#opened);
+    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, ends, connector, this.#opened);
   }
 
   /** `key`: the setting, where the reason alone does not tell it. */
-  refusedAtDoor(door: Door, connector: string | null, reason: DoorReason, reply: OwnReply, key?: string): void {
-    this.#door.refused(door, connector, reason, reply, key);
+  connectionRefused(
+    ends: ConnectionEnds,
+    connector: string | null,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void {
+    this.#ends.refused(ends, connector, reason, reply, key);
   }
 
   /** In observe: let in, although this would have refused it. */
-  observedAtDoor(door: Door, connector: string, reason: DoorReason, reply: OwnReply, key?: string): void {
-    this.#door.wouldRefuse(door, connector, reason, reply, key);
+  connectionWouldBeRefused(
+    ends: ConnectionEnds,
+    connector: string,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void {
+    this.#ends.wouldRefuse(ends, connector, reason, reply, key);
   }
 
   /** How the PROXY header of a peer came out that had to send one; `said`: the first that it said, latin-1. */
-  proxyHeader(peer: Door, result: HeaderResult, said = ''): void {
-    this.#door.header(peer, result, said);
+  proxyHeader(peer: ConnectionEnds, result: HeaderResult, said = ''): void {
+    this.#ends.header(peer, result, said);
   }
 
   /** A client that comes through TLS from the start was admitted, and its handshake came to nothing. */
-  handshakeFailed(door: Door, connector: string, handshake: Handshake): void {
-    this.#door.handshakeFailed(door, connector, handshake);
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void {
+    this.#ends.handshakeFailed(ends, connector, handshake);
   }
 
   /** A server of the config answered, or did not. Logs only the change. `nextProbe`: seconds until it is asked again. */
@@ -175,33 +196,33 @@ class LoggingObserver {
   defect(error: unknown, doing: string): void {
     this.#metrics.defect();
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#log.error({ doing, stack: stack.split('\n').slice(0, STACK_LINES).map(harmless) }, 'defect');
+    write(this.#log, 'defect', { doing, stack: stack.split('\n').slice(0, STACK_LINES).map(harmless) });
   }
 
   /** All listeners are open; addresses as bound. */
   listening(addresses: readonly string[], admin: string | null = null): void {
     this.#listening = true;
-    this.#log.info({ addresses, admin: admin ?? undefined, mode: this.#mode }, 'listening');
+    write(this.#log, 'listening', { addresses, admin: admin ?? undefined, mode: this.#mode });
     this.#warnWhenObserving();
   }
 
   /** SIGTERM or SIGINT came while so many sessions were open. */
   draining(sessions: number): void {
     this.#draining = true;
-    this.#log.info({ sessions }, 'draining');
+    write(this.#log, 'draining', { sessions });
   }
 
   /** The end: `sessions` had to be cut off. */
   drained(sessions: number): void {
     this.#listening = false;
     this.#floods.tellAll();
-    this.#log.info({ sessions_cut_off: sessions }, 'drained');
+    write(this.#log, 'drained', { sessions_cut_off: sessions });
   }
 
   /** A policy is in force from now on; `version` is a digest of its files. */
   policyLoaded(version: string): void {
     this.#metrics.policyLoaded(version, Date.now() / 1000);
-    this.#log.info({ policy_version: version }, 'policy loaded');
+    write(this.#log, 'policy_loaded', { policy_version: version });
   }
 
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
@@ -212,13 +233,13 @@ class LoggingObserver {
   reloaded(file: string, mode: Mode, observing: readonly string[] = []): void {
     this.#mode = mode;
     this.#observing = observing;
-    this.#log.info({ file, mode }, 'reloaded');
+    write(this.#log, 'reloaded', { file, mode });
     this.#warnWhenObserving();
   }
 
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
-    this.#log.error({ file, findings }, 'reload refused, the old config stays');
+    write(this.#log, 'reload_refused', { file, findings });
   }
 
   /** A limit of a source, a login, a sender or a connector answered, or would have. */
@@ -229,28 +250,24 @@ class LoggingObserver {
   /** `network` may not come for so many milliseconds. */
   banned(network: string, ms: number, by: 'limits' | 'operator'): void {
     const key = by === 'limits' ? 'limits.ban' : undefined;
-    this.#log.warn({ network, seconds: Math.ceil(ms / 1000), by, key }, 'banned');
+    write(this.#log, 'banned', { network, seconds: Math.ceil(ms / 1000), by, key });
   }
 
   banLifted(network: string): void {
-    this.#log.warn({ network }, 'ban lifted');
+    write(this.#log, 'ban_lifted', { network });
   }
 
   /** The counters that nodes share can be asked, or not: then this node counts by itself. */
   stateUp(up: boolean, why = ''): void {
     this.#metrics.stateUp(up);
-    if (up) this.#log.info('counters are shared with the other nodes');
-    else
-      this.#log.warn({ why: harmless(why) }, 'counters are not shared: this node counts by itself until Redis answers');
+    if (up) write(this.#log, 'state_shared', {});
+    else write(this.#log, 'state_alone', { why: harmless(why) });
   }
 
-  /** A sentence for the operator that has no event of its own. */
-  warn(sentence: string, about: About = {}): void {
-    this.#log.warn(about, sentence);
-  }
-
-  debug(sentence: string, about: About = {}): void {
-    this.#log.debug(about, sentence);
+  /** A line for the operator that is no event of its own, with fields of ours: never peer bytes. `text` where the table's
+   * has braces. */
+  warn<Name extends Warning>(name: Name, fields: FieldsOf<Name>, text?: string): void {
+    write(this.#log, name, fields, text);
   }
 
   readiness(): Readiness {
@@ -288,11 +305,11 @@ class LoggingObserver {
 
   workerDied(worker: number, why: string, next: number): void {
     this.#metrics.workerDied();
-    this.#log.error({ worker, why: harmless(why), next_start_ms: next }, 'worker ended, its sessions are lost');
+    write(this.#log, 'worker_ended', { worker, why: harmless(why), next_start_ms: next });
   }
 
   workerStarted(worker: number): void {
-    this.#log.info({ worker }, 'worker started anew');
+    write(this.#log, 'worker_started', { worker });
   }
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */
@@ -303,24 +320,17 @@ class LoggingObserver {
 
   #warnWhenObserving(): void {
     const warning = notProtected(this.#mode, this.#observing);
-    if (warning !== null) this.#log.warn({ mode: this.#mode }, warning);
+    if (warning === null) return;
+    write(this.#log, this.#mode === 'observe' ? 'observing' : 'connectors_observing', { mode: this.#mode }, warning);
   }
 }
 
 /** Said at the start, at every reload and by /readyz, as long as something is not refused; null = all is. */
 export function notProtected(mode: Mode, observing: readonly string[]): string | null {
-  if (mode === 'observe') return NOT_PROTECTED;
+  if (mode === 'observe') return LINES.observing.text;
   if (observing.length === 0) return null;
-  const names = observing.join(', ');
-  return `connectors that only observe (${names}): what the policy would refuse there is only logged, so the relay is not protected`;
+  return fill(LINES.connectors_observing.text, { connectors: observing.join(', ') });
 }
-
-const NOT_PROTECTED = 'the mode is observe: what the policy would refuse is only logged, so the relay is not protected';
-
-const LINES_LOST =
-  'log lines were lost while the log could not be written as fast as they came: of those sources that had most of them';
-
-const COUNTED = 'refusals of one source, and ends of its sessions, that were not told one by one';
 
 const STANDARD_OUTPUT = 1;
 const STACK_LINES = 12;

@@ -2,7 +2,7 @@
 //
 // A path as `check` prints it, with the connector's name in the place of its number. Nothing where no setting is the cause.
 
-import type { DoorReason, Reason } from '../smtp/types.ts';
+import type { ConnectionRefusal, Reason } from '../smtp/types.ts';
 
 const OF_REASON: Readonly<Partial<Record<Reason, string>>> = {
   no_rule: 'rules',
@@ -14,7 +14,7 @@ const OF_REASON: Readonly<Partial<Record<Reason, string>>> = {
   unqualified: 'unqualified_recipients',
 };
 
-const OF_DOOR: Readonly<Partial<Record<DoorReason, string>>> = {
+const OF_DOOR: Readonly<Partial<Record<ConnectionRefusal, string>>> = {
   no_connector: 'connectors[].remote_ip_ranges',
   connect: 'connect',
   connections: 'limits.source.connections',
@@ -27,6 +27,8 @@ const OF_DOOR: Readonly<Partial<Record<DoorReason, string>>> = {
 const WHOLE = /^(limits|timeouts|listeners|connectors|upstream|blocked_domains|valid_recipients)\b/;
 
 /** As a core event or a CloseReason names it, in full. */
+export function fullKey(connector: string | null, key: string): string;
+export function fullKey(connector: string | null, key: string | null | undefined): string | undefined;
 export function fullKey(connector: string | null, key: string | null | undefined): string | undefined {
   if (key === null || key === undefined) return undefined;
   return WHOLE.test(key) || connector === null ? key : `connectors[${connector}].${key}`;
@@ -39,6 +41,6 @@ export function keyOfReason(connector: string, reason: Reason, rule: string | nu
   return fullKey(connector, OF_REASON[reason]);
 }
 
-export function keyOfDoor(connector: string | null, reason: DoorReason, key?: string): string | undefined {
+export function keyOfDoor(connector: string | null, reason: ConnectionRefusal, key?: string): string | undefined {
   return fullKey(connector, key ?? OF_DOOR[reason]);
 }

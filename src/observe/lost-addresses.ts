@@ -4,6 +4,8 @@
 // (design.md 5.2). This counts the last sessions that came to MAIL – others are probes – and says so; it never changes a
 // decision. Bounded: as many addresses as sessions remembered. Pure: what is inside is handed in, and so is the time.
 
+import { fill, LINES } from './lines.ts';
+
 const REMEMBERED = 200; // sessions
 const ENOUGH = 50; // to say anything
 const MOST = 0.9;
@@ -68,9 +70,5 @@ export class LostAddresses {
 
 /** What is said of it, and what to do. */
 export function lostAddresses({ client_address, connections, of }: Suspect): string {
-  return (
-    `most clients come from ${client_address} (${connections} of the last ${of}): unless that is one application, their ` +
-    'own addresses are lost on the way; let the balancer send a PROXY header (listeners.proxy_protocol), or use host ' +
-    'networking: deploy/README.md'
-  );
+  return fill(LINES.lost_addresses.text, { address: client_address, connections, of });
 }

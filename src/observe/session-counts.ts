@@ -168,7 +168,7 @@ export class SessionCounts {
     });
     new Counter({
       name: 'postern_sessions_total',
-      help: 'Sessions that ended, by who ended them, and connections refused at the door.',
+      help: 'Sessions that ended, by who ended them, and connections refused at connection time.',
       labelNames: ['connector', 'outcome'],
       registers,
       collect() {
@@ -184,7 +184,7 @@ export class SessionCounts {
     });
     new Counter({
       name: 'postern_recipients_total',
-      help: 'Recipients, by our decision, its reason, and the answer of the server; none = not asked, or it never answered.',
+      help: 'Recipients, by our decision, its reason, and the answer of the server; none = not asked, or it never answered. One that passes is counted when it is answered.',
       labelNames: ['connector', 'decision', 'reason', 'answer'],
       registers,
       collect() {

@@ -7,16 +7,16 @@
 // What the server says of a recipient is the answer to the RCPT that it has not answered longest: it answers in order.
 
 import type { Logger } from 'pino';
-import type { CloseReason, Door, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, ConnectionEnds, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
 import { type Floods, SESSION_LINES } from './floods.ts';
 import { fullKey, keyOfReason } from './keys.ts';
+import { type FieldsOf, LINES, type LineName, write } from './lines.ts';
 import { harmless, visible } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
-import { strayHeader } from './stray-headers.ts';
+import { KEY_OF_STRAY, strayHeader } from './stray-headers.ts';
 
 type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
-type Fields = Readonly<Record<string, string | number | undefined>>;
 
 /** One session, from admission to its end. The plain fields are written by the driver as it goes: plain numbers and a
  * string cost nothing per chunk, and the metrics read them when they are asked for. */
@@ -47,7 +47,7 @@ export class LoggedSession implements SessionObserver {
   readonly #metrics: Metrics;
   readonly #counts: ConnectorCounts;
   readonly #floods: Floods;
-  readonly #door: Door;
+  readonly #ends: ConnectionEnds;
   readonly #number: number;
   readonly #now: () => number;
   readonly #openedAt: number;
@@ -71,7 +71,7 @@ export class LoggedSession implements SessionObserver {
     metrics: Metrics,
     floods: Floods,
     now: () => number,
-    door: Door,
+    ends: ConnectionEnds,
     connector: string,
     number: number,
   ) {
@@ -81,7 +81,7 @@ export class LoggedSession implements SessionObserver {
     this.#now = now;
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
-    this.#door = door;
+    this.#ends = ends;
     this.#number = number;
     metrics.sessionOpened(this);
   }
@@ -107,7 +107,7 @@ export class LoggedSession implements SessionObserver {
         this.#counts.failedLogins += 1;
         return;
       case 'opaque':
-        this.#log.info(this.#who(), 'TLS passes through: from here on nothing is read');
+        write(this.#log, 'opaque', this.#who());
         return;
       case 'login_refused':
         this.#loginRefused(event);
@@ -138,7 +138,7 @@ export class LoggedSession implements SessionObserver {
     this.#encryption = handshake;
     if (handshake.unverified === null) return;
     const why = harmless(handshake.unverified);
-    this.#tell('client certificate names nobody: it could not be verified', () => ({ why }));
+    this.#tell('client_certificate', () => ({ why }));
   }
 
   delay(seconds: number): void {
@@ -152,36 +152,33 @@ export class LoggedSession implements SessionObserver {
     this.#answers.none = this.#unanswered.length;
     this.#metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
-    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#door.clientAddress, this.#untold)) return;
+    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#ends.clientAddress, this.#untold)) return;
     const { protocol, cipher, subject = null } = this.#encryption ?? {};
-    this.#log.info(
-      {
-        ...this.#who(),
-        encryption_protocol: protocol,
-        encryption_cipher: cipher,
-        ccert_subject: subject === null ? undefined : harmless(subject),
-        server: this.server || undefined,
-        messages: this.#messages,
-        messages_refused_by_server: this.#messagesRefused || undefined,
-        recipients_accepted: this.#answers.accepted,
-        recipients_refused: this.#refused,
-        recipients_refused_by_server: this.#answers.refused || undefined,
-        recipients_deferred: this.#answers.deferred || undefined,
-        recipients_unanswered: this.#answers.none || undefined,
-        recipients_would_refuse: this.#wouldRefuse || undefined,
-        login_failures: this.#loginFailures || undefined,
-        errors: this.#errors || undefined,
-        repeated: this.#untold || undefined,
-        octets_from_client: this.octetsFromClient,
-        octets_from_upstream: this.octetsFromUpstream,
-        seconds: Math.round(this.#now() - this.#openedAt) / 1000,
-        origin: reason.origin,
-        what: reason.what,
-        key: fullKey(this.#counts.name, reason.key),
-        cause: formatCause(reason.cause),
-      },
-      'session ended',
-    );
+    write(this.#log, 'session_ended', {
+      ...this.#who(),
+      encryption_protocol: protocol,
+      encryption_cipher: cipher,
+      ccert_subject: subject === null ? undefined : harmless(subject),
+      server: this.server || undefined,
+      messages: this.#messages,
+      messages_refused_by_server: this.#messagesRefused || undefined,
+      recipients_accepted: this.#answers.accepted,
+      recipients_refused: this.#refused,
+      recipients_refused_by_server: this.#answers.refused || undefined,
+      recipients_deferred: this.#answers.deferred || undefined,
+      recipients_unanswered: this.#answers.none || undefined,
+      recipients_would_refuse: this.#wouldRefuse || undefined,
+      login_failures: this.#loginFailures || undefined,
+      errors: this.#errors || undefined,
+      repeated: this.#untold || undefined,
+      octets_from_client: this.octetsFromClient,
+      octets_from_upstream: this.octetsFromUpstream,
+      seconds: Math.round(this.#now() - this.#openedAt) / 1000,
+      origin: reason.origin,
+      what: reason.what,
+      key: fullKey(this.#counts.name, reason.key),
+      cause: formatCause(reason.cause),
+    });
   }
 
   #recipient(event: Of<'recipient'>): void {
@@ -194,7 +191,7 @@ export class LoggedSession implements SessionObserver {
       if (decision === 'proceed') return;
       this.#wouldRefuse += 1;
     }
-    this.#tell(decision === 'reject' ? 'recipient refused' : 'recipient would be refused', () => ({
+    this.#tell(decision === 'reject' ? 'recipient_refused' : 'recipient_would_be_refused', () => ({
       sender: harmless(event.sender),
       recipient: harmless(event.recipient),
       protocol_state: 'RCPT',
@@ -216,11 +213,11 @@ export class LoggedSession implements SessionObserver {
   #answered({ code, reply }: Of<'answered'>): void {
     const put = this.#unanswered.shift();
     if (put === undefined) return;
-    const answer = code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'refused';
+    const answer: Answer = code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'refused';
     this.#answers[answer] += 1;
     this.#counts.recipient(put.decision, put.reason, answer);
     if (answer === 'accepted') return;
-    this.#tell(`recipient ${answer} by the server`, () => ({
+    this.#tell(`recipient_${answer}_by_server`, () => ({
       origin: 'upstream',
       server: this.server || undefined,
       sender: harmless(put.sender),
@@ -238,7 +235,7 @@ export class LoggedSession implements SessionObserver {
     if (what === 'message') this.#messagesRefused += 1;
     this.#counts.refused(what, 'upstream');
     const answer = code < 500 ? 'deferred' : 'refused';
-    this.#tell(`${what} ${answer} by the server`, () => ({
+    this.#tell(`${what}_${answer}_by_server`, () => ({
       origin: 'upstream',
       server: this.server || undefined,
       sender: sender === '' ? undefined : harmless(sender),
@@ -251,7 +248,7 @@ export class LoggedSession implements SessionObserver {
   #sender(event: Of<'sender'>): void {
     const { decision, reason, rule } = event;
     this.#counts.refused('sender', decision === 'reject' ? 'policy' : 'observed');
-    this.#tell(decision === 'reject' ? 'sender refused' : 'sender would be refused', () => ({
+    this.#tell(decision === 'reject' ? 'sender_refused' : 'sender_would_be_refused', () => ({
       sender: harmless(event.sender),
       protocol_state: 'MAIL',
       decision,
@@ -265,7 +262,7 @@ export class LoggedSession implements SessionObserver {
 
   #loginRefused({ login, decision, rule, reply }: Of<'login_refused'>): void {
     this.#counts.refused('login', decision === 'reject' ? 'policy' : 'observed');
-    this.#tell(decision === 'reject' ? 'login refused' : 'login would be refused', () => ({
+    this.#tell(decision === 'reject' ? 'login_refused' : 'login_would_be_refused', () => ({
       sasl_method: harmless(login.mechanism),
       sasl_username: login.name === null ? undefined : harmless(login.name),
       protocol_state: 'AUTH',
@@ -290,19 +287,19 @@ export class LoggedSession implements SessionObserver {
       verb: verb || undefined,
       said: harmless(said),
       decision: 'reject',
-      key: hint?.key ?? fullKey(this.#counts.name, key),
+      key: hint === null ? fullKey(this.#counts.name, key) : KEY_OF_STRAY,
       reply: harmless(reply),
     });
-    if (hint !== null && this.#floods.isFirst(verb, this.#door.clientAddress)) {
-      this.#log.warn({ ...this.#who(), ...fields() }, hint.sentence);
-    } else this.#tell('command refused', fields);
+    if (hint !== null && this.#floods.isFirst(verb, this.#ends.clientAddress)) {
+      write(this.#log, hint, { ...this.#who(), ...fields() });
+    } else this.#tell('command_refused', fields);
   }
 
   /** Once a session for each; the limit on recipients has a line for each recipient. */
   #limitObserved(key: string): void {
     if (key === 'recipients_per_message' || !this.#isFirst(`limit ${key}`)) return;
     const setting = key === 'max_message_size' ? key : `limits.session.${key}`;
-    this.#tell('a limit of the session would have answered', () => ({
+    this.#tell('limit_observed', () => ({
       decision: 'would_reject',
       reason: 'limit',
       key: fullKey(this.#counts.name, setting),
@@ -326,26 +323,26 @@ export class LoggedSession implements SessionObserver {
       offset,
       key: fullKey(this.#counts.name, key),
     });
-    this.#tell(key === 'bare_lf' ? AMBIGUOUS : DOT_LINE, fields, 'warn');
+    this.#tell(key === 'bare_lf' ? 'ambiguous_end' : 'dot_line', fields);
   }
 
   /** A line about a refusal, where neither this session nor its source has had too many; `fields` is asked only then. */
-  #tell(sentence: string, fields: () => Fields, level: 'info' | 'warn' = 'info'): void {
-    if (!this.#log.isLevelEnabled(level)) return;
+  #tell<Name extends LineName>(name: Name, fields: () => Omit<FieldsOf<Name>, keyof Who> & Partial<Who>): void {
+    if (!this.#log.isLevelEnabled(LINES[name].level)) return;
     if (this.#told >= SESSION_LINES) {
       this.#untold += 1;
-    } else if (this.#floods.mayTell(this.#door.clientAddress)) {
+    } else if (this.#floods.mayTell(this.#ends.clientAddress)) {
       this.#told += 1;
-      this.#log[level]({ ...this.#who(), ...fields() }, sentence);
+      write(this.#log, name, { ...this.#who(), ...fields() } as unknown as FieldsOf<Name>);
     }
   }
 
-  #who(): Record<string, string | number | undefined> {
+  #who(): Who {
     const login = this.#login;
     return {
       session: this.#number,
-      client_address: this.#door.clientAddress,
-      client_port: this.#door.clientPort,
+      client_address: this.#ends.clientAddress,
+      client_port: this.#ends.clientPort,
       connector: this.#counts.name,
       helo_name: this.heloName === '' ? undefined : harmless(this.heloName),
       sasl_method: login === null ? undefined : harmless(login.mechanism),
@@ -354,6 +351,8 @@ export class LoggedSession implements SessionObserver {
   }
 }
 
+type Who = FieldsOf<'opaque'>;
+
 /** A recipient that was put to the server. */
 interface Put {
   readonly decision: 'proceed' | 'reject' | 'would_reject';
@@ -361,13 +360,6 @@ interface Put {
   readonly sender: string;
   readonly recipient: string;
 }
-
-const AMBIGUOUS =
-  'message refused: these octets of its mail data end a message for one server and not for another. A sender that means well ' +
-  'is let in with `bare_lf: normalize` on this connector, which makes text of them';
-const DOT_LINE =
-  'message refused: these octets of its mail data end a message for a server that ends on any line beginning with a dot ' +
-  '(upstream.dot_lines: strict)';
 
 function formatCause(cause: unknown): string | undefined {
   if (cause === undefined) return undefined;

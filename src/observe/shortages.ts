@@ -3,6 +3,7 @@
 // It is no fault of a server and none of a client, so neither is blamed: the session that it hits hears 421.
 
 import type { Logger } from 'pino';
+import { write } from './lines.ts';
 import type { Metrics } from './metrics.ts';
 
 const REMIND_AFTER_MS = 60_000;
@@ -35,6 +36,6 @@ export class Shortages {
     const now = this.#now();
     if (now - (this.#saidAt.get(code) ?? Number.NEGATIVE_INFINITY) < REMIND_AFTER_MS) return;
     this.#saidAt.set(code, now);
-    this.#log.warn({ code, doing }, `short of ${SHORTAGES[code] ?? code}`);
+    write(this.#log, 'shortage', { code, doing }, `short of ${SHORTAGES[code] ?? code}`);
   }
 }

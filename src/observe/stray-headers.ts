@@ -3,35 +3,15 @@
 // It says who its client is: a PROXY header to a listener that expects none, XCLIENT or XFORWARD. We believe nobody who is not
 // named, so the words are refused as commands; and then it is the balancer that is judged in the place of its clients.
 
-export interface Hint {
-  readonly sentence: string;
-  readonly key: string | undefined;
-}
+const HINTS = {
+  PROXY: 'stray_PROXY',
+  XCLIENT: 'stray_XCLIENT',
+  XFORWARD: 'stray_XFORWARD',
+} as const;
 
-const ADDRESS_LOST = 'until then its own address is judged in the place of its clients';
+export const KEY_OF_STRAY = 'listeners[].proxy_protocol.from';
 
-const HINTS: Readonly<Record<string, Hint>> = {
-  PROXY: {
-    sentence:
-      'a PROXY header came where none is expected: name this balancer in listeners[].proxy_protocol.from, or let it send none ' +
-      `(HAProxy: no send-proxy; nginx mail: \`proxy_protocol off\`); ${ADDRESS_LOST}`,
-    key: 'listeners[].proxy_protocol.from',
-  },
-  XCLIENT: {
-    sentence:
-      'XCLIENT was said and is never taken: switch it off there (nginx mail: `xclient off`), and let a balancer send ' +
-      `a PROXY header instead, if it can (nginx mail: \`proxy_protocol on\`; listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
-    key: 'listeners[].proxy_protocol.from',
-  },
-  XFORWARD: {
-    sentence:
-      'XFORWARD was said and is never taken: switch it off there (Postfix: `smtp_send_xforward_command = no`), and let a ' +
-      `balancer send a PROXY header instead, if it can (listeners[].proxy_protocol.from); ${ADDRESS_LOST}`,
-    key: 'listeners[].proxy_protocol.from',
-  },
-};
-
-/** Null where the verb is no such word. */
-export function strayHeader(verb: string): Hint | null {
-  return HINTS[verb] ?? null;
+/** The line that says so; null where the verb is no such word. */
+export function strayHeader(verb: string): (typeof HINTS)[keyof typeof HINTS] | null {
+  return Object.hasOwn(HINTS, verb) ? HINTS[verb as keyof typeof HINTS] : null;
 }

@@ -3,6 +3,7 @@
 // Said when it changes, not with every session: a server that is down would fill the log by itself.
 
 import type { Logger } from 'pino';
+import { write } from './lines.ts';
 import { harmless } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -30,18 +31,18 @@ export class UpstreamLines {
     this.#servers.set(server, up);
     this.#metrics.upstreamUp(server, up);
     const seconds = nextProbe === undefined ? undefined : Math.ceil(nextProbe);
-    if (!up) this.#log.warn({ server, why: harmless(why), next_probe_seconds: seconds }, 'upstream does not answer');
-    else if (before === false) this.#log.info({ server }, 'upstream answers again');
-    else this.#log.info({ server }, 'upstream answers');
+    if (!up) write(this.#log, 'upstream_down', { server, why: harmless(why), next_probe_seconds: seconds });
+    else write(this.#log, before === false ? 'upstream_up_again' : 'upstream_up', { server });
   }
 
   silent(server: string, greeted: boolean): void {
-    if (this.#isNew(this.#silentAt, server)) this.#log.warn({ server }, greeted ? SILENT_BEHIND_GREETING : SILENT);
+    if (this.#isNew(this.#silentAt, server))
+      write(this.#log, greeted ? 'upstream_silent_behind_greeting' : 'upstream_silent', { server });
   }
 
   full(server: string, sessions: number, why: string): void {
     if (this.#isNew(this.#fullAt, server))
-      this.#log.warn({ server, sessions: sessions || undefined, why: harmless(why) }, FULL);
+      write(this.#log, 'upstream_full', { server, sessions: sessions || undefined, why: harmless(why) });
   }
 
   /** Not said of this server a while ago; taken as said. */
@@ -54,11 +55,11 @@ export class UpstreamLines {
 
   connected(server: string, seconds: number): void {
     this.#metrics.upstreamConnected(seconds);
-    this.#log.debug({ server, seconds }, 'upstream connected');
+    write(this.#log, 'upstream_connected', { server, seconds });
   }
 
   inClear(server: string, why: string): void {
-    if (this.#inClear.get(server) !== why) this.#log.warn({ server, why: harmless(why) }, 'upstream in clear text');
+    if (this.#inClear.get(server) !== why) write(this.#log, 'upstream_in_clear', { server, why: harmless(why) });
     this.#inClear.set(server, why);
   }
 
@@ -66,7 +67,7 @@ export class UpstreamLines {
     this.#metrics.unidentified();
     if (this.#unidentified.has(server)) return;
     this.#unidentified.add(server);
-    this.#log.warn({ server, identity }, UNIDENTIFIED);
+    write(this.#log, 'upstream_unidentified', { server, identity });
   }
 
   /** As Readiness.upstream. */
@@ -79,16 +80,3 @@ export class UpstreamLines {
 
 const ANSWER_HOLDS_MS = 30_000;
 const REMIND_AFTER_MS = 600_000;
-
-const SILENT =
-  'upstream accepted the connection and has not greeted for 10 s; another server is tried where there is one';
-const SILENT_BEHIND_GREETING =
-  'upstream greeted and has not answered our EHLO, STARTTLS or XCLIENT for 10 s; another server is tried where there is one';
-const FULL =
-  'upstream is full: it declined a session while it serves others, and is not taken for down. Set ' +
-  'upstream.max_connections to what it takes, or raise its own limit for each client address';
-
-const UNIDENTIFIED =
-  'the upstream does not offer to be told who the client is, or does not understand it, and takes the client for Postern: ' +
-  'list the address of Postern there (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts; ' +
-  'inet_protocols = all for IPv6 clients), or set upstream.identity: none';

@@ -7,13 +7,13 @@
 // What a line does not say is not so: no login, no TLS, no name in DNS, the null sender. A backslash is a backslash.
 
 import { foldName } from './domains.ts';
-import { ANSWERS, ANY_LOCAL, type Answer, type Inquiry, isAnswer, parseLocal } from './inquiry.ts';
 import { parseIp } from './ip.ts';
+import { ANSWERS, ANY_LOCAL, type Answer, isAnswer, type PolicyQuestion, parseLocal } from './policy-question.ts';
 
 export interface Case {
   readonly line: number;
   readonly expected: Answer;
-  readonly inquiry: Inquiry;
+  readonly asked: PolicyQuestion;
   /** The client's confirmed names; null when DNS would not answer. */
   readonly names: readonly string[] | null;
 }
@@ -44,27 +44,27 @@ function parseCase(content: string, line: number): Case | BadCase {
   if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${ANSWERS.join(', ')} are`);
   if (parseIp(source) === null) return bad(`'${source}' is no address: the source stands behind the answer`);
   const nobody = { helo: '', login: null as string | null, tls: false, tlsSubject: [] as string[], sender: '' };
-  const inquiry = { source, local: ANY_LOCAL, ...nobody };
+  const asked = { source, local: ANY_LOCAL, ...nobody };
   let names: string[] | null = [];
   for (const word of words) {
     const equals = word.indexOf('=');
     const key = equals === -1 ? word : word.slice(0, equals);
     const value = equals === -1 ? '' : word.slice(equals + 1);
-    if (key === 'tls' && equals === -1) inquiry.tls = true;
+    if (key === 'tls' && equals === -1) asked.tls = true;
     else if (equals === -1) return bad(`'${word}' is not known: tls, ${WORDS} are`);
-    else if (key === 'sender') inquiry.sender = value;
+    else if (key === 'sender') asked.sender = value;
     else if (value === '') return bad(`'${word}' has nothing behind its =`);
-    else if (key === 'login') inquiry.login = value;
-    else if (key === 'helo') inquiry.helo = value;
+    else if (key === 'login') asked.login = value;
+    else if (key === 'helo') asked.helo = value;
     else if (key === 'tls_subject') {
-      inquiry.tls = true;
-      inquiry.tlsSubject.push(value);
+      asked.tls = true;
+      asked.tlsSubject.push(value);
     } else if (key === 'ptr') names = value === '?' ? null : [...(names ?? []), foldName(value)];
     else if (key === 'local') {
       const local = parseLocal(value);
       if (local === null) return bad(`'${value}' is no local address: 192.0.2.1 or 192.0.2.1:25 is wanted`);
-      inquiry.local = local;
+      asked.local = local;
     } else return bad(`'${key}=' is not known: ${WORDS} are`);
   }
-  return { line, expected, inquiry: { ...inquiry, recipient }, names };
+  return { line, expected, asked: { ...asked, recipient }, names };
 }

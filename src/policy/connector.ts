@@ -1,5 +1,6 @@
 // One receive connector, compiled: what its sessions may do on the wire, and their judge.
 
+import { CANNOT_TELL, CONNECT_CANNOT_TELL } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, Login, OwnReply, Profile, Question } from '../smtp/types.ts';
 import type { UserNames } from './accounts.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
@@ -8,7 +9,6 @@ import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet } from './lists.ts';
 import type { Path } from './problem.ts';
-import { CANNOT_TELL, CONNECT_CANNOT_TELL } from './replies.ts';
 import type { Rule } from './rules.ts';
 
 /** A session's ends, as the listener sees them: addresses are normalised. */

@@ -1,13 +1,13 @@
 // Why: the way from a question to its answer, as data and as text.
 //
-// The answer is what the judge said (inquiry.ts asks it as a session would); what is added here is only the account of
+// The answer is what the judge said (policy-question.ts asks it as a session would); what is added here is only the account of
 // it: the range that chose the connector, every rule that was tried, and the first condition that failed.
 
 import type { Address } from '../smtp/types.ts';
-import { type Answer, type Inquiry, inquire } from './inquiry.ts';
 import { formatIp } from './ip.ts';
 import { formatAddress } from './lists.ts';
 import type { Policy } from './policy.ts';
+import { type Answer, answerQuestion, type PolicyQuestion } from './policy-question.ts';
 import type { Path } from './problem.ts';
 import { type Condition, type Facts, type Trial, whySpelled } from './rules.ts';
 import { formatPlace, type PlaceOf, type Setting, settingOf } from './setting.ts';
@@ -51,17 +51,17 @@ export interface ExplainedRule {
 /** `names`: what the client is called in DNS, as the policy's resolver would answer (null: it does not). */
 export async function explain(
   policy: Policy,
-  inquiry: Inquiry,
+  asked: PolicyQuestion,
   names: () => readonly string[] | null,
   place: PlaceOf,
 ): Promise<Explanation> {
-  const verdict = await inquire(policy, inquiry);
+  const verdict = await answerQuestion(policy, asked);
   const { answer, connector, entry, decision, grammar, reply, question } = verdict;
   const at = (path: Path): string => formatPlace(place(path));
   const ends = {
-    address: inquiry.source,
-    localAddress: inquiry.local.address,
-    localPort: inquiry.local.port,
+    address: asked.source,
+    localAddress: asked.local.address,
+    localPort: asked.local.port,
   };
   const recipients: ExplainedRecipient[] = [];
   for (const [i, address] of (question?.addresses ?? []).entries()) {
@@ -95,7 +95,7 @@ export async function explain(
         : {
             name: connector.name,
             place: at(connector.path),
-            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${inquiry.source}`,
+            why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${asked.source}`,
           },
     grammar,
     ...(setting === null ? {} : { setting }),

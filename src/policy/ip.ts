@@ -2,7 +2,7 @@
 //
 // Only the one spelling that everybody reads alike is accepted: four decimal parts without leading zeros (010.0.0.1 is
 // 8.0.0.1 to some and 10.0.0.1 to others, 10.1 is 10.0.0.1 to inet_aton). IPv4-mapped IPv6 becomes IPv4. A zone id is
-// refused here; the door drops it before.
+// refused here; the listener drops it before.
 
 import ipaddr from 'ipaddr.js';
 

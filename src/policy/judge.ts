@@ -5,7 +5,7 @@
 // a rule needs the client's name and nobody has asked for it yet.
 
 import { foldAscii } from '../smtp/bytes.ts';
-import { UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
+import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
 import type { Suspects, UserNames } from './accounts.ts';
 import type { Mode, ReplyName, SendersDocument } from './document.ts';
@@ -13,7 +13,6 @@ import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
 import { whyMayBe } from './members.ts';
-import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED } from './replies.ts';
 import {
   type Condition,
   type Facts,

@@ -1,6 +1,6 @@
-// A policy, ready to decide: which connector answers at a door. compile.ts makes it; the connector's judge does the rest.
+// A policy, ready to decide: which connector answers a client. compile.ts makes it; the connector's judge does the rest.
 
-import type { Door, OwnReply } from '../smtp/types.ts';
+import type { ConnectionEnds, OwnReply } from '../smtp/types.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { parseIp } from './ip.ts';
 import { DEFAULT_REPLIES } from './replies.ts';
@@ -10,7 +10,7 @@ import type { Choice, Selection } from './selection.ts';
 export const NO_CONNECTOR: OwnReply = DEFAULT_REPLIES.connect;
 
 /** What of a door chooses the connector. */
-export type Arrival = Pick<Door, 'clientAddress' | 'localAddress' | 'localPort' | 'lost' | 'check'>;
+export type Arrival = Pick<ConnectionEnds, 'clientAddress' | 'localAddress' | 'localPort' | 'lost' | 'check'>;
 
 export class Policy {
   readonly connectors: readonly Connector[];
@@ -32,24 +32,24 @@ export class Policy {
   }
 
   /** The connector that answers at this door, null when none does: then the connection is refused. */
-  connectorFor(door: Arrival): Connector | null {
-    if (door.check !== true) this.cameFrom(door);
-    return this.choiceFor(door)?.connector ?? null;
+  connectorFor(ends: Arrival): Connector | null {
+    if (ends.check !== true) this.cameFrom(ends);
+    return this.choiceFor(ends)?.connector ?? null;
   }
 
   /** A client came: the guard speaks once of one whose own address was lost. A balancer's check is no client. */
-  cameFrom(door: Arrival): void {
-    if (this.#onLostAddress === null || !this.#isLost(door)) return;
-    this.#onLostAddress(door.clientAddress);
+  cameFrom(ends: Arrival): void {
+    if (this.#onLostAddress === null || !this.#isLost(ends)) return;
+    this.#onLostAddress(ends.clientAddress);
     this.#onLostAddress = null;
   }
 
   /** The same, with the range that decided. A question only: nobody stands there, so no lost address is told. */
-  choiceFor(door: Arrival): Choice<Connector> | null {
-    const ip = parseIp(door.clientAddress);
+  choiceFor(ends: Arrival): Choice<Connector> | null {
+    const ip = parseIp(ends.clientAddress);
     return ip === null
       ? null
-      : this.#selection.choose(ip, this.#isLost(door), parseIp(door.localAddress), door.localPort);
+      : this.#selection.choose(ip, this.#isLost(ends), parseIp(ends.localAddress), ends.localPort);
   }
 
   #isLost({ clientAddress, localAddress, lost }: Arrival): boolean {

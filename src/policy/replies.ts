@@ -1,36 +1,17 @@
 // What the policy says to a client, and how a policy file may say it otherwise.
 
-import { CONNECTION_REFUSED, RELAY_DENIED, TOO_MANY_CONNECTIONS } from '../smtp/replies.ts';
+import * as replies from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
 import type { ReplyName } from './document.ts';
 
 export const DEFAULT_REPLIES: Readonly<Record<ReplyName, OwnReply>> = {
-  relay: RELAY_DENIED,
-  connect: CONNECTION_REFUSED,
-  connections: TOO_MANY_CONNECTIONS,
-  // Exchange's own sentences (Set-ReceiveConnector permission model)
-  submit: { code: 530, enhanced: '5.7.1', text: 'Client was not authenticated' },
-  sender: { code: 550, enhanced: '5.7.1', text: 'Client does not have permissions to send as this sender' },
-  recipient: { code: 550, enhanced: '5.1.1', text: '<{recipient}>: Recipient address rejected: User unknown' },
-  rate: { code: 450, enhanced: '4.7.1', text: 'Too much mail from {client_address}, try again later' },
-};
-
-// RFC 3207 §4
-export const TLS_REQUIRED: OwnReply = { code: 530, enhanced: '5.7.0', text: 'Must issue a STARTTLS command first' };
-export const CANNOT_TELL: OwnReply = {
-  code: 451,
-  enhanced: '4.7.1',
-  text: '<{recipient}>: Cannot tell whether relaying is permitted, try again later',
-};
-export const CONNECT_CANNOT_TELL: OwnReply = {
-  code: 421,
-  enhanced: '4.7.1',
-  text: 'Cannot tell who you are, try again later',
-};
-export const SENDER_CANNOT_TELL: OwnReply = {
-  code: 451,
-  enhanced: '4.7.1',
-  text: 'Cannot tell whether this sender is permitted, try again later',
+  relay: replies.RELAY_DENIED,
+  submit: replies.NOT_SUBMITTED, // this and the next: Exchange's own sentences (Set-ReceiveConnector permission model)
+  sender: replies.SENDER_DENIED,
+  recipient: replies.NO_SUCH_RECIPIENT,
+  connect: replies.CONNECTION_REFUSED,
+  connections: replies.TOO_MANY_CONNECTIONS,
+  rate: replies.RATE_LIMITED,
 };
 
 const CLOSES_CONNECTION: ReadonlySet<ReplyName> = new Set(['connect', 'connections']);

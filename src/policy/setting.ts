@@ -4,8 +4,8 @@
 
 import type { Address, Question } from '../smtp/types.ts';
 import type { Connector, SessionEnds } from './connector.ts';
-import { UNQUALIFIED_GRAMMAR, type Verdict } from './inquiry.ts';
 import type { SenderKey } from './judge.ts';
+import { UNQUALIFIED_GRAMMAR, type Verdict } from './policy-question.ts';
 import { formatPath, type Path, type Place } from './problem.ts';
 import { fromOctets } from './spellings.ts';
 

@@ -2,16 +2,16 @@
 //
 // A call ends once: with a connected socket and the octets of that greeting, or with the sentence that says why this
 // server will not do. What was read is handed over with the socket, so that nobody reads a greeting twice. On the way, as
-// configured: a PROXY header as the very first octets, TLS at once or by STARTTLS, and who the client is (smtp/approach).
+// configured: a PROXY header as the very first octets, TLS at once or by STARTTLS, and who the client is (smtp/upstream-handover).
 // Where nothing of that is wanted, the first octets that come are handed over unread. That it takes long is told once, on the
 // way: the call goes on.
 // Not here: which server is called, and what follows from a failure (upstream.ts).
 
 import { isIP, type Socket } from 'node:net';
-import { Approach, type Approached, type Step } from '../smtp/approach.ts';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
+import { type HandedOver, type Step, UpstreamHandover } from '../smtp/upstream-handover.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
 import { RelaySocket } from './relay-socket.ts';
@@ -92,7 +92,7 @@ export class Call {
   readonly #listener: CallListener;
   readonly #started = performance.now();
   readonly #greeting = new ReplyReader();
-  readonly #approach: Approach | null;
+  readonly #handover: UpstreamHandover | null;
   readonly #client: Promise<ClientIdentity> | null;
   #socket: Socket;
   #awaits = CONNECTION;
@@ -119,7 +119,7 @@ export class Call {
     const { identity } = settings;
     const told =
       caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
-    this.#approach = this.#makeApproach(told);
+    this.#handover = this.#makeHandover(told);
     this.#client = told === null || caller === null ? null : caller.identify(); // now, so that DNS has answered by then
   }
 
@@ -130,12 +130,12 @@ export class Call {
     leave(this.#socket);
   }
 
-  #makeApproach(identity: 'XCLIENT' | 'XFORWARD' | null): Approach | null {
+  #makeHandover(identity: 'XCLIENT' | 'XFORWARD' | null): UpstreamHandover | null {
     const { tls, ourName } = this.#settings;
     const startTls =
       tls === null || tls.mode === 'implicit' ? 'no' : tls.mode === 'require' ? 'required' : 'if offered';
     if (startTls === 'no' && identity === null) return null;
-    return new Approach({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity });
+    return new UpstreamHandover({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity });
   }
 
   readonly #onConnect = (): void => {
@@ -167,8 +167,8 @@ export class Call {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#heard = true;
-    if (this.#approach !== null) {
-      this.#follow(this.#approach.fromUpstream(chunk));
+    if (this.#handover !== null) {
+      this.#follow(this.#handover.fromUpstream(chunk));
       return;
     }
     // Whatever is no 4yz is the client's to see, and the session reads it: the common case costs one look.
@@ -190,21 +190,21 @@ export class Call {
       case 'start TLS':
         this.#startTls(this.#settings.tls as UpstreamTls, () => {
           this.#wait(GREETING, this.#greetBy);
-          this.#follow((this.#approach as Approach).tlsStarted());
+          this.#follow((this.#handover as UpstreamHandover).tlsStarted());
         });
         break;
       case 'introduce':
-        this.#identify((client) => this.#follow((this.#approach as Approach).introduce(client)));
+        this.#identify((client) => this.#follow((this.#handover as UpstreamHandover).introduce(client)));
         break;
       case 'give up':
         this.#fail({ why: step.why, inTls: false, declined: step.code === 421 });
         break;
       case 'end':
-        this.#approached(step);
+        this.#handedOver(step);
     }
   }
 
-  #approached({ greeting, introduced, unidentified, xforward, list }: Approached): void {
+  #handedOver({ greeting, introduced, unidentified, xforward, list }: HandedOver): void {
     if (greeting[0] === FOUR && !introduced) {
       this.#refused(greeting);
       return;

@@ -5,7 +5,7 @@ import type { CloseReason, Handshake, Judge, Profile, SessionEvent } from '../sm
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { FairQueue } from './fair-queue.ts';
-import type { Timeouts } from './patience.ts';
+import type { Timeouts } from './phase-timers.ts';
 import type { Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */

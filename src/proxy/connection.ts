@@ -9,27 +9,27 @@ import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import { Backlog, setPaused } from './backlog.ts';
+import { Backpressure, setPaused } from './backpressure.ts';
+import { ClientWrites, writeAll } from './client-writes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import { linger } from './linger.ts';
-import { Outgoing, writeAll } from './outgoing.ts';
-import { Patience } from './patience.ts';
+import { lingeringClose } from './lingering-close.ts';
+import { PhaseTimers } from './phase-timers.ts';
 import { RelaySocket } from './relay-socket.ts';
-import { Steps } from './steps.ts';
+import { Steps } from './session-steps.ts';
 import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
 export class Connection implements Wire {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
-  readonly #patience: Patience;
-  readonly #toClient: Outgoing;
+  readonly #timers: PhaseTimers;
+  readonly #toClient: ClientWrites;
   readonly #heardFromClient = {
     data: (chunk: Buffer) => this.#fromClient(chunk),
     end: () => this.#steps.take(() => this.#session.clientEnded()),
     drain: () => {
       this.#unread.empty();
-      this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
+      this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
       this.#steer();
       this.#giveWay();
     },
@@ -47,8 +47,8 @@ export class Connection implements Wire {
   #held = false; //         by the session
   readonly #steps: Steps;
   #arrived = 0; //          when the octets of the client came that are read now
-  readonly #unread = new Backlog(); // by the client
-  readonly #untaken = new Backlog(); // by the upstream
+  readonly #unread = new Backpressure(); // by the client
+  readonly #untaken = new Backpressure(); // by the upstream
   #closed = false;
   #toUpstream: Uint8Array[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -57,8 +57,8 @@ export class Connection implements Wire {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#client = options.client;
-    this.#patience = new Patience(options.timeouts, performance.now());
-    this.#toClient = new Outgoing(options.profile.tarpit, () => this.#waited());
+    this.#timers = new PhaseTimers(options.timeouts, performance.now());
+    this.#toClient = new ClientWrites(options.profile.tarpit, () => this.#waited());
     this.#steps = new Steps(options.queue, options.clientAddress, {
       run: (step) => this.#run(step),
       goOn: () => this.#run(() => this.#session.goOn()),
@@ -123,7 +123,7 @@ export class Connection implements Wire {
 
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
-    if (event.name === 'message') this.#patience.broughtMail(performance.now());
+    if (event.name === 'message') this.#timers.broughtMail(performance.now());
     this.#options.watcher.event(event);
     this.#options.heard?.(event);
   }
@@ -147,7 +147,7 @@ export class Connection implements Wire {
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#giveUpHandshake === null) linger(this.#client, this.#options.queue, this.clientAddress);
+    if (this.#giveUpHandshake === null) lingeringClose(this.#client, this.#options.queue, this.clientAddress);
     else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
@@ -195,7 +195,7 @@ export class Connection implements Wire {
     this.#dialling = false;
     this.#reached = reached;
     const now = performance.now();
-    this.#patience.waitsFor(AWAITING_GREETING, true, now);
+    this.#timers.waitsFor(AWAITING_GREETING, true, now);
     if (reached === null) {
       this.#run(() => (shortOf === null ? this.#session.upstreamEnded() : this.#session.cannotDial(shortOf)), now);
       return;
@@ -213,7 +213,7 @@ export class Connection implements Wire {
     socket.on('end', () => this.#upstreamGone());
     socket.on('drain', () => {
       this.#untaken.empty();
-      this.#patience.excuse(performance.now());
+      this.#timers.excuse(performance.now());
       this.#steer();
     });
     socket.on('error', () => this.#upstreamGone());
@@ -234,7 +234,7 @@ export class Connection implements Wire {
     const { watcher } = this.#options;
     watcher.octetsFromClient += chunk.length;
     const now = performance.now();
-    this.#patience.heard(chunk.length, now);
+    this.#timers.heard(chunk.length, now);
     this.#steps.spent(chunk.length, 0);
     const inMailData = this.#session.inMailData;
     this.#steps.take(() => {
@@ -282,7 +282,7 @@ export class Connection implements Wire {
     this.#giveWay();
     if (this.#handshakeDue && !this.#steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
-    this.#patience.waitsFor(this.#session.doing, this.#session.progress !== before, now);
+    this.#timers.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     this.#watchTime();
   }
 
@@ -316,7 +316,7 @@ export class Connection implements Wire {
     this.#flush();
     if (this.#toClient.waits) return;
     this.#run(() => this.#session.waited());
-    this.#patience.waitsFor(this.#session.doing, true, performance.now()); // it was ours
+    this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was ours
     this.#steer();
   }
 
@@ -336,7 +336,7 @@ export class Connection implements Wire {
     if (this.#closed || this.#dialling) return;
     const { data_idle, client_idle } = this.#options.timeouts;
     const stuck = Math.min(this.#untaken.stuckAt(data_idle), this.#unread.stuckAt(client_idle));
-    const at = Math.min(stuck, this.#patience.nextCheck);
+    const at = Math.min(stuck, this.#timers.nextCheck);
     if (at >= this.#timerAt) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = at;
@@ -354,20 +354,20 @@ export class Connection implements Wire {
         this.#run(() => this.#session.upstreamEnded());
         return;
       }
-      this.#patience.excuse(now);
+      this.#timers.excuse(now);
     }
     // A client that does not read keeps the upstream's reply from being read as well: the time is its own.
     if (this.#unread.isStuck(this.#client, client_idle, now)) {
       this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
       return;
     }
-    if (this.#toClient.waits || this.#unread.isFull) this.#patience.waitsFor(this.#session.doing, true, now);
-    if (!this.#patience.isExpired(now)) {
+    if (this.#toClient.waits || this.#unread.isFull) this.#timers.waitsFor(this.#session.doing, true, now);
+    if (!this.#timers.isExpired(now)) {
       this.#watchTime();
       return;
     }
     this.#silent = this.#session.waitsForUpstream;
-    const key = this.#patience.deadline(now);
+    const key = this.#timers.deadline(now);
     this.#run(() => this.#session.expire(key));
   }
 }

@@ -1,4 +1,4 @@
-// The door: sockets that listen, and what is settled before a client hears a greeting.
+// Listeners: sockets that listen, and what is settled before a client hears a greeting.
 //
 // Order (house.md 3): normalise the address, read the PROXY header where one is due, ask whether the client is admitted,
 // shake hands where TLS comes first, take a place at the upstream, then dial: who only begins handshakes never reaches the
@@ -6,12 +6,12 @@
 // is closed without a word, since to say one would cost a handshake for everyone who is refused for coming too often.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Admission, Admit, Door, Handshake, HeaderResult } from '../smtp/types.ts';
+import type { Admission, Admit, ConnectionEnds, Handshake, HeaderResult } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { FairQueue } from './fair-queue.ts';
 import { firstSaid, headerFault } from './header-fault.ts';
-import { refuseAtDoor } from './linger.ts';
+import { refuseConnection } from './lingering-close.ts';
 import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
 import { takeClients } from './relay-socket.ts';
 
@@ -25,38 +25,38 @@ export interface ListenerOptions {
 }
 
 /** A client that was let in. */
-export interface Entry {
+export interface AcceptedClient {
   readonly client: Socket;
   /** Octets that came behind its PROXY header, in clear text. */
   readonly early: Buffer | null;
-  readonly door: Door;
+  readonly ends: ConnectionEnds;
   readonly handshake: (Handshake & { result: 'ok' }) | null;
   /** Of its listener. */
   readonly tls: ClientTls;
 }
 
-export interface DoorKeeper {
+export interface ListenerHandlers {
   readonly queue: FairQueue;
   readonly admit: Admit;
   /** A place at the upstream for one who was admitted, or a refusal after all. It never rejects. */
   place(admission: Admission & { admitted: true }): Admission | Promise<Admission>;
   /** Milliseconds in which a PROXY header must be whole. */
   readonly headerTimeout: number;
-  admitted(entry: Entry, admission: Admission & { admitted: true }): void;
-  refused(door: Door, admission: Admission & { admitted: false }): void;
+  admitted(entry: AcceptedClient, admission: Admission & { admitted: true }): void;
+  refused(ends: ConnectionEnds, admission: Admission & { admitted: false }): void;
   /** How the PROXY header of a peer came out that has to send one; `said`: the first that it said. */
-  header(peer: Door, result: HeaderResult, said: string): void;
+  header(peer: ConnectionEnds, result: HeaderResult, said: string): void;
   /** A client came and could not be taken; the system's error code. */
   acceptFailed(code: string): void;
   /** It was admitted, and its handshake came to nothing. */
-  handshakeFailed(door: Door, connector: string, handshake: Handshake): void;
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void;
 }
 
 /** Binds every address; rejects with the error of the first that cannot be bound, and then none is. */
 export async function listen(
   listeners: readonly ListenerOptions[],
   sharePorts: boolean,
-  keeper: DoorKeeper,
+  keeper: ListenerHandlers,
 ): Promise<Server[]> {
   const servers: Server[] = [];
   try {
@@ -74,18 +74,18 @@ function listenOn(
   endpoint: Endpoint,
   reusePort: boolean,
   listener: ListenerOptions,
-  keeper: DoorKeeper,
+  keeper: ListenerHandlers,
 ): Promise<Server> {
   const { proxyPeers } = listener;
   const take = (client: Socket): void => {
-    const door = doorOf(client);
-    if (door === null)
+    const ends = doorOf(client);
+    if (ends === null)
       client.destroy(); // gone before we looked
-    else if (proxyPeers === null) enter(client, null, door, listener, keeper);
-    else if (proxyPeers(door.clientAddress)) awaitHeader(client, door, listener, keeper);
+    else if (proxyPeers === null) enter(client, null, ends, listener, keeper);
+    else if (proxyPeers(ends.clientAddress)) awaitHeader(client, ends, listener, keeper);
     else {
       client.destroy();
-      keeper.header(door, 'not_listed', '');
+      keeper.header(ends, 'not_listed', '');
     }
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true });
@@ -132,7 +132,7 @@ export function whyNot(error: NodeJS.ErrnoException): string {
   return WHY_NOT[error.code ?? ''] ?? error.message;
 }
 
-function doorOf(client: Socket): Door | null {
+function doorOf(client: Socket): ConnectionEnds | null {
   const { remoteAddress, remotePort, localAddress, localPort } = client;
   if (remoteAddress === undefined || localAddress === undefined) return null;
   return {
@@ -143,12 +143,12 @@ function doorOf(client: Socket): Door | null {
   };
 }
 
-function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
+function awaitHeader(client: Socket, ends: ConnectionEnds, listener: ListenerOptions, keeper: ListenerHandlers): void {
   const reader = new ProxyHeaderReader();
   const giveUp = (result: HeaderResult): void => {
     clearTimeout(timer);
     client.destroy();
-    keeper.header(door, result, firstSaid(reader.bytes));
+    keeper.header(ends, result, firstSaid(reader.bytes));
   };
   const hungUp = (): void => giveUp('hung_up');
   const timer = setTimeout(() => giveUp('late'), keeper.headerTimeout);
@@ -163,15 +163,15 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
     client.off('data', read);
     client.off('end', hungUp);
     client.off('error', hungUp);
-    keeper.header(door, 'ok', '');
+    keeper.header(ends, 'ok', '');
     const { source, destination } = header;
-    const named: Door = {
-      clientAddress: source?.address ?? door.clientAddress,
-      clientPort: source?.port ?? door.clientPort,
-      localAddress: destination?.address ?? door.localAddress,
-      localPort: destination?.port ?? door.localPort,
+    const named: ConnectionEnds = {
+      clientAddress: source?.address ?? ends.clientAddress,
+      clientPort: source?.port ?? ends.clientPort,
+      localAddress: destination?.address ?? ends.localAddress,
+      localPort: destination?.port ?? ends.localPort,
       lost: source === null,
-      check: source === null || source.address === door.clientAddress,
+      check: source === null || source.address === ends.clientAddress,
     };
     const early = reader.bytes.subarray(header.length);
     enter(client, early.length === 0 ? null : Buffer.from(early), named, listener, keeper);
@@ -181,34 +181,40 @@ function awaitHeader(client: Socket, door: Door, listener: ListenerOptions, keep
   client.on('error', hungUp);
 }
 
-function enter(client: Socket, early: Buffer | null, door: Door, listener: ListenerOptions, keeper: DoorKeeper): void {
+function enter(
+  client: Socket,
+  early: Buffer | null,
+  ends: ConnectionEnds,
+  listener: ListenerOptions,
+  keeper: ListenerHandlers,
+): void {
   const { tls, implicitTls } = listener;
-  whenKnown(client, keeper.admit(door), (admission) => {
+  whenKnown(client, keeper.admit(ends), (admission) => {
     if (client.destroyed) {
       if (admission.admitted) admission.release();
     } else if (!admission.admitted) {
       if (implicitTls) client.destroy();
-      else refuseAtDoor(client, admission.reply, keeper.queue, door.clientAddress, early);
-      keeper.refused(door, admission);
+      else refuseConnection(client, admission.reply, keeper.queue, ends.clientAddress, early);
+      keeper.refused(ends, admission);
     } else if (!implicitTls) {
-      seat({ client, early, door, handshake: null, tls }, keeper, admission);
+      seat({ client, early, ends, handshake: null, tls }, keeper, admission);
     } else {
       client.pause();
       if (early !== null && early.length > 0) client.unshift(early);
       tls.secure(client, (handshake, socket) => {
         if (handshake.result === 'ok' && socket !== null) {
-          seat({ client: socket, early: null, door, handshake, tls }, keeper, admission);
+          seat({ client: socket, early: null, ends, handshake, tls }, keeper, admission);
           return;
         }
         admission.release();
-        keeper.handshakeFailed(door, admission.profile.connector, handshake);
+        keeper.handshakeFailed(ends, admission.profile.connector, handshake);
       });
     }
   });
 }
 
-function seat(entry: Entry, keeper: DoorKeeper, admission: Admission & { admitted: true }): void {
-  const { client, early, door } = entry;
+function seat(entry: AcceptedClient, keeper: ListenerHandlers, admission: Admission & { admitted: true }): void {
+  const { client, early, ends } = entry;
   whenKnown(client, keeper.place(admission), (placed) => {
     if (client.destroyed) {
       if (placed.admitted) placed.release();
@@ -216,8 +222,8 @@ function seat(entry: Entry, keeper: DoorKeeper, admission: Admission & { admitte
       if (client.isPaused()) client.resume();
       keeper.admitted(entry, placed);
     } else {
-      refuseAtDoor(client, placed.reply, keeper.queue, door.clientAddress, early);
-      keeper.refused(door, placed);
+      refuseConnection(client, placed.reply, keeper.queue, ends.clientAddress, early);
+      keeper.refused(ends, placed);
     }
   });
 }

@@ -1,7 +1,7 @@
 // The state of one session that its two sides share, and the small moves both make on it.
 //
 // The client's octets (client-octets.ts) become commands (execute.ts, login.ts), the upstream's become replies
-// (answers.ts); what each does to the other is written here, and session.ts is the door to it all. Fields are public
+// (answers.ts); what each does to the other is written here, and session.ts is the way into it all. Fields are public
 // within this folder and nowhere else. Every queue entry, every reply of ours and every end passes through these moves,
 // so that order (RFC 2920 §3.2) and the limits have one home.
 
@@ -327,7 +327,7 @@ export class Dialogue {
     // In a handshake and in a stream that we do not read, words of ours would be noise.
     if (this.hold === HOLD_TLS) this.down.drop();
     const mute = this.hold === HOLD_TLS || this.mode === OPAQUE;
-    // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at the door.
+    // Before the first EHLO it carries its code all the same, as Exchange's and Postfix's do at connection time.
     const fill = { client_address: this.clientAddress };
     if (own !== null && !mute) this.down.add(formatReply(own, this.offersCodes || this.hello === null, fill));
     this.mode = CLOSED;

@@ -92,8 +92,8 @@ export type Decision =
  * rejects: what cannot be told is a `reject` with a 4yz reply. */
 export type Judge = (question: Question) => Decision | Promise<Decision>;
 
-/** One client connection as it stands at the door. Addresses are normalised: IPv4-mapped IPv6 is IPv4, no zone. */
-export interface Door {
+/** One client connection as it stands at connection time. Addresses are normalised: IPv4-mapped IPv6 is IPv4, no zone. */
+export interface ConnectionEnds {
   readonly clientAddress: string;
   readonly clientPort: number;
   readonly localAddress: string;
@@ -104,7 +104,7 @@ export interface Door {
   readonly check?: boolean | undefined;
 }
 
-/** What the door decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
+/** What connection time decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
  * called exactly once when an admitted connection is gone. */
 export type Admission =
   | {
@@ -126,13 +126,13 @@ export interface Refusal {
   readonly admitted: false;
   readonly connector: string | null;
   readonly reply: OwnReply;
-  readonly reason: DoorReason;
+  readonly reason: ConnectionRefusal;
   /** The setting, where the reason alone does not tell it. */
   readonly key?: string | undefined;
 }
 
 /** Why a connection is refused before it is a session. A closed set: it is a metric label. */
-export type DoorReason =
+export type ConnectionRefusal =
   | 'no_connector'
   | 'connect'
   | 'connections'
@@ -153,7 +153,7 @@ export type HeaderResult =
   | 'hung_up'; // by the peer, before it was whole
 
 /** A promise where DNS has to be asked who the client is; it never rejects. */
-export type Admit = (door: Door) => Admission | Promise<Admission>;
+export type Admit = (ends: ConnectionEnds) => Admission | Promise<Admission>;
 
 /** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
 export interface Profile {

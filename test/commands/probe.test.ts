@@ -12,7 +12,7 @@ import { probe } from '../../src/commands/probe.ts';
 import { startOldExchange } from '../../src/demo/old-exchange.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scripted-server.ts';
 
-const PATIENCE = { connect: 5000, greeting: 5000, reply: 5000 };
+const PROBE_TIMEOUTS = { connect: 5000, greeting: 5000, reply: 5000 };
 const REFUSED = '554 5.7.1 Relay access denied';
 
 interface Result {
@@ -23,7 +23,7 @@ interface Result {
   readonly waits: readonly number[];
 }
 
-async function run(args: string[], patience = PATIENCE, isTTY = false): Promise<Result> {
+async function run(args: string[], patience = PROBE_TIMEOUTS, isTTY = false): Promise<Result> {
   let stdout = '';
   let stderr = '';
   const waits: number[] = [];
@@ -178,7 +178,7 @@ test('a 421 ends the connection and not the probe', async (t) => {
 
 test('gives up on a server that falls silent, and does not call it closed', async (t) => {
   const server = await serve(t, { rcpt: () => '' });
-  const result = await run([server.target, ...LOCAL], { ...PATIENCE, reply: 20 });
+  const result = await run([server.target, ...LOCAL], { ...PROBE_TIMEOUTS, reply: 20 });
   assert.equal(result.code, 2);
   assert.ok(server.heard.length < 10);
   assert.match(result.stdout, /questions lost: no reply within 0\.02 s/);
@@ -292,7 +292,7 @@ test('says in one sentence that nothing listens', async () => {
 
 test('says in one sentence that a server never greets', async (t) => {
   const server = await serve(t, { greeting: '', rcpt: () => REFUSED });
-  const result = await run([server.target], { ...PATIENCE, greeting: 20 });
+  const result = await run([server.target], { ...PROBE_TIMEOUTS, greeting: 20 });
   assert.equal(result.code, 1);
   assert.match(result.stderr, /does not greet as a mail server does: no reply within 0\.02 s\n$/);
 });
@@ -353,7 +353,7 @@ test('shows nothing of what a server said that a terminal would obey', async (t)
 
 test('uses colours on a terminal alone', async (t) => {
   const server = await serve(t, { rcpt: () => REFUSED });
-  assert.match((await run([server.target, ...LOCAL], PATIENCE, true)).stdout, /\x1b\[32mCLOSED/);
+  assert.match((await run([server.target, ...LOCAL], PROBE_TIMEOUTS, true)).stdout, /\x1b\[32mCLOSED/);
 });
 
 const NAMES = { local: 'l.example', foreign: 'f.example', literal: '[192.0.2.1]' };

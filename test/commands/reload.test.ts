@@ -239,7 +239,7 @@ test('the log line of a refusal tells the rules that were tried', async (t) => {
   client.destroy();
 });
 
-test('observe at the door lets in, and the log has what would have been said', async (t) => {
+test('observe at connection time lets in, and the log has what would have been said', async (t) => {
   const running = await start(t);
   const next = policy('internet', [], { mode: 'observe', connect: { allow: ['any'], deny: ['127.0.0.1'] } });
   writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(next));

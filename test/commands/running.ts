@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { assertAllKnown } from '../helpers/log-lines.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -38,6 +39,7 @@ export class Running {
     t.after(async () => {
       this.#process.kill('SIGKILL');
       await this.#exited;
+      assertAllKnown(this.#lines.filter((line) => line.startsWith('{')));
     });
   }
 
@@ -72,10 +74,12 @@ export class Running {
 
   /** Every log line so far: all that is on stdout. */
   entries(): Entry[] {
-    return this.stdout
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Entry);
+    return this.#lines.map((line) => JSON.parse(line) as Entry);
+  }
+
+  /** The last one may be torn by a SIGKILL. */
+  get #lines(): string[] {
+    return this.stdout.split('\n').slice(0, -1);
   }
 
   async #until<T>(look: () => T | null): Promise<T> {

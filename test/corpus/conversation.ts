@@ -18,7 +18,7 @@ const CLOSE_WITHIN_MS = 8_000;
 /** A row that is not over by then is given up. */
 const DEADLINE_MS = 40_000;
 
-export interface Gate {
+export interface AdmissionControl {
   readonly port: number;
   /** TLS comes before all else, but for a PROXY header. */
   readonly implicitTls?: boolean;
@@ -47,7 +47,7 @@ export interface Unmet {
 }
 
 export interface Place {
-  readonly gate: Gate;
+  readonly gate: AdmissionControl;
   readonly standIn: UpstreamStandIn;
 }
 

@@ -13,7 +13,7 @@ import { openFirewall, startPostern } from '../helpers/postern.ts';
 import type { Mode } from '../helpers/smtp-client.ts';
 import { type Conversation, converse } from './conversation.ts';
 import { flood } from './flood.ts';
-import { Places } from './places.ts';
+import { UpstreamSlots } from './places.ts';
 import { configOf, type Way } from './row-config.ts';
 import { dialectsOf, loadRows, octetsOf, type Row } from './rows.ts';
 import { faultsOf } from './verdict.ts';
@@ -46,7 +46,7 @@ describe('the stand-in, with no firewall before it', () => {
 
 describe('the corpus', { concurrency: 2 }, () => {
   describe('through the firewall', { concurrency: rows.length }, () => {
-    const places = new Places((row, upstreamPort) => openFirewall(configOf(row, upstreamPort)), 48);
+    const places = new UpstreamSlots((row, upstreamPort) => openFirewall(configOf(row, upstreamPort)), 48);
     after(() => places.close());
     for (const row of rows) {
       test(`${row.id} must ${row.must}: ${row.name}`, async () => {
@@ -64,7 +64,7 @@ describe('the corpus', { concurrency: 2 }, () => {
     ['terminate', 'where STARTTLS is ended'],
   ] as const) {
     describe(where, { concurrency: rows.length }, () => {
-      const places = new Places(async (row, upstreamPort) => {
+      const places = new UpstreamSlots(async (row, upstreamPort) => {
         const gate = await openFirewall(configOf(row, upstreamPort, way));
         return { ...gate, implicitTls: way === 'implicit' };
       }, 16);
@@ -78,7 +78,7 @@ describe('the corpus', { concurrency: 2 }, () => {
   }
 
   describe('through a running postern', { concurrency: rows.length }, () => {
-    const places = new Places((row, upstreamPort) => startPostern(configOf(row, upstreamPort)), 2);
+    const places = new UpstreamSlots((row, upstreamPort) => startPostern(configOf(row, upstreamPort)), 2);
     after(() => places.close());
     for (const row of rows.filter((row) => row.legit && Object.keys(row.config).length === 1)) {
       test(`${row.id} must ${row.must}: ${row.name}`, async () => {
@@ -104,7 +104,7 @@ function fallsFor(row: Row, dialect: Dialect): boolean {
 }
 
 /** What went wrong, as text; '' when nothing did. */
-function run(places: Places, row: Row, dialect: Dialect, mode: Mode): Promise<string> {
+function run(places: UpstreamSlots, row: Row, dialect: Dialect, mode: Mode): Promise<string> {
   return places.use(row, async (place) => {
     if (row.connections !== undefined) return (await flood(row, place)).join('\n');
     const talk = await converse(row, dialect, mode, place);

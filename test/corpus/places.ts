@@ -4,13 +4,13 @@
 // gate is started is handed in.
 
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
-import type { Gate, Place } from './conversation.ts';
+import type { AdmissionControl, Place } from './conversation.ts';
 import type { Row } from './rows.ts';
 
 /** Starts a gate for this row's config before the upstream on that port. */
-export type OpenGate = (row: Row, upstreamPort: number) => Promise<Gate>;
+export type OpenGate = (row: Row, upstreamPort: number) => Promise<AdmissionControl>;
 
-export class Places {
+export class UpstreamSlots {
   readonly #open: OpenGate;
   readonly #most: number;
   readonly #all: Place[] = [];

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
-import { converse, type Gate } from './conversation.ts';
+import { type AdmissionControl, converse } from './conversation.ts';
 import { loadRows } from './rows.ts';
 import { faultsOf } from './verdict.ts';
 
@@ -12,7 +12,7 @@ type Bend = (octets: string) => string;
 const asTheyAre: Bend = (octets) => octets;
 
 /** A gate that decides nothing: a pipe that bends what goes through. */
-async function openPipe(upstreamPort: number, toUpstream: Bend, toClient: Bend): Promise<Gate> {
+async function openPipe(upstreamPort: number, toUpstream: Bend, toClient: Bend): Promise<AdmissionControl> {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = connect({ port: upstreamPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     join(client, upstream, toUpstream);

@@ -8,10 +8,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startFirewall } from '../../src/commands/firewall.ts';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { startFirewall } from '../../src/serve/firewall.ts';
 import { freePort } from './free-port.ts';
+import { assertAllKnown } from './log-lines.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
@@ -112,6 +113,7 @@ class Child implements RunningPostern {
 
   async close(): Promise<void> {
     await this.stop();
+    assertAllKnown(this.logs);
   }
 
   #log(text: string): void {
@@ -147,6 +149,7 @@ export async function openFirewall(config: Record<string, unknown> | string): Pr
     await firewall.close();
     const defects = logs.filter((line) => line.includes('"msg":"defect"'));
     if (defects.length > 0) throw new Error(`defects were caught: ${defects.join('')}`);
+    assertAllKnown(logs);
   };
   return { port: firewall.addresses[0]?.port ?? 0, logs, close };
 }

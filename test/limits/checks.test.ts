@@ -2,9 +2,9 @@
 // were none. And who comes again at once has gone beyond a limit once.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { Gate } from '../../src/commands/gate.ts';
-import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { AdmissionControl } from '../../src/serve/admission.ts';
+import { Limiter } from '../../src/serve/limiter.ts';
 import { mail, sound } from '../policy/build.ts';
 import { noRedis, startRedis } from '../real/redis-server.ts';
 import { type Client, Guarded } from './guarded.ts';
@@ -128,9 +128,12 @@ test('lost addresses: checks and monitors are none, mail is, and is not hidden b
 test('a check uses up no warning of a lost address, and mail from there gets it', async () => {
   const told: string[] = [];
   const policy = sound({}, { onLostAddress: (address) => void told.push(address) });
-  const gate = new Gate(policy, new Limiter(new MemoryStore(), { limited: () => {}, banned: () => {} }, () => 0));
+  const admissionControl = new AdmissionControl(
+    policy,
+    new Limiter(new MemoryStore(), { limited: () => {}, banned: () => {} }, () => 0),
+  );
   const at = { clientAddress: '127.0.0.1', clientPort: 4000, localAddress: '127.0.0.1', localPort: 25 };
-  const admission = await gate.admit({ ...at, check: true, lost: true });
+  const admission = await admissionControl.admit({ ...at, check: true, lost: true });
   assert.deepEqual(told, []);
   if (!admission.admitted) assert.fail('not let in');
   await admission.judge(mail('s@sender.example'));

@@ -4,10 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type RunningFirewall, startFirewall } from '../../src/commands/firewall.ts';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { type RunningFirewall, startFirewall } from '../../src/serve/firewall.ts';
 import type { Backend } from '../helpers/backend.ts';
+import { assertAllKnown } from '../helpers/log-lines.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 
@@ -182,6 +183,7 @@ function load(options: GuardedOptions, upstream: number) {
   const logs: Record<string, unknown>[] = [];
   const write = (text: string): void => {
     for (const line of text.split('\n').slice(0, -1)) logs.push(JSON.parse(line));
+    assertAllKnown([text]);
   };
   return { config, policy, order: { file, values: {}, world }, logs, sink: { write, flush: async () => {}, lost: 0 } };
 }

@@ -3,18 +3,18 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
-import { Line } from '../../src/commands/line.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
-import { RemoteStore, type StoreCalls, Tenant } from '../../src/limits/remote-store.ts';
+import { RemoteStore, type StoreCalls, StoreServer } from '../../src/limits/remote-store.ts';
 import type { Charge, Entry, Seat, Store } from '../../src/limits/store.ts';
+import { WorkerChannel } from '../../src/serve/worker-channel.ts';
 import { answersLikeAStore } from './store-contract.ts';
 
 answersLikeAStore('remote', async () => {
   let now = 0;
   const { port1, port2 } = new MessageChannel();
-  new Line(port2, new Tenant(new MemoryStore(), () => now).calls);
+  new WorkerChannel(port2, new StoreServer(new MemoryStore(), () => now).calls);
   return {
-    store: new RemoteStore(new Line<StoreCalls>(port1, {})),
+    store: new RemoteStore(new WorkerChannel<StoreCalls>(port1, {})),
     now: () => -1, // it is not the asker's that counts
     pass: async (ms) => {
       now += ms;
@@ -38,12 +38,12 @@ function entry(ofSource: number, more: Partial<Entry> = {}): Entry {
   return { networks: [], charges: [], strike: null, seat: SEAT, ...limits, ...more };
 }
 
-function tenantOf(t: TestContext, store: Store): { remote: Store; tenant: Tenant } {
+function tenantOf(t: TestContext, store: Store): { remote: Store; storeServer: StoreServer } {
   const { port1, port2 } = new MessageChannel();
   t.after(() => port1.close());
-  const tenant = new Tenant(store, () => 1_000);
-  new Line(port2, tenant.calls);
-  return { remote: new RemoteStore(new Line<StoreCalls>(port1, {})), tenant };
+  const storeServer = new StoreServer(store, () => 1_000);
+  new WorkerChannel(port2, storeServer.calls);
+  return { remote: new RemoteStore(new WorkerChannel<StoreCalls>(port1, {})), storeServer };
 }
 
 test('a limit is exact over two threads, however they interleave', async (t) => {
@@ -80,7 +80,7 @@ test('the connections of a thread that ends are uncounted, those of the others s
   one.remote.leave(SEAT);
   await one.remote.view(1, 0);
   assert.deepEqual(store.view(9, 0).open, [{ ...SEAT, open: 4 }]);
-  one.tenant.end();
+  one.storeServer.end();
   assert.deepEqual(store.view(9, 0).open, [{ ...SEAT, open: 1 }]);
 });
 
@@ -94,9 +94,9 @@ test('a connection that is let in when its thread is gone already is uncounted a
       }),
     leave: (seat: Seat) => store.leave(seat),
   });
-  const { tenant } = tenantOf(t, slow);
-  const entered = tenant.calls.enter(entry(9));
-  tenant.end();
+  const { storeServer } = tenantOf(t, slow);
+  const entered = storeServer.calls.enter(entry(9));
+  storeServer.end();
   letIn();
   await entered;
   assert.deepEqual(store.view(9, 0).open, []);

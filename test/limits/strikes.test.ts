@@ -2,10 +2,11 @@
 // where the counts of one store are taken over by another (Redis, and the node's own when it is away).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Limiter } from '../../src/commands/limits/limiter.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
 import type { Asked, Taken } from '../../src/limits/store.ts';
 import { DEFAULT_LIMITS } from '../../src/policy/document.ts';
+import { ClientLimits } from '../../src/serve/client-limits.ts';
+import { Limiter } from '../../src/serve/limiter.ts';
 import { connector, sound } from '../policy/build.ts';
 import { HOUR } from './questions.ts';
 
@@ -32,8 +33,8 @@ test('a strike that was taken over is forgotten in its time', () => {
   const banned: string[] = [];
   let now = 0;
   const observer = { limited: () => {}, banned: ({ network }: { network: string }) => void banned.push(network) };
-  const guest = new Limiter(store, observer, () => now).guest(internet, '192.0.2.1');
-  const exceed = (): void => guest.heard({ name: 'limited', kind: 'session', key: 'errors' });
+  const clientLimits = new ClientLimits(new Limiter(store, observer, () => now), internet, '192.0.2.1');
+  const exceed = (): void => clientLimits.heard({ name: 'limited', kind: 'session', key: 'errors' });
   exceed();
   const [found] = store.shadow.view(5, now).uses;
   assert.deepEqual([found?.used, found?.limit], [1, 2]);

@@ -3,7 +3,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { type Admin, type AdminOptions, startAdmin } from '../../src/observe/admin.ts';
-import { door, parseSamples, type Watched, watch } from './watched.ts';
+import { ends, parseSamples, type Watched, watch } from './watched.ts';
 
 interface Reply {
   readonly status: number;
@@ -58,7 +58,7 @@ describe('the admin listener', () => {
     const detail = async () => JSON.parse((await ask('/readyz')).text) as Record<string, unknown>;
     assert.deepEqual((await detail()).servers, [state]);
     assert.equal((await detail()).lost_client_addresses, undefined);
-    for (let at = 0; at < 50; at++) watched.observer.broughtMail({ ...door, clientAddress: '10.9.1.1' });
+    for (let at = 0; at < 50; at++) watched.observer.broughtMail({ ...ends, clientAddress: '10.9.1.1' });
     assert.match(String((await detail()).lost_client_addresses), /^most clients come from 10\.9\.1\.1 /);
   });
 

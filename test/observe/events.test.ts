@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionEvent } from '../../src/smtp/types.ts';
-import { door, watch } from './watched.ts';
+import { ends, watch } from './watched.ts';
 
 const refused: SessionEvent = {
   name: 'recipient',
@@ -19,7 +19,7 @@ const OK = { result: 'ok', protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384'
 describe('a handshake', () => {
   it('is counted, and its facts are in the summary; a peer cannot write lines with the names in its certificate', async () => {
     const { observer, entries, samples } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.handshake({ ...OK, subject: 'a\n{"level":"ok"}', unverified: null });
     assert.deepEqual(entries(), []);
     session.closed({ origin: 'client', what: 'quit' });
@@ -30,10 +30,10 @@ describe('a handshake', () => {
     assert.equal((await samples()).get('postern_tls_handshakes_total{result="ok"}'), 1);
   });
 
-  it('that failed at the door is a line and an end of the client, and one in a session is only counted', async () => {
+  it('that failed at connection time is a line and an end of the client, and one in a session is only counted', async () => {
     const { observer, entries, samples } = watch();
-    observer.handshakeFailed(door, 'internet', { result: 'timeout', why: 'too long' });
-    observer.sessionOpened(door, 'internet').handshake({ result: 'failed', why: 'x' });
+    observer.handshakeFailed(ends, 'internet', { result: 'timeout', why: 'too long' });
+    observer.sessionOpened(ends, 'internet').handshake({ result: 'failed', why: 'x' });
     const [line, ...others] = entries();
     assert.deepEqual([line?.msg, line?.why, line?.client_address], ['TLS handshake failed', 'too long', '10.9.1.1']);
     assert.equal(others.length, 0);
@@ -45,7 +45,7 @@ describe('a handshake', () => {
 
   it('with a certificate that could not be verified is a line that says why', () => {
     const { observer, entries } = watch();
-    observer.sessionOpened(door, 'internet').handshake({ ...OK, unverified: 'CERT_HAS_EXPIRED' });
+    observer.sessionOpened(ends, 'internet').handshake({ ...OK, unverified: 'CERT_HAS_EXPIRED' });
     const [line] = entries();
     assert.equal(line?.msg, 'client certificate names nobody: it could not be verified');
     assert.equal(line?.why, 'CERT_HAS_EXPIRED');
@@ -55,7 +55,7 @@ describe('a handshake', () => {
 describe('a login', () => {
   it('is counted by the answer of the upstream', async () => {
     const { observer, samples } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
     session.event({ name: 'login_failed', login: { mechanism: 'PLAIN', name: 'alice' }, code: 535 });
     session.event({ name: 'login', login: { mechanism: 'PLAIN', name: 'alice' } });
@@ -68,7 +68,7 @@ describe('a login', () => {
 describe('a session', () => {
   it('writes one line for a refused recipient, in the words of the Postfix policy protocol', () => {
     const { observer, entries } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.heloName = 'client.example';
     session.event({ name: 'login', login: { mechanism: 'PLAIN', name: 'CORP\\alice' } });
     session.event(refused);
@@ -103,16 +103,16 @@ describe('a session', () => {
     let asked = 0;
     const traced: SessionEvent = { ...refused, trace: () => `never yes ${++asked}` };
     const quiet = watch({ level: 'warn' });
-    quiet.observer.sessionOpened(door, 'internet').event(traced);
+    quiet.observer.sessionOpened(ends, 'internet').event(traced);
     assert.deepEqual([quiet.entries(), asked], [[], 0]);
     const { observer, entries } = watch();
-    observer.sessionOpened(door, 'internet').event(traced);
+    observer.sessionOpened(ends, 'internet').event(traced);
     assert.deepEqual([entries()[0]?.trace, asked], ['never yes 1', 1]);
   });
 
   it('writes nothing for what passes, and one summary at its end', () => {
     const { observer, entries, clock } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.heloName = 'client.example';
     session.event(accepted);
     session.event(accepted);
@@ -151,7 +151,7 @@ describe('a session', () => {
 
   it('counts what would be refused apart from what is', () => {
     const { observer, entries } = watch({ mode: 'observe' });
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.event({ ...refused, decision: 'would_reject', rule: 'never' });
     session.closed({ origin: 'client', what: 'said QUIT' });
     const [recipient, end] = entries();
@@ -164,7 +164,7 @@ describe('a session', () => {
 
   it('keeps one event on one line of JSON whatever the peer calls itself', () => {
     const { observer, lines, entries } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.heloName = 'a\x1b[2J\x1b]0;x\x07';
     session.event({ name: 'login', login: { mechanism: 'NTLM', name: 'CORP\\\u202ealice\r\n{"level":"ok"}' } });
     session.event({
@@ -184,7 +184,7 @@ describe('a session', () => {
 
   it('logs a refused sender with the state it was refused in', () => {
     const { observer, entries } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.event({
       name: 'sender',
       decision: 'reject',
@@ -199,10 +199,10 @@ describe('a session', () => {
 });
 
 describe('the firewall', () => {
-  it('logs a connection refused at the door', () => {
+  it('logs a connection refused at connection time', () => {
     const { observer, entries } = watch();
     const reply = { code: 421, enhanced: '4.7.0', text: 'Too many connections' };
-    observer.refusedAtDoor(door, 'internet', 'connections', reply);
+    observer.connectionRefused(ends, 'internet', 'connections', reply);
     assert.equal(entries()[0]?.msg, 'connection refused');
     assert.equal(entries()[0]?.reply, '421 4.7.0 Too many connections');
     assert.equal(entries()[0]?.reason, 'connections');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionEvent } from '../../src/smtp/types.ts';
-import { door, type Watched, watch } from './watched.ts';
+import { ends, type Watched, watch } from './watched.ts';
 
 const MILLION = 1_000_000;
 const MEGABYTE = 1_000_000;
@@ -27,7 +27,7 @@ function octets({ lines }: Watched): number {
 }
 
 function session(watched: Watched, address: string, events: readonly SessionEvent[] = []) {
-  const opened = watched.observer.sessionOpened({ ...door, clientAddress: address }, 'internet');
+  const opened = watched.observer.sessionOpened({ ...ends, clientAddress: address }, 'internet');
   opened.heloName = long('h');
   for (const event of events) opened.event(event);
   return opened;
@@ -98,9 +98,9 @@ describe('a million refusals of one source', () => {
     assert.equal((await watched.samples()).get(REFUSED_METRIC), count);
   });
 
-  it('at the door make less', async () => {
+  it('at connection time make less', async () => {
     const watched = watch();
-    for (let i = 0; i < MILLION; i++) watched.observer.refusedAtDoor(door, 'internet', 'connections', reply);
+    for (let i = 0; i < MILLION; i++) watched.observer.connectionRefused(ends, 'internet', 'connections', reply);
     await watched.observer.flush();
     assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
     const told = watched.entries().filter(({ msg }) => msg === 'connection refused').length;
@@ -111,7 +111,7 @@ describe('a million refusals of one source', () => {
 
   it('as PROXY headers make less', async () => {
     const watched = watch();
-    for (let i = 0; i < MILLION; i++) watched.observer.proxyHeader(door, 'none', 'EHLO x');
+    for (let i = 0; i < MILLION; i++) watched.observer.proxyHeader(ends, 'none', 'EHLO x');
     await watched.observer.flush();
     assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
     assert.equal((await watched.samples()).get('postern_proxy_headers_total{result="none"}'), MILLION);
@@ -121,7 +121,7 @@ describe('a million refusals of one source', () => {
 describe('a source', () => {
   const flood = (watched: Watched, address: string) => {
     for (let i = 0; i < 250; i++)
-      watched.observer.refusedAtDoor({ ...door, clientAddress: address }, null, 'no_connector', reply);
+      watched.observer.connectionRefused({ ...ends, clientAddress: address }, null, 'no_connector', reply);
   };
 
   it('is told what was counted when its time is over, and has lines again', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LostAddresses } from '../../src/observe/lost-addresses.ts';
-import type { Door } from '../../src/smtp/types.ts';
-import { door, watch } from './watched.ts';
+import type { ConnectionEnds } from '../../src/smtp/types.ts';
+import { ends, watch } from './watched.ts';
 
 const GATEWAY = '172.17.0.1';
 const HOUR = 3_600_000;
@@ -66,7 +66,7 @@ describe('an address that hides others', () => {
 });
 
 describe('the operator of a firewall whose clients have lost their addresses', () => {
-  const through = (clientAddress: string): Door => ({ ...door, clientAddress });
+  const through = (clientAddress: string): ConnectionEnds => ({ ...ends, clientAddress });
 
   it('reads it in the log once an hour, in the metrics and in /readyz', async () => {
     const { observer, entries, samples, clock } = watch({ isInside: inside });

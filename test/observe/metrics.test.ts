@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CloseReason, Reason } from '../../src/smtp/types.ts';
-import { door, watch } from './watched.ts';
+import { ends, watch } from './watched.ts';
 
 const recipient = { name: 'recipient', rule: null, sender: 'a@b', recipient: 'c@d', reply: '554 no' } as const;
 
 describe('the metrics', () => {
   it('have the names and labels of the contract', async () => {
     const { observer, samples } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.event({ ...recipient, decision: 'reject', reason: 'no_rule' });
     session.event({ name: 'limited', kind: 'session', key: 'errors' });
     const names = [...(await samples()).keys()].filter((name) => name.startsWith('postern_'));
@@ -33,19 +33,19 @@ describe('the metrics', () => {
     }
   });
 
-  it('are all in the table of README.md', async () => {
-    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+  it('are all in the table of docs/metrics.md', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/metrics.md'), 'utf8');
     const names = (await watch().observer.metrics()).matchAll(/^# TYPE (postern_\w+)/gm);
-    for (const [, name] of names) assert.ok(readme.includes(`\`${name}\``), name);
+    for (const [, name] of names) assert.ok(page.includes(`\`${name}\``), name);
   });
 
   it('count the octets of sessions that still run', async () => {
     const { observer, samples } = watch();
-    const ended = observer.sessionOpened(door, 'internet');
+    const ended = observer.sessionOpened(ends, 'internet');
     ended.octetsFromClient = 100;
     ended.octetsFromUpstream = 10;
     ended.closed({ origin: 'client', what: 'said QUIT' });
-    const running = observer.sessionOpened(door, 'internet');
+    const running = observer.sessionOpened(ends, 'internet');
     running.octetsFromClient = 1000;
     const first = await samples();
     running.octetsFromClient = 5000;
@@ -60,7 +60,7 @@ describe('the metrics', () => {
   it('count messages and recipients by connector, a new one after a reload too', async () => {
     const { observer, samples } = watch();
     for (const connector of ['internet', 'internet', 'scanners']) {
-      const session = observer.sessionOpened(door, connector);
+      const session = observer.sessionOpened(ends, connector);
       session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
       session.event({ name: 'answered', code: 250, reply: '' });
       session.event({ name: 'message' });
@@ -78,7 +78,7 @@ describe('the metrics', () => {
 
   it('count a recipient by the answer of the server, in order, and those that it never answered at the end', async () => {
     const { observer, samples, entries } = watch({ observing: ['internet'] });
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     session.event({ ...recipient, decision: 'proceed', reason: 'accepted_domain' });
     session.event({ ...recipient, decision: 'would_reject', reason: 'no_rule' });
     session.event({ ...recipient, decision: 'reject', reason: 'syntax' });
@@ -112,11 +112,11 @@ describe('the metrics', () => {
     );
   });
 
-  it('count a connection refused at the door, with and without a connector', async () => {
+  it('count a connection refused at connection time, with and without a connector', async () => {
     const { observer, samples } = watch();
     const reply = { code: 554, enhanced: null, text: 'No' };
-    observer.refusedAtDoor(door, null, 'no_connector', reply);
-    observer.refusedAtDoor(door, 'internet', 'connections', reply);
+    observer.connectionRefused(ends, null, 'no_connector', reply);
+    observer.connectionRefused(ends, 'internet', 'connections', reply);
     const found = await samples();
     assert.equal(found.get('postern_sessions_total{connector="(none)",outcome="refused"}'), 1);
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="refused"}'), 1);
@@ -125,7 +125,7 @@ describe('the metrics', () => {
 
   it('never make a label of what a peer sent', async () => {
     const { observer, samples } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     const reasons: Reason[] = ['accepted_domain', 'no_rule', 'syntax', 'relay_trick', 'limit', 'cannot_tell'];
     const origins: CloseReason['origin'][] = ['client', 'upstream', 'policy', 'operator', 'defect'];
     session.heloName = 'evil-peer';
@@ -136,7 +136,7 @@ describe('the metrics', () => {
     }
     session.event({ name: 'limited', kind: 'session', key: 'evil-peer' });
     session.closed({ origin: 'client', what: 'evil-peer', cause: new Error('evil-peer') });
-    for (const origin of origins) observer.sessionOpened(door, 'internet').closed({ origin, what: 'evil-peer' });
+    for (const origin of origins) observer.sessionOpened(ends, 'internet').closed({ origin, what: 'evil-peer' });
     observer.defect(new Error('evil-peer'), 'evil-peer');
     const found = await samples();
     assert.deepEqual(
@@ -149,7 +149,7 @@ describe('the metrics', () => {
 
   it('show the delay of commands as a histogram whose buckets add up', async () => {
     const { observer, samples } = watch();
-    const session = observer.sessionOpened(door, 'internet');
+    const session = observer.sessionOpened(ends, 'internet');
     for (const seconds of [0.00001, 0.00003, 0.00003, 60]) session.delay(seconds);
     const found = await samples();
     const bucket = (le: string) => found.get(`postern_command_delay_seconds_bucket{le="${le}"}`);

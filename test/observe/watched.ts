@@ -1,9 +1,15 @@
 // An observer whose log lines and clock a test holds in its hand.
 
 import { createObserver, type Observer, type ObserverOptions } from '../../src/observe/events.ts';
-import type { Door } from '../../src/smtp/types.ts';
+import type { ConnectionEnds } from '../../src/smtp/types.ts';
+import { assertAllKnown } from '../helpers/log-lines.ts';
 
-export const door: Door = { clientAddress: '10.9.1.1', clientPort: 40001, localAddress: '10.0.0.2', localPort: 25 };
+export const ends: ConnectionEnds = {
+  clientAddress: '10.9.1.1',
+  clientPort: 40001,
+  localAddress: '10.0.0.2',
+  localPort: 25,
+};
 
 export interface Watched {
   readonly observer: Observer;
@@ -19,13 +25,17 @@ export interface Watched {
 export function watch(options: Partial<ObserverOptions> = {}): Watched {
   const lines: string[] = [];
   const clock = { ms: 0 };
+  const take = (line: string): void => {
+    lines.push(line);
+    if (options.pretty !== true) assertAllKnown([line]);
+  };
   const observer = createObserver({
     level: 'info',
     pretty: false,
     mode: 'enforce',
     connectors: ['internet'],
     servers: ['10.0.0.10:25'],
-    sink: { write: (line) => void lines.push(line), flush: async () => {}, lost: 0 },
+    sink: { write: take, flush: async () => {}, lost: 0 },
     now: () => clock.ms,
     ...options,
   });

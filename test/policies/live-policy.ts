@@ -9,11 +9,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startFirewall } from '../../src/commands/firewall.ts';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Case } from '../../src/policy/cases.ts';
-import { type Answer, type Inquiry, inquire, type Verdict } from '../../src/policy/inquiry.ts';
+import { type Answer, answerQuestion, type PolicyQuestion, type Verdict } from '../../src/policy/policy-question.ts';
+import { startFirewall } from '../../src/serve/firewall.ts';
 import { makePair, serverPair } from '../helpers/certificates.ts';
 import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
@@ -35,14 +35,14 @@ export interface LivePolicy {
   ask(one: Case): Promise<Outcome>;
   /** What the policy itself says to the same case, as `explain` would show it. */
   explain(one: Case): Promise<Verdict>;
-  /** A client at the door, its greeting not yet read. */
+  /** A client at connection time, its greeting not yet read. */
   enter(from: Entrance): Promise<SmtpClient>;
   /** Rejects when a defect of ours was caught meanwhile. */
   close(): Promise<void>;
 }
 
 /** Who comes, and how. */
-export type Entrance = Pick<Inquiry, 'source' | 'local'> & Partial<Pick<Inquiry, 'tls' | 'tlsSubject'>>;
+export type Entrance = Pick<PolicyQuestion, 'source' | 'local'> & Partial<Pick<PolicyQuestion, 'tls' | 'tlsSubject'>>;
 
 /** This machine's own addresses do not count, so that the answers are the same everywhere. */
 const NOWHERE = { ownAddresses: [], gateways: [] };
@@ -81,15 +81,15 @@ export async function openLivePolicy(policy: string, version: Version): Promise<
     ask: async (one) => {
       names = one.names;
       const before = standIn.connections.length;
-      const client = await enter(one.inquiry);
-      const session = await converse(client, one.inquiry);
+      const client = await enter(one.asked);
+      const session = await converse(client, one.asked);
       client.destroy();
       const heard = standIn.connections[before]?.server.received.toString('latin1') ?? null;
       return { ...session, heard };
     },
     explain: (one) => {
       names = one.names;
-      return inquire(compiled, one.inquiry);
+      return answerQuestion(compiled, one.asked);
     },
     close: async () => {
       await firewall.close();
@@ -129,13 +129,13 @@ function configOf(policy: string, upstreamPort: number): object {
 }
 
 /** Where one end is IPv6, an IPv4 one is written as a mapped address. */
-function proxyHeader({ source, local }: Pick<Inquiry, 'source' | 'local'>): string {
+function proxyHeader({ source, local }: Pick<PolicyQuestion, 'source' | 'local'>): string {
   const six = source.includes(':') || local.address.includes(':');
   const [from, to] = [source, local.address].map((ip) => (six && !ip.includes(':') ? `::ffff:${ip}` : ip));
   return `PROXY ${six ? 'TCP6' : 'TCP4'} ${from} ${to} 40000 ${local.port}\r\n`;
 }
 
-async function converse(client: SmtpClient, inquiry: Inquiry): Promise<Omit<Outcome, 'heard'>> {
+async function converse(client: SmtpClient, asked: PolicyQuestion): Promise<Omit<Outcome, 'heard'>> {
   let allowed = '';
   const say = async (line: string): Promise<Reply> => {
     await client.write(Buffer.from(`${line}\r\n`));
@@ -152,11 +152,11 @@ async function converse(client: SmtpClient, inquiry: Inquiry): Promise<Omit<Outc
 
   const greeting = await heardBy(client);
   if (greeting.code !== '220') return end('refuse-connection', greeting);
-  const { text: offer } = await say(`EHLO ${inquiry.helo || 'client.example'}`);
-  if (inquiry.login !== null) await logIn(inquiry.login, offer, say);
-  const mail = await say(`MAIL FROM:${bracketed(inquiry.sender)}`);
+  const { text: offer } = await say(`EHLO ${asked.helo || 'client.example'}`);
+  if (asked.login !== null) await logIn(asked.login, offer, say);
+  const mail = await say(`MAIL FROM:${bracketed(asked.sender)}`);
   if (mail.code !== '250') return end(mail.code.startsWith('4') ? 'defer' : 'refuse-sender', mail);
-  const rcpt = await say(`RCPT TO:${bracketed(inquiry.recipient)}`);
+  const rcpt = await say(`RCPT TO:${bracketed(asked.recipient)}`);
   if (rcpt.code !== '250') return end(rcpt.code.startsWith('4') ? 'defer' : 'reject', rcpt);
   return end('proceed', rcpt);
 }

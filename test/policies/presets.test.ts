@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Case, parseCases } from '../../src/policy/cases.ts';
-import type { Answer, Inquiry } from '../../src/policy/inquiry.ts';
+import type { Answer, PolicyQuestion } from '../../src/policy/policy-question.ts';
 import { type LivePolicy, openLivePolicy } from './live-policy.ts';
 import { offersCodes, type Preset, VERSIONS, type Version, withCodesTurned } from './versions.ts';
 
@@ -76,13 +76,13 @@ async function withPolicy(preset: Preset, version: Version, use: (live: LivePoli
   await use(live).finally(() => live.close());
 }
 
-/** A reply of ours as a session hears it. At the door the client has not been asked which replies it knows. */
+/** A reply of ours as a session hears it. At connection time the client has not been asked which replies it knows. */
 function asHeard(reply: string, answer: Answer, codes: boolean): string {
   const shown = codes || answer === 'refuse-connection' ? reply : reply.replace(/^(\d{3}) \d\.\d+\.\d+ /, '$1 ');
   return `${shown}\r\n`;
 }
 
-function filled(sentence: string, { recipient, sender }: Inquiry): string {
+function filled(sentence: string, { recipient, sender }: PolicyQuestion): string {
   return sentence.replace('{recipient}', () => recipient).replace('{sender}', () => sender);
 }
 
@@ -100,7 +100,7 @@ async function askAll(preset: Preset, version: Version): Promise<void> {
       }
       const heardAs = (sentence: string): string => asHeard(sentence, answer, offersCodes(version));
       assert.equal(reply, heardAs((await live.explain(one)).reply ?? ''), where);
-      const said = SENTENCES[preset][answer]?.find((sentence) => heardAs(filled(sentence, one.inquiry)) === reply);
+      const said = SENTENCES[preset][answer]?.find((sentence) => heardAs(filled(sentence, one.asked)) === reply);
       assert.ok(said !== undefined, `${where}: ${reply}`);
       unsaid.delete(said);
     }

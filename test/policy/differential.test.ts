@@ -247,10 +247,10 @@ test('every decision is that of the naive evaluator', async () => {
           for (const [where, what] of asked) {
             const place = { ...where, guard };
             resolved = place.names;
-            const door = { clientAddress: place.client, localAddress: place.localAddress, localPort: place.localPort };
-            const chosen = compiled.connectorFor(door);
+            const ends = { clientAddress: place.client, localAddress: place.localAddress, localPort: place.localPort };
+            const chosen = compiled.connectorFor(ends);
             assert.equal(chosen?.name ?? null, naiveConnector(doc, place)?.name ?? null);
-            const decision: Decision | undefined = await chosen?.judge({ address: place.client, ...door }, what);
+            const decision: Decision | undefined = await chosen?.judge({ address: place.client, ...ends }, what);
             const answer = short(decision);
             assert.equal(answer, naiveAnswer(doc, place, what), JSON.stringify({ place, what }));
             compared[answer]++;

@@ -23,9 +23,9 @@ test('mail for an accepted domain passes, all else is refused', async () => {
 test('a balancer that names no client has no right to relay by its own address', async () => {
   const policy = withRules({ allow: { sources: ['192.0.2.0/24'] } });
   const ends = { address: '192.0.2.2', localAddress: '10.0.0.1', localPort: 25 };
-  const door = { clientAddress: '192.0.2.2', localAddress: '10.0.0.1', localPort: 25 };
+  const connection = { clientAddress: '192.0.2.2', localAddress: '10.0.0.1', localPort: 25 };
   const decide = (lost: boolean) =>
-    policy.connectorFor({ ...door, lost })?.judge({ ...ends, lost }, rcpt(foreign)) as { action: string };
+    policy.connectorFor({ ...connection, lost })?.judge({ ...ends, lost }, rcpt(foreign)) as { action: string };
   assert.equal(decide(false).action, 'proceed');
   assert.equal(decide(true).action, 'reject');
 });

@@ -171,8 +171,8 @@ test('names in DNS that keep a client out do so in every spelling', async () => 
     { connectors: [connector({ connect: { allow: ['any'], deny: ['xn--bcher-kva.example'] } })] },
     { resolve },
   );
-  const door = { clientAddress: client, localAddress: '192.0.2.25', localPort: 25 };
-  assert.notEqual(await closed.connectorFor(door)?.refusal(client), null);
+  const ends = { clientAddress: client, localAddress: '192.0.2.25', localPort: 25 };
+  assert.notEqual(await closed.connectorFor(ends)?.refusal(client), null);
 });
 
 test('a certificate that is denied is so in every case and form of its names', async () => {

@@ -156,7 +156,7 @@ async function play(t: TestContext, { listener, tls }: Settings): Promise<void> 
       client.socket.destroy();
       await delay(100);
     }
-    return assert.fail(`only ${clients.length} of ${PLACES} places are there`);
+    return assert.fail(`only ${clients.length} of ${PLACES} slots are there`);
   };
   for (let i = 0; i < PLACES; i++) clients.push(await greeted());
   for (const client of clients) await quit(client);

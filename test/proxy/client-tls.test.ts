@@ -128,7 +128,7 @@ test('a PROXY header stands before the handshake, in one segment with it too', a
   assert.equal(summary?.encryption_protocol, 'TLSv1.3');
 });
 
-test('who is refused at the door of such a listener is closed without a word', async (t) => {
+test('who is refused at connection time of such a listener is closed without a word', async (t) => {
   const firewall = await implicit(t, { connectors: [{ name: 'others', remote_ip_ranges: ['192.0.2.0/24'] }] });
   const client = await firewall.client();
   assert.equal(await client.rest(), '');

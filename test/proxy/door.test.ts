@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { holdClock } from './clock.ts';
 import { greeted, open, quit, type Wanted } from './front.ts';
 
-describe('a client refused with 554 at the door', () => {
+describe('a client refused with 554 at connection time', () => {
   const denied: Wanted = { connectors: [{ name: 'internet', remote_ip_ranges: ['any'], connect: { deny: ['any'] } }] };
   const DENIED = '554 5.7.1 Access denied\r\n';
   const ONLY_QUIT = '503 5.5.1 Only QUIT is accepted\r\n';

@@ -242,7 +242,7 @@ describe('a listener with proxy_protocol', () => {
   });
 });
 
-describe('a client that the door has to ask about', () => {
+describe('a client that connection time has to ask about', () => {
   async function asking(t: TestContext, proxied: boolean): Promise<{ rig: Rig; answer: () => void }> {
     let answer: () => void = () => {};
     const known = new Promise<void>((resolve) => {

@@ -7,9 +7,9 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Endpoint } from '../../src/proxy/address.ts';
 import type { SessionWatcher } from '../../src/proxy/connection-options.ts';
-import { Firewall } from '../../src/proxy/firewall.ts';
-import type { Timeouts } from '../../src/proxy/patience.ts';
-import { Places } from '../../src/proxy/places.ts';
+import type { Timeouts } from '../../src/proxy/phase-timers.ts';
+import { Relay } from '../../src/proxy/relay.ts';
+import { UpstreamSlots } from '../../src/proxy/upstream-slots.ts';
 import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
@@ -56,7 +56,7 @@ export interface Watched extends SessionWatcher {
 }
 
 export class Rig {
-  readonly firewall: Firewall;
+  readonly firewall: Relay;
   readonly upstreams: UpstreamPeers;
   readonly sessions: Watched[] = [];
   readonly defects: unknown[] = [];
@@ -82,10 +82,10 @@ export class Rig {
       this.released++;
     };
     const admission: Admission = { admitted: true, profile: { ...DEFAULT_PROFILE, ...profile }, judge, release };
-    this.firewall = new Firewall({
+    this.firewall = new Relay({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
       servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
-      places: new Places(maxConnections ?? Number.POSITIVE_INFINITY, maxWait),
+      slots: new UpstreamSlots(maxConnections ?? Number.POSITIVE_INFINITY, maxWait),
       tls: null,
       identity: 'none',
       ourName: null,
@@ -100,8 +100,8 @@ export class Rig {
         shortOf: () => {},
         upstreamSilent: () => {},
         upstreamFull: () => {},
-        observedAtDoor: () => {},
-        refusedAtDoor: (_door, _connector, reason) => void this.refusals.push(reason),
+        connectionWouldBeRefused: () => {},
+        connectionRefused: (_door, _connector, reason) => void this.refusals.push(reason),
         handshakeFailed: () => {},
         proxyHeader: () => {},
         defect: (error) => void this.defects.push(error),

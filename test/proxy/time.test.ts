@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Timeouts } from '../../src/proxy/patience.ts';
+import type { Timeouts } from '../../src/proxy/phase-timers.ts';
 import { type Clock, holdClock } from './clock.ts';
 import { type Peer, settled } from './peer.ts';
 import { PATIENT, Rig } from './rig.ts';

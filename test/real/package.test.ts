@@ -42,7 +42,7 @@ suite('the published package', () => {
 
   test('brings along whatever its documents link to', () => {
     const inside = join(prefix, 'lib/node_modules/postern');
-    const documents = globSync('{*.md,{deploy,policies}/*.md}', { cwd: inside });
+    const documents = globSync('{*.md,{deploy,docs,policies}/*.md}', { cwd: inside });
     assert.ok(documents.includes('README.md') && documents.includes(join('deploy', 'README.md')));
     for (const document of documents) {
       const text = readFileSync(join(inside, document), 'utf8');

@@ -12,12 +12,12 @@ import type { Config } from '../../config/schema.ts';
 import type { PolicyDocument } from '../../policy/document.ts';
 import { type Endpoint, formatEndpoint } from '../../proxy/address.ts';
 import { Call, type CallSettings } from '../../proxy/call.ts';
+import { fullHostName, upstreamTls } from '../../serve/upstream-settings.ts';
 import type { Destination } from '../probe/dialogue.ts';
 import { type Examination, examine, type ProbeOptions } from '../probe/examine.ts';
 import { senderPath } from '../probe/forms.ts';
 import { formatReply, showPath } from '../probe/report.ts';
 import { type Verdict, verdictOf } from '../probe/verdict.ts';
-import { fullHostName, upstreamTls } from '../upstream-settings.ts';
 
 export type Times = Partial<Pick<ProbeOptions, 'pace' | 'patience' | 'wait'>>;
 

@@ -25,14 +25,14 @@ export interface Destination {
 }
 
 /** Milliseconds. */
-export interface Patience {
+export interface ProbeTimeouts {
   readonly connect: number;
   readonly greeting: number;
   readonly reply: number;
 }
 
 // RFC 5321 §4.5.3.2 asks a client that has mail to deliver for five minutes; somebody is waiting for this one.
-export const PATIENCE: Patience = { connect: 10_000, greeting: 30_000, reply: 30_000 };
+export const PROBE_TIMEOUTS: ProbeTimeouts = { connect: 10_000, greeting: 30_000, reply: 30_000 };
 
 const LONGEST_REPLY = 65_536;
 const REPLY_LINE = /^([2-5][0-9][0-9])(?:([ -])(.*))?$/s;
@@ -51,7 +51,7 @@ export class Dialogue {
   }
 
   /** Connects and reads the greeting; a string is the reason why there is no connection. */
-  static async open(to: Destination, patience: Patience = PATIENCE): Promise<Dialogue | string> {
+  static async open(to: Destination, patience: ProbeTimeouts = PROBE_TIMEOUTS): Promise<Dialogue | string> {
     if (to.reach !== undefined) {
       const reached = await to.reach();
       if (typeof reached === 'string') return reached;

@@ -8,7 +8,7 @@
 import { isIPv6 } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toPrintable } from '../../smtp/bytes.ts';
-import { type Destination, Dialogue, PATIENCE, type Patience, type Reply } from './dialogue.ts';
+import { type Destination, Dialogue, PROBE_TIMEOUTS, type ProbeTimeouts, type Reply } from './dialogue.ts';
 import { type Form, formsFor, type Names, type SenderKind, senderPath } from './forms.ts';
 import { type Credentials, chooseMechanism, logIn, type Mechanism, madeUp } from './login.ts';
 import { type Answer, type Asked, type LoginAnswer, outcomeOf } from './verdict.ts';
@@ -23,7 +23,7 @@ export interface ProbeOptions {
   readonly credentials?: Credentials | null;
   /** Milliseconds before each question. */
   readonly pace: number;
-  readonly patience?: Patience;
+  readonly patience?: ProbeTimeouts;
   readonly wait?: (milliseconds: number) => Promise<unknown>;
   /** Called once before the first question, and after the last one of each form. */
   readonly onBegin?: (subject: Subject) => void;
@@ -254,7 +254,7 @@ class Caller {
 }
 
 /** Connects, says hello and logs in; a string is the reason why that failed. */
-async function openCall({ to, client, credentials, patience = PATIENCE }: ProbeOptions): Promise<Call | string> {
+async function openCall({ to, client, credentials, patience = PROBE_TIMEOUTS }: ProbeOptions): Promise<Call | string> {
   const dialogue = await Dialogue.open(to, patience);
   if (typeof dialogue === 'string') return dialogue;
   let saidHello = false;

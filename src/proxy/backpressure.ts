@@ -1,0 +1,46 @@
+// What one side has not taken yet: full or not, and for how long nothing of it was taken.
+//
+// Node says 'drain' only when everything is gone; a side that takes a little all the time is slow, and not stuck.
+
+import type { Socket } from 'node:net';
+
+export class Backpressure {
+  #isFull = false;
+  #left = 0; // octets, when it was looked at last
+  #since = 0; // when they became fewer last, or began to wait
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** A write found no room. `now` as of performance.now(). */
+  fill(socket: Socket, now: number): void {
+    if (this.#isFull) return;
+    this.#isFull = true;
+    this.#left = socket.writableLength;
+    this.#since = now;
+  }
+
+  empty(): void {
+    this.#isFull = false;
+  }
+
+  /** When it will have been stuck for `ms`, as things stand. */
+  stuckAt(ms: number): number {
+    return this.#isFull ? this.#since + ms : Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether nothing of it was taken for `ms`. */
+  isStuck(socket: Socket, ms: number, now: number): boolean {
+    if (!this.#isFull) return false;
+    if (socket.writableLength < this.#left) this.#since = now;
+    this.#left = socket.writableLength;
+    return now - this.#since >= ms;
+  }
+}
+
+export function setPaused(socket: Socket, paused: boolean): void {
+  if (paused === socket.isPaused()) return;
+  if (paused) socket.pause();
+  else socket.resume();
+}

@@ -1,0 +1,79 @@
+// What waits to be written to the client, in order, and the tarpit's waits among it.
+//
+// The connection adds during a step of the session and flushes once behind it, so that what a step says is one write.
+// Behind a wait nothing goes out before its time, and whoever ends the connection does not wait (`hurry`).
+
+import type { Socket } from 'node:net';
+
+const WAIT = null;
+
+export class ClientWrites {
+  readonly #delay: number;
+  readonly #goOn: () => void;
+  #queue: (Uint8Array | typeof WAIT)[] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  /** `delay`: ms of one wait; `goOn` is called at its end, and is to flush. */
+  constructor(delay: number, goOn: () => void) {
+    this.#delay = delay;
+    this.#goOn = goOn;
+  }
+
+  get isEmpty(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** In the tarpit. */
+  get waits(): boolean {
+    return this.#timer !== null;
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+  }
+
+  addWait(): void {
+    this.#queue.push(WAIT);
+  }
+
+  /** Instead of everything that waits. */
+  replace(bytes: Uint8Array): void {
+    this.#queue = [bytes];
+  }
+
+  /** Takes the waits out, the one that goes on too. */
+  hurry(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#queue = this.#queue.filter((bytes) => bytes !== WAIT);
+  }
+
+  /** Writes what may go out now. False: the socket can take no more. */
+  flush(socket: Socket): boolean {
+    if (this.#queue.length === 0 || this.#timer !== null) return true;
+    const wait = this.#queue.indexOf(WAIT);
+    const now = (wait === -1 ? this.#queue : this.#queue.slice(0, wait)) as Uint8Array[];
+    this.#queue = wait === -1 ? [] : this.#queue.slice(wait + 1);
+    if (wait !== -1) {
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        this.#goOn();
+      }, this.#delay);
+    }
+    return now.length === 0 || writeAll(socket, now);
+  }
+}
+
+const SMALL = 8192; // octets that are copied more quickly than they are kept apart
+
+/** In one segment where it fits: replies in one buffer, mail data as it came. */
+export function writeAll(socket: Socket, chunks: readonly Uint8Array[]): boolean {
+  if (chunks.length === 1) return socket.write(chunks[0] as Uint8Array);
+  const octets = chunks.reduce((sum, { length }) => sum + length, 0);
+  if (octets <= SMALL * chunks.length) return socket.write(Buffer.concat(chunks, octets));
+  socket.cork();
+  let room = true;
+  for (const chunk of chunks) room = socket.write(chunk);
+  socket.uncork();
+  return room;
+}

@@ -1,0 +1,282 @@
+// The running firewall: its listeners, its live connections, and how it ends.
+//
+// Drain (SIGTERM): no new clients; every session goes on to the end of the transaction it is in and then hears 421; who
+// is not done by the deadline is cut off. Cutting off inside mail data is safe: no end of data was sent, so the upstream
+// drops the message and the client, which was not told 250, tries again. A process that ends resets what clients are
+// still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
+
+import type { AddressInfo, Server, Socket } from 'node:net';
+import type { ClientIdentity } from '../smtp/client-identity.ts';
+import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
+import type {
+  Admission,
+  Admit,
+  CloseReason,
+  ConnectionEnds,
+  ConnectionRefusal,
+  Handshake,
+  HeaderResult,
+  OwnReply,
+  Profile,
+} from '../smtp/types.ts';
+import { type Endpoint, normaliseAddress } from './address.ts';
+import type { Caller, CallSettings } from './call.ts';
+import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
+import { Connection } from './connection.ts';
+import type { SessionWatcher } from './connection-options.ts';
+import { FairQueue } from './fair-queue.ts';
+import { refuseConnection } from './lingering-close.ts';
+import { type AcceptedClient, type ListenerOptions, listen } from './listener.ts';
+import type { Timeouts } from './phase-timers.ts';
+import { type DialObserver, Upstream } from './upstream.ts';
+import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
+import type { UpstreamTls } from './upstream-tls.ts';
+
+/** What a listener is opened with. */
+export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implicitTls'> {
+  /** None where left out. */
+  readonly credentials?: Credentials | undefined;
+  readonly implicitTls?: boolean | undefined;
+}
+
+export interface RelayOptions {
+  readonly listeners: readonly ListenerSettings[];
+  /** Several threads bind the same ports, and the kernel gives each connection to one of them. */
+  readonly sharePorts?: boolean;
+  /** For session tickets that all of them can read; of this thread alone when left out. */
+  readonly ticketKeys?: Uint8Array | undefined;
+  readonly servers: readonly Endpoint[];
+  /** For as many sessions as the servers take in all. */
+  readonly slots: SlotKeeper;
+  /** How the servers are spoken to, and told who the client is. */
+  readonly tls: UpstreamTls | null;
+  readonly identity: CallSettings['identity'];
+  /** Whether other threads have sessions at this server; left out where there are none. */
+  readonly servedElsewhere?: (server: string) => Promise<boolean>;
+  /** Our host name where it is a full one. */
+  readonly ourName: string | null;
+  /** The names of an address, confirmed; null where DNS did not answer. Never rejects. */
+  readonly names: (address: string) => Promise<readonly string[] | null>;
+  readonly timeouts: Timeouts;
+  readonly admit: Admit;
+  readonly observer: RelayObserver;
+}
+
+export interface RelayObserver extends DialObserver {
+  sessionOpened(ends: ConnectionEnds, connector: string): SessionWatcher;
+  connectionRefused(
+    ends: ConnectionEnds,
+    connector: string | null,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void;
+  /** In observe: it was let in although this would have refused it. */
+  connectionWouldBeRefused(
+    ends: ConnectionEnds,
+    connector: string,
+    reason: ConnectionRefusal,
+    reply: OwnReply,
+    key?: string,
+  ): void;
+  /** Where a peer has to send a PROXY header. */
+  proxyHeader(peer: ConnectionEnds, result: HeaderResult, said: string): void;
+  /** Where TLS comes before all else: there is no session yet. */
+  handshakeFailed(ends: ConnectionEnds, connector: string, handshake: Handshake): void;
+  defect(error: unknown, doing: string): void;
+}
+
+const LAST_WORDS = 1000; // ms for clients to read their last reply
+
+export class Relay {
+  readonly upstream: Upstream;
+  readonly #options: RelayOptions;
+  readonly #tls: readonly ClientTls[];
+  readonly #connections = new Set<Connection>();
+  readonly #queue = new FairQueue();
+  readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
+  #servers: Server[] = [];
+  #changed: () => void = () => {};
+  #draining = false;
+
+  /** Throws what OpenSSL does not accept. */
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    const { timeouts, tls, identity, ourName, ticketKeys } = options;
+    const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
+    this.#tls = options.listeners.map(
+      ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
+    );
+    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
+    this.upstream = new Upstream(options.servers, settings, options.observer, options.servedElsewhere);
+  }
+
+  /** Binds; rejects with a sentence that names the address that cannot be bound. */
+  async listen(): Promise<void> {
+    const { admit, observer, timeouts, listeners, sharePorts = false } = this.#options;
+    const opened = listeners.map(({ bind, proxyPeers, implicitTls = false }, i) => {
+      return { bind, proxyPeers, implicitTls, tls: this.#tls[i] as ClientTls };
+    });
+    this.#servers = await listen(opened, sharePorts, {
+      queue: this.#queue,
+      admit,
+      place: (admission) => this.#place(admission),
+      headerTimeout: timeouts.proxy_header,
+      refused: (ends, { connector, reason, reply, key }) =>
+        observer.connectionRefused(ends, connector, reason, reply, key),
+      header: (peer, result, said) => observer.proxyHeader(peer, result, said),
+      handshakeFailed: (ends, connector, handshake) => observer.handshakeFailed(ends, connector, handshake),
+      acceptFailed: (code) => observer.shortOf(code, 'accept'),
+      admitted: (entry, admission) => this.#admitted(entry, admission),
+    });
+  }
+
+  #admitted(
+    entry: AcceptedClient,
+    { profile, judge, observed, heard, isBannable, release }: Admission & { admitted: true },
+  ): void {
+    const { observer, timeouts } = this.#options;
+    const { client, early, ends, handshake, tls } = entry;
+    if (observed !== undefined) {
+      const { reason, reply, key } = observed;
+      observer.connectionWouldBeRefused(ends, profile.connector, reason, reply, key);
+    }
+    if (this.#draining) {
+      observer.connectionRefused(ends, profile.connector, 'shutting_down', SHUTTING_DOWN);
+      release(); // its PROXY header or its handshake came too late
+      refuseConnection(client, SHUTTING_DOWN, this.#queue, ends.clientAddress, null);
+      return;
+    }
+    const connection = new Connection({
+      client,
+      early,
+      handshake,
+      tls,
+      clientAddress: ends.clientAddress,
+      profile: tls.isAble ? profile : withoutTls(profile),
+      judge,
+      heard,
+      isBannable,
+      timeouts,
+      queue: this.#queue,
+      upstream: this.upstream,
+      caller: this.#callerFor(ends),
+      watcher: observer.sessionOpened(ends, profile.connector),
+      defect: (error, doing) => observer.defect(error, doing),
+      ended: () => {
+        release();
+        this.#connections.delete(connection);
+        this.#seeOff(client);
+        this.#changed();
+      },
+    });
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
+  replaceCredentials(credentials: readonly Credentials[]): void {
+    for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
+  }
+
+  #callerFor({ clientAddress, clientPort, localAddress, localPort }: ConnectionEnds): Caller {
+    const source = { address: clientAddress, port: clientPort };
+    const destination = { address: localAddress, port: localPort };
+    const identify = async (): Promise<ClientIdentity> => {
+      const names = await this.#options.names(clientAddress);
+      const name = names === null ? undefined : (names[0] ?? null);
+      return { address: clientAddress, port: clientPort, name, localAddress, localPort };
+    };
+    return { ends: { source, destination }, identify };
+  }
+
+  /** A place at the upstream for who was admitted; who gets none leaves as one refused at connection time. */
+  #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
+    const place = this.#options.slots.take();
+    if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
+    return placed(admission, place);
+  }
+
+  /** The addresses as bound, so that port 0 shows what it became. */
+  get addresses(): Endpoint[] {
+    return this.#servers.map((server) => {
+      const { address, port } = server.address() as AddressInfo;
+      return { address: normaliseAddress(address), port };
+    });
+  }
+
+  get sessions(): number {
+    return this.#connections.size;
+  }
+
+  /** No new clients; the sessions there are go on. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
+  async drain(patience: number): Promise<number> {
+    this.#draining = true;
+    this.upstream.close();
+    this.stopListening();
+    for (const connection of [...this.#connections]) connection.drain();
+    await this.#wait(() => this.#connections.size === 0, patience);
+    const cut = this.cutOff();
+    await this.#wait(() => this.#leaving.size === 0, LAST_WORDS);
+    return cut;
+  }
+
+  /** Resolves when it is so, or when the time is over. */
+  async #wait(isSo: () => boolean, ms: number): Promise<void> {
+    if (isSo()) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+      this.#changed = () => isSo() && resolve();
+    });
+    clearTimeout(timer);
+  }
+
+  #seeOff(client: Socket): void {
+    if (client.closed) return;
+    this.#leaving.add(client);
+    client.once('close', () => {
+      this.#leaving.delete(client);
+      this.#changed();
+    });
+  }
+
+  /** Ends the sessions of these clients, each at its next boundary between transactions; not where all is only observed. */
+  end(isMeant: (clientAddress: string) => boolean, own: OwnReply, reason: CloseReason): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.isBannable && isMeant(connection.clientAddress)) connection.drain(own, reason);
+    }
+  }
+
+  /** Ends every session now; how many there were. */
+  cutOff(): number {
+    const cut = this.#connections.size;
+    for (const tls of this.#tls) tls.giveUp();
+    for (const connection of [...this.#connections]) connection.shutDown();
+    return cut;
+  }
+}
+
+/** Who gets no place leaves as one refused at connection time. */
+function placed(admission: Admission & { admitted: true }, leave: ReleaseSlot | null): Admission {
+  if (leave === null) {
+    admission.release();
+    const { connector } = admission.profile;
+    return { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' };
+  }
+  const release = (): void => {
+    leave();
+    admission.release();
+  };
+  return { ...admission, release };
+}
+
+/** Where a listener has no certificate, nothing that needs one is offered: what asks for TLS then refuses. */
+function withoutTls(profile: Profile): Profile {
+  return profile.starttls === 'terminate' ? { ...profile, starttls: 'hide' } : profile;
+}

@@ -1,0 +1,141 @@
+// Who is let in, under which policy: the policy in force, the limits around it, and what happens to sessions when another
+// policy takes its place.
+//
+// A reload is atomic: the new policy is whole before the old one goes. A session in mid-transaction finishes it under the
+// old one; its next MAIL is judged by the new one; a session whose connector is gone, or that may not connect any more,
+// hears 421 at that MAIL (design.md 3), and so does one whose connector now lets its sessions do other things on the wire.
+// Counters live on, and changed limits act at that MAIL as well.
+
+import { isDeepStrictEqual } from 'node:util';
+import type { NoPlace } from '../limits/store.ts';
+import type { Connector, SessionEnds } from '../policy/connector.ts';
+import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
+import { CONFIGURATION_CHANGED } from '../smtp/replies.ts';
+import type { Admission, ConnectionEnds, ConnectionRefusal, Decision, Judge, OwnReply } from '../smtp/types.ts';
+import { ClientLimits } from './client-limits.ts';
+import { noPlaceReply } from './limit-costs.ts';
+import type { Limiter } from './limiter.ts';
+import { when } from './when.ts';
+
+const NO_PLACE_ANY_MORE: Decision = {
+  action: 'disconnect',
+  reason: 'reload',
+  rule: null,
+  reply: CONFIGURATION_CHANGED,
+};
+
+const REASONS: Readonly<Record<NoPlace, ConnectionRefusal>> = {
+  ban: 'banned',
+  rate: 'connection_rate',
+  source: 'connections',
+  percent: 'connections_percent',
+  connector: 'connections',
+};
+
+export class AdmissionControl {
+  policy: Policy;
+  readonly #limiter: Limiter;
+  readonly #broughtMail: (ends: ConnectionEnds) => void;
+
+  /** `broughtMail` hears of each session that comes to MAIL, once. */
+  constructor(policy: Policy, limiter: Limiter, broughtMail: (ends: ConnectionEnds) => void = () => {}) {
+    this.policy = policy;
+    this.#limiter = limiter;
+    this.#broughtMail = broughtMail;
+  }
+
+  /** Whether this address is one that no ban touches, on some connector. */
+  neverBans(address: string): boolean {
+    return this.policy.connectors.some((connector) => this.#limiter.isNeverBanned(connector, address));
+  }
+
+  /** Which connector answers, whether it takes this client, and whether there is room. */
+  admit(ends: ConnectionEnds): Admission | Promise<Admission> {
+    const { policy } = this;
+    const connector = policy.connectorFor(ends);
+    if (connector === null) return { admitted: false, connector: null, reply: NO_CONNECTOR, reason: 'no_connector' };
+    const enforces = connector.mode === 'enforce';
+    const refusal = connector.refusal(ends.clientAddress);
+    if (!(refusal instanceof Promise) && refusal !== null && enforces) return denied(connector, refusal);
+    const clientLimits = new ClientLimits(this.#limiter, connector, ends.clientAddress, ends.check);
+    return when(clientLimits.enter(), ({ refused }) => {
+      const full = refused === null ? null : noPlace(connector, refused);
+      if (full !== null && enforces) return { admitted: false, connector: connector.name, ...full };
+      // Who has to be looked up has a place meanwhile: slow DNS is no way around the limits.
+      return when(refusal, (found) => {
+        if (found === null || !enforces) return this.#admission(ends, policy, connector, clientLimits, found, full);
+        clientLimits.leave();
+        return denied(connector, found);
+      });
+    });
+  }
+
+  #admission(
+    ends: ConnectionEnds,
+    policy: Policy,
+    connector: Connector,
+    clientLimits: ClientLimits,
+    refusal: OwnReply | null,
+    full: Refusal | null,
+  ): Admission {
+    return {
+      admitted: true,
+      profile: connector.profile,
+      judge: this.#judgeFor(ends, policy, connector, clientLimits),
+      observed: refusal !== null ? { reply: refusal, reason: 'connect' } : (full ?? undefined),
+      heard: (event) => clientLimits.heard(event),
+      isBannable: () => clientLimits.isBannable,
+      release: () => clientLimits.leave(),
+    };
+  }
+
+  /** The judge of one session, which goes on to the policy in force with every MAIL. */
+  #judgeFor(ends: ConnectionEnds, first: Policy, connector: Connector, clientLimits: ClientLimits): Judge {
+    let policy = first;
+    let judge: Judge | null = connector.judgeFor(endsOf(ends));
+    let brought = false;
+    const decide: Judge = (question) => {
+      if (judge === null) return NO_PLACE_ANY_MORE;
+      return when(judge(question), (decision) => clientLimits.decide(question, decision));
+    };
+    return (question) => {
+      if (question.protocolState === 'MAIL' && !brought) {
+        brought = true;
+        this.#broughtMail(ends);
+        if (ends.check === true) this.policy.cameFrom(ends);
+      }
+      if (policy === this.policy || question.protocolState !== 'MAIL') return decide(question);
+      policy = this.policy;
+      const next = policy.connectorFor(ends);
+      const refusal = next?.mode === 'enforce' ? next.refusal(ends.clientAddress) : null;
+      return when(refusal, (found) => {
+        // What the session was given when it began it would keep: another profile means another session.
+        const same =
+          next !== null && next.name === connector.name && isDeepStrictEqual(next.profile, connector.profile);
+        judge = same && found === null ? next.judgeFor(endsOf(ends)) : null;
+        if (same) clientLimits.connector = next;
+        return decide(question);
+      });
+    };
+  }
+}
+
+interface Refusal {
+  readonly reply: OwnReply;
+  readonly reason: ConnectionRefusal;
+  readonly key?: string;
+}
+
+function denied({ name }: Connector, reply: OwnReply): Admission {
+  return { admitted: false, connector: name, reply, reason: 'connect' };
+}
+
+function noPlace({ replies }: Connector, refused: NoPlace): Refusal {
+  const reply = noPlaceReply(refused, replies);
+  const reason = REASONS[refused];
+  return refused === 'connector' ? { reply, reason, key: 'limits.connector.connections' } : { reply, reason };
+}
+
+function endsOf({ clientAddress, localAddress, localPort, lost }: ConnectionEnds): SessionEnds {
+  return { address: clientAddress, localAddress, localPort, lost };
+}

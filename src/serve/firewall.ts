@@ -1,0 +1,187 @@
+// The whole firewall: listeners in this thread or in several, the counts that they share, and the admin port.
+//
+// The rooms – config, policy, limits, proxy, observe – do not know each other; they meet here and in listeners.ts.
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism, hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
+import { beside } from '../config/beside.ts';
+import { thisHost } from '../config/host.ts';
+import type { Config } from '../config/schema.ts';
+import type { Ban } from '../limits/store.ts';
+import { type Admin, startAdmin } from '../observe/admin.ts';
+import type { Observer } from '../observe/events.ts';
+import { explain, type PlaceOf } from '../policy/explain.ts';
+import type { Policy } from '../policy/policy.ts';
+import { type PolicyQuestionWords, readPolicyQuestion } from '../policy/policy-question.ts';
+import { isPrivate } from '../policy/spans.ts';
+import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import type { Credentials } from '../proxy/client-tls.ts';
+import { whyNot } from '../proxy/listener.ts';
+import { LimitReport } from './limit-report.ts';
+import { openStore } from './limit-store.ts';
+import { Limiter } from './limiter.ts';
+import { listenersOf, observerFor, openListeners, type ServeSettings } from './listeners.ts';
+import type { Listeners, LoadOrder } from './threads.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** `order`: without it there is one thread, whatever the configuration says. */
+export interface FirewallSettings extends ServeSettings {
+  /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
+  readonly version?: string;
+  readonly place?: PlaceOf;
+  /** Hears of a client whose own address was lost. */
+  readonly onLostAddress?: (address: string) => void;
+}
+
+/** What was read anew. */
+export interface Fresh {
+  readonly config: Config;
+  readonly policy: Policy;
+  /** Of each listener, in the order of the configuration. */
+  readonly credentials: readonly Credentials[];
+}
+
+export interface RunningFirewall {
+  /** As bound: port 0 has become a port. */
+  readonly addresses: readonly Endpoint[];
+  readonly adminAddress: Endpoint | null;
+  readonly observer: Observer;
+  /** Puts what was read anew in the place of what is in force; resolves when no door judges by the old policy any more. */
+  putInForce(next: Fresh, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
+  /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
+  drain(patience: number): Promise<void>;
+  /** Ends every session now. */
+  cutOff(): void;
+  /** Ends everything now. */
+  close(): Promise<void>;
+}
+
+/** Opens the listeners and the admin port; rejects with a sentence that names the address that cannot be bound. */
+export async function startFirewall(
+  config: Config,
+  policy: Policy,
+  settings: FirewallSettings = {},
+): Promise<RunningFirewall> {
+  const { ownAddresses, gateways } = thisHost();
+  const observer = observerFor(config, policy, {
+    ...settings,
+    bans: () => store.bans(performance.now()),
+    isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
+  });
+  let endSessions: (ban: Ban) => void = () => {};
+  const store = await openStore(config, settings.file ?? null, {
+    up: () => observer.stateUp(true),
+    down: (why) => observer.stateUp(false, why),
+    full: (kind) => observer.warn('share_is_full', { kind }),
+    banned: (ban) => endSessions(ban),
+  });
+  const limiter = new Limiter(store, {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => {
+      observer.banned(ban.network, ban.for, ban.by);
+      endSessions(ban);
+    },
+  });
+  const failed = async (error: Error): Promise<never> => {
+    await store.close();
+    throw error;
+  };
+  const listeners = await openAllListeners(config, policy, observer, limiter, settings).catch(failed);
+  endSessions = (ban) => listeners.endSessions(ban);
+  let policyInForce = policy;
+  let place: PlaceOf = settings.place ?? (() => ({ file: 'policy', line: 0, column: 0 }));
+  const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
+    const asked = readPolicyQuestion(wordsOf(query), (word) => word);
+    if (typeof asked === 'string') return asked;
+    const names = await listeners.names(asked.source);
+    return explain(policyInForce, asked, () => names, place);
+  };
+  const report = new LimitReport(
+    limiter,
+    () => policyInForce,
+    (network) => observer.banLifted(network),
+  );
+  const admin = await openAdmin(config, settings.file ?? null, observer, listeners, explainQuery, report).catch(
+    async (error: Error) => {
+      await listeners.drain(0);
+      return failed(error);
+    },
+  );
+  const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
+  observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  observer.policyLoaded(settings.version ?? 'none');
+  const end = async (patience: number): Promise<void> => {
+    observer.draining(await listeners.stopListening());
+    observer.drained(await listeners.drain(patience));
+    await admin?.close();
+    await store.close();
+    await observer.flush();
+  };
+  return {
+    addresses: listeners.addresses,
+    adminAddress,
+    observer,
+    putInForce: async (next, version, at, order) => {
+      const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
+      const credentials = sameListeners ? next.credentials : null;
+      await listeners.putInForce({ policy: next.policy, credentials }, order);
+      policyInForce = next.policy;
+      place = at;
+      observer.policyLoaded(version);
+    },
+    drain: end,
+    cutOff: () => listeners.cutOff(),
+    close: () => end(0),
+  };
+}
+
+/** The words of GET /explain. */
+function wordsOf(query: URLSearchParams): PolicyQuestionWords {
+  return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
+}
+
+function openAllListeners(
+  config: Config,
+  policy: Policy,
+  observer: Observer,
+  limiter: Limiter,
+  settings: FirewallSettings,
+): Promise<Listeners> {
+  const { order } = settings;
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  return count === 1 || order === undefined
+    ? openListeners(config, policy, observer, limiter, settings)
+    : WorkerPool.start({ ...settings, order, count, config, observer, limiter });
+}
+
+function openAdmin(
+  config: Config,
+  file: string | null,
+  observer: Observer,
+  listeners: Listeners,
+  explainQuery: (query: URLSearchParams) => Promise<object | string>,
+  limits: LimitReport,
+): Promise<Admin | null> {
+  if (config.admin === null) return Promise.resolve(null);
+  const { listen, token_file } = config.admin;
+  return startAdmin({
+    host: listen.address,
+    port: listen.port,
+    token: token_file === undefined ? null : readFileSync(beside(file, token_file), 'utf8').trim(),
+    hostNames: [hostname().toLowerCase()],
+    observer: {
+      readiness: () => {
+        const now = observer.readiness();
+        return { ...now, listening: now.listening && listeners.isOpen };
+      },
+      metrics: () => listeners.metrics(),
+    },
+    askUpstream: () => listeners.greets(),
+    servers: () => listeners.servers(),
+    explain: explainQuery,
+    limits,
+  }).catch((error: Error) => {
+    throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
+  });
+}

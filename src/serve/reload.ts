@@ -1,0 +1,110 @@
+// What SIGHUP and a watched file do: everything is read anew and put in force, or refused whole, and the old policy stays.
+//
+// Invariant: at most one reload is at work and one waits, however often it is asked for. The one that waits reads the files
+// when its turn comes, so that what they said last is what is in force in the end; whoever asks meanwhile means that one. It
+// is done in slices (config/slices.ts): this thread serves clients beside it, or the counts of those that do.
+
+import { formatFinding, hasErrors } from '../config/finding.ts';
+import type { FlagValues } from '../config/flags.ts';
+import { type Loaded, type LoadOptions, loadInSlices } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import type { RunningFirewall } from './firewall.ts';
+import { listenersOf, observingIn } from './listeners.ts';
+import { versionOf, watchFiles } from './watched-files.ts';
+
+export interface ReloaderOptions {
+  readonly firewall: RunningFirewall;
+  /** Null: flags and variables alone. */
+  readonly file: string | null;
+  readonly values: FlagValues;
+  readonly load: LoadOptions;
+  /** What is in force, and its version. */
+  readonly first: Loaded;
+  readonly version: string;
+}
+
+export class Reloader {
+  readonly #options: ReloaderOptions;
+  #tried: string; // also when it was refused: a watched folder may change for other reasons
+  #fixed: Readonly<Record<string, string>>;
+  #watched: readonly string[] = [];
+  #unwatch = (): void => {};
+  #atWork = false;
+  /** Whether one waits, and whether it goes on where nothing has changed. */
+  #waiting: { always: boolean } | null = null;
+
+  constructor(options: ReloaderOptions) {
+    this.#options = options;
+    this.#tried = options.version;
+    this.#fixed = unchangeable(options.first.config);
+    this.#watchAnew(options.first);
+  }
+
+  /** `always`: even if nothing changed. */
+  reload(always: boolean): void {
+    this.#waiting = { always: always || this.#waiting?.always === true };
+    if (!this.#atWork) void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#atWork = true;
+    while (this.#waiting !== null) {
+      const { always } = this.#waiting;
+      this.#waiting = null;
+      // What check found sound and the listeners would not take all the same.
+      await this.#once(always).catch((error: Error) => this.#refused([error.message]));
+    }
+    this.#atWork = false;
+  }
+
+  async #once(always: boolean): Promise<void> {
+    const { firewall, file, values, load } = this.#options;
+    const next = await loadInSlices(file, values, process.env, load);
+    const { config, policy, findings } = next;
+    const version = await versionOf(next);
+    if (version === this.#tried && !always) return;
+    this.#tried = version;
+    if (config === null || policy === null || hasErrors(findings)) {
+      // Where it will be mended may be a file that is new in it.
+      if (this.#watched.length > 0) this.#watchThese([...new Set([...this.#watched, ...next.files])]);
+      this.#refused(findings.filter(({ severity }) => severity === 'error').map(formatFinding));
+      return;
+    }
+    this.#watchAnew(next);
+    const inForce = { config, policy, credentials: next.credentials };
+    await firewall.putInForce(inForce, version, next.place, { file, values, world: next.world });
+    firewall.observer.reloaded(this.#name, config.mode, observingIn(policy));
+    const now = unchangeable(config);
+    const keys = Object.keys(now).filter((key) => now[key] !== this.#fixed[key]);
+    if (keys.length > 0) firewall.observer.warn('needs_restart', { keys: keys.join(', ') });
+    this.#fixed = now;
+  }
+
+  get #name(): string {
+    return this.#options.file ?? 'command line';
+  }
+
+  #refused(findings: readonly string[]): void {
+    this.#options.firewall.observer.reloadRefused(this.#name, findings);
+  }
+
+  #watchAnew({ config, files }: Loaded): void {
+    if (config?.watch === true) this.#watchThese(files);
+  }
+
+  #watchThese(files: readonly string[]): void {
+    if (files.join('\0') === this.#watched.join('\0')) return;
+    this.#unwatch();
+    this.#watched = files;
+    this.#unwatch = watchFiles(files, () => this.reload(false));
+  }
+}
+
+/** What only a new start can change, each as text. */
+function unchangeable(config: Config | null): Readonly<Record<string, string>> {
+  if (config === null) return {};
+  const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
+  const listeners = listenersOf(config);
+  const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
+  return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
+}

@@ -1,0 +1,127 @@
+// The life of a worker thread: opens its listeners when the main thread says so, and does what that asks (worker-pool.ts).
+//
+// It has no signals, no admin port and no descriptor of its own: log lines go to the main thread, so that lines of two
+// workers never mix. A fault that nothing catches is a defect like any other: counted, logged, and the thread lives on.
+
+import { parentPort } from 'node:worker_threads';
+import { loadInSlices } from '../config/load.ts';
+import { RemoteStore } from '../limits/remote-store.ts';
+import type { Observer } from '../observe/events.ts';
+import { BatchingSink } from '../observe/log-sink.ts';
+import type { Policy } from '../policy/policy.ts';
+import { RemoteSlots } from '../proxy/remote-slots.ts';
+import { NameResolver } from '../proxy/resolver.ts';
+import type { ConnectionEnds } from '../smtp/types.ts';
+import { Limiter } from './limiter.ts';
+import { observerFor, openListeners, type Shared } from './listeners.ts';
+import type { Listeners, LoadOrder, PoolCalls, Start, WorkerCalls } from './threads.ts';
+import { WorkerChannel } from './worker-channel.ts';
+
+interface Open {
+  readonly observer: Observer;
+  readonly listeners: Listeners;
+}
+
+const TELL_AGAIN_MS = 1_000;
+
+if (parentPort === null) throw new Error('this file is the entry of a worker thread');
+
+const resolver = new NameResolver();
+let opened: Promise<Open> = Promise.reject(new Error('the listeners were not opened'));
+opened.catch(() => {});
+
+const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPort, {
+  open: async (start) => {
+    opened = open(start);
+    return (await opened).listeners.addresses;
+  },
+  measured: async () => (await opened).observer.measured(),
+  greets: async () => (await opened).listeners.greets(),
+  servers: async () => (await opened).listeners.servers(),
+  serving: async (server) => (await opened).listeners.serving(server),
+  names: (address) => resolver.known(address),
+  lives: () => true,
+  putInForce: async (order, credentials) => {
+    const { listeners } = await opened;
+    await listeners.putInForce({ policy: await policyFrom(order), credentials }, order);
+    return true;
+  },
+  stopListening: async () => (await opened).listeners.stopListening(),
+  drain: async (patience) => {
+    const { listeners, observer } = await opened;
+    const cut = await listeners.drain(patience);
+    await observer.flush();
+    return cut;
+  },
+  endSessions: async (ban) => (await opened).listeners.endSessions(ban),
+  cutOff: async () => (await opened).listeners.cutOff(),
+} satisfies WorkerCalls);
+
+const sink = new BatchingSink((text, lines, done) => {
+  channel.call('log', text, lines).then(
+    () => done(0),
+    () => done(lines),
+  );
+});
+process.once('exit', () => {
+  const { text, lines } = sink.takeRest();
+  if (lines > 0) channel.tell('log', text, lines);
+  channel.flush();
+});
+
+async function open({ number, config, order, credentials, ticketKeys }: Start): Promise<Open> {
+  const policy = await policyFrom(order);
+  const settings = {
+    file: order.file,
+    credentials,
+    order,
+    sink,
+    names: (address: string) => resolver.known(address),
+    resolve: (address: string) => resolver.names(address),
+    endNames: () => resolver.close(),
+    shared: {
+      number,
+      slots: new RemoteSlots(channel),
+      ticketKeys,
+      upstreamUp: tellingChanges(),
+      upstreamSilent: (server: string, greeted: boolean) => channel.tell('upstreamSilent', server, greeted),
+      upstreamFull: (server: string, sessions: number, why: string) =>
+        channel.tell('upstreamFull', server, sessions, why),
+      servedElsewhere: (server: string) => channel.call('serves', server),
+      broughtMail: (ends: ConnectionEnds) => channel.tell('broughtMail', ends),
+    },
+  };
+  const observer = observerFor(config, policy, settings);
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error) => observer.defect(error, 'nothing that is known'));
+  }
+  const limiter = new Limiter(new RemoteStore(channel), {
+    limited: (kind, key) => observer.limited(kind, key),
+    banned: (ban) => channel.tell('banned', ban),
+  });
+  return { observer, listeners: await openListeners(config, policy, observer, limiter, settings) };
+}
+
+/** The main thread has found it sound, and the texts are the ones that it read. */
+async function policyFrom({ file, values, world }: LoadOrder): Promise<Policy> {
+  const options = {
+    ...world,
+    onLostAddress: (address: string) => channel.tell('lostAddress', address),
+    resolve: (address: string) => resolver.names(address),
+  };
+  const { policy } = await loadInSlices(file, values, process.env, options);
+  if (policy === null) throw new Error('a configuration that the main thread had found sound was faulty here');
+  return policy;
+}
+
+/** Every session tells how dialling went; the main thread wants the changes, and to hear now and then that all is well. */
+function tellingChanges(): Shared['upstreamUp'] {
+  const told = new Map<string, { up: boolean; at: number }>();
+  return (server, up, why, nextProbe) => {
+    const last = told.get(server);
+    const now = performance.now();
+    if (last?.up === up && now - last.at < TELL_AGAIN_MS) return;
+    told.set(server, { up, at: now });
+    channel.tell('upstreamUp', server, up, why, nextProbe);
+  };
+}
