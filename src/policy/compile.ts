@@ -78,20 +78,18 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
   const clientAt = clientReader(options);
   const connectors: Connector[] = [];
   for (const draft of drafts) connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
-  yield;
-  const selection = new Selection(
+  const selection = yield* Selection.inSteps(
     drafts.map((draft, i) => ({
       connector: connectors[i] as Connector,
       name: draft.document.name,
       bindings: draft.bindings,
-      ranges: draft.ranges,
+      ranges: draft.ranges.entries,
       grantsRelay: (entry: SourceEntry) => rangeGrantsRelay(draft, entry),
     })),
     words.guard,
     notes,
   );
-  yield;
-  lint({ document, domains, drafts, options, notes });
+  yield* lint({ document, domains, drafts, options, notes });
   const sound = !notes.problems.some(({ severity }) => severity === 'error');
   const onLostAddress = words.guard ? options.onLostAddress : null;
   return {
@@ -129,7 +127,7 @@ function* vocabulary(document: PolicyDocument, options: PolicyOptions, notes: No
     yield* checkUsers(members, ['groups', name], notes);
     groups.set(name, members);
   }
-  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
+  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', asked: [] };
 }
 
 function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains> {
@@ -137,7 +135,7 @@ function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains>
   for (const kind of ['accepted', 'relay'] as const) {
     const key = `${kind}_domains` as const;
     for (const [i, text] of document[key].entries()) {
-      if (i % STEP === STEP - 1) yield;
+      if (i % STEP === 0) yield* known.makeRoom();
       const pattern = parseDomainPattern(text);
       if (typeof pattern === 'string') {
         const all = text === '*' ? ': every domain would be relayed for everyone, an open relay; name the domains' : '';
