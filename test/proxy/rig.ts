@@ -188,7 +188,8 @@ export class Rig {
 
   #watch(): Watched {
     const watched: Watched = {
-      octetsFromClient: 0,
+      number: 1,
+    octetsFromClient: 0,
       octetsFromUpstream: 0,
       heloName: '',
       server: '',
