@@ -114,7 +114,10 @@ export async function run(args: string[], out: Output): Promise<number> {
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => reloader.reload(true));
+  process.on('SIGHUP', () => {
+    void firewall.reopenFiles();
+    reloader.reload(true);
+  });
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));

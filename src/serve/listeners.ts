@@ -56,16 +56,19 @@ export interface ServeSettings {
   readonly isInside?: (address: string) => boolean;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
+  /** Where lines of relayed mail go as well; nowhere when left out. */
+  readonly relayed?: LogSink;
   /** Beside the log: every event of every session. */
   readonly onEvent?: (event: SessionEvent, ends: ConnectionEnds) => void;
 }
 
 /** What a thread that serves clients tells its log and metrics. */
 export function observerFor(config: Config, policy: Policy, settings: ServeSettings): Observer {
-  const { bans, isInside, sink, shared } = settings;
+  const { bans, isInside, sink, relayed, shared } = settings;
   return createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
+    messages: config.log.messages,
     mode: config.mode,
     observing: observingIn(policy),
     connectors: namesIn(policy),
@@ -73,6 +76,7 @@ export function observerFor(config: Config, policy: Policy, settings: ServeSetti
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
     ...(sink === undefined ? {} : { sink }),
+    ...(relayed === undefined ? {} : { relayed }),
     ...(shared === undefined ? {} : { worker: shared.number }),
   });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionEvent } from '../../src/smtp/types.ts';
-import { ends, type Watched, watch } from './watched.ts';
+import { ends, taken, type Watched, watch } from './watched.ts';
 
 const MILLION = 1_000_000;
 const MEGABYTE = 1_000_000;
@@ -11,6 +11,7 @@ const WINDOW_MS = 600_000;
 const long = (name: string) => `${name}${'x'.repeat(300)}@foreign.example`;
 const refused: SessionEvent = {
   name: 'recipient',
+  transaction: 1,
   decision: 'reject',
   reason: 'no_rule',
   rule: null,
@@ -187,7 +188,7 @@ describe('a source', () => {
     for (let i = 0; i < 300; i++) session(watched, '192.0.2.1').closed(quit);
     const ends = () => watched.entries().filter(({ msg }) => msg === 'session ended').length;
     assert.equal(ends(), 200);
-    session(watched, '192.0.2.1', [{ name: 'message' }]).closed(quit);
+    session(watched, '192.0.2.1', [taken()]).closed(quit);
     session(watched, '192.0.2.1').closed(quit);
     assert.equal(ends(), 201);
     watched.observer.drained(0);

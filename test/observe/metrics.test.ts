@@ -3,9 +3,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CloseReason, Reason } from '../../src/smtp/types.ts';
-import { ends, watch } from './watched.ts';
+import { ends, taken, watch } from './watched.ts';
 
-const recipient = { name: 'recipient', rule: null, sender: 'a@b', recipient: 'c@d', reply: '554 no' } as const;
+const recipient = {
+  name: 'recipient',
+  transaction: 1,
+  rule: null,
+  sender: 'a@b',
+  recipient: 'c@d',
+  reply: '554 no',
+} as const;
 
 describe('the metrics', () => {
   it('have the names and labels of the contract', async () => {
@@ -63,7 +70,7 @@ describe('the metrics', () => {
       const session = observer.sessionOpened(ends, connector);
       session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
       session.event({ name: 'answered', code: 250, reply: '' });
-      session.event({ name: 'message' });
+      session.event(taken());
       session.closed({ origin: 'policy', what: 'too many errors' });
     }
     const found = await samples();
