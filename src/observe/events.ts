@@ -17,6 +17,7 @@ import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
 import { MessageLines, type MessagesLogged } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
+import type { RulesOf } from './session-counts.ts';
 import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
 import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
@@ -57,6 +58,8 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** Their rules that let pass: these series start at 0 as well. */
+  readonly rules?: RulesOf;
   /** How many networks are banned now; none when left out. */
   readonly bans?: () => number;
   /** Whether an address is private, ours, or a gateway: such a one may hide others. */
@@ -116,7 +119,7 @@ class LoggingObserver {
       options.bans ?? (() => 0),
       () => this.#lost.suspect !== null,
     );
-    this.#metrics.inForce(options.connectors, this.#observing);
+    this.#metrics.inForce(options.connectors, this.#observing, options.rules);
     this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
     const relayed = this.#relayed && createLogger('info', false, this.#relayed, options.worker);
     this.#told = {
@@ -242,8 +245,8 @@ class LoggingObserver {
   }
 
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[]): void {
-    this.#metrics.inForce(connectors, observing);
+  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+    this.#metrics.inForce(connectors, observing, rules);
   }
 
   reloaded(file: string, mode: Mode, observing: readonly string[] = []): void {

@@ -58,8 +58,8 @@ export interface Put {
 type Tried = SessionEvent & { name: 'recipient' };
 
 const NAMED = 100; //         recipients that went to the server
-const NAMED_IN_VAIN = 10; //  the same of a message that it did not take: anybody can bring that about
-const NAMED_REFUSED = 10; //  recipients that we refused; each has a line of its own, as far as these go
+const NAMED_IN_VAIN = 5; //   the same of a message that it did not take: anybody can bring that about
+const NAMED_REFUSED = 5; //   recipients that we refused; each has a line of its own, as far as these go
 
 /** What is wanted: the server is responsible for the domain, and we asked it nothing else. */
 const LOCAL: ReadonlySet<Reason> = new Set(['accepted_domain', 'unknown_recipient']);

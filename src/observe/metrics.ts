@@ -10,7 +10,7 @@ import type { AnsweredCommand, Handshake, HeaderResult, ReplyClass } from '../sm
 import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
-import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
+import { type ConnectorCounts, type OctetCounts, type RulesOf, SessionCounts } from './session-counts.ts';
 import { SHORTAGES } from './shortages.ts';
 
 export type LimitKind = 'session' | 'source' | 'login' | 'sender' | 'connector' | 'door';
@@ -186,8 +186,8 @@ export class Metrics {
   }
 
   /** The connectors of the policy in force, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[]): void {
-    this.#sessions.inForce(connectors, observing);
+  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+    this.#sessions.inForce(connectors, observing, rules);
   }
 
   replied(command: AnsweredCommand, replyClass: ReplyClass): void {

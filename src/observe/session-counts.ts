@@ -12,6 +12,8 @@ type Outcome = CloseReason['origin'] | 'refused';
 export type Answer = 'accepted' | 'deferred' | 'refused' | 'none';
 /** How a message came out that the server answered; relayed: it took it, for a domain that is not an accepted one too. */
 export type MessageOutcome = 'local' | 'relayed' | 'deferred' | 'refused';
+/** By connector: the names of its rules that let pass. */
+export type RulesOf = Readonly<Record<string, readonly string[]>>;
 /** What was refused beside recipients, and by whom; observed: only the mode let it pass. */
 export type RefusedKind = 'sender' | 'command' | 'login' | 'message';
 export type RefusedBy = 'policy' | 'observed' | 'upstream';
@@ -169,8 +171,12 @@ export class SessionCounts {
   }
 
   /** The connectors of the policy in force: their series begin at 0. Those that are gone stay as they are. */
-  inForce(names: readonly string[], observing: readonly string[]): void {
-    for (const name of names) this.connector(name).observes = observing.includes(name);
+  inForce(names: readonly string[], observing: readonly string[], rules: RulesOf = {}): void {
+    for (const name of names) {
+      const counts = this.connector(name);
+      counts.observes = observing.includes(name);
+      counts.relayed(new Map(['(relay_domain)', ...(rules[name] ?? [])].map((rule) => [rule, 0])));
+    }
   }
 
   replied(command: AnsweredCommand, replyClass: ReplyClass): void {

@@ -104,7 +104,7 @@ export const ABOUT_CLIENTS = {
     'info',
     'message',
     'The server behind has answered a message, and taken it or not: one line for each, as `log.messages` says. Of a message that ' +
-      'it took 100 recipients are listed, else 10, and 10 that we refused.',
+      'it took 100 recipients are listed, else 5, and 5 that we refused.',
     [...WHO, ...(['server', 'sender', 'recipients', 'relayed', 'octets', 'seconds', 'answer', 'reply'] as const)],
     [...PERHAPS, 'recipients_untold'],
   ),

@@ -72,6 +72,7 @@ export function observerFor(config: Config, policy: Policy, settings: ServeSetti
     mode: config.mode,
     observing: observingIn(policy),
     connectors: namesIn(policy),
+    rules: allowRulesIn(policy),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
@@ -124,7 +125,7 @@ export async function openListeners(
     putInForce: (next) => {
       if (next.credentials !== null) relay.replaceCredentials(next.credentials);
       admissionControl.policy = next.policy;
-      observer.inForce(namesIn(next.policy), observingIn(next.policy));
+      observer.inForce(namesIn(next.policy), observingIn(next.policy), allowRulesIn(next.policy));
     },
     stopListening: () => {
       relay.stopListening();
@@ -159,6 +160,12 @@ function namesFromDns(): (address: string) => Promise<readonly string[] | null> 
 
 function namesIn(policy: Policy): string[] {
   return policy.connectors.map(({ name }) => name);
+}
+
+function allowRulesIn(policy: Policy): Record<string, string[]> {
+  const rulesOf = ({ name, rules }: Policy['connectors'][number]) =>
+    [name, rules.filter(({ action }) => action === 'allow').map((rule) => rule.name)] as const;
+  return Object.fromEntries(policy.connectors.map(rulesOf));
 }
 
 /** Connectors that do not enforce. */

@@ -73,12 +73,39 @@ describe('refusals of one session', () => {
 });
 
 describe('a million refusals of one source', () => {
-  it('in one session make less than a megabyte', async () => {
+  it('that are messages, refused by the server at their end, make less', async (t) => {
+    const watched = watch();
+    const put: SessionEvent = { ...refused, decision: 'proceed' } as SessionEvent;
+    const about = { sender: long('a'), octets: 9, code: 554, reply: `554 ${long('no')}` };
+    const message: SessionEvent = {
+      name: 'upstream_refused',
+      protocolState: 'END-OF-MESSAGE',
+      transaction: 1,
+      ...about,
+    };
+    const answer: SessionEvent = { name: 'answered', code: 250, reply: `250 ${long('yes')}` };
+    const one = [...times(15, put), ...times(15, answer), message];
+    const sessions = 1000;
+    for (let i = 0; i < sessions; i++) {
+      const opened = session(watched, '192.0.2.1', [...one, ...times(MILLION / sessions - 1, message)]);
+      opened.closed(quit);
+    }
+    await watched.observer.flush();
+    t.diagnostic(`${octets(watched)} octets`);
+    assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
+    const lines = watched.entries().filter(({ msg }) => msg === 'message');
+    assert.deepEqual([lines.length, lines[0]?.recipients_untold], [100, 10]);
+    const metric = 'postern_answered_messages_total{connector="internet",outcome="refused"}';
+    assert.equal((await watched.samples()).get(metric), MILLION);
+  });
+
+  it('in one session make less than a megabyte', async (t) => {
     const watched = watch();
     const opened = session(watched, '192.0.2.1');
     for (let i = 0; i < MILLION; i++) opened.event(refused);
     opened.closed(quit);
     await watched.observer.flush();
+    t.diagnostic(`${octets(watched)} octets`);
     assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
     assert.equal(watched.entries().at(-1)?.repeated, MILLION - 100);
     assert.equal((await watched.samples()).get(REFUSED_METRIC), MILLION);
