@@ -52,6 +52,7 @@ const REFUSED: Readonly<Record<RefusedKind, readonly RefusedBy[]>> = {
   login: ['policy', 'observed'],
   message: ['policy', 'upstream'],
 };
+const CLASSES: readonly ReplyClass[] = ['2yz', '3yz', '4yz', '5yz'];
 /** The classes that a command can be answered with; any other one ends the session. */
 const REPLIES: Readonly<Record<AnsweredCommand, readonly ReplyClass[]>> = {
   EHLO: ['2yz', '4yz', '5yz'],
@@ -154,8 +155,8 @@ export class SessionCounts {
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
-  readonly #replies = new Map(
-    Object.entries(REPLIES).map(([command, classes]) => [command, new Map(classes.map((one) => [one, 0]))]),
+  readonly #replies = new Map<string, Float64Array>(
+    Object.keys(REPLIES).map((command) => [command, new Float64Array(CLASSES.length)]),
   );
   readonly #noConnector = new ConnectorCounts(NO_CONNECTOR);
 
@@ -180,8 +181,9 @@ export class SessionCounts {
   }
 
   replied(command: AnsweredCommand, replyClass: ReplyClass): void {
-    const classes = this.#replies.get(command);
-    classes?.set(replyClass, (classes.get(replyClass) ?? 0) + 1);
+    const counts = this.#replies.get(command);
+    const index = CLASSES.indexOf(replyClass);
+    if (counts !== undefined) counts[index] = (counts[index] ?? 0) + 1;
   }
 
   opened(octets: OctetCounts): void {
@@ -290,8 +292,9 @@ export class SessionCounts {
       registers,
       collect() {
         this.reset();
-        for (const [command, classes] of replies)
-          for (const [replyClass, count] of classes) this.inc({ command, class: replyClass }, count);
+        for (const [command, classes] of Object.entries(REPLIES))
+          for (const replyClass of classes)
+            this.inc({ command, class: replyClass }, replies.get(command)?.[CLASSES.indexOf(replyClass)] ?? 0);
       },
     });
     new Counter({
