@@ -11,7 +11,7 @@ import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnRep
 import { ConnectionLines } from './connection-lines.ts';
 import { Floods } from './floods.ts';
 import { type FieldsOf, fill, LINES, write } from './lines.ts';
-import { createLogger, harmless, type LogLevel } from './log.ts';
+import { createLineWriter, createLogger, harmless, type LogLevel } from './log.ts';
 import { DescriptorSink, type LogSink } from './log-sink.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
@@ -121,10 +121,9 @@ class LoggingObserver {
     );
     this.#metrics.inForce(options.connectors, this.#observing, options.rules);
     this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
-    const relayed = this.#relayed && createLogger('info', false, this.#relayed, options.worker);
     this.#told = {
       ...{ log: this.#log, metrics: this.#metrics, floods: this.#floods, now: this.#now },
-      messages: new MessageLines(this.#log, options.messages ?? 'all', relayed),
+      messages: this.#messageLines(options),
     };
     this.#ends = new ConnectionLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
@@ -339,6 +338,15 @@ class LoggingObserver {
   async flush(): Promise<void> {
     this.#floods.tellAll();
     await Promise.all([this.#relayed?.flush(), this.#sink.flush()]);
+  }
+
+  #messageLines({ messages = 'all', pretty, worker }: ObserverOptions): MessageLines {
+    const line = LINES.message;
+    return new MessageLines(
+      this.#log.isLevelEnabled(line.level) ? messages : 'none',
+      createLineWriter(line, pretty, this.#sink, worker),
+      this.#relayed && createLineWriter(line, false, this.#relayed, worker),
+    );
   }
 
   #warnWhenObserving(): void {

@@ -6,24 +6,25 @@
 // knows what it was, and it counts as relayed.
 // Not here: how many lines about refusals there may be (session-lines.ts), the file for relayed mail (relayed-file.ts).
 
-import type { Logger } from 'pino';
 import type { Reason, SessionEvent } from '../smtp/types.ts';
-import { type FieldsOf, LINES, write } from './lines.ts';
+import type { FieldsOf } from './lines.ts';
 import { harmless } from './log.ts';
 import type { Answer } from './session-counts.ts';
 
 export type MessagesLogged = 'all' | 'relayed' | 'none';
 
+type Write = (fields: FieldsOf<'message'>) => void;
+
 /** The lines of an observer. */
 export class MessageLines {
-  readonly #log: Logger;
   readonly #logged: MessagesLogged;
-  readonly #relayed: Logger | null;
+  readonly #log: Write;
+  readonly #relayed: Write | null;
 
-  /** `relayed`: the file for relayed mail. */
-  constructor(log: Logger, logged: MessagesLogged, relayed: Logger | null) {
+  /** `log`, `relayed`: how a line is written to the log, and to the file for relayed mail where there is one. */
+  constructor(logged: MessagesLogged, log: Write, relayed: Write | null) {
+    this.#logged = logged;
     this.#log = log;
-    this.#logged = log.isLevelEnabled(LINES.message.level) ? logged : 'none';
     this.#relayed = relayed;
   }
 
@@ -33,8 +34,8 @@ export class MessageLines {
   }
 
   write(fields: FieldsOf<'message'>, relayed: boolean): void {
-    if (this.#isLogged(relayed)) write(this.#log, 'message', fields);
-    if (relayed && this.#relayed !== null) write(this.#relayed, 'message', fields);
+    if (this.#isLogged(relayed)) this.#log(fields);
+    if (relayed) this.#relayed?.(fields);
   }
 
   #isLogged(relayed: boolean): boolean {

@@ -16,6 +16,7 @@ import { Message, type MessageLines, type Put } from './message-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
 import { KEY_OF_STRAY, strayHeader } from './stray-headers.ts';
+import { Client, type Who } from './who.ts';
 
 type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
 
@@ -59,7 +60,7 @@ export class LoggedSession implements SessionObserver {
   readonly #floods: Floods;
   readonly #messageLines: MessageLines;
   readonly #ends: ConnectionEnds;
-  readonly #number: number;
+  readonly #client: Client;
   readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
@@ -89,7 +90,7 @@ export class LoggedSession implements SessionObserver {
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
     this.#ends = ends;
-    this.#number = number;
+    this.#client = new Client(number, ends, connector);
     metrics.sessionOpened(this);
   }
 
@@ -374,20 +375,9 @@ export class LoggedSession implements SessionObserver {
   }
 
   #who(): Who {
-    const login = this.#login;
-    return {
-      session: this.#number,
-      client_address: this.#ends.clientAddress,
-      client_port: this.#ends.clientPort,
-      connector: this.#counts.name,
-      helo_name: this.heloName === '' ? undefined : harmless(this.heloName),
-      sasl_method: login === null ? undefined : harmless(login.mechanism),
-      sasl_username: login?.name == null ? undefined : harmless(login.name),
-    };
+    return this.#client.fields(this.heloName, this.#login);
   }
 }
-
-type Who = FieldsOf<'opaque'>;
 
 function formatCause(cause: unknown): string | undefined {
   if (cause === undefined) return undefined;
