@@ -13,6 +13,7 @@ const CERTIFICATE = 'mx.example.com';
 /** What takes the place of values that come from the operator's own files. */
 const OPERATORS: Readonly<Record<string, string>> = {
   connector: 'each connector of the policy, by its name',
+  rule: 'each rule of the policy that lets pass, by its name; in brackets the reason where none did',
   server: 'each of `upstream.servers`',
   version: 'a digest of the files',
   listener: 'the first address of each listener that has certificates',

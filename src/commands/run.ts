@@ -15,7 +15,8 @@ import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { type RunningFirewall, startFirewall } from '../serve/firewall.ts';
 import { observingIn } from '../serve/listeners.ts';
-import { Reloader, type ReloadOutcome } from '../serve/reload.ts';
+import { Reloader } from '../serve/reload.ts';
+import type { ReloadOutcome } from '../serve/reload-outcome.ts';
 import { versionOf } from '../serve/watched-files.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
@@ -120,7 +121,10 @@ export async function run(args: string[], out: Output): Promise<number> {
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   late.reload = () => reloader.reload(true);
   // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => void reloader.reload(true));
+  process.on('SIGHUP', () => {
+    void firewall.reopenFiles();
+    void reloader.reload(true);
+  });
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));

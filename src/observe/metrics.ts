@@ -6,11 +6,11 @@
 // per-command counter.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { Handshake, HeaderResult } from '../smtp/types.ts';
+import type { AnsweredCommand, Handshake, HeaderResult, ReplyClass } from '../smtp/types.ts';
 import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
-import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
+import { type ConnectorCounts, type OctetCounts, type RulesOf, SessionCounts } from './session-counts.ts';
 import { SettingsMetrics } from './settings-metrics.ts';
 import { SHORTAGES } from './shortage-causes.ts';
 
@@ -55,11 +55,12 @@ export class Metrics {
   readonly #defects: Counter;
   #workers: WorkerCounts | null = null;
 
-  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned; `addressesAreLost`: most
-   * clients seem to be one; `isProtected`: nothing is only observed. */
+  /** `lostLines`: how many log lines were given up so far, and `lostRelayed` of log.relayed_file; `bans`: how many networks are
+   * banned; `addressesAreLost`: most clients seem to be one; `isProtected`: nothing is only observed. */
   constructor(
     servers: readonly string[],
     lostLines: () => number,
+    lostRelayed: () => number,
     bans: () => number,
     addressesAreLost: () => boolean,
     isProtected: () => boolean,
@@ -147,6 +148,15 @@ export class Metrics {
         this.inc(lostLines());
       },
     });
+    new Counter({
+      name: 'postern_relayed_lines_lost_total',
+      help: 'Lines given up of log.relayed_file, because it could not be written, or not as fast as they came.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(lostRelayed());
+      },
+    });
     registerProcess(registers);
   }
 
@@ -172,8 +182,12 @@ export class Metrics {
   }
 
   /** The connectors of the policy in force, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[]): void {
-    this.#sessions.inForce(connectors, observing);
+  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+    this.#sessions.inForce(connectors, observing, rules);
+  }
+
+  replied(command: AnsweredCommand, replyClass: ReplyClass): void {
+    this.#sessions.replied(command, replyClass);
   }
 
   /** How many sessions are in each of these phases; they are counted when the metrics are asked for. */

@@ -58,23 +58,28 @@ export interface ServeSettings {
   readonly isInside?: (address: string) => boolean;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
+  /** Where lines of relayed mail go as well; nowhere when left out. */
+  readonly relayed?: LogSink;
   /** Beside the log: every event of every session. */
   readonly onEvent?: (event: SessionEvent, ends: ConnectionEnds) => void;
 }
 
 /** What a thread that serves clients tells its log and metrics. */
 export function observerFor(config: Config, policy: Policy, settings: ServeSettings): Observer {
-  const { bans, isInside, sink, shared } = settings;
+  const { bans, isInside, sink, relayed, shared } = settings;
   return createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
+    messages: config.log.messages,
     mode: config.mode,
     observing: observingIn(policy),
     connectors: namesIn(policy),
+    rules: allowRulesIn(policy),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
     ...(sink === undefined ? {} : { sink }),
+    ...(relayed === undefined ? {} : { relayed }),
     ...(shared === undefined ? {} : { worker: shared.number }),
   });
 }
@@ -133,7 +138,7 @@ export async function openListeners(
     putInForce: (next) => {
       if (next.credentials !== null) relay.replaceCredentials(next.credentials);
       admissionControl.policy = next.policy;
-      observer.inForce(namesIn(next.policy), observingIn(next.policy));
+      observer.inForce(namesIn(next.policy), observingIn(next.policy), allowRulesIn(next.policy));
     },
     stopListening: () => {
       relay.stopListening();
@@ -168,6 +173,12 @@ function namesFromDns(): (address: string) => Promise<readonly string[] | null> 
 
 function namesIn(policy: Policy): string[] {
   return policy.connectors.map(({ name }) => name);
+}
+
+function allowRulesIn(policy: Policy): Record<string, string[]> {
+  const rulesOf = ({ name, rules }: Policy['connectors'][number]) =>
+    [name, rules.filter(({ action }) => action === 'allow').map((rule) => rule.name)] as const;
+  return Object.fromEntries(policy.connectors.map(rulesOf));
 }
 
 /** Connectors that do not enforce. */
