@@ -79,7 +79,7 @@ async function logOf(t: TestContext, folder: string, workers: number): Promise<s
 }
 
 /** The addresses that the filter finds, each once. */
-function found(folder: string, log: string, mode: string): string[] {
+function found(folder: string, log: string, mode: string, options: readonly string[]): string[] {
   const file = join(folder, 'postern.log');
   writeFileSync(file, log);
   const { status, stdout, stderr } = spawnSync(
@@ -87,6 +87,7 @@ function found(folder: string, log: string, mode: string): string[] {
     [
       needUnpacked('fail2ban', 'usr/bin/fail2ban-regex'),
       ...['--config', needUnpacked('fail2ban', 'etc/fail2ban')],
+      ...options,
       ...['--out', '<ip>', file, `${FILTER}[mode=${mode}]`],
     ],
     {
@@ -106,12 +107,16 @@ for (const workers of [1, 2]) {
       const log = await logOf(t, folder, workers);
       assert.ok(log.includes(INNOCENT), 'what was forged is in the log');
       const lines = log.split('\n').filter((line) => line !== '');
-      // As its backend for the journal puts host and program before a line.
-      const journal = lines.map((line) => `mx1 env[4711]: ${line}`).join('\n');
-      for (const text of [log, journal]) {
-        assert.deepEqual(found(folder, text, 'normal'), RELAYERS);
-        assert.deepEqual(found(folder, text, 'aggressive'), [...RELAYERS, '127.0.0.15']);
-        assert.deepEqual(found(folder, text, 'all'), [...RELAYERS, '127.0.0.15']);
+      // Its backend for the journal puts host and program before a line, and takes the time from beside it.
+      const journal = lines.map((line) => `2026-11-28T12:00:00Z mx1 env[4711]: ${line}`).join('\n');
+      const forms: readonly (readonly [string, readonly string[]])[] = [
+        [log, []],
+        [journal, ['--datepattern', '^%Y-%m-%dT%H:%M:%S%z ']],
+      ];
+      for (const [text, options] of forms) {
+        assert.deepEqual(found(folder, text, 'normal', options), RELAYERS);
+        assert.deepEqual(found(folder, text, 'aggressive', options), [...RELAYERS, '127.0.0.15']);
+        assert.deepEqual(found(folder, text, 'all', options), [...RELAYERS, '127.0.0.15']);
       }
     });
   });
