@@ -28,5 +28,5 @@ USER 1000:1000
 EXPOSE 25
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["node", "/opt/postern/health.mjs"]
 # `run` ends within its drain time (8 s) of SIGTERM, before Docker's 10 s are over.
-ENTRYPOINT ["node", "/opt/postern/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "/opt/postern/dist/main.js"]
 CMD ["run"]

@@ -4,9 +4,11 @@
 //
 // One honest client says RCPT and RSET, one at a time, to a server behind the proxy; beside it a hundred connections from one
 // address flood in one way each (harness/flooder.ts). The goal: p99 ≤ 5 ms on two cores, resident memory ≤ 250 MB. Floods that
-// the proxy ends are begun again at once. HAProxy hands everything on, so that there the server behind is flooded as well.
+// the proxy ends are begun again at once. They would come from other machines, so here they have what processor is left over.
+// HAProxy hands everything on, so that there the server behind is flooded as well.
 
 import { connect } from 'node:net';
+import { setPriority } from 'node:os';
 import { residentBytes, start, stop } from './harness/processes.ts';
 import { chosenProxies, type ProxyName, startFairSink, startProxy } from './harness/proxies.ts';
 import { type Flags, percentile, printMachine, printTable, readFlags } from './harness/report.ts';
@@ -67,6 +69,7 @@ async function measure(flood: string, name: ProxyName, flags: Flags): Promise<st
   const seconds = flags.quick ? 1 : SECONDS;
   const args = [FLOODER, String(proxy.port), flood, String(CONNECTIONS), String(seconds + 3)];
   const flooder = flood === 'none' ? null : start(process.execPath, args);
+  if (flooder?.pid !== undefined) setPriority(flooder.pid, 19);
   try {
     await new Promise((resolve) => setTimeout(resolve, 1000)); // they are all there
     const times = await honest(proxy.port, seconds);

@@ -37,6 +37,13 @@ function importsOf(file: string): Import[] {
   });
 }
 
+/** Files of ours. */
+function importedBy(file: string): string[] {
+  return importsOf(file)
+    .filter(({ from }) => from.startsWith('.') && from.endsWith('.ts'))
+    .map(({ from }) => normalize(join(dirname(file), from)));
+}
+
 function filesOf(room: string): string[] {
   return globSync(`src/${room}/**/*.ts`, { cwd: ROOT });
 }
@@ -66,6 +73,19 @@ for (const room of ['smtp', 'policy']) {
     }
   });
 }
+
+test('no import goes in a circle', () => {
+  const files = globSync('src/**/*.ts', { cwd: ROOT });
+  const imports = new Map(files.map((file) => [file, importedBy(file)]));
+  const done = new Set<string>();
+  const walk = (file: string, way: readonly string[]): void => {
+    assert.ok(!way.includes(file), [...way.slice(way.indexOf(file)), file].join(' → '));
+    if (done.has(file)) return;
+    for (const next of imports.get(file) ?? []) walk(next, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) walk(file, []);
+});
 
 test('only main.ts ends the process', () => {
   for (const file of globSync('src/**/*.ts', { cwd: ROOT })) {

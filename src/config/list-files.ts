@@ -5,9 +5,10 @@
 // value: a login or a domain of that name is nobody's, and a deny of it would deny nobody. Paths into the longer lists lead
 // to the line of the file (`place`), and findings are told by the index as written (`asWritten`).
 
+import { Pile } from '../policy/pile.ts';
 import type { Path, Place } from '../policy/problem.ts';
 import { formatPath } from '../policy/problem.ts';
-import { STEP, type Steps } from '../policy/steps.ts';
+import { first, STEP, type Steps } from '../policy/steps.ts';
 import { beside } from './beside.ts';
 import type { Finding } from './finding.ts';
 import type { PlaceOf } from './shape.ts';
@@ -46,8 +47,16 @@ interface Origin {
   readonly index: number;
   /** The list file; null: the document. */
   readonly file: string | null;
-  /** Of each in the list file: line and column in one number, since there may be a million. */
-  readonly places: readonly number[];
+  /** Of each in the list file: line and column in one number, since there may be a million; 0 behind the last. */
+  readonly places: Float64Array;
+}
+
+const NO_PLACES = new Float64Array(0);
+
+function longer(places: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const grown = new Float64Array(places.length * 2);
+  grown.set(places);
+  return grown;
 }
 
 const COLUMNS = 2 ** 20;
@@ -84,7 +93,7 @@ export function* unfoldLists(
     name: string,
     path: Path,
     index: number,
-    entries: unknown[],
+    entries: Pile<unknown>,
     from: Origin[],
   ): Steps<boolean> {
     if (name === '') {
@@ -98,31 +107,33 @@ export function* unfoldLists(
       add('error', path, content.problem);
       return false;
     }
-    const places: number[] = [];
-    from.push({ start: entries.length, index, file, places });
+    const start = entries.length;
+    let places = new Float64Array(16);
     let count = 0;
     for (const { text, place: at, fault } of linesOf(content.octets, file)) {
       if (++count % STEP === 0) yield;
       if (fault !== null) add('error', path, fault, at);
       else {
-        entries.push(text);
-        places.push(at.line * COLUMNS + Math.min(at.column, COLUMNS - 1));
+        const place = entries.push(text) - 1 - start;
+        if (place === places.length) places = longer(places);
+        places[place] = at.line * COLUMNS + Math.min(at.column, COLUMNS - 1);
       }
     }
+    from.push({ start, index, file, places });
     if (count === 0) add(...sayEmpty(file, path));
-    return places.length === count;
+    return entries.length - start === count;
   };
 
   const unfoldList = function* (list: readonly unknown[], path: Path): Steps<unknown[]> {
-    const entries: unknown[] = [];
+    const pile = new Pile<unknown>();
     const from: Origin[] = [];
     let sound = true;
     for (const [index, entry] of list.entries()) {
       const name = namedFile(entry);
       if (name === null) {
         if (from.length === 0 || from.at(-1)?.file !== null)
-          from.push({ start: entries.length, index, file: null, places: [] });
-        entries.push(yield* unfold(entry, [...path, index]));
+          from.push({ start: pile.length, index, file: null, places: NO_PLACES });
+        pile.push(yield* unfold(entry, [...path, index]));
         continue;
       }
       if (BLOCKS.has(String(path.at(-1)))) {
@@ -130,18 +141,21 @@ export function* unfoldLists(
         sound = false;
         continue;
       }
-      if (!(yield* unfoldEntry(name, [...path, index], index, entries, from))) sound = false;
+      if (!(yield* unfoldEntry(name, [...path, index], index, pile, from))) sound = false;
     }
     origins.set(formatPath(path), from);
+    const entries = yield* pile.toArray();
     if (entries.length === 0) emptied.set(formatPath(path), sound ? 'empty' : 'faulty');
-    if (entries.length <= LONG || !entries.every((entry) => typeof entry === 'string')) return entries;
-    longLists.push({ path, entries });
+    if (entries.length <= LONG || (yield* first(entries, (entry) => typeof entry !== 'string')) !== undefined)
+      return entries;
+    longLists.push({ path, entries: entries as string[] });
     return entries.slice(0, 1);
   };
 
   const unfold = function* (value: unknown, path: Path): Steps<unknown> {
     if (Array.isArray(value)) {
-      if (value.some((entry) => namedFile(entry) !== null)) return yield* unfoldList(value, path);
+      if ((yield* first(value, (entry) => namedFile(entry) !== null)) !== undefined)
+        return yield* unfoldList(value, path);
       const entries: unknown[] = [];
       for (const [i, entry] of value.entries())
         entries.push(typeof entry === 'object' ? yield* unfold(entry, [...path, i]) : entry);

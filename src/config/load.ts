@@ -5,10 +5,11 @@
 
 import { basename } from 'node:path';
 import type * as z from 'zod';
-import { compileInSteps, type PolicyOptions } from '../policy/compile.ts';
+import { compileInSteps } from '../policy/compile.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Resolve } from '../policy/judge.ts';
 import type { ListFile, ReadList } from '../policy/lists.ts';
+import type { PolicyOptions } from '../policy/options.ts';
 import type { Policy } from '../policy/policy.ts';
 import { formatPath, type Path, type Place } from '../policy/problem.ts';
 import { atOnce, type Steps } from '../policy/steps.ts';

@@ -11,7 +11,7 @@ import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
 import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
-import { SHORTAGES } from './shortages.ts';
+import { SHORTAGES } from './shortage-causes.ts';
 
 export type LimitKind = 'session' | 'source' | 'login' | 'sender' | 'connector' | 'door';
 

@@ -5,18 +5,9 @@
 import type { Logger } from 'pino';
 import { write } from './lines.ts';
 import type { Metrics } from './metrics.ts';
+import { SHORTAGES } from './shortage-causes.ts';
 
 const REMIND_AFTER_MS = 60_000;
-
-/** By the code of the system's error: what is short, and what to raise. */
-export const SHORTAGES: Readonly<Record<string, string>> = {
-  EMFILE: 'file descriptors of this process: raise LimitNOFILE (systemd), --ulimit nofile (container) or ulimit -n',
-  ENFILE: 'file descriptors of this machine: raise fs.file-max (sysctl)',
-  EADDRNOTAVAIL:
-    'ports for connections to that server: widen net.ipv4.ip_local_port_range (sysctl), or lower upstream.max_connections',
-  ENOBUFS: "memory of this machine's network: raise net.ipv4.tcp_mem (sysctl), or lower the limits on connections",
-  ENOMEM: 'memory: give this machine more, or lower the limits on connections',
-};
 
 export class Shortages {
   readonly #log: Logger;

@@ -11,13 +11,13 @@ import type { Login } from '../smtp/types.ts';
 import { aLabelsOf, foldWidely, toOctets } from './spellings.ts';
 
 /** The domain in a login's name: one of user_domains, another of Windows (CORP), another with dots, or none that is told. */
-interface Realm {
+export interface Realm {
   readonly kind: 'known' | 'flat' | 'dotted' | 'none';
   readonly name: string;
 }
 
 /** One way to read a login's name. */
-interface Reading {
+export interface Reading {
   readonly name: string;
   readonly realm: Realm;
 }
@@ -122,7 +122,7 @@ function domainKey(domain: string): string {
 
 /** Whether two domains may be one. A Windows domain may have names with dots that nobody told us: of its own, and those
  * behind an @ (UPN suffixes) that an administrator gave it. */
-function mayBeOne(a: Realm, b: Realm): boolean {
+export function mayBeOne(a: Realm, b: Realm): boolean {
   if (a.kind === 'none' || b.kind === 'none' || a.name === b.name) return true;
   return (a.kind === 'dotted') !== (b.kind === 'dotted');
 }
@@ -144,14 +144,14 @@ function foldAccount(name: string): string {
 // Old clients say names in a code page that nobody names. Such a name shows itself by signs where letters should be, or
 // stands for letters of another script; its ASCII alone is compared then.
 
-function listedKeys(name: string): string[] {
+export function listedKeys(name: string): string[] {
   const keys = [foldAccount(name)];
   if (/[^\x00-\x7f]/.test(name)) keys.push(`\0signs ${skeleton(name)}`);
   if (/[^\x00-\xff]/.test(name)) keys.push(`\0letters ${skeleton(name)}`);
   return keys;
 }
 
-function saidKeys(name: string): string[] {
+export function saidKeys(name: string): string[] {
   const keys = [foldAccount(name)];
   if (!/[\x80-\xff]/.test(name) || /[^\x00-\xff]/.test(name)) return keys;
   keys.push(`\0letters ${skeleton(name)}`);
@@ -161,44 +161,4 @@ function saidKeys(name: string): string[] {
 
 function skeleton(name: string): string {
   return foldAscii(name.normalize('NFC')).replace(/[^\x00-\x7f]+/g, '?');
-}
-
-/** One of a list, and before it those of the same name. */
-interface Listed {
-  readonly realm: Realm;
-  readonly written: string;
-  readonly next: Listed | null;
-}
-
-/** Those whom a no is about. */
-export class Suspects {
-  readonly #users: UserNames;
-  readonly #byName = new Map<string, Listed>();
-
-  constructor(users: UserNames, listed: Iterable<string>) {
-    this.#users = users;
-    for (const written of listed) {
-      for (const { name, realm } of users.readings(written)) {
-        for (const key of listedKeys(name))
-          this.#byName.set(key, { realm, written, next: this.#byName.get(key) ?? null });
-      }
-    }
-  }
-
-  /** Those listed, as written, who may be the one that has logged in under a name. */
-  *whoMayBe(login: Login): Generator<string> {
-    const readings = this.#users.readingsOf(login);
-    if (readings.length === 0) for (const { written } of this.#byName.values()) yield written;
-    for (const { name, realm } of readings) {
-      for (const key of saidKeys(name)) {
-        for (let one = this.#byName.get(key) ?? null; one !== null; one = one.next)
-          if (mayBeOne(realm, one.realm)) yield one.written;
-      }
-    }
-  }
-
-  /** The first of them, or null. */
-  find(login: Login): string | null {
-    return this.whoMayBe(login).next().value ?? null;
-  }
 }

@@ -3,19 +3,17 @@
 import { isKeyword } from '../smtp/capabilities.ts';
 import { CONNECTOR_FULL } from '../smtp/replies.ts';
 import type { OwnReply, Profile } from '../smtp/types.ts';
-import { Suspects } from './accounts.ts';
-import type { PolicyOptions } from './compile.ts';
+import type { Condition, Rule, Vocabulary } from './condition.ts';
 import { type AccessList, type ClientReader, Connector } from './connector.ts';
 import {
   type ConditionsDocument,
   type ConnectorDocument,
-  type Limits,
-  type Mode,
   type PolicyDocument,
   type ReplyName,
   replaceLimits,
 } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
+import type { Draft } from './draft.ts';
 import { type Domains, Judgement } from './judge.ts';
 import {
   type AddressSet,
@@ -24,30 +22,17 @@ import {
   parseEndpoint,
   readAddresses,
   readRanges,
-  type SourceEntry,
   SourceSet,
   warnOfEmpty,
 } from './lists.ts';
 import { membersOf, memberTest, usersOf } from './members.ts';
 import { isEverybody, several, whyNoUser } from './names.ts';
+import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
 import { DEFAULT_REPLIES, parseReply } from './replies.ts';
-import { type Condition, compileRule, type Rule, type Vocabulary } from './rules.ts';
+import { compileRule } from './rules.ts';
 import type { Steps } from './steps.ts';
-
-/** A connector on its way: what the selection, lint and the connector itself are made of. */
-export interface Draft {
-  readonly document: ConnectorDocument;
-  readonly path: Path;
-  readonly bindings: readonly Endpoint[];
-  readonly ranges: readonly SourceEntry[];
-  readonly rules: readonly Rule[];
-  readonly connectAllow: AccessList;
-  readonly connectDeny: AccessList;
-  readonly limits: Limits;
-  readonly mode: Mode;
-  readonly relaysAnywhere: boolean;
-}
+import { Suspects } from './suspects.ts';
 
 export function* draftConnector(
   document: ConnectorDocument,
@@ -85,7 +70,9 @@ export function* draftConnector(
     document,
     path,
     bindings,
-    ranges: yield* readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
+    ranges: yield* SourceSet.inSteps(
+      yield* readRanges(document.remote_ip_ranges, [...path, 'remote_ip_ranges'], notes),
+    ),
     rules,
     connectAllow: yield* readAccess(document.connect.allow, [...path, 'connect', 'allow'], notes),
     connectDeny: yield* readAccess(document.connect.deny, [...path, 'connect', 'deny'], notes),
@@ -108,14 +95,14 @@ function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): bool
 /** Ranges, and names that a client may have in DNS (Exchange 2000's connection control takes both). */
 function* readAccess(list: readonly string[], path: Path, notes: Notes): Steps<AccessList> {
   const names = new DomainTable();
-  const takeName = (text: string, at: Path): boolean => {
+  const takeName = (text: string, at: () => Path): boolean => {
     if (!/^[a-z0-9_*-]+(\.[a-z0-9_-]+)+$/i.test(text) || /^[0-9.-]+$/.test(text)) return false;
     const pattern = parseDomainPattern(text);
-    if (typeof pattern === 'string') notes.error(at, pattern);
+    if (typeof pattern === 'string') notes.error(at(), pattern);
     else names.add(pattern, true);
     return true;
   };
-  return { ranges: new SourceSet(yield* readRanges(list, path, notes, takeName)), names };
+  return { ranges: yield* SourceSet.inSteps(yield* readRanges(list, path, notes, takeName)), names };
 }
 
 function isUnconditionalAllow(rule: Rule): boolean {
@@ -153,7 +140,7 @@ export function* finishConnector(
     submit: yield* submitTest(document, path, words),
     ownDomains: document.senders.own_domains,
     loginSenders,
-    suspects: new Suspects(words.users, Object.keys(document.senders.login_must_match)),
+    suspects: yield* Suspects.inSteps(words.users, Object.keys(document.senders.login_must_match)),
     otherLogins: document.senders.others,
     rules,
     usesPtr: rules.some(({ document: rule }) => mentionsPtr(rule.allow ?? rule.deny)),
@@ -192,8 +179,8 @@ function* submitTest({ submit }: ConnectorDocument, path: Path, words: Vocabular
   const at = [...path, 'submit'];
   for (const key of ['users', 'groups'] as const) warnOfEmpty(submit[key], [...at, key], words.notes);
   const users = yield* usersOf(submit.users ?? [], [...at, 'users'], words);
-  const members = membersOf(submit.groups ?? [], [...at, 'groups'], words);
-  return memberTest([...users, ...members], true, words).holds;
+  const members = yield* membersOf(submit.groups ?? [], [...at, 'groups'], words);
+  return (yield* memberTest(members.length === 0 ? users : [...users, ...members], true, words)).holds;
 }
 
 function profileOf(

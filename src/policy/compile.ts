@@ -6,54 +6,22 @@
 
 import { foldAscii } from '../smtp/bytes.ts';
 import { UserNames } from './accounts.ts';
-import { type Draft, draftConnector, finishConnector } from './compile-connector.ts';
+import { draftConnector, finishConnector } from './compile-connector.ts';
+import type { Vocabulary } from './condition.ts';
 import type { ClientReader, Connector } from './connector.ts';
-import { DEFAULT_LIMITS, type Limits, type Mode, type PolicyDocument } from './document.ts';
+import type { PolicyDocument } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
+import type { Draft } from './draft.ts';
 import { type Ip, isLoopback, parseIp } from './ip.ts';
-import { type Domains, parseLiteral, type Resolve } from './judge.ts';
+import { type Domains, parseLiteral } from './judge.ts';
 import { lint, rangeGrantsRelay } from './lint.ts';
-import { AddressSet, checkUsers, Notes, type ReadList, readDomains, type SourceEntry } from './lists.ts';
+import { AddressSet, checkUsers, Notes, readDomains, type SourceEntry } from './lists.ts';
 import { several, whyNoWindowsDomain } from './names.ts';
+import { DEFAULT_OPTIONS, type PolicyOptions } from './options.ts';
 import { Policy } from './policy.ts';
 import type { Problem } from './problem.ts';
-import type { Vocabulary } from './rules.ts';
 import { Selection } from './selection.ts';
 import { atOnce, STEP, type Steps } from './steps.ts';
-
-export interface PolicyOptions {
-  /** Milliseconds since 1970: rules may expire. */
-  readonly now: () => number;
-  readonly readList: ReadList;
-  /** `observe` here is for every connector, whatever it says itself. */
-  readonly mode: Mode;
-  /** Those of the top of the configuration; connectors replace what they name. */
-  readonly limits: Limits;
-  readonly dotLines: 'pass' | 'strict';
-  readonly lostAddressGuard: 'refuse' | 'warn';
-  /** This host's own addresses, and its default gateways: where clients seem to be when their address is lost. */
-  readonly ownAddresses: readonly string[];
-  readonly gateways: readonly string[];
-  /** Told when a client comes from a lost address and the guard is on: once for each policy. */
-  readonly onLostAddress: (address: string) => void;
-  /** Null: what depends on reverse DNS cannot be told. */
-  readonly resolve: Resolve | null;
-}
-
-export const DEFAULT_OPTIONS: Omit<PolicyOptions, 'now'> = {
-  // biome-ignore lint/correctness/useYield: there is nothing to wait for
-  readList: function* (name) {
-    return `${name} cannot be read here`;
-  },
-  mode: 'enforce',
-  limits: DEFAULT_LIMITS,
-  dotLines: 'pass',
-  lostAddressGuard: 'refuse',
-  ownAddresses: [],
-  gateways: [],
-  onLostAddress: () => {},
-  resolve: null,
-};
 
 export interface CompiledPolicy {
   /** Null when there is an error among the problems. */
@@ -78,20 +46,18 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
   const clientAt = clientReader(options);
   const connectors: Connector[] = [];
   for (const draft of drafts) connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
-  yield;
-  const selection = new Selection(
+  const selection = yield* Selection.inSteps(
     drafts.map((draft, i) => ({
       connector: connectors[i] as Connector,
       name: draft.document.name,
       bindings: draft.bindings,
-      ranges: draft.ranges,
+      ranges: draft.ranges.entries,
       grantsRelay: (entry: SourceEntry) => rangeGrantsRelay(draft, entry),
     })),
     words.guard,
     notes,
   );
-  yield;
-  lint({ document, domains, drafts, options, notes });
+  yield* lint({ document, domains, drafts, options, notes });
   const sound = !notes.problems.some(({ severity }) => severity === 'error');
   const onLostAddress = words.guard ? options.onLostAddress : null;
   return {
@@ -129,7 +95,7 @@ function* vocabulary(document: PolicyDocument, options: PolicyOptions, notes: No
     yield* checkUsers(members, ['groups', name], notes);
     groups.set(name, members);
   }
-  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', unknowns: new Map() };
+  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', asked: [] };
 }
 
 function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains> {
@@ -137,7 +103,7 @@ function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains>
   for (const kind of ['accepted', 'relay'] as const) {
     const key = `${kind}_domains` as const;
     for (const [i, text] of document[key].entries()) {
-      if (i % STEP === STEP - 1) yield;
+      if (i % STEP === 0) yield* known.makeRoom();
       const pattern = parseDomainPattern(text);
       if (typeof pattern === 'string') {
         const all = text === '*' ? ': every domain would be relayed for everyone, an open relay; name the domains' : '';

@@ -3,13 +3,13 @@
 import { CANNOT_TELL, CONNECT_CANNOT_TELL } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, Login, OwnReply, Profile, Question } from '../smtp/types.ts';
 import type { UserNames } from './accounts.ts';
+import type { Rule } from './condition.ts';
 import type { ConnectorDocument, Limits, Mode } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, parseIp } from './ip.ts';
 import type { Judgement, Resolve, Session, Steps } from './judge.ts';
 import type { Client, SourceSet } from './lists.ts';
 import type { Path } from './problem.ts';
-import type { Rule } from './rules.ts';
 
 /** A session's ends, as the listener sees them: addresses are normalised. */
 export interface SessionEnds {

@@ -9,7 +9,9 @@
 import { domainToUnicode } from 'node:url';
 import { foldAscii } from '../smtp/bytes.ts';
 import { isEverybody, several, whyNoName } from './names.ts';
+import { Pile } from './pile.ts';
 import { aLabelsOf, readingsOf, toOctets } from './spellings.ts';
+import { atOnce, STEP, type Steps } from './steps.ts';
 
 export interface DomainPattern {
   /** As written, for people. */
@@ -93,17 +95,24 @@ export class DomainTable<V = true> {
   #octets = new Uint8Array(256);
   #octetsUsed = 0;
   #nodes = 0;
-  /** Two for each node: of the pattern without a star, and with one. */
-  readonly #values: (V | undefined)[] = [];
-  /** The same, as written. */
-  readonly #texts: (string | undefined)[] = [];
+  /** Two for each node: the number of the pattern without a star, and of that with one. From 1 on; 0 = none. */
+  #patterns = new Int32Array(2 * 16);
+  readonly #values = new Pile<V>();
+  /** As written. */
+  readonly #texts = new Pile<string>();
 
-  /** Room for so many patterns from the start: to grow later is to stand still for a moment. */
-  constructor(expected = 0) {
-    let slots = this.#slots.length;
-    while (slots < expected * 2 * SLOT_WORDS) slots *= 2;
-    this.#slots = new Int32Array(slots);
-    this.#octets = new Uint8Array(Math.max(this.#octets.length, expected * 32));
+  /** Done now and then while a long list is put in: else `add` makes the room, and stands still for a moment. */
+  *makeRoom(): Steps<void> {
+    yield;
+    if (!hasRoom(this.#octetsUsed, STEP * OCTETS_EACH, this.#octets))
+      this.#octets = yield* longer(this.#octets, new Uint8Array(this.#octets.length * 2));
+    if (!hasRoom(this.#nodes * 2, STEP * NODES_EACH * 2, this.#patterns))
+      this.#patterns = yield* longer(this.#patterns, new Int32Array(this.#patterns.length * 2));
+    if (!hasRoom(this.#nodes * 2 * SLOT_WORDS, STEP * NODES_EACH * 2 * SLOT_WORDS, this.#slots)) {
+      const slots = new Int32Array(this.#slots.length * 2);
+      yield* rehash(this.#slots, slots);
+      this.#slots = slots;
+    }
   }
 
   get isEmpty(): boolean {
@@ -116,9 +125,12 @@ export class DomainTable<V = true> {
     for (const form of pattern.forms) {
       const slot = this.#enter(form);
       const place = placeOf(this.#slots[slot + NODE] as number, pattern.below);
-      earlier ??= this.#values[place];
-      this.#values[place] ??= value;
-      this.#texts[place] ??= pattern.text;
+      const number = this.#patterns[place] as number;
+      if (number !== 0) earlier ??= this.#values.at(number - 1);
+      else {
+        this.#values.push(value);
+        this.#patterns[place] = this.#texts.push(pattern.text);
+      }
       this.#slots[slot + SHAPE] = (this.#slots[slot + SHAPE] as number) | (pattern.below ? HAS_BELOW : HAS_EXACT);
     }
     return earlier;
@@ -131,16 +143,16 @@ export class DomainTable<V = true> {
 
   find(domain: string): V | null {
     const place = this.#locate(domain);
-    return place === NOWHERE ? null : (this.#values[place] as V);
+    return place === NOWHERE ? null : (this.#values.at((this.#patterns[place] as number) - 1) as V);
   }
 
   /** The pattern as written. */
   patternFor(domain: string): string | null {
     const place = this.#locate(domain);
-    return place === NOWHERE ? null : (this.#texts[place] as string);
+    return place === NOWHERE ? null : (this.#texts.at((this.#patterns[place] as number) - 1) as string);
   }
 
-  /** Where the value of the most specific pattern stands. */
+  /** Where the number of the most specific pattern stands. */
   #locate(domain: string): number {
     const slots = this.#slots;
     const { length } = domain;
@@ -221,22 +233,44 @@ export class DomainTable<V = true> {
     this.#slots[slot + START] = start;
     this.#slots[slot + SHAPE] = length << 2;
     this.#slots[slot + NODE] = this.#nodes++;
-    this.#values.push(undefined, undefined);
-    this.#texts.push(undefined, undefined);
+    if (this.#nodes * 2 > this.#patterns.length)
+      this.#patterns = atOnce(longer(this.#patterns, new Int32Array(this.#patterns.length * 2)));
     return slot;
   }
 
   /** Twice as many slots; the empty one for `hash`. */
   #grow(hash: number): number {
-    const old = this.#slots;
-    const slots = new Int32Array(old.length * 2);
+    const slots = new Int32Array(this.#slots.length * 2);
+    atOnce(rehash(this.#slots, slots));
     this.#slots = slots;
-    for (let from = 0; from < old.length; from += SLOT_WORDS) {
-      if (old[from + SHAPE] === 0) continue;
-      const to = emptySlot(slots, old[from + HASH] as number);
-      for (let i = 0; i < SLOT_WORDS; i++) slots[to + i] = old[from + i] as number;
-    }
     return emptySlot(slots, hash);
+  }
+}
+
+// What the next STEP names may need; few need more.
+const OCTETS_EACH = 64;
+const NODES_EACH = 4;
+
+const COPIED = 1 << 16; // words or octets at a time
+
+function hasRoom(used: number, wanted: number, all: { readonly length: number }): boolean {
+  return used + wanted <= all.length;
+}
+
+function* longer<Words extends Int32Array | Uint8Array>(old: Words, grown: Words): Steps<Words> {
+  for (let at = 0; at < old.length; at += COPIED) {
+    grown.set(old.subarray(at, at + COPIED), at);
+    yield;
+  }
+  return grown;
+}
+
+function* rehash(old: Int32Array, slots: Int32Array): Steps<void> {
+  for (let from = 0; from < old.length; from += SLOT_WORDS) {
+    if (from % (STEP * SLOT_WORDS) === 0) yield;
+    if (old[from + SHAPE] === 0) continue;
+    const to = emptySlot(slots, old[from + HASH] as number);
+    for (let i = 0; i < SLOT_WORDS; i++) slots[to + i] = old[from + i] as number;
   }
 }
 

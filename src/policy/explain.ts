@@ -4,12 +4,13 @@
 // it: the range that chose the connector, every rule that was tried, and the first condition that failed.
 
 import type { Address } from '../smtp/types.ts';
+import type { Condition, Facts } from './condition.ts';
 import { formatIp } from './ip.ts';
 import { formatAddress } from './lists.ts';
 import type { Policy } from './policy.ts';
 import { type Answer, answerQuestion, type PolicyQuestion } from './policy-question.ts';
 import type { Path } from './problem.ts';
-import { type Condition, type Facts, type Trial, whySpelled } from './rules.ts';
+import { type Trial, whySpelled } from './rules.ts';
 import { formatPlace, type PlaceOf, type Setting, settingOf } from './setting.ts';
 import { fromOctets } from './spellings.ts';
 import { isUnknown } from './truth.ts';

@@ -7,24 +7,16 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import { CANNOT_TELL, SENDER_CANNOT_TELL, TLS_REQUIRED, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Judge, OwnReply, Question, Reason } from '../smtp/types.ts';
-import type { Suspects, UserNames } from './accounts.ts';
+import type { UserNames } from './accounts.ts';
+import type { Condition, Facts, Rule } from './condition.ts';
 import type { Mode, ReplyName, SendersDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
 import { whyMayBe } from './members.ts';
-import {
-  type Condition,
-  type Facts,
-  firstMatch,
-  type Rule,
-  type Trial,
-  trialsOf,
-  tryRules,
-  whyMapped,
-  whySpelled,
-} from './rules.ts';
+import { firstMatch, type Trial, trialsOf, tryRules, whyMapped, whySpelled } from './rules.ts';
 import { readingsOf } from './spellings.ts';
+import type { Suspects } from './suspects.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
 export type KnownKind = 'accepted' | 'relay';

@@ -2,8 +2,8 @@
 //
 // Limits from the top of a configuration are for all connectors, so a word that only some of them can use is no fault there.
 
-import type { Draft } from './compile-connector.ts';
 import type { Limits, PartialLimits, Rate } from './document.ts';
+import type { Draft } from './draft.ts';
 import type { Notes } from './lists.ts';
 import type { Path } from './problem.ts';
 import { parseRange } from './ranges.ts';

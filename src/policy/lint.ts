@@ -6,19 +6,20 @@
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { PolicyOptions } from './compile.ts';
-import type { Draft } from './compile-connector.ts';
+import type { Rule } from './condition.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import type { Draft } from './draft.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
-import type { Notes, SourceEntry } from './lists.ts';
+import type { Notes, SourceEntry, SourceSet } from './lists.ts';
+import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
 import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
-import type { Rule } from './rules.ts';
-import { shadowOf } from './shadow.ts';
-import { intersect, isWide, publicPart, subtract, surestSpans, widestSpans } from './spans.ts';
+import { type Shadow, shadowOf } from './shadow.ts';
+import { intersectInSteps, isWide, publicPart, subtractInSteps } from './spans.ts';
 import { toOctets } from './spellings.ts';
+import { first, STEP, type Steps } from './steps.ts';
 
 export interface Subject {
   readonly document: PolicyDocument;
@@ -30,17 +31,17 @@ export interface Subject {
 
 const SOON = 30 * 86_400_000;
 
-export function lint(subject: Subject): void {
+export function* lint(subject: Subject): Steps<void> {
   const { document, drafts, notes } = subject;
   if (document.connectors.length === 0) notes.error(['connectors'], 'no connector: every connection would be refused');
   if (document.accepted_domains.length === 0)
     notes.warn(['accepted_domains'], 'no domain is accepted: no mail for the server behind would pass');
   lintNames(document, notes);
-  lintDomains(subject);
+  yield* lintDomains(subject);
   for (const draft of drafts) {
-    lintOpenRelay(draft, subject);
-    lintLostAddresses(draft, subject);
-    lintRules(draft, subject);
+    yield* lintOpenRelay(draft, subject);
+    yield* lintLostAddresses(draft, subject);
+    yield* lintRules(draft, subject);
     lintDialogue(draft, subject);
   }
 }
@@ -64,9 +65,10 @@ function lintNames(document: PolicyDocument, notes: Notes): void {
   }
 }
 
-function lintDomains({ document, domains, notes }: Subject): void {
+function* lintDomains({ document, domains, notes }: Subject): Steps<void> {
   for (const key of ['accepted_domains', 'relay_domains'] as const) {
     for (const [i, text] of document[key].entries()) {
+      if (i % STEP === STEP - 1) yield;
       const blocked = domains.blocked.patternFor(text.replace(/^\*\./, '').toLowerCase());
       if (blocked !== null)
         notes.warn([key, i], `'${text}' never passes: blocked_domains has '${blocked}', and that is looked at first`);
@@ -97,26 +99,22 @@ export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEn
 }
 
 /** The addresses from which a rule can be reached without saying who one is. */
-function reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: number): Span[] {
+function* reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: number): Steps<Span[]> {
   const rule = rules[index] as Rule;
-  let spans = intersect(widestSpans(rangesOf(ranges)), widestSpans(rangesOf(connectAllow.ranges.entries)));
-  spans = subtract(spans, surestSpans(rangesOf(connectDeny.ranges.entries)));
-  if (rule.sources !== null) spans = intersect(spans, widestSpans(rangesOf(rule.sources.entries)));
+  let spans = yield* intersectInSteps(yield* ranges.widest(), yield* connectAllow.ranges.widest());
+  spans = yield* subtractInSteps(spans, yield* connectDeny.ranges.surest());
+  if (rule.sources !== null) spans = yield* intersectInSteps(spans, yield* rule.sources.widest());
   for (const earlier of rules.slice(0, index)) {
     if (earlier.action === 'allow' || earlier.expiresAt !== Number.POSITIVE_INFINITY) continue;
     if (earlier.conditions.length === 0) return [];
     const [only, second] = earlier.conditions;
     if (only?.key === 'sources' && second === undefined && earlier.sources !== null)
-      spans = subtract(spans, surestSpans(rangesOf(earlier.sources.entries)));
+      spans = yield* subtractInSteps(spans, yield* earlier.sources.surest());
   }
   return spans;
 }
 
-function rangesOf(entries: readonly SourceEntry[]): Range[] {
-  return entries.map(({ range }) => range);
-}
-
-function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
+function* lintOpenRelay(draft: Draft, { options, notes }: Subject): Steps<void> {
   const { document, rules } = draft;
   for (const [i, rule] of rules.entries()) {
     const conditions = rule.document.allow;
@@ -128,9 +126,9 @@ function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
         "relays by reverse DNS: whoever runs the client's reverse zone and the name decides, and mail waits when DNS does",
       );
     if (document.submit !== 'anyone' || identifies(conditions)) continue;
-    const open = publicPart(reach(draft, i));
-    const wide = open.find(isWide);
-    const who = wide === undefined ? '' : nameOf(wide, rule.sources?.entries ?? draft.ranges);
+    const open = yield* publicPart(yield* reach(draft, i));
+    const wide = yield* first(open, isWide);
+    const who = wide === undefined ? '' : yield* nameOf(wide, rule.sources ?? draft.ranges);
     if (conditions.recipient_domains !== undefined) {
       if (wide !== undefined)
         notes.note(path, `everyone in ${who} may reach the domains that rule '${rule.name}' names`);
@@ -152,8 +150,8 @@ function lintOpenRelay(draft: Draft, { options, notes }: Subject): void {
 }
 
 /** The entry that made a span wide, as it was written, or the span itself where several did together. */
-function nameOf(wide: Span, entries: readonly SourceEntry[]): string {
-  const entry = entries.find(({ range }) => overlaps(range, wide) && isWide(hullOf(range)));
+function* nameOf(wide: Span, { entries }: SourceSet): Steps<string> {
+  const entry = yield* first(entries, ({ range }) => overlaps(range, wide) && isWide(hullOf(range)));
   return entry?.text ?? formatSpan(wide);
 }
 
@@ -164,32 +162,38 @@ function formatSpan({ lo, hi }: Span): string {
 const LOOPBACK = ['127.0.0.0/8', '::1'].flatMap((text) => parseRange(text).ranges);
 
 /** A relay right on an address at which clients seem to be when their own is lost, given as part of a range. */
-function lintLostAddresses(draft: Draft, { options, notes }: Subject): void {
+function* lintLostAddresses(draft: Draft, { options, notes }: Subject): Steps<void> {
   const lost = [
     ...LOOPBACK.map((range) => ({ range, what: 'loopback' })),
     ...options.ownAddresses.flatMap((text) => lostAddress(text, `${text} (an address of this host)`)),
     ...options.gateways.flatMap((text) => lostAddress(text, `${text} (a default gateway of this host)`)),
   ];
   const severity = options.lostAddressGuard === 'refuse' ? 'error' : 'warning';
-  const check = (entries: readonly SourceEntry[]): void => {
-    const singles = entries.filter(({ range }) => isSingle(range)).map(({ range }) => range);
-    for (const { range, text, path } of entries) {
-      if (isSingle(range) || isEverything(range)) continue;
-      const held = lost.find(
-        (address) => overlaps(range, address.range) && !singles.some((one) => isInside(address.range, one)),
-      );
+  const check = function* (list: SourceSet, counts: (entry: SourceEntry) => boolean): Steps<void> {
+    const listed = new Set<Range>(); // by themselves
+    for (const [i, entry] of list.entries.entries()) {
+      if (i % STEP === STEP - 1) yield;
+      if (!isSingle(entry.range) || !counts(entry)) continue;
+      for (const { range } of lost) if (isInside(range, entry.range)) listed.add(range);
+    }
+    for (const [i, entry] of list.entries.entries()) {
+      if (i % STEP === STEP - 1) yield;
+      const { range } = entry;
+      if (isSingle(range) || isEverything(range) || !counts(entry)) continue;
+      const held = lost.find((address) => overlaps(range, address.range) && !listed.has(address.range));
       if (held === undefined) continue;
       notes.add(
         severity,
-        path,
-        `'${text}' gives ${held.what} a right to relay: clients whose address a NAT or a proxy has hidden seem to come from there; leave it out of the range, or list it by itself`,
+        entry.path,
+        `'${entry.text}' gives ${held.what} a right to relay: clients whose address a NAT or a proxy has hidden seem to come from there; leave it out of the range, or list it by itself`,
       );
     }
   };
   if (draft.document.submit !== 'anyone') return;
-  check(draft.ranges.filter((entry) => rangeGrantsRelay(draft, entry)));
+  yield* check(draft.ranges, (entry) => rangeGrantsRelay(draft, entry));
   for (const { document, sources } of draft.rules) {
-    if (document.allow !== undefined && sources !== null && !identifies(document.allow)) check(sources.entries);
+    if (document.allow !== undefined && sources !== null && !identifies(document.allow))
+      yield* check(sources, () => true);
   }
 }
 
@@ -198,8 +202,7 @@ function lostAddress(text: string, what: string): { range: Range; what: string }
   return ip === null ? [] : [{ range: { lo: ip, hi: ip }, what }];
 }
 
-function lintRules({ rules, ranges, document }: Draft, { domains, options, notes }: Subject): void {
-  const clients = rangesOf(ranges);
+function* lintRules({ rules, ranges, document }: Draft, { domains, options, notes }: Subject): Steps<void> {
   const now = options.now();
   for (const [i, rule] of rules.entries()) {
     if (rule.expiresAt <= now) {
@@ -213,17 +216,17 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
         `rule '${rule.name}' expires in ${days === 1 ? 'a day' : `${days} days`}${askOwner(rule)}`,
       );
     }
-    lintDenied(rule, domains, notes);
+    yield* lintDenied(rule, domains, notes);
     const opens = rules.slice(i + 1).some(({ action, expiresAt }) => action === 'allow' && expiresAt > now);
-    if (!opens) lintDeniedSenders(rule, domains, notes);
-    lintShadow(rule, rules.slice(0, i), clients, notes);
+    if (!opens) yield* lintDeniedSenders(rule, domains, notes);
+    yield* lintShadow(rule, rules.slice(0, i), ranges, notes);
     const conditions = rule.document.allow ?? rule.document.deny;
     if (document.auth === 'hide' && (conditions?.users ?? conditions?.groups) !== undefined)
       notes.warn(
         [...rule.path, rule.action],
         `rule '${rule.name}' asks for a login, and nobody logs in here (auth: hide)`,
       );
-    if (rule.sources !== null && rule.sources.entries.length > 0 && !meets(rule.sources.entries, clients))
+    if (rule.sources !== null && rule.sources.entries.length > 0 && !(yield* meets(rule.sources, ranges)))
       notes.warn(
         [...rule.path, rule.action, 'sources'],
         `rule '${rule.name}' can never match: none of its sources lies in the connector's remote_ip_ranges`,
@@ -231,8 +234,9 @@ function lintRules({ rules, ranges, document }: Draft, { domains, options, notes
   }
 }
 
-function lintShadow(rule: Rule, before: readonly Rule[], clients: readonly Range[], notes: Notes): void {
-  const shadows = before.map((earlier) => ({ earlier, left: shadowOf(earlier, rule, clients) }));
+function* lintShadow(rule: Rule, before: readonly Rule[], clients: SourceSet, notes: Notes): Steps<void> {
+  const shadows: { earlier: Rule; left: Shadow }[] = [];
+  for (const earlier of before) shadows.push({ earlier, left: yield* shadowOf(earlier, rule, clients) });
   const whole = shadows.find(({ left }) => left === 'nothing')?.earlier;
   const written = shadows.find(({ left }) => left === 'other spellings')?.earlier;
   if (whole !== undefined)
@@ -245,29 +249,34 @@ function lintShadow(rule: Rule, before: readonly Rule[], clients: readonly Range
 }
 
 /** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
-function lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes): void {
+function* lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes): Steps<void> {
   const passes = (domain: string): boolean => known.holds(foldAscii(toOctets(domain)).replace(/\.$/, ''));
-  for (const [i, text] of (document.deny?.recipient_domains ?? []).entries())
+  for (const [i, text] of (document.deny?.recipient_domains ?? []).entries()) {
+    if (i % STEP === STEP - 1) yield;
     if (passes(text.replace(/^\*\./, 'x.')) && passes(text.replace(/^\*\./, '')))
       notes.warn([...path, 'deny', 'recipient_domains', i], `mail for '${text}' ${PASSES}`);
-  for (const [i, text] of (document.deny?.recipients ?? []).entries())
+  }
+  for (const [i, text] of (document.deny?.recipients ?? []).entries()) {
+    if (i % STEP === STEP - 1) yield;
     if (passes(text.slice(text.lastIndexOf('@') + 1)))
       notes.warn([...path, 'deny', 'recipients', i], `mail for '${text}' ${PASSES}`);
+  }
 }
 
 const PASSES =
   'passes before any rule, since its domain is accepted or relayed: nobody is denied here; valid_recipients and blocked_domains stand before that';
 
 /** Where no allow stands behind it, a deny leaves all as it is, and who denies a sender hardly means that. */
-function lintDeniedSenders({ name, document, path }: Rule, { known }: Domains, notes: Notes): void {
+function* lintDeniedSenders({ name, document, path }: Rule, { known }: Domains, notes: Notes): Steps<void> {
   const isOwn = (text: string): boolean =>
     known.find(foldAscii(toOctets(text.slice(text.lastIndexOf('@') + 1))).replace(/^\*\.|\.$/g, '')) === 'accepted';
   for (const key of ['senders', 'sender_domains'] as const) {
     const list = document.deny?.[key];
     if (list === undefined || list.length === 0) continue;
-    const instead = list.some(isOwn)
-      ? 'senders: { own_domains: authenticated } beside the rules, or deny there, refuses who sends in the name of an accepted domain'
-      : 'a sender, which anybody can write, is for the server behind to refuse, and connect: { deny: [address] } keeps a client out';
+    const instead =
+      (yield* first(list, isOwn)) !== undefined
+        ? 'senders: { own_domains: authenticated } beside the rules, or deny there, refuses who sends in the name of an accepted domain'
+        : 'a sender, which anybody can write, is for the server behind to refuse, and connect: { deny: [address] } keeps a client out';
     notes.warn(
       [...path, 'deny', key],
       `rule '${name}' changes nothing: no allow stands behind it, and mail for accepted domains passes before any rule, whoever sends it; ${instead}`,
@@ -279,9 +288,18 @@ function askOwner({ document }: Rule): string {
   return document.owner === undefined ? '' : `: ask ${document.owner}`;
 }
 
-function meets(entries: readonly SourceEntry[], clients: readonly Range[]): boolean {
-  if (intersect(surestSpans(rangesOf(entries)), surestSpans(clients)).length > 0) return true;
-  return entries.some(({ range }) => clients.some((client) => overlaps(range, client)));
+function* meets(sources: SourceSet, clients: SourceSet): Steps<boolean> {
+  if ((yield* intersectInSteps(yield* sources.surest(), yield* clients.surest())).length > 0) return true;
+  return (yield* meetsMasked(sources, clients)) || (yield* meetsMasked(clients, sources));
+}
+
+/** Whether a mask with holes among `some` and a range of `others` have an address in common. */
+function* meetsMasked(some: SourceSet, others: SourceSet): Steps<boolean> {
+  for (const { range } of some.masked) {
+    yield;
+    if ((yield* first(others.entries, (other) => overlaps(range, other.range))) !== undefined) return true;
+  }
+  return false;
 }
 
 /** What asks for TLS where nobody can start it. */

@@ -7,9 +7,11 @@ import { type DomainPattern, DomainTable, parseDomainPattern } from './domains.t
 import { type Ip, parseIp } from './ip.ts';
 import { NameSet } from './name-set.ts';
 import { several, whyNoName, whyNoUser, whyTooWide } from './names.ts';
+import { Pile } from './pile.ts';
 import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
-import { hullOf, isSingle, parseRange, type Range } from './ranges.ts';
+import { extent, hullOf, isInside, isMasked, isSingle, parseRange, type Range, type Span } from './ranges.ts';
+import { union } from './spans.ts';
 import { foldWidely, fromOctets, readingsOf, toOctets } from './spellings.ts';
 import { STEP, type Steps } from './steps.ts';
 
@@ -49,10 +51,22 @@ export class Notes {
 }
 
 /** One range of a list, and where it was written. */
-export interface SourceEntry {
+export class SourceEntry {
   readonly range: Range;
   readonly text: string;
-  readonly path: Path;
+  readonly #list: Path;
+  readonly #index: number;
+
+  constructor(range: Range, text: string, list: Path, index: number) {
+    this.range = range;
+    this.text = text;
+    this.#list = list;
+    this.#index = index;
+  }
+
+  get path(): Path {
+    return [...this.#list, this.#index];
+  }
 }
 
 /** The peer whose address is judged. `lost`: the address may be that of a NAT or proxy, not the client's own. */
@@ -61,15 +75,29 @@ export interface Client {
   readonly lost: boolean;
 }
 
+/** A mask with holes that leaves at most this many addresses is no wide range, wherever they are. */
+const FEW_ADDRESSES = 65_536;
+
 export class SourceSet {
   readonly entries: readonly SourceEntry[];
   readonly #table: RangeTable;
-  readonly #singles = new Set<Ip>();
 
-  constructor(entries: readonly SourceEntry[]) {
+  /** Those with a mask with holes. */
+  readonly masked: readonly SourceEntry[];
+
+  private constructor(entries: readonly SourceEntry[], masked: readonly SourceEntry[], table: RangeTable) {
     this.entries = entries;
-    this.#table = new RangeTable(entries.map(({ range }) => range));
-    for (const { range } of entries) if (isSingle(range)) this.#singles.add(hullOf(range).lo);
+    this.masked = masked;
+    this.#table = table;
+  }
+
+  static *inSteps(entries: readonly SourceEntry[]): Steps<SourceSet> {
+    const masked: SourceEntry[] = [];
+    for (const [i, entry] of entries.entries()) {
+      if (i % STEP === STEP - 1) yield;
+      if (isMasked(entry.range)) masked.push(entry);
+    }
+    return new SourceSet(entries, masked, yield* RangeTable.inSteps(entries));
   }
 
   holds(ip: Ip): boolean {
@@ -78,18 +106,31 @@ export class SourceSet {
 
   /** The first entry that holds it, for people. */
   entryFor(ip: Ip): SourceEntry | null {
-    return this.entries.find(({ range }) => new RangeTable([range]).holds(ip)) ?? null;
+    return this.entries.find(({ range }) => isInside({ lo: ip, hi: ip }, range)) ?? null;
   }
 
   /** Listed as one address, and not only as part of a range. */
   names(ip: Ip): boolean {
-    return this.#singles.has(ip);
+    const place = this.#table.find(ip); // of the smallest range
+    return place !== null && isSingle((this.entries[place] as SourceEntry).range);
+  }
+
+  /** As spans that hold no address that the list does not hold: masks with holes are left out. Sorted and disjoint. */
+  surest(): Steps<Span[]> {
+    return this.#table.covered();
+  }
+
+  /** As spans that hold at least every address that the list holds; small masked sets are left out. Sorted and disjoint. */
+  *widest(): Steps<Span[]> {
+    const spans = yield* this.surest();
+    const wide = this.masked.filter(({ range }) => extent(range) >= FEW_ADDRESSES);
+    return wide.length === 0 ? spans : union([...spans, ...wide.map(({ range }) => hullOf(range))]);
   }
 }
 
 /** Whether an address is in a list of ranges that were checked before. */
 export function inRanges(list: readonly string[]): (address: string) => boolean {
-  const table = new RangeTable(list.flatMap((text) => parseRange(text).ranges));
+  const table = RangeTable.of(list.flatMap((text) => parseRange(text).ranges));
   return (address) => {
     const ip = parseIp(address);
     return ip !== null && table.holds(ip);
@@ -101,26 +142,25 @@ export function* readRanges(
   list: readonly string[],
   path: Path,
   notes: Notes,
-  other: (text: string, path: Path) => boolean = () => false,
+  other: (text: string, path: () => Path) => boolean = () => false,
 ): Steps<SourceEntry[]> {
-  const entries: SourceEntry[] = [];
+  const entries = new Pile<SourceEntry>();
   for (const [i, text] of list.entries()) {
     if (i % STEP === STEP - 1) yield;
-    const at = [...path, i];
-    if (other(text, at)) continue;
+    if (other(text, () => [...path, i])) continue;
     const { ranges, error, warning } = parseRange(text);
-    if (error !== undefined) notes.error(at, error);
-    if (warning !== undefined) notes.warn(at, warning);
-    for (const range of ranges) entries.push({ range, text, path: at });
+    if (error !== undefined) notes.error([...path, i], error);
+    if (warning !== undefined) notes.warn([...path, i], warning);
+    for (const range of ranges) entries.push(new SourceEntry(range, text, path, i));
   }
-  return entries;
+  return yield* entries.toArray();
 }
 
 /** Reads a list of `d` and `*.d`. */
 export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
-  const table = new DomainTable(list.length);
+  const table = new DomainTable();
   for (const [i, text] of list.entries()) {
-    if (i % STEP === STEP - 1) yield;
+    if (i % STEP === 0) yield* table.makeRoom();
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);

@@ -4,12 +4,14 @@
 // can tell where a login shows no name.
 
 import type { Login } from '../smtp/types.ts';
-import { Suspects } from './accounts.ts';
+import type { Condition, Test, Vocabulary } from './condition.ts';
 import type { ConditionsDocument } from './document.ts';
 import { checkUsers } from './lists.ts';
+import { NameSet } from './name-set.ts';
+import { Pile } from './pile.ts';
 import type { Path } from './problem.ts';
-import type { Condition, Test, Vocabulary } from './rules.ts';
 import { STEP, type Steps } from './steps.ts';
+import { Suspects } from './suspects.ts';
 import { guessed, unknownFor } from './truth.ts';
 
 /** Whether somebody has logged in, or nobody has. */
@@ -35,8 +37,8 @@ export function* usersOf(list: readonly string[], path: Path, words: Vocabulary)
 }
 
 /** All members of the groups; a group that nobody defined is an error. */
-export function membersOf(list: readonly string[], path: Path, words: Vocabulary): readonly string[] {
-  const members: string[] = [];
+export function* membersOf(list: readonly string[], path: Path, words: Vocabulary): Steps<readonly string[]> {
+  const members = new Pile<string>();
   for (const [i, name] of list.entries()) {
     const group = words.groups.get(name);
     if (group === undefined) {
@@ -46,16 +48,23 @@ export function membersOf(list: readonly string[], path: Path, words: Vocabulary
         `no group '${name}': ${known.length === 0 ? 'none is' : `${known.join(', ')} are`} defined under groups`,
       );
     }
-    for (const user of group ?? []) members.push(user);
+    for (const user of group ?? []) {
+      if (members.push(user) % STEP === 0) yield;
+    }
   }
-  return members;
+  return yield* members.toArray();
 }
 
 /** Whether the login is one of `members`, for a no: whether it may be one. Nobody can tell where its name is not shown. */
-export function memberTest(members: readonly string[], opening: boolean, words: Vocabulary): Test {
-  const keys = new Set(members.map((name) => words.users.keyOfWritten(name)));
-  const unknown = unknownFor('login', [...keys].sort(), words.unknowns);
-  const suspects = opening ? null : new Suspects(words.users, members);
+export function* memberTest(members: readonly string[], opening: boolean, words: Vocabulary): Steps<Test> {
+  const keys = new NameSet();
+  const keyOf = (name: string): string => words.users.keyOfWritten(name);
+  for (const [i, name] of members.entries()) {
+    if (i % STEP === STEP - 1) yield;
+    keys.add(keyOf(name));
+  }
+  const unknown = yield* unknownFor('login', keys, members, keyOf, words.asked);
+  const suspects = opening ? null : yield* Suspects.inSteps(words.users, members);
   return {
     holds: ({ question: { login }, user }, guess) => {
       if (login === null || keys.size === 0) return false;

@@ -11,7 +11,7 @@ const CHUNK = 1 << CHUNK_BITS; //  octets; the first chunks are smaller
 const FIRST_CHUNK = 1 << 8;
 const TABLES = 256;
 const FEW = 4096; //               names in the one table that there is at first
-const LONGEST = 0xffff;
+const LENGTH_OCTETS = 4;
 
 /** Open addressing, at most half full: the hash of a name, and where it stands + 1. */
 interface Table {
@@ -20,14 +20,20 @@ interface Table {
 }
 
 export class NameSet {
-  /** The names: two octets of length, then the name. */
+  /** The names: four octets of length, then the name. */
   readonly #chunks: Uint8Array[] = [];
   #left = 0; // of the last chunk
   #tables: Table[] = [newTable()];
   #size = 0;
+  #sum = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Of the hashes: the same for two sets of the same names, in whatever order they came. */
+  get sum(): number {
+    return this.#sum;
   }
 
   has(name: string): boolean {
@@ -45,6 +51,7 @@ export class NameSet {
     table.slots[slot] = hash;
     table.slots[slot + 1] = this.#write(name) + 1;
     this.#size++;
+    this.#sum = (this.#sum + hash) | 0;
     if (++table.used * 4 > table.slots.length) grow(table);
     if (this.#tables.length === 1 && this.#size > FEW) this.#part();
   }
@@ -65,25 +72,25 @@ export class NameSet {
 
   #isAt(at: number, name: string): boolean {
     const octets = this.#chunks[at >>> CHUNK_BITS] as Uint8Array;
-    let from = at & (CHUNK - 1);
-    if ((((octets[from++] as number) << 8) | (octets[from++] as number)) !== name.length) return false;
+    const from = (at & (CHUNK - 1)) + LENGTH_OCTETS;
+    let length = 0;
+    for (let i = from - LENGTH_OCTETS; i < from; i++) length = length * 256 + (octets[i] as number);
+    if (length !== name.length) return false;
     for (let i = 0; i < name.length; i++) if (octets[from + i] !== name.charCodeAt(i)) return false;
     return true;
   }
 
   #write(name: string): number {
-    const needed = name.length + 2;
-    if (name.length > LONGEST) throw new RangeError(`a name of ${name.length} octets`);
+    const needed = LENGTH_OCTETS + name.length;
     if (this.#left < needed) this.#addChunk(needed);
     const last = this.#chunks.length - 1;
     const octets = this.#chunks[last] as Uint8Array;
     const start = octets.length - this.#left;
-    octets[start] = name.length >> 8;
-    octets[start + 1] = name.length;
+    for (let i = 0; i < LENGTH_OCTETS; i++) octets[start + i] = name.length >>> (8 * (LENGTH_OCTETS - 1 - i));
     for (let i = 0; i < name.length; i++) {
       const code = name.charCodeAt(i);
       if (code > 0xff) throw new RangeError('a name that is no string of octets');
-      octets[start + 2 + i] = code;
+      octets[start + LENGTH_OCTETS + i] = code;
     }
     this.#left -= needed;
     return last * CHUNK + start;
@@ -133,7 +140,7 @@ function put(slots: Int32Array, hash: number, at: number): void {
 }
 
 /** FNV-1a, the bits mixed: the high ones choose the table and the low ones the slot. */
-function hashOf(name: string): number {
+export function hashOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);

@@ -40,6 +40,9 @@ export function whyNoName(text: string): string | null {
   return null;
 }
 
+/** Most logins: CORP\\steven or steven@example.com, with nothing in them that is looked at below. */
+const PLAIN_USER = /^((?!builtin\\)[a-z0-9-]+\\[a-z0-9_-]+|[a-z0-9_-]+(\.[a-z0-9_-]+)*@[a-z0-9-]+(\.[a-z0-9-]+)+)$/i;
+
 /** What is wrong with a name that takes no letters of East Asian width; null: nothing. */
 export function whyTooWide(text: string): string | null {
   const wide = /[\uff01-\uff5e\u3002\uff61]/.exec(text)?.[0];
@@ -50,6 +53,7 @@ export function whyTooWide(text: string): string | null {
 
 /** What is wrong with the name of a login; null: nothing. */
 export function whyNoUser(text: string): string | null {
+  if (PLAIN_USER.test(text)) return null; // lists may be long
   const wrong = whyNoName(text) ?? whyTooWide(text);
   if (wrong !== null) return wrong;
   if (isEverybody(text))

@@ -7,12 +7,12 @@ import { foldAscii } from '../smtp/bytes.ts';
 import { isUtf8Text, parseForwardPath, parseReversePath } from '../smtp/path.ts';
 import { BAD_RECIPIENT, BAD_SENDER, formatReply, UNQUALIFIED_RECIPIENT } from '../smtp/replies.ts';
 import type { Address, Decision, Login, OwnReply, Question } from '../smtp/types.ts';
+import { parseDistinguishedName } from './certificate-subjects.ts';
 import type { Connector } from './connector.ts';
 import { parseIp } from './ip.ts';
 import { parseEndpoint, type SourceEntry } from './lists.ts';
 import { NO_CONNECTOR, type Policy } from './policy.ts';
 import { toOctets } from './spellings.ts';
-import { parseDistinguishedName } from './subjects.ts';
 
 /** Text as people write it; it becomes octets when it is put to the policy. */
 export interface PolicyQuestion {

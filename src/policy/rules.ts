@@ -11,14 +11,13 @@
 // forbid, whoever may be meant is meant (accounts.ts, spellings.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
-import type { Address, Question } from '../smtp/types.ts';
-import type { UserNames } from './accounts.ts';
+import type { Address } from '../smtp/types.ts';
+import { subjectTest } from './certificate-subjects.ts';
+import type { Condition, Facts, Rule, Vocabulary } from './condition.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
-import type { Ip } from './ip.ts';
 import {
   type AddressSet,
-  type Client,
   type Endpoint,
   formatAddress,
   type Notes,
@@ -30,59 +29,11 @@ import {
   warnOfEmpty,
 } from './lists.ts';
 import { authenticatedTest, membersOf, memberTest, usersOf } from './members.ts';
+import { NameSet } from './name-set.ts';
 import type { Path } from './problem.ts';
-import { fromOctets } from './spellings.ts';
-import type { Steps } from './steps.ts';
-import { subjectTest } from './subjects.ts';
+import { fromOctets, toOctets } from './spellings.ts';
+import { STEP, type Steps } from './steps.ts';
 import { type Guess, guessed, isUnknown, NO_GUESS, type Truth, type Unknown, unknownFor } from './truth.ts';
-
-/** All that a condition may look at. */
-export interface Facts {
-  readonly client: Client;
-  readonly localIp: Ip | null;
-  readonly localPort: number;
-  readonly question: Question;
-  /** The address that is judged now; at MAIL there is none. */
-  readonly recipient: Address | null;
-  /** The compared form of the login's name; null when there is no login or its name is not known. */
-  readonly user: string | null;
-  /** Forward-confirmed names of the client, folded; null when nobody knows (yet). */
-  readonly names: readonly string[] | null;
-}
-
-export interface Condition {
-  readonly key: keyof ConditionsDocument;
-  readonly holds: (facts: Facts, guess: Guess) => Truth;
-  /** What another spelling had to do with the answer, for people: `steven may be CORP\steven`; null: nothing. */
-  readonly because?: ((facts: Facts) => string | null) | undefined;
-}
-
-export type Test = Omit<Condition, 'key'>;
-
-export interface Rule {
-  readonly action: 'allow' | 'deny';
-  /** As written, or its place in the list: `rule 2`. */
-  readonly name: string;
-  readonly path: Path;
-  readonly conditions: readonly Condition[];
-  /** Milliseconds; from then on it does not match. Infinity without `expires`. */
-  readonly expiresAt: number;
-  /** For lint: the lists as compiled. */
-  readonly sources: SourceSet | null;
-  readonly recipientDomains: DomainTable | null;
-  readonly document: RuleDocument;
-}
-
-/** Everything that rules of one policy share while they are compiled. */
-export interface Vocabulary {
-  readonly notes: Notes;
-  readonly users: UserNames;
-  /** Group name to its members, as written. */
-  readonly groups: ReadonlyMap<string, readonly string[]>;
-  readonly guard: boolean;
-  /** The one `Unknown` for each question, by its text. */
-  readonly unknowns: Map<string, Unknown>;
-}
 
 const DAY = 86_400_000;
 
@@ -159,7 +110,7 @@ function* compileConditions(
   if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
   if (document.local !== undefined) add('local', yield* localTest(document.local, [...path, 'local'], words));
   if (document.sources !== undefined) {
-    const set = new SourceSet(yield* readRanges(document.sources, [...path, 'sources'], words.notes));
+    const set = yield* SourceSet.inSteps(yield* readRanges(document.sources, [...path, 'sources'], words.notes));
     warnOfEmpty(document.sources, [...path, 'sources'], words.notes);
     lists.sources = set;
     add('sources', ({ client }) => (client.lost && guarded ? set.names(client.ip) : set.holds(client.ip)));
@@ -172,8 +123,8 @@ function* compileConditions(
     if (list === undefined) continue;
     const at = [...path, key];
     warnOfEmpty(list, at, words.notes);
-    const members = key === 'users' ? yield* usersOf(list, at, words) : membersOf(list, at, words);
-    const { holds, because } = memberTest(members, opening, words);
+    const members = key === 'users' ? yield* usersOf(list, at, words) : yield* membersOf(list, at, words);
+    const { holds, because } = yield* memberTest(members, opening, words);
     add(key, holds, because);
   }
   if (document.senders !== undefined) {
@@ -238,7 +189,7 @@ function* compileConditions(
   if (document.tls_subject !== undefined)
     add('tls_subject', subjectTest(document.tls_subject, opening, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', ptrTest(yield* domains('ptr'), document.ptr, opening, words));
+  if (document.ptr !== undefined) add('ptr', yield* ptrTest(yield* domains('ptr'), document.ptr, opening, words));
   return conditions;
 }
 
@@ -256,11 +207,11 @@ export function whySpelled(conditions: readonly Condition[], facts: Facts): stri
 
 function* localTest(list: readonly string[], path: Path, words: Vocabulary): Steps<Condition['holds']> {
   const endpoints: Endpoint[] = [];
-  const ranges = new SourceSet(
+  const ranges = yield* SourceSet.inSteps(
     yield* readRanges(list, path, words.notes, (text, at) => {
       if (!/^(\*|[^:[\]]*|\[.*\]):[0-9]+$/.test(text)) return false;
       const endpoint = parseEndpoint(text);
-      if (typeof endpoint === 'string') words.notes.error(at, endpoint);
+      if (typeof endpoint === 'string') words.notes.error(at(), endpoint);
       else endpoints.push(endpoint);
       return true;
     }),
@@ -271,8 +222,19 @@ function* localTest(list: readonly string[], path: Path, words: Vocabulary): Ste
     endpoints.some(({ ip, port }) => (ip === null || ip === localIp) && port === localPort);
 }
 
-function ptrTest(table: DomainTable, list: readonly string[], opening: boolean, words: Vocabulary): Condition['holds'] {
-  const unknown = unknownFor('ptr', list.map(foldAscii).sort(), words.unknowns);
+function* ptrTest(
+  table: DomainTable,
+  list: readonly string[],
+  opening: boolean,
+  words: Vocabulary,
+): Steps<Condition['holds']> {
+  const names = new NameSet();
+  const keyOf = (text: string): string => foldAscii(toOctets(text));
+  for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
+    names.add(keyOf(text));
+  }
+  const unknown = yield* unknownFor('ptr', names, list, keyOf, words.asked);
   return ({ client, names }, guess) => {
     if (table.isEmpty || (client.lost && opening && words.guard)) return false;
     if (names === null) return guessed(unknown, guess);

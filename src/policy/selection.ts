@@ -4,10 +4,13 @@
 // connectors lie inside each other or apart, so "the smallest that holds the client" has one answer. Equal and crossing
 // ranges are errors; nothing is ever merged between connectors.
 
-import { compare, type Ip, isIpv4 } from './ip.ts';
+import { compare, type Ip } from './ip.ts';
 import type { Endpoint, Notes, SourceEntry } from './lists.ts';
-import { RangeTable } from './range-table.ts';
-import { hullOf, isInside, isMasked, isSingle, overlaps } from './ranges.ts';
+import { Pile } from './pile.ts';
+import { placesOf, RangeTable } from './range-table.ts';
+import { isInside, isMasked, isSingle, overlaps, type Range, type Span } from './ranges.ts';
+import { widthOf } from './sorted-ips.ts';
+import { STEP, type Steps } from './steps.ts';
 
 /** One connector as the selection sees it. */
 export interface Candidate<C> {
@@ -20,9 +23,18 @@ export interface Candidate<C> {
 }
 
 /** The connector that won, and the range that made it. */
-export interface Choice<C> {
+export class Choice<C> {
   readonly connector: C;
   readonly entry: SourceEntry;
+
+  constructor(connector: C, entry: SourceEntry) {
+    this.connector = connector;
+    this.entry = entry;
+  }
+
+  get range(): Range {
+    return this.entry.range;
+  }
 }
 
 /** Connectors by the ranges that lead to them. */
@@ -30,9 +42,13 @@ class Choices<C> {
   readonly #choices: readonly Choice<C>[];
   readonly #table: RangeTable;
 
-  constructor(choices: readonly Choice<C>[]) {
+  private constructor(choices: readonly Choice<C>[], table: RangeTable) {
     this.#choices = choices;
-    this.#table = new RangeTable(choices.map(({ entry }) => entry.range));
+    this.#table = table;
+  }
+
+  static *inSteps<C>(choices: readonly Choice<C>[]): Steps<Choices<C>> {
+    return new Choices(choices, yield* RangeTable.inSteps(choices));
   }
 
   find(client: Ip): Choice<C> | null {
@@ -56,8 +72,16 @@ export class Selection<C> {
   /** For each address, for each port. */
   readonly #tables: Tables<C>[][] = [];
 
+  private constructor() {}
+
   /** `guard`: lost addresses are kept from ranges that grant relaying. */
-  constructor(candidates: readonly Candidate<C>[], guard: boolean, notes: Notes) {
+  static *inSteps<C>(candidates: readonly Candidate<C>[], guard: boolean, notes: Notes): Steps<Selection<C>> {
+    const selection = new Selection<C>();
+    yield* selection.#fill(candidates, guard, notes);
+    return selection;
+  }
+
+  *#fill(candidates: readonly Candidate<C>[], guard: boolean, notes: Notes): Steps<void> {
     for (const { bindings } of candidates) {
       for (const { ip, port } of bindings) {
         if (ip !== null && !this.#addresses.has(ip)) this.#addresses.set(ip, this.#addresses.size + 1);
@@ -73,8 +97,8 @@ export class Selection<C> {
         const key = competing.map((candidate) => candidates.indexOf(candidate)).join();
         let tables = shared.get(key);
         if (tables === undefined) {
-          reportConflicts(competing, notes, reported);
-          tables = buildTables(competing, guard);
+          yield* reportConflicts(competing, notes, reported);
+          tables = yield* buildTables(competing, guard);
           shared.set(key, tables);
         }
         row.push(tables);
@@ -103,28 +127,37 @@ function competitors<C>(
   return bound.length > 0 ? bound : candidates.filter(({ bindings }) => bindings.length === 0);
 }
 
-function buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Tables<C> {
-  const known: Choice<C>[] = [];
-  const lost: Choice<C>[] = [];
+function* buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Steps<Tables<C>> {
+  const known = new Pile<Choice<C>>();
+  const lost = new Pile<Choice<C>>();
   for (const { connector, ranges, grantsRelay } of competing) {
     for (const entry of ranges) {
-      const choice = { connector, entry };
-      known.push(choice);
+      const choice = new Choice(connector, entry);
+      if (known.push(choice) % STEP === 0) yield;
       if (!guard || isSingle(entry.range) || !grantsRelay(entry)) lost.push(choice);
     }
   }
-  const choices = new Choices(known);
-  return { known: choices, lost: lost.length === known.length ? choices : new Choices(lost) };
+  const choices = yield* Choices.inSteps(yield* known.toArray());
+  return {
+    known: choices,
+    lost: lost.length === known.length ? choices : yield* Choices.inSteps(yield* lost.toArray()),
+  };
 }
 
 interface Claim<C> {
   readonly candidate: Candidate<C>;
   readonly entry: SourceEntry;
+  readonly range: Range;
 }
 
-function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, reported: Set<string>): void {
+function* reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, reported: Set<string>): Steps<void> {
   if (competing.length < 2) return;
-  const claims = competing.flatMap((candidate) => candidate.ranges.map((entry) => ({ candidate, entry })));
+  const pile = new Pile<Claim<C>>();
+  for (const candidate of competing)
+    for (const entry of candidate.ranges) {
+      if (pile.push({ candidate, entry, range: entry.range }) % STEP === 0) yield;
+    }
+  const claims = yield* pile.toArray();
   const report = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing'): void => {
     const [a, b] =
       competing.indexOf(first.candidate) < competing.indexOf(second.candidate) ? [first, second] : [second, first];
@@ -140,18 +173,15 @@ function reportConflicts<C>(competing: readonly Candidate<C>[], notes: Notes, re
         : `${where} crosses ${other}: one must lie wholly inside the other, or apart`,
     );
   };
-  for (const family of [claims.filter(isIpv4Claim), claims.filter((claim) => !isIpv4Claim(claim))]) {
-    conflictingSpans(
-      family.filter(({ entry }) => !isMasked(entry.range)),
-      report,
-    );
+  for (const family of [0, 0n]) yield* conflictingSpans(claims, widthOf(family), report);
+  for (const [i, one] of claims.entries()) {
+    if (i % STEP === STEP - 1) yield;
+    if (!isMasked(one.range)) continue;
+    for (const [j, other] of claims.entries()) {
+      if (j % STEP === STEP - 1) yield;
+      compareMasked(one, other, report);
+    }
   }
-  const masked = claims.filter(({ entry }) => isMasked(entry.range));
-  for (const one of masked) for (const other of claims) compareMasked(one, other, report);
-}
-
-function isIpv4Claim<C>({ entry }: Claim<C>): boolean {
-  return isIpv4(hullOf(entry.range).lo);
 }
 
 type Report<C> = (first: Claim<C>, second: Claim<C>, how: 'equal' | 'crossing') => void;
@@ -165,25 +195,50 @@ function compareMasked<C>(one: Claim<C>, other: Claim<C>, report: Report<C>): vo
   else if (!inside && !isInside(b, a)) report(one, other, 'crossing');
 }
 
-/** One pass over spans sorted by start, wider first; each is compared with those of other connectors that are still open
- * there. Where nothing conflicts few are open at once, since they lie inside each other. */
-function conflictingSpans<C>(claims: Claim<C>[], report: Report<C>): void {
-  const spans = claims.map((claim) => ({ ...hullOf(claim.entry.range), claim }));
-  spans.sort((a, b) => compare(a.lo, b.lo) || compare(b.hi, a.hi));
-  const openOf = new Map<Candidate<C>, typeof spans>();
-  for (const span of spans) {
-    const owner = span.claim.candidate;
+/** One pass over the spans of a family by where they start, wider first; each is compared with those of other connectors that
+ * are still open there. Where nothing conflicts few are open at once, since they lie inside each other. */
+function* conflictingSpans<C>(claims: readonly Claim<C>[], width: number, report: Report<C>): Steps<void> {
+  const openOf = new Map<Candidate<C>, Claim<C>[]>();
+  for (const [i, place] of (yield* widerFirst(claims, yield* placesOf(claims, width))).entries()) {
+    if (i % STEP === STEP - 1) yield;
+    const claim = claims[place] as Claim<C>;
+    const span = claim.range as Span;
+    const owner = claim.candidate;
     for (const [other, open] of openOf) {
       if (other === owner) continue;
-      const still = open.filter(({ hi }) => hi >= span.lo);
+      const still: Claim<C>[] = []; // few
+      for (const [j, one] of open.entries()) {
+        if (j % STEP === STEP - 1) yield;
+        if ((one.range as Span).hi >= span.lo) still.push(one);
+      }
       openOf.set(other, still);
-      for (const { lo, hi, ofAny, claim } of still) {
-        if (lo === span.lo && hi === span.hi && ofAny === span.ofAny) report(claim, span.claim, 'equal');
-        else if (hi < span.hi) report(claim, span.claim, 'crossing');
+      for (const one of still) {
+        const { lo, hi, ofAny } = one.range as Span;
+        if (lo === span.lo && hi === span.hi && ofAny === span.ofAny) report(one, claim, 'equal');
+        else if (hi < span.hi) report(one, claim, 'crossing');
       }
     }
     const own = openOf.get(owner);
-    if (own === undefined) openOf.set(owner, [span]);
-    else own.push(span);
+    if (own === undefined) openOf.set(owner, [claim]);
+    else own.push(claim);
+  }
+}
+
+/** `places` come by where their spans start. */
+function* widerFirst<C>(claims: readonly Claim<C>[], places: Int32Array): Steps<Int32Array> {
+  const spanAt = (i: number): Span => (claims[places[i] as number] as Claim<C>).range as Span;
+  for (let from = 0, to = 1; to <= places.length; to++) {
+    if (to % STEP === STEP - 1) yield;
+    if (to < places.length && spanAt(to).lo === spanAt(from).lo) continue;
+    if (to - from > 1) {
+      const alike = [...places.subarray(from, to)].sort((a, b) => compare(hiOf(b), hiOf(a)));
+      places.set(alike, from);
+    }
+    from = to;
+  }
+  return places;
+
+  function hiOf(place: number): Ip {
+    return ((claims[place] as Claim<C>).range as Span).hi;
   }
 }

@@ -5,21 +5,26 @@
 // of the same words (rules.ts).
 
 import { foldAscii } from '../smtp/bytes.ts';
+import type { Rule } from './condition.ts';
 import type { ConditionsDocument } from './document.ts';
 import { DomainTable, parseDomainPattern } from './domains.ts';
-import { isInside, isMasked, type Range } from './ranges.ts';
-import type { Rule } from './rules.ts';
-import { subtract, surestSpans } from './spans.ts';
+import type { SourceSet } from './lists.ts';
+import { NameSet } from './name-set.ts';
+import { isInside } from './ranges.ts';
+import { subtractInSteps } from './spans.ts';
+import { toOctets } from './spellings.ts';
+import { first, STEP, type Steps } from './steps.ts';
 
 /** What the earlier one leaves of the later. */
 export type Shadow = 'nothing' | 'other spellings' | 'something';
 
 /** `clients`: the ranges of the connector, which bound a rule that names no sources. */
-export function shadowOf(earlier: Rule, later: Rule, clients: readonly Range[]): Shadow {
+export function* shadowOf(earlier: Rule, later: Rule, clients: SourceSet): Steps<Shadow> {
   if (earlier.expiresAt < later.expiresAt) return 'something';
   const wide = conditionsOf(earlier);
   const narrow = conditionsOf(later);
-  if (!covers(wide, narrow, rangesOf(earlier, clients), rangesOf(later, clients))) return 'something';
+  for (const key of Object.keys(wide) as (keyof ConditionsDocument)[])
+    if (!(yield* covers(key, wide, narrow, earlier.sources ?? clients, later.sources ?? clients))) return 'something';
   const forbids = earlier.action === 'allow' && later.action === 'deny';
   return forbids && !isExact(wide, narrow) ? 'other spellings' : 'nothing';
 }
@@ -32,65 +37,62 @@ function isExact(wide: ConditionsDocument, narrow: ConditionsDocument): boolean 
   return authenticated === undefined || allow_unnamed === true || narrow.authenticated !== undefined;
 }
 
-function covers(
+function* covers(
+  key: keyof ConditionsDocument,
   wide: ConditionsDocument,
   narrow: ConditionsDocument,
-  wideRanges: readonly Range[],
-  narrowRanges: readonly Range[],
-): boolean {
-  return (Object.keys(wide) as (keyof ConditionsDocument)[]).every((key) => {
-    if (wide[key] === undefined) return true;
-    switch (key) {
-      case 'sources':
-        return coversRanges(wideRanges, narrowRanges);
-      case 'recipient_domains':
-      case 'sender_domains':
-      case 'ptr':
-      case 'helo':
-        return coversDomains(wide[key], narrow[key]);
-      case 'authenticated':
-        return coversLogin(wide, narrow);
-      case 'allow_unnamed':
-        return true; // looked at with `authenticated`
-      case 'tls':
-      case 'not':
-        return JSON.stringify(wide[key]) === JSON.stringify(narrow[key]);
-      default:
-        return coversList(wide[key], narrow[key]);
-    }
-  });
+  wideRanges: SourceSet,
+  narrowRanges: SourceSet,
+): Steps<boolean> {
+  if (wide[key] === undefined) return true;
+  switch (key) {
+    case 'sources':
+      return yield* coversRanges(wideRanges, narrowRanges);
+    case 'recipient_domains':
+    case 'sender_domains':
+    case 'ptr':
+    case 'helo':
+      return yield* coversDomains(wide[key], narrow[key]);
+    case 'authenticated':
+      return coversLogin(wide, narrow);
+    case 'allow_unnamed':
+      return true; // looked at with `authenticated`
+    case 'tls':
+    case 'not':
+      return JSON.stringify(wide[key]) === JSON.stringify(narrow[key]);
+    default:
+      return yield* coversList(wide[key], narrow[key]);
+  }
 }
 
 function conditionsOf({ document }: Rule): ConditionsDocument {
   return document.deny ?? document.allow ?? {};
 }
 
-function rangesOf(rule: Rule, clients: readonly Range[]): readonly Range[] {
-  return rule.sources === null ? clients : rule.sources.entries.map(({ range }) => range);
+function* coversRanges(wide: SourceSet, narrow: SourceSet): Steps<boolean> {
+  if (wide === narrow) return true;
+  if ((yield* subtractInSteps(yield* narrow.surest(), yield* wide.surest())).length > 0) return false;
+  for (const { range } of narrow.masked) {
+    if ((yield* first(wide.entries, (other) => isInside(range, other.range))) === undefined) return false;
+  }
+  return true;
 }
 
-export function coversRanges(wide: readonly Range[], narrow: readonly Range[]): boolean {
-  const spans = narrow.filter((range) => !isMasked(range));
-  const masked = narrow.filter(isMasked);
-  return (
-    subtract(surestSpans(spans), surestSpans(wide)).length === 0 &&
-    masked.every((range) => wide.some((other) => isInside(range, other)))
-  );
-}
-
-function coversDomains(wide: readonly string[] | undefined, narrow: readonly string[] | undefined): boolean {
+function* coversDomains(wide: readonly string[] | undefined, narrow: readonly string[] | undefined): Steps<boolean> {
   if (wide === undefined || narrow === undefined) return false;
   const table = new DomainTable();
-  for (const text of wide) {
+  for (const [i, text] of wide.entries()) {
+    if (i % STEP === 0) yield* table.makeRoom();
     const pattern = parseDomainPattern(text);
     if (typeof pattern !== 'string') table.add(pattern, true);
   }
-  return narrow.every((text) => {
+  const isOut = (text: string): boolean => {
     const pattern = parseDomainPattern(text);
-    if (typeof pattern === 'string') return false;
+    if (typeof pattern === 'string') return true;
     // No name has a label of one star, so only a pattern with a star can hold that one.
-    return pattern.forms.every((form) => table.holds(form) && (!pattern.below || table.holds(`*.${form}`)));
-  });
+    return !pattern.forms.every((form) => table.holds(form) && (!pattern.below || table.holds(`*.${form}`)));
+  };
+  return (yield* first(narrow, isOut)) === undefined;
 }
 
 function coversLogin(wide: ConditionsDocument, narrow: ConditionsDocument): boolean {
@@ -99,8 +101,13 @@ function coversLogin(wide: ConditionsDocument, narrow: ConditionsDocument): bool
   return narrow.users !== undefined || narrow.groups !== undefined;
 }
 
-function coversList(wide: unknown, narrow: unknown): boolean {
+function* coversList(wide: unknown, narrow: unknown): Steps<boolean> {
   if (!Array.isArray(wide) || !Array.isArray(narrow)) return false;
-  const held = new Set(wide.map((entry) => foldAscii(String(entry))));
-  return narrow.every((entry) => held.has(foldAscii(String(entry))));
+  const keyOf = (entry: unknown): string => foldAscii(toOctets(String(entry)));
+  const held = new NameSet();
+  for (const [i, entry] of wide.entries()) {
+    if (i % STEP === STEP - 1) yield;
+    held.add(keyOf(entry));
+  }
+  return (yield* first(narrow, (entry) => !held.has(keyOf(entry)))) === undefined;
 }

@@ -6,14 +6,68 @@
 // come from memory. An index by the first 16 bits was not chosen: configured addresses stand close together. The first
 // address must be the lowest of its family, so that every search finds one.
 
+import { type Ip, isIpv4 } from './ip.ts';
+import { STEP, type Steps } from './steps.ts';
+
 const GROUP = 16;
 
+const WORDS = 4;
+
+/** How many words a key of this family has. */
+export function widthOf(ip: Ip): number {
+  return isIpv4(ip) ? 1 : WORDS;
+}
+
+/** An address as words, the highest first. */
+export function putWords(keys: Uint32Array, at: number, ip: Ip): void {
+  if (isIpv4(ip)) keys[at] = ip;
+  else for (let i = 0; i < WORDS; i++) keys[at + i] = Number((ip >> BigInt(32 * (WORDS - 1 - i))) & 0xffffffffn);
+}
+
+const DIGIT = 8; // bits
+
+/** `places` in the order of their keys, of `width` words each; where those are equal, as they were. Sorted by one digit after
+ * the other from the lowest on, since that can be done a few at a time. */
+export function* sorted(places: Int32Array, keys: Uint32Array, width: number): Steps<Int32Array> {
+  let order = new Int32Array(places.length);
+  let next = new Int32Array(places.length);
+  for (let i = 0; i < order.length; i++) {
+    if (i % STEP === STEP - 1) yield;
+    order[i] = i;
+  }
+  for (let shift = 0; shift < 32 * width; shift += DIGIT) {
+    const word = width - 1 - (shift >> 5);
+    const digitOf = (i: number): number =>
+      ((keys[(order[i] as number) * width + word] as number) >>> (shift & 31)) & ((1 << DIGIT) - 1);
+    const starts = new Int32Array((1 << DIGIT) + 1);
+    for (let i = 0; i < order.length; i++) {
+      if (i % STEP === STEP - 1) yield;
+      (starts[digitOf(i) + 1] as number)++;
+    }
+    if (starts.includes(order.length)) continue; // they all have the same
+    for (let digit = 0; digit < 1 << DIGIT; digit++) (starts[digit + 1] as number) += starts[digit] as number;
+    for (let i = 0; i < order.length; i++) {
+      if (i % STEP === STEP - 1) yield;
+      next[(starts[digitOf(i)] as number)++] = order[i] as number;
+    }
+    [order, next] = [next, order];
+  }
+  for (let i = 0; i < order.length; i++) {
+    if (i % STEP === STEP - 1) yield;
+    next[i] = places[order[i] as number] as number;
+  }
+  return next;
+}
+
 /** The keys, above them each sixteenth, and so on; the highest level first. A key has `width` words. */
-function levelsOf(keys: Uint32Array, width: number): Uint32Array[] {
+export function* levelsOf(keys: Uint32Array, width: number): Steps<Uint32Array[]> {
   const levels = [keys];
   for (let below = keys; below.length > GROUP * width; ) {
     const level = new Uint32Array(Math.ceil(below.length / width / GROUP) * width);
-    for (let i = 0; i < level.length; i++) level[i] = below[(i - (i % width)) * GROUP + (i % width)] as number;
+    for (let i = 0; i < level.length; i++) {
+      if (i % STEP === STEP - 1) yield;
+      level[i] = below[(i - (i % width)) * GROUP + (i % width)] as number;
+    }
     levels.unshift(level);
     below = level;
   }
@@ -23,8 +77,12 @@ function levelsOf(keys: Uint32Array, width: number): Uint32Array[] {
 export class SortedIpv4 {
   readonly #levels: readonly Uint32Array[];
 
-  constructor(sorted: readonly number[]) {
-    this.#levels = levelsOf(Uint32Array.from(sorted), 1);
+  constructor(levels: readonly Uint32Array[]) {
+    this.#levels = levels;
+  }
+
+  at(place: number): number {
+    return (this.#levels.at(-1) as Uint32Array)[place] as number;
   }
 
   /** The place of the last that is not above `ip`. */
@@ -40,30 +98,31 @@ export class SortedIpv4 {
   }
 }
 
-const WORDS = 4;
-
 /** The address that is looked for, as words. */
 const wanted = new DataView(new ArrayBuffer(WORDS * 4));
 
-function setWords(words: DataView, offset: number, ip: bigint): void {
-  words.setBigUint64(offset, ip >> 64n);
-  words.setBigUint64(offset + 8, ip); // its low 64 bits
+function setWanted(ip: bigint): void {
+  wanted.setBigUint64(0, ip >> 64n);
+  wanted.setBigUint64(8, ip); // its low 64 bits
 }
 
 export class SortedIpv6 {
   readonly #levels: readonly Uint32Array[];
 
-  constructor(sorted: readonly bigint[]) {
-    const words = new DataView(new ArrayBuffer(sorted.length * WORDS * 4));
-    for (const [i, ip] of sorted.entries()) setWords(words, i * WORDS * 4, ip);
-    const keys = new Uint32Array(sorted.length * WORDS);
-    for (let i = 0; i < keys.length; i++) keys[i] = words.getUint32(i * 4);
-    this.#levels = levelsOf(keys, WORDS);
+  constructor(levels: readonly Uint32Array[]) {
+    this.#levels = levels;
+  }
+
+  at(place: number): bigint {
+    const keys = this.#levels.at(-1) as Uint32Array;
+    let ip = 0n;
+    for (let i = 0; i < WORDS; i++) ip = (ip << 32n) | BigInt(keys[place * WORDS + i] as number);
+    return ip;
   }
 
   /** The place of the last that is not above `ip`. */
   lastUpTo(ip: bigint): number {
-    setWords(wanted, 0, ip);
+    setWanted(ip);
     let at = 0;
     for (const level of this.#levels) {
       at *= GROUP;

@@ -1,7 +1,9 @@
 // Sets of addresses as sorted, disjoint spans, IPv4 before IPv6: what lint calculates with.
 
 import { after, before, type Ip, isIpv4, parseIp } from './ip.ts';
-import { extent, hullOf, isMasked, parseRange, type Range, type Span } from './ranges.ts';
+import { Pile } from './pile.ts';
+import { extent, hullOf, parseRange, type Span } from './ranges.ts';
+import { atOnce, STEP, type Steps } from './steps.ts';
 
 function order(a: Ip, b: Ip): number {
   if (isIpv4(a) !== isIpv4(b)) return isIpv4(a) ? -1 : 1;
@@ -24,11 +26,16 @@ export function union(spans: readonly Span[]): Span[] {
 
 /** Both sorted and disjoint. */
 export function intersect(a: readonly Span[], b: readonly Span[]): Span[] {
-  const result: Span[] = [];
+  return atOnce(intersectInSteps(a, b));
+}
+
+export function* intersectInSteps(a: readonly Span[], b: readonly Span[]): Steps<Span[]> {
+  const result = new Pile<Span>();
   for (let i = 0, j = 0; ; ) {
+    if ((i + j) % STEP === STEP - 1) yield;
     const one = a[i];
     const other = b[j];
-    if (one === undefined || other === undefined) return result;
+    if (one === undefined || other === undefined) return yield* result.toArray();
     const lo = order(one.lo, other.lo) < 0 ? other.lo : one.lo;
     const hi = order(one.hi, other.hi) < 0 ? one.hi : other.hi;
     if (order(lo, hi) <= 0) result.push({ lo, hi });
@@ -39,13 +46,23 @@ export function intersect(a: readonly Span[], b: readonly Span[]): Span[] {
 
 /** What of `a` is not in `b`; both sorted and disjoint. */
 export function subtract(a: readonly Span[], b: readonly Span[]): Span[] {
-  const result: Span[] = [];
+  return atOnce(subtractInSteps(a, b));
+}
+
+export function* subtractInSteps(a: readonly Span[], b: readonly Span[]): Steps<Span[]> {
+  const result = new Pile<Span>();
   let j = 0;
+  let work = 0;
   for (const span of a) {
+    if (++work % STEP === 0) yield;
     let { lo } = span;
     let whole = false;
-    while (j < b.length && order((b[j] as Span).hi, lo) < 0) j++;
+    while (j < b.length && order((b[j] as Span).hi, lo) < 0) {
+      if (++work % STEP === 0) yield;
+      j++;
+    }
     for (let k = j; k < b.length && order((b[k] as Span).lo, span.hi) <= 0; k++) {
+      if (++work % STEP === 0) yield;
       const cut = b[k] as Span;
       if (order(lo, cut.lo) < 0) result.push({ lo, hi: before(cut.lo) });
       whole = order(cut.hi, span.hi) >= 0;
@@ -54,20 +71,7 @@ export function subtract(a: readonly Span[], b: readonly Span[]): Span[] {
     }
     if (!whole) result.push({ lo, hi: span.hi });
   }
-  return result;
-}
-
-/** A mask with holes that leaves at most this many addresses is no wide range, wherever they are. */
-const FEW_ADDRESSES = 65_536;
-
-/** Ranges as spans that hold at least every address that they hold; small masked sets are left out. */
-export function widestSpans(ranges: readonly Range[]): Span[] {
-  return union(ranges.filter((range) => !isMasked(range) || extent(range) >= FEW_ADDRESSES).map(hullOf));
-}
-
-/** Ranges as spans that hold no address that they do not hold: masks with holes are left out. */
-export function surestSpans(ranges: readonly Range[]): Span[] {
-  return union(ranges.filter((range) => !isMasked(range)).map(hullOf));
+  return yield* result.toArray();
 }
 
 /** RFC 1918, 6598, 3927, 4193, 4291, 5735: addresses that no client on the Internet has. */
@@ -93,8 +97,8 @@ export function isPrivate(address: string): boolean {
   return holds(PRIVATE_SPANS, address);
 }
 
-export function publicPart(spans: readonly Span[]): Span[] {
-  return subtract(spans, PRIVATE_SPANS);
+export function publicPart(spans: readonly Span[]): Steps<Span[]> {
+  return subtractInSteps(spans, PRIVATE_SPANS);
 }
 
 const WIDEST = { ipv4: 2 ** 16 - 1, ipv6: 2n ** 96n - 1n }; // a /16, a /32

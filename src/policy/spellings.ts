@@ -11,7 +11,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 
 /** Text of a configuration file as the octets that would come from the wire. */
 export function toOctets(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
+  return ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
 /** Octets as text; what is no UTF-8 is taken octet by octet. */

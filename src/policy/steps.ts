@@ -15,3 +15,13 @@ export function atOnce<T>(steps: Steps<T>): T {
     if (done === true) return value;
   }
 }
+
+/** The first that it holds for; undefined: there is none. */
+export function* first<T>(list: Iterable<T>, holds: (one: T) => boolean): Steps<T | undefined> {
+  let looked = 0;
+  for (const one of list) {
+    if (holds(one)) return one;
+    if (++looked % STEP === 0) yield;
+  }
+  return undefined;
+}

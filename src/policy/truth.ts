@@ -5,19 +5,39 @@
 // nobody knows, and the caller answers 4yz. Kleene's tables alone were not chosen: they cannot see that "x" and "not x" in
 // two rules are one question.
 
+import type { NameSet } from './name-set.ts';
+import { STEP, type Steps } from './steps.ts';
+
 /** One thing that cannot be told; the same object wherever the same question stands in the policy. */
 export interface Unknown {
   readonly fact: 'ptr' | 'login' | 'sender';
 }
 
-/** The one `Unknown` for a question about `list`. */
-export function unknownFor(fact: Unknown['fact'], list: readonly string[], unknowns: Map<string, Unknown>): Unknown {
-  const text = JSON.stringify([fact, list]);
-  let unknown = unknowns.get(text);
-  if (unknown === undefined) {
-    unknown = { fact };
-    unknowns.set(text, unknown);
+/** A question that stands in a policy: whether one of these names is meant. */
+export interface AskedFor {
+  readonly names: NameSet;
+  readonly unknown: Unknown;
+}
+
+/** The one `Unknown` for a question about `names`, which are all of `list` as `keyOf` makes them. */
+export function* unknownFor(
+  fact: Unknown['fact'],
+  names: NameSet,
+  list: readonly string[],
+  keyOf: (text: string) => string,
+  asked: AskedFor[],
+): Steps<Unknown> {
+  for (const { names: earlier, unknown } of asked) {
+    if (unknown.fact !== fact || earlier.size !== names.size || earlier.sum !== names.sum) continue;
+    let same = true;
+    for (let i = 0; same && i < list.length; i++) {
+      if (i % STEP === STEP - 1) yield;
+      same = earlier.has(keyOf(list[i] as string));
+    }
+    if (same) return unknown;
   }
+  const unknown = { fact };
+  asked.push({ names, unknown });
   return unknown;
 }
 

@@ -15,8 +15,8 @@ import type { ConnectionOptions } from './connection-options.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { PhaseTimers } from './phase-timers.ts';
 import { RelaySocket } from './relay-socket.ts';
+import { Steps } from './session-steps.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
-import { Steps } from './steps.ts';
 import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 

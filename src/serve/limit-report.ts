@@ -1,6 +1,6 @@
 // What an operator sees and does about limits: GET /limits, POST /bans, DELETE /bans/….
 //
-// The shapes are a contract (README, "Limits"). Every list has an end, and what a peer called itself is made harmless.
+// The shapes are a contract (docs/limits.md). Every list has an end, and what a peer called itself is made harmless.
 
 import { readKey } from '../limits/keys.ts';
 import type { Ban, Use } from '../limits/store.ts';

@@ -15,7 +15,7 @@ export function versionOf({ files, document, world }: Loaded): Promise<string> {
   return inSlices(digest(files, document, world.texts));
 }
 
-const PIECE = 1 << 20; // octets
+const PIECE = 1 << 18; // octets
 
 function* digest(files: readonly string[], document: unknown, texts: World['texts']): Steps<string> {
   const hash = createHash('sha256').update(files.length === 0 ? JSON.stringify(document) : '');

@@ -12,7 +12,9 @@ export const DOT = 0x2e;
 
 /** Lower-cases A–Z and nothing else. */
 export function foldAscii(text: string): string {
-  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
+  if (!/[A-Z]/.test(text)) return text;
+  if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase(); // lists may be long
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** The text with every octet outside printable ASCII replaced by `?`. */

@@ -232,7 +232,7 @@ test('calls a server open that believes a made-up login and then relays', async 
   assert.equal(result.code, 1);
   assert.match(result.stdout, /A MADE-UP NAME WAS ACCEPTED \(AUTH LOGIN\)/);
   assert.match(result.stdout, /^OPEN: this server believes any login, and then relays/m);
-  assert.match(result.stdout, /ClientLimits account \(KB Q251149\)/);
+  assert.match(result.stdout, /Guest account \(KB Q251149\)/);
 });
 
 test('says that a made-up login was believed even where it does not open the relay', async (t) => {

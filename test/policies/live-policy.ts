@@ -172,7 +172,7 @@ function bracketed(path: string): string {
 }
 
 /** Logs in with what is offered, and with LOGIN where nothing is: then it will be refused. `?` is a login that shows no
- * name: Kerberos, or the empty name that a server with a ClientLimits account lets in (Q251149). */
+ * name: Kerberos, or the empty name that a server with a Guest account lets in (Q251149). */
 async function logIn(name: string, offer: string, say: (line: string) => Promise<Reply>): Promise<void> {
   const offered = new Set(/^250[ -]AUTH (.*)\r$/m.exec(offer)?.[1]?.split(' ') ?? []);
   const base64 = (text: string): string => Buffer.from(text).toString('base64');

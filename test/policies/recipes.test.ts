@@ -1,22 +1,19 @@
-// The READMEs' examples, as a reader would use them: each YAML block saved to a file and checked, the cases behind it put
-// to it, and every file and connector that policies/README.md points at looked up.
-//
-// A block that begins with `# name.yaml` is saved under that name, so that blocks may name each other.
+// The examples of policies/README.md, as a reader would use them: each YAML block saved to a file and checked, the cases
+// behind it put to it, and every file and connector that it points at looked up. The other documents: test/docs.test.ts.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { check } from '../../src/commands/check.ts';
 import type { Output } from '../../src/commands/output.ts';
 import { test as testCommand } from '../../src/commands/test.ts';
 import { loadPolicy } from '../../src/config/load.ts';
 import { makePair } from '../helpers/certificates.ts';
+import { blocksOf, ROOT } from '../helpers/document.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const DOCUMENT = 'policies/README.md';
 const folder = mkdtempSync(join(tmpdir(), 'postern-recipes-'));
 const { cert, key } = makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' });
 for (const [name, text] of Object.entries({ 'mx.pem': cert, 'mx.key': key, 'partners.pem': cert }))
@@ -29,20 +26,18 @@ interface Recipe {
   readonly cases: string | null;
 }
 
-/** Saves the blocks of a document; what stands in a block is what a reader copies. */
-function saveRecipes(document: string): Recipe[] {
-  const text = readFileSync(join(ROOT, document), 'utf8');
-  const recipes: Recipe[] = [];
-  for (const found of text.matchAll(/^```yaml\n(.*?)^```\n(?:```cases\n(.*?)^```\n)?/gms)) {
-    const [, yaml = '', cases = null] = found;
-    const line = text.slice(0, found.index).split('\n').length;
-    const name = /^# (\S+\.yaml)\n/.exec(yaml)?.[1] ?? `${document.replaceAll('/', '-')}-${line}.yaml`;
-    const file = join(folder, name);
-    writeFileSync(file, yaml);
+/** Each block saved, with the cases behind it; what stands in a block is what a reader copies. */
+function saveRecipes(): Recipe[] {
+  const blocks = blocksOf(DOCUMENT);
+  return blocks.flatMap(({ where, language, text }, i) => {
+    if (language !== 'yaml') return [];
+    const file = join(folder, `${i}.yaml`);
+    writeFileSync(file, text);
+    const behind = blocks[i + 1];
+    const cases = behind?.language === 'cases' ? behind.text : null;
     if (cases !== null) writeFileSync(file.replace(/yaml$/, 'cases'), cases);
-    recipes.push({ where: `${document}:${line}`, file, cases });
-  }
-  return recipes;
+    return [{ where, file, cases }];
+  });
 }
 
 async function run(
@@ -57,30 +52,18 @@ async function run(
   return { code, said };
 }
 
-const documents = { 'README.md': saveRecipes('README.md'), 'policies/README.md': saveRecipes('policies/README.md') };
+const recipes = saveRecipes();
 
-for (const [document, recipes] of Object.entries(documents)) {
-  test(`every example in ${document} is sound`, async () => {
-    assert.notEqual(recipes.length, 0);
-    for (const { where, file } of recipes) {
-      const { code, said } = await run(check, file);
-      assert.equal(code, 0, `${where}: ${said}`);
-    }
-  });
-}
-
-test('what README.md shows of a question is what is answered', () => {
-  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const shown = [...text.matchAll(/^```console\n\$ postern (explain [^\n]*)\n(.*?)^```\n/gms)];
-  assert.notEqual(shown.length, 0);
-  for (const [, command = '', answer] of shown) {
-    const args = [join(ROOT, 'src/main.ts'), ...command.split(' ')];
-    assert.equal(execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' }), answer);
+test('every example in policies/README.md is sound', async () => {
+  assert.notEqual(recipes.length, 0);
+  for (const { where, file } of recipes) {
+    const { code, said } = await run(check, file);
+    assert.equal(code, 0, `${where}: ${said}`);
   }
 });
 
 test('every example in policies/README.md answers as its cases say, both ways', async () => {
-  for (const { where, file, cases } of documents['policies/README.md']) {
+  for (const { where, file, cases } of recipes) {
     assert.ok(
       cases !== null && /^proceed/m.test(cases) && /^(reject|refuse)/m.test(cases),
       `${where}: what does it do?`,

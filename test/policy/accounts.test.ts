@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Suspects, UserNames } from '../../src/policy/accounts.ts';
+import { UserNames } from '../../src/policy/accounts.ts';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import type { Policy } from '../../src/policy/policy.ts';
+import { Suspects } from '../../src/policy/suspects.ts';
 import { answer, connector, decide, login, mail, rcpt, sound } from './build.ts';
 
 const foreign = 'x@foreign.example';
@@ -134,7 +135,7 @@ test('without user_domains Windows may still have any name with dots; addresses 
 
 test('names are the same as Windows folds them: case, accents, width, kana; and in a code page that nobody names', async () => {
   const may = (listed: string, name: string): boolean =>
-    new Suspects(new UserNames(), [listed]).find(login(name)) !== null;
+    Suspects.of(new UserNames(), [listed]).find(login(name)) !== null;
   for (const [listed, name] of [
     ['CORP\\müller', 'CORP\\MÜLLER'],
     ['CORP\\müller', 'CORP\\mu\u0308ller'],
@@ -193,7 +194,7 @@ test('a login has the same limit in every spelling; two people of known domains 
 test('no name is too odd to be read', () => {
   const users = new UserNames();
   users.add('CORP', 'corp.example.com');
-  const suspects = new Suspects(users, ['CORP\\steven', 'müller', 'a@b']);
+  const suspects = Suspects.of(users, ['CORP\\steven', 'müller', 'a@b']);
   const part = fc.oneof(fc.constantFrom('\\', '@', '/', '%', '.', ' ', 'steven', 'CORP', '\ud800'), fc.string());
   fc.assert(
     fc.property(fc.array(part, { maxLength: 12 }), (parts) => {

@@ -1,7 +1,8 @@
 // Policies and questions for tests: everything at its default, but what the test names.
 
-import { type CompiledPolicy, compilePolicy, type PolicyOptions } from '../../src/policy/compile.ts';
+import { type CompiledPolicy, compilePolicy } from '../../src/policy/compile.ts';
 import type { ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
+import type { PolicyOptions } from '../../src/policy/options.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import { foldAscii } from '../../src/smtp/bytes.ts';
 import type { Address, Decision, Login, Question } from '../../src/smtp/types.ts';

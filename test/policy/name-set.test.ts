@@ -30,5 +30,4 @@ test('the empty name, the longest one and one beyond octets are told apart', () 
   names.add('\xfc');
   assert.equal(names.has('\u01fc'), false);
   assert.throws(() => names.add('\u01fc'), RangeError);
-  assert.throws(() => names.add('x'.repeat(65_536)), RangeError);
 });

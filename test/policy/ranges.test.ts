@@ -102,7 +102,7 @@ test('finds the smallest of the ranges that hold an address, masks with holes in
     '10.1.0.0;255.255.0.123',
     '10.1.0.128-10.1.0.140',
   ];
-  const table = new RangeTable(texts.flatMap((text) => parseRange(text).ranges));
+  const table = RangeTable.of(texts.flatMap((text) => parseRange(text).ranges));
   const found = (ip: string): string | undefined => texts[table.find(parseIp(ip) as number) ?? -1];
   assert.equal(found('192.0.2.1'), '0.0.0.0/0');
   assert.equal(found('2001:db8::1'), '::/0');
@@ -119,7 +119,7 @@ const span = fc.tuple(small, small).map(([a, b]) => ({ lo: Math.min(a, b), hi: M
 test('the table agrees with a walk through all ranges', () => {
   fc.assert(
     fc.property(fc.array(span, { maxLength: 8 }), (spans) => {
-      const table = new RangeTable(spans);
+      const table = RangeTable.of(spans);
       for (let ip = 0; ip <= 41; ip++) {
         const holding = spans.filter(({ lo, hi }) => lo <= ip && ip <= hi).sort((a, b) => a.hi - a.lo - (b.hi - b.lo));
         const found = table.find(ip);
@@ -137,7 +137,7 @@ function holdsNaively(range: Range, ip: Ip): boolean {
 
 /** Asks for the ends of every range, and their neighbours. */
 function agrees(ranges: readonly Range[]): void {
-  const table = new RangeTable(ranges);
+  const table = RangeTable.of(ranges);
   const asked = new Set<Ip>([0, LAST_IPV4, 0n, LAST_IPV6]);
   for (const { lo, hi } of ranges.map(hullOf))
     for (const ip of [before(lo), lo, after(lo), before(hi), hi, after(hi)]) asked.add(ip);
@@ -190,7 +190,7 @@ test('the table agrees with a walk through all ranges, whatever their number', (
 
 test('of 100 000 ranges that touch each is found by its first and its last address', () => {
   const ranges = Array.from({ length: 100_000 }, (_, i) => ({ lo: 0x7ff00000 + i * 7, hi: 0x7ff00000 + i * 7 + 6 }));
-  const table = new RangeTable(ranges);
+  const table = RangeTable.of(ranges);
   for (const [i, { lo, hi }] of ranges.entries()) {
     if (table.find(lo) !== i || table.find(hi) !== i) assert.fail(formatIp(lo));
   }

@@ -27,7 +27,7 @@ export function chooseMechanism<Known extends Mechanism>(ehlo: Reply, known: rea
   return known.find((mechanism) => offered.has(mechanism)) ?? null;
 }
 
-/** KB Q251149: with the ClientLimits account on, Exchange 5.5 answers 235 to a name that it never heard of. */
+/** KB Q251149: with the Guest account on, Exchange 5.5 answers 235 to a name that it never heard of. */
 export function madeUp(): Credentials {
   return { user: `postern-probe-${randomBytes(6).toString('hex')}`, password: randomBytes(12).toString('hex') };
 }

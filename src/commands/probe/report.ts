@@ -227,7 +227,7 @@ function loginSentence(login: LoginAnswer | null, { loggedIn }: Self): string {
   const relays = login.answers.some((answer) => answer.outcome === 'accepted')
     ? 'relays for it'
     : 'still does not relay';
-  return `Login: A MADE-UP NAME WAS ACCEPTED (AUTH ${login.mechanism}): ${said}\n  The server ${relays}. Its ClientLimits account is on (KB Q251149).`;
+  return `Login: A MADE-UP NAME WAS ACCEPTED (AUTH ${login.mechanism}): ${said}\n  The server ${relays}. Its Guest account is on (KB Q251149).`;
 }
 
 /** Every different reply with its count, the most frequent first; what we wrote ourselves is left out of it. */
