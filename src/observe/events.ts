@@ -19,6 +19,7 @@ import { MessageLines, type MessagesLogged } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
 import type { RulesOf } from './session-counts.ts';
 import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
+import type { ShownCertificate } from './settings-metrics.ts';
 import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
 
@@ -119,6 +120,7 @@ class LoggingObserver {
       () => this.#relayed?.lost ?? 0,
       options.bans ?? (() => 0),
       () => this.#lost.suspect !== null,
+      () => notProtected(this.#mode, this.#observing) === null,
     );
     this.#metrics.inForce(options.connectors, this.#observing, options.rules);
     this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
@@ -240,8 +242,18 @@ class LoggingObserver {
 
   /** A policy is in force from now on; `version` is a digest of its files. */
   policyLoaded(version: string): void {
-    this.#metrics.policyLoaded(version, Date.now() / 1000);
+    this.#metrics.settings.policyLoaded(version, Date.now() / 1000);
     write(this.#log, 'policy_loaded', { policy_version: version });
+  }
+
+  /** The certificates that clients are shown from now on. */
+  shows(certificates: readonly ShownCertificate[]): void {
+    this.#metrics.settings.shows(certificates);
+  }
+
+  /** `count`: how many sessions of this thread are in each of these phases. */
+  countPhases(phases: readonly string[], count: () => Promise<Readonly<Record<string, number>>>): void {
+    this.#metrics.countPhases(phases, count);
   }
 
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
@@ -263,6 +275,7 @@ class LoggingObserver {
     this.#mode = mode;
     this.#observing = observing;
     this.#refusedReload = null;
+    this.#metrics.settings.reloaded('ok');
     write(this.#log, 'reloaded', { file, mode });
     this.#warnWhenObserving();
   }
@@ -270,6 +283,7 @@ class LoggingObserver {
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
     this.#refusedReload = { at: Date.now(), findings };
+    this.#metrics.settings.reloaded('refused');
     write(this.#log, 'reload_refused', { file, findings });
   }
 

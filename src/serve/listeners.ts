@@ -13,6 +13,7 @@ import { formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { Relay, type RelayObserver } from '../proxy/relay.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { ALL_PHASES } from '../proxy/snapshot.ts';
 import { type SlotKeeper, UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
@@ -115,6 +116,7 @@ export async function openListeners(
     admit: (ends) => admissionControl.admit(ends),
     observer: watching(observer, settings),
   });
+  observer.countPhases(ALL_PHASES, async () => (await tallySessions(relay.live)).byPhase);
   await relay.listen();
   return {
     addresses: relay.addresses,
