@@ -53,7 +53,7 @@ export async function status(args: string[], out: Output): Promise<number> {
   const { watch = false, json = false } = values;
   if (watch && json) return wrong('--json answers once: it does not go with --watch');
   const url = adminUrl(values.admin ?? process.env.POSTERN_ADMIN);
-  if (url === null) return wrong('--admin: http://HOST:PORT or HOST:PORT is wanted');
+  if (url === null) return wrong('--admin (or POSTERN_ADMIN): http://HOST:PORT or HOST:PORT is wanted');
   let token: string | null = null;
   if (values['token-file'] !== undefined) {
     try {
@@ -90,6 +90,7 @@ const OPTIONS = {
 
 /** Null: it is none. */
 function adminUrl(given = '127.0.0.1:9125'): string | null {
+  if (given === 'none') return null; // as in POSTERN_ADMIN
   try {
     const url = new URL(/^https?:\/\//i.test(given) ? given : `http://${given}`);
     return url.pathname === '/' && url.username === '' ? url.origin : null;
