@@ -215,6 +215,9 @@ export const configSchema = z.strictObject({
           'Which messages have a line of their own (level info) when the server behind has answered them: all, those that it took to relay, none. Refusals have theirs in any case.',
         ),
       relayed_file: fileName
+        .refine((name) => /[./\\]/.test(name), {
+          error: 'a path of a file is wanted, as /var/log/postern/relayed.log',
+        })
         .nullable()
         .prefault(null)
         .describe(

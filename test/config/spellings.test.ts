@@ -352,6 +352,7 @@ const TAKEN: readonly (readonly [keys: RegExp, values: readonly Json[], why: str
   [/(login_must_match|user_domains|groups)$/, [{}], 'nobody is named'],
   [/allow\.not$/, [{}], 'never holds, with a warning'],
   [/^admin$/, [null], 'no admin port'],
+  [/relayed_file$/, [null], 'no such file, as by default'],
   [
     /(certificates|rules|bindings|hide_keywords|never_ban|relay_domains|blocked_domains|accepted_literals|connect\.deny)$/,
     [[]],
