@@ -204,6 +204,26 @@ describe('the metrics', () => {
     assert.ok(Math.abs((found.get('postern_command_delay_seconds_sum') ?? 0) - 60.00007) < 1e-9);
   });
 
+  it('show whether all is enforced, what became of reloads, and when certificates end', async () => {
+    const { observer, samples } = watch({ mode: 'observe' });
+    const seen = async (...names: string[]) => {
+      const found = await samples();
+      return names.map((name) => found.get(`postern_${name}`));
+    };
+    const reloads = ['last_reload_successful', 'reloads_total{result="ok"}', 'reloads_total{result="refused"}'];
+    assert.deepEqual(await seen('protected', ...reloads), [0, 1, 0, 0]);
+    observer.reloadRefused('postern.yaml', ['no']);
+    assert.deepEqual(await seen('protected', ...reloads), [0, 0, 0, 1]);
+    observer.reloaded('postern.yaml', 'enforce');
+    assert.deepEqual(await seen('protected', ...reloads), [1, 1, 1, 1]);
+    const at = (name: string, until: number) => ({ listener: '0.0.0.0:25', name, until });
+    observer.shows([at('mx', 5_000), at('mx', 3_000), at('old', 9_000)]);
+    const ends = ['mx', 'old'].map((name) => `certificate_expires_timestamp{listener="0.0.0.0:25",name="${name}"}`);
+    assert.deepEqual(await seen(...ends), [3, 9]);
+    observer.shows([at('mx', 7_000)]);
+    assert.deepEqual(await seen(...ends), [7, undefined]);
+  });
+
   it('show which servers answer', async () => {
     const { observer, samples } = watch({ servers: ['10.0.0.10:25', '10.0.0.11:25'] });
     observer.upstreamUp('10.0.0.10:25', true);

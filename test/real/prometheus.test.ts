@@ -138,6 +138,8 @@ describe('what the dashboard and the alerts ask for', () => {
         return found.result?.length === 1 ? found.result : null;
       });
       assert.equal(values[0]?.value[1], '1');
+      const waiting = await api(`query?query=${encodeURIComponent('postern_sessions_by_phase{phase="command"}')}`);
+      assert.equal(waiting.result?.[0]?.value[1], '1');
       const silent: string[] = [];
       for (const query of queries) {
         const now = query
