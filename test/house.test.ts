@@ -14,9 +14,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proxy: ['smtp', 'ipaddr.js', 'lru-cache'],
   observe: ['smtp', 'pino', 'prom-client'],
   demo: [],
+  status: [],
   config: ['policy', 'yaml', 'zod'],
-  serve: ['config', 'limits', 'observe', 'policy', 'proxy', 'smtp'],
-  commands: ['config', 'demo', 'limits', 'observe', 'policy', 'proxy', 'serve', 'smtp'],
+  serve: ['config', 'limits', 'observe', 'policy', 'proxy', 'smtp', 'status'],
+  commands: ['config', 'demo', 'limits', 'observe', 'policy', 'proxy', 'serve', 'smtp', 'status'],
 };
 
 interface Import {

@@ -161,6 +161,8 @@ function tellOfOperation(observer: Observer): void {
     'office.yaml:3:1: error: accepted_domain: unknown key: did you mean accepted_domains?',
   ]);
   observer.warn('needs_restart', { keys: 'workers, admin' });
+  observer.serverDrained(SERVER, true);
+  observer.serverDrained(SERVER, false);
   observer.banned('203.0.113.7/32', 600_000, 'limits');
   observer.banLifted('203.0.113.7/32');
   observer.stateUp(false, 'no answer within 75 ms');

@@ -9,6 +9,7 @@ import { explain } from './explain.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
 import { run } from './run.ts';
+import { status } from './status.ts';
 import { test } from './test.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
@@ -19,6 +20,7 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
   check    read a configuration or policy, and say what is wrong with it
   explain  why a client may, or may not, reach a recipient
   test     ask a policy the questions of its .cases files
+  status   what a running firewall is doing
   probe    is this server an open relay?
   demo     an old Exchange that relays for everyone, before and after
 
@@ -30,6 +32,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   check,
   explain,
   test,
+  status,
   probe,
   demo,
 };

@@ -8,6 +8,9 @@ export interface Output {
   stderr(text: string): void;
   /** Standard output is a terminal: colours are welcome. */
   readonly isTTY: boolean;
+  /** Of the terminal. */
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** 128 + SIGPIPE: what a shell reports of a program that the signal ended. */
@@ -16,6 +19,14 @@ const CANNOT_WRITE = 1;
 
 export class StandardStreams implements Output {
   readonly isTTY = process.stdout.isTTY === true;
+
+  get columns(): number | undefined {
+    return process.stdout.columns;
+  }
+
+  get rows(): number | undefined {
+    return process.stdout.rows;
+  }
 
   /** `exit`: what was asked for can no longer be printed. */
   constructor(exit: (code: number) => void) {

@@ -15,7 +15,7 @@ import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { type RunningFirewall, startFirewall } from '../serve/firewall.ts';
 import { observingIn } from '../serve/listeners.ts';
-import { Reloader } from '../serve/reload.ts';
+import { Reloader, type ReloadOutcome } from '../serve/reload.ts';
 import { versionOf } from '../serve/watched-files.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
@@ -44,6 +44,7 @@ it is repeatable; an option beats its twin, and both beat the file. The log is J
 Exit codes: 0 drained after SIGTERM or SIGINT, 1 cannot listen, 64 wrong usage, 78 faulty configuration.
 `;
 
+const NOT_YET: ReloadOutcome = { reloaded: false, error: 'Postern is still starting.', findings: [] };
 const FAILURE = 1;
 const USAGE = 64;
 const CONFIG = 78;
@@ -76,7 +77,10 @@ export async function run(args: string[], out: Output): Promise<number> {
   const file = configFile(values, process.env);
   // A client may come before there is an observer to tell.
   const lost: string[] = [];
-  const late = { onLostAddress: (address: string): void => void lost.push(address) };
+  const late = {
+    onLostAddress: (address: string): void => void lost.push(address),
+    reload: async (): Promise<ReloadOutcome> => NOT_YET,
+  };
   const resolver = new NameResolver();
   const options = {
     onLostAddress: (address: string) => late.onLostAddress(address),
@@ -102,6 +106,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       endNames: () => resolver.close(),
       order: { file, values, world: loaded.world },
       onLostAddress: options.onLostAddress,
+      reload: () => late.reload(),
     });
   } catch (error) {
     out.stderr(`postern run: ${(error as Error).message}\n`);
@@ -113,8 +118,9 @@ export async function run(args: string[], out: Output): Promise<number> {
     if (finding.severity === 'warning') firewall.observer.warn('finding', {}, formatFinding(finding));
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
+  late.reload = () => reloader.reload(true);
   // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => reloader.reload(true));
+  process.on('SIGHUP', () => void reloader.reload(true));
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));

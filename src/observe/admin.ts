@@ -1,16 +1,19 @@
-// The admin listener over HTTP: /metrics, /healthz and /readyz for Prometheus and for whoever restarts containers; /explain,
-// /limits and /bans for the operator.
+// The admin listener over HTTP: /metrics, /healthz and /readyz for Prometheus and for whoever restarts containers; /explain and
+// what stands in admin-limits and admin-live for the operator.
 //
 // Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file, and where the listener
 // stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
-// What changes something (/bans) is no request that a web page can make another's browser send: it has no Origin, and a body of a
-// type that a page may not send unasked.
+// What changes something is no request that a web page can make another's browser send: it has no Origin, and no body but one of
+// a type that a page may not send unasked. What only reads is not for pages of another origin either.
 // Not here: TLS, keep-alive pools, request bodies beyond a ban's, and any way to change the mode.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
+import { type Answer, failure, found, isReading, json, notAllowed } from './admin-answers.ts';
+import { answerLimits, type OperatorLimits } from './admin-limits.ts';
+import { answerLive, type OperatorLive } from './admin-live.ts';
 import { notProtected, type Observer, type Readiness } from './events.ts';
 
 export interface AdminOptions {
@@ -29,15 +32,9 @@ export interface AdminOptions {
   /** Answers GET /explain: an object, or a sentence that says what is wrong with the question. */
   readonly explain?: (query: URLSearchParams) => Promise<object | string>;
   readonly limits?: OperatorLimits;
+  readonly live?: OperatorLive;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
-}
-
-/** Answers GET /limits, POST /bans and DELETE /bans/SOURCE; a string says what is wrong with the question. */
-export interface OperatorLimits {
-  view(): Promise<object>;
-  ban(given: unknown): Promise<object | string>;
-  lift(source: string): Promise<boolean | string>;
 }
 
 export interface Admin {
@@ -46,17 +43,9 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly type: 'application/json' | 'text/plain; version=0.0.4; charset=utf-8';
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const HEADER_OCTETS = 8 * 1024;
-const BODY_OCTETS = 4 * 1024;
 const CONNECTIONS = 32;
 const ASK_AGAIN_MS = 5_000;
 const READY_MS = 700; // a probe of Kubernetes gives up after a second
@@ -117,74 +106,19 @@ async function answer(request: IncomingMessage, options: AdminOptions, upstream:
   const explains = path === '/explain' && options.explain !== undefined;
   const closed = open ? null : refusal(request, options);
   if (closed !== null) return closed;
-  if (!open && options.limits !== undefined && path !== undefined) {
-    const found = await answerLimits(request, path, options.limits);
-    if (found !== null) return found;
+  if (!open && path !== undefined) {
+    const { limits, live } = options;
+    const told =
+      (limits === undefined ? null : await answerLimits(request, path, limits)) ??
+      (live === undefined ? null : await answerLive(request, path, live));
+    if (told !== null) return told;
   }
   if (!open && !explains) return failure(404, 'There is nothing here.');
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return notAllowed('GET, HEAD');
-  }
-  if (explains) return explained(await options.explain(new URL(request.url ?? '', 'http://localhost').searchParams));
+  if (!isReading(request)) return notAllowed('GET, HEAD');
+  if (explains) return found(await options.explain(new URL(request.url ?? '', 'http://localhost').searchParams));
   if (path === '/healthz') return json(200, { alive: true });
   if (path === '/readyz') return ready(options, upstream);
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.observer.metrics() };
-}
-
-/** Null when the question is not about limits. */
-async function answerLimits(request: IncomingMessage, path: string, limits: OperatorLimits): Promise<Answer | null> {
-  const { method } = request;
-  if (path === '/limits') {
-    return method === 'GET' || method === 'HEAD' ? json(200, await limits.view()) : notAllowed('GET, HEAD');
-  }
-  const lifts = path.startsWith('/bans/');
-  if (!lifts && path !== '/bans') return null;
-  if (method !== (lifts ? 'DELETE' : 'POST')) return notAllowed(lifts ? 'DELETE' : 'POST');
-  if (request.headers.origin !== undefined) return failure(403, 'This is not for web pages.');
-  if (lifts) {
-    const source = decoded(path.slice('/bans/'.length));
-    const found = source === null ? 'source: badly encoded' : await limits.lift(source);
-    if (typeof found === 'string') return failure(400, found);
-    return found ? json(200, { lifted: true }) : failure(404, 'That is not banned.');
-  }
-  if (!/^application\/json(;|$)/i.test(request.headers['content-type'] ?? ''))
-    return failure(415, 'A body of application/json is wanted.');
-  const body = await readBody(request);
-  if (body === null) return failure(400, 'The body is too long, or no JSON.');
-  const found = await limits.ban(body.value);
-  return typeof found === 'string' ? failure(400, found) : json(201, found);
-}
-
-function decoded(text: string): string | null {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return null;
-  }
-}
-
-/** What stands in a body of JSON; null when it is none, or too long. */
-async function readBody(request: IncomingMessage): Promise<{ value: unknown } | null> {
-  const chunks: Buffer[] = [];
-  let octets = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      octets += chunk.length;
-      if (octets > BODY_OCTETS) return null;
-      chunks.push(chunk);
-    }
-    return { value: JSON.parse(Buffer.concat(chunks).toString('utf8')) };
-  } catch {
-    return null;
-  }
-}
-
-function notAllowed(allow: string): Answer {
-  return { ...failure(405, `Only ${allow.replace(', ', ' and ')}.`), headers: { allow } };
-}
-
-function explained(found: object | string): Answer {
-  return typeof found === 'string' ? failure(400, found) : json(200, found);
 }
 
 async function ready({ observer, servers }: AdminOptions, upstream: KnownUpstream): Promise<Answer> {
@@ -205,8 +139,10 @@ async function ready({ observer, servers }: AdminOptions, upstream: KnownUpstrea
   });
 }
 
-/** For what needs the token: null = it was shown. */
+/** For what needs the token: null = it was shown, and no page of another origin asks. */
 function refusal(request: IncomingMessage, options: AdminOptions): Answer | null {
+  const { origin, host } = request.headers;
+  if (origin !== undefined && origin !== `http://${host}`) return failure(403, 'This is not for other web pages.');
   if (options.token === null) {
     if (isLoopback(options.host)) return null;
     return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
@@ -262,14 +198,6 @@ function rememberFor(ms: number, now: () => number, ask: () => Promise<boolean>)
     const soon = new Promise<boolean>((resolve) => setTimeout(() => resolve(known), READY_MS).unref());
     return Promise.race([last, soon]);
   };
-}
-
-function json(status: number, body: object): Answer {
-  return { status, type: 'application/json', body: `${JSON.stringify(body)}\n` };
-}
-
-function failure(status: number, error: string): Answer {
-  return json(status, { error });
 }
 
 function send(request: IncomingMessage, response: ServerResponse, found: Answer): void {

@@ -84,6 +84,7 @@ class LoggingObserver {
   readonly #upstream: UpstreamLines;
   readonly #shortages: Shortages;
   readonly #now: () => number;
+  #refusedReload: { at: number; findings: readonly string[] } | null = null;
   #opened = 0;
   #listening = false;
   #draining = false;
@@ -230,15 +231,27 @@ class LoggingObserver {
     this.#metrics.inForce(connectors, observing);
   }
 
+  /** The last reload, where it was refused. `at`: milliseconds since 1970. */
+  get refusedReload(): { readonly at: number; readonly findings: readonly string[] } | null {
+    return this.#refusedReload;
+  }
+
+  /** The operator keeps new sessions away from a server, or lets them go there again. */
+  serverDrained(server: string, draining: boolean): void {
+    write(this.#log, draining ? 'server_drained' : 'server_in_use', { server });
+  }
+
   reloaded(file: string, mode: Mode, observing: readonly string[] = []): void {
     this.#mode = mode;
     this.#observing = observing;
+    this.#refusedReload = null;
     write(this.#log, 'reloaded', { file, mode });
     this.#warnWhenObserving();
   }
 
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
+    this.#refusedReload = { at: Date.now(), findings };
     write(this.#log, 'reload_refused', { file, findings });
   }
 

@@ -113,6 +113,8 @@ export const LINES = {
     'At once, and then every hour.',
     ['client_address', 'connections', 'of'],
   ),
+  server_drained: line('warn', 'server is drained: new sessions go elsewhere', 'By you.', ['server']),
+  server_in_use: line('warn', 'server is in use again', 'By you.', ['server']),
   banned: line(
     'warn',
     'banned',

@@ -21,6 +21,8 @@ type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
 /** One session, from admission to its end. The plain fields are written by the driver as it goes: plain numbers and a
  * string cost nothing per chunk, and the metrics read them when they are asked for. */
 export interface SessionObserver {
+  /** Unique in its thread; every line about this session has it. */
+  readonly number: number;
   /** Octets received so far. Only ever grow. */
   octetsFromClient: number;
   octetsFromUpstream: number;
@@ -48,7 +50,7 @@ export class LoggedSession implements SessionObserver {
   readonly #counts: ConnectorCounts;
   readonly #floods: Floods;
   readonly #ends: ConnectionEnds;
-  readonly #number: number;
+  readonly number: number;
   readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
@@ -82,7 +84,7 @@ export class LoggedSession implements SessionObserver {
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
     this.#ends = ends;
-    this.#number = number;
+    this.number = number;
     metrics.sessionOpened(this);
   }
 
@@ -340,7 +342,7 @@ export class LoggedSession implements SessionObserver {
   #who(): Who {
     const login = this.#login;
     return {
-      session: this.#number,
+      session: this.number,
       client_address: this.#ends.clientAddress,
       client_port: this.#ends.clientPort,
       connector: this.#counts.name,

@@ -13,6 +13,11 @@ export class Backpressure {
     return this.#isFull;
   }
 
+  /** Since when nothing of it was taken, as far as it was looked at. */
+  get since(): number {
+    return this.#since;
+  }
+
   /** A write found no room. `now` as of performance.now(). */
   fill(socket: Socket, now: number): void {
     if (this.#isFull) return;

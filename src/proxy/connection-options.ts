@@ -10,6 +10,8 @@ import type { Upstream } from './upstream.ts';
 
 /** What a connection tells about its session; the plain fields are written as it goes. */
 export interface SessionWatcher {
+  /** Of this session in the log: unique in its thread. */
+  readonly number: number;
   octetsFromClient: number;
   octetsFromUpstream: number;
   heloName: string;

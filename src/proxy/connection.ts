@@ -16,6 +16,7 @@ import { lingeringClose } from './lingering-close.ts';
 import { PhaseTimers } from './phase-timers.ts';
 import { RelaySocket } from './relay-socket.ts';
 import { Steps } from './session-steps.ts';
+import { type Snapshot, snapshotOf } from './snapshot.ts';
 import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
@@ -36,6 +37,7 @@ export class Connection implements Wire {
     error: () => this.#steps.take(() => this.#session.clientLost()),
     close: () => this.#steps.take(() => this.#session.clientLost()),
   };
+  readonly #openedAt = performance.now();
   #client: Socket; //      plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
   #dialling = true; // until then time is the call's to watch
@@ -84,6 +86,22 @@ export class Connection implements Wire {
   /** Whether a ban ends it. */
   get isBannable(): boolean {
     return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
+  }
+
+  get number(): number {
+    return this.#options.watcher.number;
+  }
+
+  /** For the operator. `now` as of performance.now(). */
+  snapshot(now: number): Snapshot {
+    return snapshotOf(this.#options, this.#session, this.#timers, {
+      dialling: this.#dialling,
+      unread: this.#unread,
+      untaken: this.#untaken,
+      inTarpit: this.#toClient.waits,
+      openedAt: this.#openedAt,
+      now,
+    });
   }
 
   /** Ends at the next transaction boundary (RFC 5321 §3.8: 421). */

@@ -15,6 +15,8 @@ export class Health {
   why: string | null = null;
   /** While it is down: when it is asked again. */
   retryAt = 0;
+  /** When it came up or went down; null: it was never asked. */
+  since: number | null = null;
   #backOff = 0;
   #silent = 0;
   #returnedAt = Number.NEGATIVE_INFINITY;
@@ -27,6 +29,7 @@ export class Health {
   /** It did not answer. True when its back-off begins (anew): those who failed beside each other count once. */
   failed(why: string, now: number): boolean {
     if (!this.isUp && now < this.retryAt) return false;
+    if (this.isUp) this.since = now;
     this.why = why;
     this.#backOff = this.#backOff === 0 ? FIRST_BACK_OFF : Math.min(this.#backOff * 2, LONGEST_BACK_OFF);
     this.retryAt = now + this.#backOff;
@@ -35,7 +38,9 @@ export class Health {
 
   /** It greeted. */
   greeted(now: number): void {
+    this.since ??= now;
     if (this.isUp) return;
+    this.since = now;
     this.why = null;
     this.#returnedAt = now;
     this.#credit = 1;

@@ -55,6 +55,18 @@ export class PhaseTimers {
     this.#rateWindow = timeouts.min_data_rate < SLOW_RATE ? SLOW_WINDOW : RATE_WINDOW;
   }
 
+  /** Since when the side whose move it is keeps us waiting: a client since it was heard last. */
+  get waitsSince(): number {
+    switch (this.#doing) {
+      case AWAITING_COMMAND:
+      case AWAITING_MAIL_DATA:
+      case AWAITING_OPAQUE:
+        return this.#heard;
+      default:
+        return this.#since;
+    }
+  }
+
   /** The server took a message. */
   broughtMail(now: number): void {
     this.#mailBy = now + this.#timeouts.no_mail;

@@ -7,7 +7,7 @@
 
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
-import { SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
+import { ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
   Admission,
   Admit,
@@ -28,6 +28,7 @@ import { FairQueue } from './fair-queue.ts';
 import { refuseConnection } from './lingering-close.ts';
 import { type AcceptedClient, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './phase-timers.ts';
+import type { Snapshot } from './snapshot.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
@@ -86,6 +87,7 @@ export interface RelayObserver extends DialObserver {
   defect(error: unknown, doing: string): void;
 }
 
+const BY_OPERATOR: CloseReason = { origin: 'operator', what: 'ended by the operator' };
 const LAST_WORDS = 1000; // ms for clients to read their last reply
 
 export class Relay {
@@ -251,6 +253,22 @@ export class Relay {
     for (const connection of [...this.#connections]) {
       if (connection.isBannable && isMeant(connection.clientAddress)) connection.drain(own, reason);
     }
+  }
+
+  /** What the sessions are doing, in the order in which they came. */
+  *snapshots(): Iterable<Snapshot> {
+    const now = performance.now();
+    for (const connection of this.#connections) yield connection.snapshot(now);
+  }
+
+  /** Ends the session of this number at its next boundary between transactions; false when there is none. */
+  endOne(number: number): boolean {
+    for (const connection of this.#connections) {
+      if (connection.number !== number) continue;
+      connection.drain(ENDED_BY_OPERATOR, BY_OPERATOR);
+      return true;
+    }
+    return false;
   }
 
   /** Ends every session now; how many there were. */

@@ -8,7 +8,7 @@
 // A server that takes the connection and does not greet for SILENT_AFTER is called on while the next one is tried: whoever
 // greets first has the session, so nobody loses a slow server who has no other. For that moment there are two connections.
 // A server that declines a session while it serves others is full, and stays up: Courier closes without a word, Exim and
-// Exchange say 421. Not done here: any choice by load.
+// Exchange say 421. One that the operator drains is passed over, as if it were down. Not done here: any choice by load.
 
 import { type Endpoint, formatEndpoint } from './address.ts';
 import { type Answer, Call, type Caller, type CallSettings, SILENT_AFTER } from './call.ts';
@@ -45,14 +45,26 @@ export interface Reached extends Answer {
 export interface ServerState {
   readonly server: string;
   readonly up: boolean;
+  /** The operator keeps new sessions away; left out where he does not. */
+  readonly draining?: true;
   readonly why?: string;
   readonly next_probe_seconds?: number;
+}
+
+/** The same for the operator. */
+export interface ServerReport extends ServerState {
+  /** For how long it has been up or down, ms; null: it was never asked. */
+  readonly forMs: number | null;
+  /** Sessions that it has. */
+  readonly sessions: number;
 }
 
 interface Server {
   readonly endpoint: Endpoint;
   readonly name: string;
   readonly health: Health;
+  /** No new sessions go there; those that it has go on. */
+  draining: boolean;
   /** Sessions that it greeted, and that are not over. */
   serving: number;
   /** For the next probe. */
@@ -82,6 +94,7 @@ export class Upstream {
       endpoint,
       name: formatEndpoint(endpoint),
       health: new Health(),
+      draining: false,
       serving: 0,
       timer: null,
       probe: null,
@@ -171,6 +184,7 @@ export class Upstream {
   async greets(): Promise<boolean> {
     const answers: Promise<boolean>[] = [];
     for (const server of this.#servers) {
+      if (server.draining) continue;
       answers.push(this.#ask(server));
       if (await Promise.race([oneIsTrue(answers), falseAfter(ASK_NEXT_AFTER)])) return true;
     }
@@ -184,11 +198,28 @@ export class Upstream {
 
   get states(): ServerState[] {
     const now = performance.now();
-    return this.#servers.map(({ name, health }) => {
-      if (health.why === null) return { server: name, up: true };
+    return this.#servers.map(({ name, health, draining }) => {
+      const drained = draining ? ({ draining } as const) : {};
+      if (health.why === null) return { server: name, up: true, ...drained };
       const wait = Math.max(0, Math.ceil((health.retryAt - now) / 1000));
-      return { server: name, up: false, why: health.why, next_probe_seconds: wait };
+      return { server: name, up: false, ...drained, why: health.why, next_probe_seconds: wait };
     });
+  }
+
+  get reports(): ServerReport[] {
+    const now = performance.now();
+    return this.states.map((state, i) => {
+      const { health, serving } = this.#servers[i] as Server;
+      return { ...state, forMs: health.since === null ? null : now - health.since, sessions: serving };
+    });
+  }
+
+  /** Keeps new sessions away from a server, or lets them go there again. False when there is none of this name. */
+  drainServer(name: string, draining: boolean): boolean {
+    const server = this.#servers.find((one) => one.name === name);
+    if (server === undefined) return false;
+    server.draining = draining;
+    return true;
   }
 
   /** No more probes. Sessions are not touched. */
@@ -202,7 +233,7 @@ export class Upstream {
 
   /** The server to try now: of those that are up the first that takes it; where none is up, one session may try. */
   #next(tried: readonly Server[], trial: boolean): Server | null {
-    const left = this.#servers.filter((server) => !tried.includes(server));
+    const left = this.#servers.filter((server) => !server.draining && !tried.includes(server));
     const up = left.filter(({ health }) => health.isUp);
     if (up.length > 1) {
       const now = performance.now();

@@ -11,6 +11,7 @@ import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import type { Observer } from '../observe/events.ts';
+import { formatMeasured } from '../observe/measured.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type PolicyQuestionWords, readPolicyQuestion } from '../policy/policy-question.ts';
@@ -22,6 +23,8 @@ import { LimitReport } from './limit-report.ts';
 import { openStore } from './limit-store.ts';
 import { Limiter } from './limiter.ts';
 import { listenersOf, observerFor, openListeners, type ServeSettings } from './listeners.ts';
+import { LiveReport } from './live-report.ts';
+import type { ReloadOutcome } from './reload.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -30,6 +33,8 @@ export interface FirewallSettings extends ServeSettings {
   /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
   readonly version?: string;
   readonly place?: PlaceOf;
+  /** Reads the files anew, for POST /reload. */
+  readonly reload?: () => Promise<ReloadOutcome>;
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
 }
@@ -102,13 +107,24 @@ export async function startFirewall(
     () => policyInForce,
     (network) => observer.banLifted(network),
   );
-  const admin = await openAdmin(config, settings.file ?? null, observer, listeners, explainQuery, report).catch(
+  const live = new LiveReport({
+    config,
+    listeners,
+    observer,
+    bans: () => store.bans(performance.now()),
+    admin: () => (adminAddress === null ? null : formatEndpoint(adminAddress)),
+    reload: settings.reload ?? (async () => NO_FILES),
+  });
+  live.policyLoaded(settings.version ?? 'none');
+  live.shows(settings.credentials ?? []);
+  let adminAddress: Endpoint | null = null;
+  const admin = await openAdmin(config, settings.file ?? null, observer, listeners, explainQuery, report, live).catch(
     async (error: Error) => {
       await listeners.drain(0);
       return failed(error);
     },
   );
-  const adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
+  adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
   observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
@@ -128,6 +144,8 @@ export async function startFirewall(
       await listeners.putInForce({ policy: next.policy, credentials }, order);
       policyInForce = next.policy;
       place = at;
+      live.policyLoaded(version);
+      if (credentials !== null) live.shows(credentials);
       observer.policyLoaded(version);
     },
     drain: end,
@@ -135,6 +153,8 @@ export async function startFirewall(
     close: () => end(0),
   };
 }
+
+const NO_FILES: ReloadOutcome = { reloaded: false, error: 'Nothing can be read anew here.', findings: [] };
 
 /** The words of GET /explain. */
 function wordsOf(query: URLSearchParams): PolicyQuestionWords {
@@ -162,6 +182,7 @@ function openAdmin(
   listeners: Listeners,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
   limits: LimitReport,
+  live: LiveReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
@@ -173,14 +194,16 @@ function openAdmin(
     observer: {
       readiness: () => {
         const now = observer.readiness();
-        return { ...now, listening: now.listening && listeners.isOpen };
+        const upstream = listeners.areAllDrained ? false : now.upstream;
+        return { ...now, upstream, listening: now.listening && listeners.isOpen };
       },
-      metrics: () => listeners.metrics(),
+      metrics: async () => formatMeasured(await listeners.measured()),
     },
     askUpstream: () => listeners.greets(),
     servers: () => listeners.servers(),
     explain: explainQuery,
     limits,
+    live,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });

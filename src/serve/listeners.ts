@@ -18,6 +18,7 @@ import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
 import { AdmissionControl } from './admission.ts';
 import type { Limiter } from './limiter.ts';
+import { findSessions, tallySessions } from './live-sessions.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
@@ -86,6 +87,7 @@ export async function openListeners(
   settings: ServeSettings = {},
 ): Promise<Listeners> {
   const { shared, order } = settings;
+  const worker = shared?.number ?? 1;
   const { max_connections, max_wait } = config.upstream;
   const admissionControl = new AdmissionControl(policy, limiter, (ends) => (shared ?? observer).broughtMail(ends));
   const relay = new Relay({
@@ -112,9 +114,18 @@ export async function openListeners(
   return {
     addresses: relay.addresses,
     isOpen: true,
-    metrics: () => observer.metrics(),
+    threads: { configured: 1, open: 1 },
+    measured: async () => [await observer.measured()],
     greets: () => relay.upstream.greets(),
     servers: () => relay.upstream.states,
+    reports: () => relay.upstream.reports,
+    drainServer: (server, draining) => relay.upstream.drainServer(server, draining),
+    get areAllDrained() {
+      return relay.upstream.states.every(({ draining }) => draining === true);
+    },
+    sessions: (asked) => findSessions(relay.snapshots(), asked, worker),
+    tally: () => tallySessions(relay.snapshots()),
+    endSession: (of, session) => of === worker && relay.endOne(session),
     serving: (server) => relay.upstream.serving(server),
     names: (address) => settings.names?.(address) ?? null,
     putInForce: (next) => {

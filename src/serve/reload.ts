@@ -23,6 +23,17 @@ export interface ReloaderOptions {
   readonly version: string;
 }
 
+/** What became of a reload. `needs_restart`: keys that changed in the file and that only a new start puts in force. */
+export type ReloadOutcome =
+  | { readonly reloaded: true; readonly policy_version: string; readonly needs_restart: readonly string[] }
+  | { readonly reloaded: false; readonly error: string; readonly findings: readonly string[] };
+
+interface Waiting {
+  always: boolean;
+  readonly promise: Promise<ReloadOutcome>;
+  resolve(outcome: ReloadOutcome): void;
+}
+
 export class Reloader {
   readonly #options: ReloaderOptions;
   #tried: string; // also when it was refused: a watched folder may change for other reasons
@@ -31,7 +42,7 @@ export class Reloader {
   #unwatch = (): void => {};
   #atWork = false;
   /** Whether one waits, and whether it goes on where nothing has changed. */
-  #waiting: { always: boolean } | null = null;
+  #waiting: Waiting | null = null;
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
@@ -41,34 +52,36 @@ export class Reloader {
   }
 
   /** `always`: even if nothing changed. */
-  reload(always: boolean): void {
-    this.#waiting = { always: always || this.#waiting?.always === true };
+  reload(always: boolean): Promise<ReloadOutcome> {
+    this.#waiting ??= { always: false, ...Promise.withResolvers<ReloadOutcome>() };
+    this.#waiting.always ||= always;
+    const { promise } = this.#waiting;
     if (!this.#atWork) void this.#work();
+    return promise;
   }
 
   async #work(): Promise<void> {
     this.#atWork = true;
     while (this.#waiting !== null) {
-      const { always } = this.#waiting;
+      const { always, resolve } = this.#waiting;
       this.#waiting = null;
       // What check found sound and the listeners would not take all the same.
-      await this.#once(always).catch((error: Error) => this.#refused([error.message]));
+      resolve(await this.#once(always).catch((error: Error) => this.#refused([error.message])));
     }
     this.#atWork = false;
   }
 
-  async #once(always: boolean): Promise<void> {
+  async #once(always: boolean): Promise<ReloadOutcome> {
     const { firewall, file, values, load } = this.#options;
     const next = await loadInSlices(file, values, process.env, load);
     const { config, policy, findings } = next;
     const version = await versionOf(next);
-    if (version === this.#tried && !always) return;
+    if (version === this.#tried && !always) return { reloaded: true, policy_version: version, needs_restart: [] };
     this.#tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
       // Where it will be mended may be a file that is new in it.
       if (this.#watched.length > 0) this.#watchThese([...new Set([...this.#watched, ...next.files])]);
-      this.#refused(findings.filter(({ severity }) => severity === 'error').map(formatFinding));
-      return;
+      return this.#refused(findings.filter(({ severity }) => severity === 'error').map(formatFinding));
     }
     this.#watchAnew(next);
     const inForce = { config, policy, credentials: next.credentials };
@@ -78,14 +91,16 @@ export class Reloader {
     const keys = Object.keys(now).filter((key) => now[key] !== this.#fixed[key]);
     if (keys.length > 0) firewall.observer.warn('needs_restart', { keys: keys.join(', ') });
     this.#fixed = now;
+    return { reloaded: true, policy_version: version, needs_restart: keys };
   }
 
   get #name(): string {
     return this.#options.file ?? 'command line';
   }
 
-  #refused(findings: readonly string[]): void {
+  #refused(findings: readonly string[]): ReloadOutcome {
     this.#options.firewall.observer.reloadRefused(this.#name, findings);
+    return { reloaded: false, error: 'The old configuration stays.', findings: findings.slice(0, MOST_FINDINGS) };
   }
 
   #watchAnew({ config, files }: Loaded): void {
@@ -99,6 +114,8 @@ export class Reloader {
     this.#unwatch = watchFiles(files, () => this.reload(false));
   }
 }
+
+const MOST_FINDINGS = 100; // that whoever asked for it is told; the log has all
 
 /** What only a new start can change, each as text. */
 function unchangeable(config: Config | null): Readonly<Record<string, string>> {

@@ -11,8 +11,9 @@ import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import type { SlotCalls } from '../proxy/remote-slots.ts';
-import type { ServerState } from '../proxy/upstream.ts';
+import type { ServerReport, ServerState } from '../proxy/upstream.ts';
 import type { ConnectionEnds } from '../smtp/types.ts';
+import type { SessionQuestion, SessionsFound, SessionTally } from './live-sessions.ts';
 
 /** With this and the same variables, any thread loads the same configuration. */
 export interface LoadOrder {
@@ -33,12 +34,24 @@ export interface Listeners {
   readonly addresses: readonly Endpoint[];
   /** False while one of several threads is down. */
   readonly isOpen: boolean;
-  /** The exposition text. */
-  metrics(): Promise<string>;
+  /** So many threads are to serve clients, so many do. */
+  readonly threads: { readonly configured: number; readonly open: number };
+  /** What each thread counts; those that ended too. */
+  measured(): Promise<(readonly Measured[])[]>;
   /** Whether an upstream server greets. */
   greets(): Promise<boolean>;
   /** How each of them is doing. */
   servers(): Promise<readonly ServerState[]> | readonly ServerState[];
+  /** The same for the operator. */
+  reports(): Promise<readonly ServerReport[]> | readonly ServerReport[];
+  /** Keeps new sessions away from a server, or lets them go there again. False when there is none of this name. */
+  drainServer(server: string, draining: boolean): Promise<boolean> | boolean;
+  /** The operator keeps them away from every server. */
+  readonly areAllDrained: boolean;
+  sessions(asked: SessionQuestion): Promise<SessionsFound> | SessionsFound;
+  tally(): Promise<SessionTally> | SessionTally;
+  /** Ends a session at its next boundary between transactions. False when there is no such one. */
+  endSession(worker: number, session: number): Promise<boolean> | boolean;
   /** How many sessions of this thread a server has. */
   serving(server: string): Promise<number> | number;
   /** The names of an address that DNS gave last; null when it gave none. */
@@ -61,6 +74,8 @@ export interface Start {
   readonly order: LoadOrder;
   readonly credentials: readonly Credentials[];
   readonly ticketKeys: Uint8Array;
+  /** Servers that the operator keeps new sessions away from. */
+  readonly drained: readonly string[];
 }
 
 /** What the main thread may call. */
@@ -70,6 +85,11 @@ export type WorkerCalls = {
   measured(): Promise<Measured[]>;
   greets(): Promise<boolean>;
   servers(): Promise<readonly ServerState[]>;
+  reports(): Promise<readonly ServerReport[]>;
+  drainServer(server: string, draining: boolean): Promise<boolean>;
+  sessions(asked: SessionQuestion): Promise<SessionsFound>;
+  tally(): Promise<SessionTally>;
+  endSession(worker: number, session: number): Promise<boolean>;
   serving(server: string): Promise<number>;
   names(address: string): readonly string[] | null;
   /** Whether its event loop turns. */

@@ -14,15 +14,23 @@ import type { Config } from '../config/schema.ts';
 import { type StoreCalls, StoreServer } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
-import { countersOf, formatMeasured, type Measured, sumOf } from '../observe/measured.ts';
-import type { Endpoint } from '../proxy/address.ts';
+import { countersOf, type Measured, sumOf } from '../observe/measured.ts';
+import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import { type Credentials, newTicketKeys } from '../proxy/client-tls.ts';
 import { requireFree } from '../proxy/listener.ts';
 import { type SlotCalls, SlotServer } from '../proxy/remote-slots.ts';
-import type { ServerState } from '../proxy/upstream.ts';
+import type { ServerReport, ServerState } from '../proxy/upstream.ts';
 import { UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { threadIsHeld } from './held-threads.ts';
 import type { Limiter } from './limiter.ts';
+import {
+  addTallies,
+  mergeFound,
+  type SessionQuestion,
+  type SessionsFound,
+  type SessionTally,
+} from './live-sessions.ts';
+import { mergeReports } from './server-reports.ts';
 import type { InForce, Listeners, LoadOrder, PoolCalls, WorkerCalls } from './threads.ts';
 import { WorkerChannel } from './worker-channel.ts';
 
@@ -110,6 +118,8 @@ export class WorkerPool implements Listeners {
   readonly #slots: UpstreamSlots;
   readonly #members: PoolWorker[] = [];
   readonly #ticketKeys = newTicketKeys();
+  readonly #servers: readonly string[];
+  readonly #drained = new Set<string>();
   #order: LoadOrder;
   #credentials: readonly Credentials[];
   #addresses: readonly Endpoint[] = [];
@@ -120,6 +130,7 @@ export class WorkerPool implements Listeners {
   private constructor(options: PoolOptions) {
     this.#options = options;
     this.#observer = options.observer;
+    this.#servers = options.config.upstream.servers.map(formatEndpoint);
     this.#slots = new UpstreamSlots(options.config.upstream.max_connections, options.config.upstream.max_wait);
     this.#order = options.order;
     this.#credentials = options.credentials ?? [];
@@ -151,7 +162,12 @@ export class WorkerPool implements Listeners {
     return this.#members.every(({ isOpen }) => isOpen);
   }
 
-  async metrics(): Promise<string> {
+  get threads(): { configured: number; open: number } {
+    const open = this.#members.filter((member) => member.isOpen).length;
+    return { configured: this.#options.count, open };
+  }
+
+  async measured(): Promise<(readonly Measured[])[]> {
     const answers = await this.#askAll(ANSWER_MS, (channel) => channel.call('measured'));
     const parts = answers.map((answer, i) => {
       const member = this.#members[i] as PoolWorker;
@@ -161,7 +177,7 @@ export class WorkerPool implements Listeners {
     });
     const missing = answers.filter((answer) => answer === null).length;
     this.#observer.workers(answers.length - missing, missing);
-    return formatMeasured([await this.#observer.measured(), ...parts, this.#ofTheDead]);
+    return [await this.#observer.measured(), ...parts, this.#ofTheDead];
   }
 
   async greets(): Promise<boolean> {
@@ -176,6 +192,39 @@ export class WorkerPool implements Listeners {
       for (const state of states ?? []) if (found.get(state.server)?.up !== false) found.set(state.server, state);
     }
     return [...found.values()];
+  }
+
+  async reports(): Promise<readonly ServerReport[]> {
+    return mergeReports(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('reports'))));
+  }
+
+  /** Workers that start later hear of it as well. */
+  async drainServer(server: string, draining: boolean): Promise<boolean> {
+    if (!this.#servers.includes(server)) return false;
+    if (draining) this.#drained.add(server);
+    else this.#drained.delete(server);
+    await this.#askAll(ANSWER_MS, (channel) => channel.call('drainServer', server, draining));
+    return true;
+  }
+
+  get areAllDrained(): boolean {
+    return this.#servers.every((server) => this.#drained.has(server));
+  }
+
+  async sessions(asked: SessionQuestion): Promise<SessionsFound> {
+    const parts = await this.#askAll(ANSWER_MS, (channel) => channel.call('sessions', asked));
+    return mergeFound(present(parts), asked.most);
+  }
+
+  async tally(): Promise<SessionTally> {
+    return addTallies(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('tally'))));
+  }
+
+  async endSession(worker: number, session: number): Promise<boolean> {
+    const member = this.#members[worker - 1];
+    return (
+      member !== undefined && (await within(ANSWER_MS, member.channel.call('endSession', worker, session))) === true
+    );
   }
 
   async serving(server: string): Promise<number> {
@@ -249,6 +298,7 @@ export class WorkerPool implements Listeners {
       order: this.#order,
       credentials: this.#credentials,
       ticketKeys: this.#ticketKeys,
+      drained: [...this.#drained],
     });
     member.isOpen = true;
     return addresses;
@@ -317,6 +367,10 @@ async function within<T>(ms: number, answer: Promise<T>, never: T | null = null)
   } finally {
     clearTimeout(timer);
   }
+}
+
+function present<T>(answers: readonly (T | null)[]): T[] {
+  return answers.filter((answer) => answer !== null);
 }
 
 function sum(numbers: readonly (number | null)[]): number {

@@ -38,6 +38,11 @@ const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPor
   measured: async () => (await opened).observer.measured(),
   greets: async () => (await opened).listeners.greets(),
   servers: async () => (await opened).listeners.servers(),
+  reports: async () => (await opened).listeners.reports(),
+  drainServer: async (server, draining) => (await opened).listeners.drainServer(server, draining),
+  sessions: async (asked) => (await opened).listeners.sessions(asked),
+  tally: async () => (await opened).listeners.tally(),
+  endSession: async (worker, session) => (await opened).listeners.endSession(worker, session),
   serving: async (server) => (await opened).listeners.serving(server),
   names: (address) => resolver.known(address),
   lives: () => true,
@@ -69,7 +74,7 @@ process.once('exit', () => {
   channel.flush();
 });
 
-async function open({ number, config, order, credentials, ticketKeys }: Start): Promise<Open> {
+async function open({ number, config, order, credentials, ticketKeys, drained }: Start): Promise<Open> {
   const policy = await policyFrom(order);
   const settings = {
     file: order.file,
@@ -99,7 +104,9 @@ async function open({ number, config, order, credentials, ticketKeys }: Start): 
     limited: (kind, key) => observer.limited(kind, key),
     banned: (ban) => channel.tell('banned', ban),
   });
-  return { observer, listeners: await openListeners(config, policy, observer, limiter, settings) };
+  const listeners = await openListeners(config, policy, observer, limiter, settings);
+  for (const server of drained) listeners.drainServer(server, true);
+  return { observer, listeners };
 }
 
 /** The main thread has found it sound, and the texts are the ones that it read. */

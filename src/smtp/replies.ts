@@ -318,6 +318,10 @@ export const SHUTTING_DOWN = reply(
   'The firewall drains: said between two transactions, or when the time for the drain is over.',
   'timeouts.drain',
 );
+export const ENDED_BY_OPERATOR = reply(
+  '421 4.3.2 Session ended by the operator, closing transmission channel',
+  'An operator ended this session (`DELETE /sessions/ID`); said between two transactions.',
+);
 export const INTERNAL_ERROR = reply(
   '421 4.3.0 Internal error, closing transmission channel',
   'A fault of the firewall itself was caught; the log has `defect`.',

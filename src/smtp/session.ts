@@ -42,6 +42,7 @@ import {
 } from './dialogue.ts';
 import * as replies from './replies.ts';
 import { INCOMPLETE, MALFORMED, ReplyReader } from './reply.ts';
+import { readSaid } from './said.ts';
 import { beginAnew } from './starttls.ts';
 import { NONE } from './transaction.ts';
 import type { CloseReason, Decision, Forwarding, OwnReply, Profile, Wire } from './types.ts';
@@ -85,6 +86,16 @@ export class Session {
   /** The name of the last EHLO or HELO, for the log: accepted or not; '' before it. */
   get helo(): string {
     return this.#dialogue.hello?.name ?? this.#dialogue.helo;
+  }
+
+  /** The verb of the last command, for the operator; '' before it, and where it may be part of a login. */
+  get verb(): string {
+    return readSaid(this.#dialogue.said, true).verb;
+  }
+
+  /** Who has logged in; null: nobody, or by a name that cannot be known. */
+  get loginName(): string | null {
+    return this.#dialogue.login?.name ?? null;
   }
 
   /** Grows with every command while one is awaited, else with every reply: a driver sees by it that a wait is a new one.

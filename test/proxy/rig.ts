@@ -188,6 +188,7 @@ export class Rig {
 
   #watch(): Watched {
     const watched: Watched = {
+      number: 1,
       octetsFromClient: 0,
       octetsFromUpstream: 0,
       heloName: '',

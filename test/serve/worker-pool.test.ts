@@ -7,6 +7,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { type Loaded, loadFlags } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
+import { formatMeasured } from '../../src/observe/measured.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import { Limiter } from '../../src/serve/limiter.ts';
 import { observerFor } from '../../src/serve/listeners.ts';
@@ -97,7 +98,7 @@ async function started(t: TestContext, count: number): Promise<Setting> {
       });
     }
   };
-  const samples = async () => parseSamples(await pool.metrics());
+  const samples = async () => parseSamples(await formatMeasured(await pool.measured()));
   return { pool, port: pool.addresses[0]?.port ?? 0, upstream, threads, counted, hang, logged, samples };
 }
 
