@@ -31,7 +31,9 @@ suite('the status page in Chromium', { skip: missing([], ['chromium-headless-she
     const page = await context.newPage();
     const complaints: string[] = [];
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+      // The firewall of the test ends before its browser does; and one test shows a wrong token.
+      const isMeant = /ERR_INCOMPLETE_CHUNKED_ENCODING|status of 401/.test(message.text());
+      if (['error', 'warning'].includes(message.type()) && !isMeant) complaints.push(message.text());
     });
     page.on('pageerror', (error) => complaints.push(String(error)));
     page.on('request', (request) => {
@@ -140,10 +142,10 @@ suite('the status page in Chromium', { skip: missing([], ['chromium-headless-she
     await done.getByText('It was not done: The token is missing or wrong.').waitFor();
     await page.getByLabel('Token', { exact: true }).fill(TOKEN);
     await page.getByRole('button', { name: 'Ban' }).click();
-    await done.getByText('192.0.2.7 is banned until').waitFor();
+    await done.getByText('192.0.2.7/32 is banned until').waitFor({ timeout: 8_000 });
     assert.match((await guarded.connect('192.0.2.7')).greeting, /^(421|554)/);
-    await page.getByRole('button', { name: 'Lift the ban of 192.0.2.7' }).click({ timeout: 8_000 });
-    await done.getByText('The ban of 192.0.2.7 is lifted.').waitFor();
+    await page.getByRole('button', { name: 'Lift the ban of 192.0.2.7/32' }).click({ timeout: 8_000 });
+    await done.getByText('The ban of 192.0.2.7/32 is lifted.').waitFor();
     assert.match((await guarded.connect('192.0.2.7')).greeting, /^220/);
   });
 

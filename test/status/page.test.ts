@@ -137,9 +137,10 @@ test('of a reader who takes nothing at most one event is kept, and the next that
   assert.ok(kept > 0 && kept < octets + 1024, `${kept} octets were kept`);
   let heard = '';
   socket.on('data', (chunk) => {
-    heard += chunk;
+    heard = heard.slice(-100) + chunk;
   });
-  await once(response, 'drain');
+  socket.resume();
+  while (response.writableLength > 0) await new Promise((resolve) => setImmediate(resolve));
   tell('the newest');
   while (!heard.includes('data: the newest')) await once(socket, 'data');
   socket.destroy();
