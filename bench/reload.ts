@@ -31,7 +31,7 @@ const LISTS: Readonly<Record<string, Row>> = {
   valid_recipients: { entry: address, policy: () => ({ valid_recipients: { file: 'list.txt' } }) },
   users: { entry: (i) => `CORP\\user${i}`, policy: (users) => rule({ users }) },
   domains: { entry: (i) => `d${i}.example`, policy: (recipient_domains) => rule({ recipient_domains }) },
-  addresses: { entry: address, policy: (recipients) => rule({ recipients }) },
+  addresses: { entry: address, policy: (recipients) => rule({ recipients, authenticated: true }) },
   ranges: {
     entry: (i) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`,
     policy: (sources) => rule({ sources }),
@@ -92,7 +92,10 @@ async function measure(list: string, entries: number, workers: number, inline: b
   });
   const reloads = (): number => log.split('"msg":"reloaded"').length - 1;
   try {
-    while (!log.includes('"msg":"listening"')) await pause(20);
+    while (!log.includes('"msg":"listening"')) {
+      if (child.exitCode !== null) throw new Error('it did not start');
+      await pause(20);
+    }
     await listening(port, child);
     await pause(500);
     const worst = { quiet: 0, reload: 0 };

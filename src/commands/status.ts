@@ -3,7 +3,10 @@
 // It only asks. What is shown is a function of the answers (status/screen); the terminal is left as it was found. Not here: a
 // way to change anything.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type IncomingMessage, request as requestInClear } from 'node:http';
+import { request as requestInside } from 'node:https';
 import { parseArgs } from 'node:util';
 import { drawStatus, type Size } from '../status/screen.ts';
 import type { SessionList, Status } from '../status/shapes.ts';
@@ -29,6 +32,7 @@ const FAILURE = 1;
 const USAGE = 64;
 const EVERY_MS = 2_000;
 const ANSWER_MS = 5_000;
+const MOST_OCTETS = 4 * 1024 * 1024;
 const SESSIONS = 200; // more than a terminal has lines
 
 export async function status(args: string[], out: Output): Promise<number> {
@@ -49,7 +53,7 @@ export async function status(args: string[], out: Output): Promise<number> {
   const { watch = false, json = false } = values;
   if (watch && json) return wrong('--json answers once: it does not go with --watch');
   const url = adminUrl(values.admin ?? process.env.POSTERN_ADMIN);
-  if (url === null) return wrong('--admin: http://HOST:PORT or HOST:PORT is wanted');
+  if (url === null) return wrong('--admin (or POSTERN_ADMIN): http://HOST:PORT or HOST:PORT is wanted');
   let token: string | null = null;
   if (values['token-file'] !== undefined) {
     try {
@@ -86,6 +90,7 @@ const OPTIONS = {
 
 /** Null: it is none. */
 function adminUrl(given = '127.0.0.1:9125'): string | null {
+  if (given === 'none') return null; // as in POSTERN_ADMIN
   try {
     const url = new URL(/^https?:\/\//i.test(given) ? given : `http://${given}`);
     return url.pathname === '/' && url.username === '' ? url.origin : null;
@@ -101,17 +106,11 @@ interface Found {
 
 /** A string says why there is no answer. */
 async function ask(url: string, token: string | null): Promise<Found | string> {
-  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-  const get = async <T>(path: string): Promise<T | string> => {
-    const signal = AbortSignal.timeout(ANSWER_MS);
-    const response = await fetch(`${url}${path}`, { headers, signal, redirect: 'error' });
-    const body = (await response.json()) as T & { error?: string };
-    if (response.ok) return body;
-    const hint = response.status === 401 ? ' Say --token-file FILE.' : '';
-    return `${url} answers ${response.status}: ${plain(String(body.error))}${hint}`;
-  };
   try {
-    const [now, list] = await Promise.all([get<Status>('/status'), get<SessionList>(`/sessions?limit=${SESSIONS}`)]);
+    const [now, list] = await Promise.all([
+      get<Status>(`${url}/status`, token),
+      get<SessionList>(`${url}/sessions?limit=${SESSIONS}`, token),
+    ]);
     if (typeof now === 'string') return now;
     return typeof list === 'string' ? list : { now, list };
   } catch (error) {
@@ -119,9 +118,32 @@ async function ask(url: string, token: string | null): Promise<Found | string> {
   }
 }
 
-function whyNot({ name, message, cause }: Error): string {
-  if (name === 'TimeoutError') return `nothing within ${ANSWER_MS / 1000} s`;
-  return cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : message;
+/** Not by fetch, which knows ports that it does not call. A string says what the other side has against it. */
+async function get<T>(url: string, token: string | null): Promise<T | string> {
+  const request = url.startsWith('https:') ? requestInside : requestInClear;
+  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  const sent = request(url, { headers, agent: false, signal: AbortSignal.timeout(ANSWER_MS) });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const body = JSON.parse(await readAll(response)) as T & { error?: string };
+  if (response.statusCode === 200) return body;
+  const hint = response.statusCode === 401 ? ' Say --token-file FILE.' : '';
+  return `${new URL(url).origin} answers ${response.statusCode}: ${plain(String(body.error))}${hint}`;
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let octets = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    octets += chunk.length;
+    if (octets > MOST_OCTETS) throw new Error('its answer has no end');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function whyNot(error: Error): string {
+  return error.name === 'AbortError' ? `nothing within ${ANSWER_MS / 1000} s` : error.message;
 }
 
 function sizeOf(out: Output): Size {

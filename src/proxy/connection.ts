@@ -16,11 +16,11 @@ import { lingeringClose } from './lingering-close.ts';
 import { PhaseTimers } from './phase-timers.ts';
 import { RelaySocket } from './relay-socket.ts';
 import { Steps } from './session-steps.ts';
-import { type Snapshot, snapshotOf } from './snapshot.ts';
+import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
 import type { Reached } from './upstream.ts';
 import { leave, leaveBehindQuit } from './upstream-end.ts';
 
-export class Connection implements Wire {
+export class Connection implements Wire, LiveSession {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #timers: PhaseTimers;
@@ -88,11 +88,11 @@ export class Connection implements Wire {
     return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
   }
 
-  get number(): number {
-    return this.#options.watcher.number;
+  get outline(): Outline {
+    return outlineOf(this.#options, this.#session, this.#dialling);
   }
 
-  /** For the operator. `now` as of performance.now(). */
+  /** `now` as of performance.now(). */
   snapshot(now: number): Snapshot {
     return snapshotOf(this.#options, this.#session, this.#timers, {
       dialling: this.#dialling,

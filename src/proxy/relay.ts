@@ -28,7 +28,7 @@ import { FairQueue } from './fair-queue.ts';
 import { refuseConnection } from './lingering-close.ts';
 import { type AcceptedClient, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './phase-timers.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { LiveSession } from './snapshot.ts';
 import { type DialObserver, Upstream } from './upstream.ts';
 import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
@@ -255,16 +255,15 @@ export class Relay {
     }
   }
 
-  /** What the sessions are doing, in the order in which they came. */
-  *snapshots(): Iterable<Snapshot> {
-    const now = performance.now();
-    for (const connection of this.#connections) yield connection.snapshot(now);
+  /** In the order in which they came. */
+  get live(): Iterable<LiveSession> {
+    return this.#connections;
   }
 
   /** Ends the session of this number at its next boundary between transactions; false when there is none. */
   endOne(number: number): boolean {
     for (const connection of this.#connections) {
-      if (connection.number !== number) continue;
+      if (connection.outline.number !== number) continue;
       connection.drain(ENDED_BY_OPERATOR, BY_OPERATOR);
       return true;
     }

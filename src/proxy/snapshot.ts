@@ -26,15 +26,19 @@ export type Phase = 'connect' | (typeof PHASES)[number];
 /** `postern`: a decision that waits for DNS or for counters elsewhere, or the tarpit. `either`: nothing is read any more. */
 export type WaitsFor = 'client' | 'server' | 'postern' | 'either';
 
-export interface Snapshot {
+/** What a session can be found by; costs next to nothing. */
+export interface Outline {
   /** In the log; unique in its thread. */
   readonly number: number;
   readonly clientAddress: string;
-  readonly clientPort: number;
   readonly connector: string;
   /** `host:port`; '' while none has greeted. */
   readonly server: string;
   readonly phase: Phase;
+}
+
+export interface Snapshot extends Outline {
+  readonly clientPort: number;
   readonly waitsFor: WaitsFor;
   readonly waitsForMs: number;
   readonly openForMs: number;
@@ -47,6 +51,12 @@ export interface Snapshot {
   readonly verb: string;
 }
 
+export interface LiveSession {
+  readonly outline: Outline;
+  /** `now` as of performance.now(). */
+  snapshot(now: number): Snapshot;
+}
+
 /** What the connection knows beside its session. */
 interface Sockets {
   readonly dialling: boolean;
@@ -57,21 +67,27 @@ interface Sockets {
   readonly now: number;
 }
 
+export function outlineOf(
+  { watcher, clientAddress, profile }: ConnectionOptions,
+  session: Session,
+  dialling: boolean,
+): Outline {
+  const phase = dialling ? 'connect' : (PHASES[session.doing] as Phase);
+  return { number: watcher.number, clientAddress, connector: profile.connector, server: watcher.server, phase };
+}
+
 export function snapshotOf(
-  { watcher, caller, clientAddress, profile }: ConnectionOptions,
+  options: ConnectionOptions,
   session: Session,
   timers: PhaseTimers,
   sockets: Sockets,
 ): Snapshot {
   const { dialling, now, openedAt } = sockets;
   const [waitsFor, since] = dialling ? (['server', openedAt] as const) : waiting(session.doing, timers, sockets);
+  const { watcher, caller } = options;
   return {
-    number: watcher.number,
-    clientAddress,
+    ...outlineOf(options, session, dialling),
     clientPort: caller.ends.source.port,
-    connector: profile.connector,
-    server: watcher.server,
-    phase: dialling ? 'connect' : (PHASES[session.doing] as Phase),
     waitsFor,
     waitsForMs: Math.max(0, now - since),
     openForMs: now - openedAt,

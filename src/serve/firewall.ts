@@ -25,7 +25,7 @@ import { Limiter } from './limiter.ts';
 import { listenersOf, observerFor, openListeners, type ServeSettings } from './listeners.ts';
 import { LiveReport } from './live-report.ts';
 import { PageReport } from './page-report.ts';
-import type { ReloadOutcome } from './reload.ts';
+import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { WorkerPool } from './worker-pool.ts';
 

@@ -126,8 +126,8 @@ export async function openListeners(
     get areAllDrained() {
       return relay.upstream.states.every(({ draining }) => draining === true);
     },
-    sessions: (asked) => findSessions(relay.snapshots(), asked, worker),
-    tally: () => tallySessions(relay.snapshots()),
+    sessions: (asked) => findSessions(relay.live, asked, worker),
+    tally: () => tallySessions(relay.live),
     refusals: () => refusals.take(),
     endSession: (of, session) => of === worker && relay.endOne(session),
     serving: (server) => relay.upstream.serving(server),

@@ -19,7 +19,7 @@ import { PHASES } from '../proxy/snapshot.ts';
 import type { ServerReport } from '../proxy/upstream.ts';
 import type { CertificateStatus, ServerStatus, SessionList, SessionRow, Status, Total } from '../status/shapes.ts';
 import type { NumberedSnapshot, SessionQuestion } from './live-sessions.ts';
-import type { ReloadOutcome } from './reload.ts';
+import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners } from './threads.ts';
 
 export interface LiveOptions {

@@ -10,6 +10,7 @@ import { type Loaded, type LoadOptions, loadInSlices } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { RunningFirewall } from './firewall.ts';
 import { listenersOf, observingIn } from './listeners.ts';
+import type { ReloadOutcome } from './reload-outcome.ts';
 import { versionOf, watchFiles } from './watched-files.ts';
 
 export interface ReloaderOptions {
@@ -22,11 +23,6 @@ export interface ReloaderOptions {
   readonly first: Loaded;
   readonly version: string;
 }
-
-/** What became of a reload. `needs_restart`: keys that changed in the file and that only a new start puts in force. */
-export type ReloadOutcome =
-  | { readonly reloaded: true; readonly policy_version: string; readonly needs_restart: readonly string[] }
-  | { readonly reloaded: false; readonly error: string; readonly findings: readonly string[] };
 
 interface Waiting {
   always: boolean;

@@ -25,6 +25,8 @@ interface Running {
   /** Lines with that message that nobody has asked for. */
   count(message: string): number;
   ask(path: string, token?: string): Promise<Response>;
+  /** Changes something; without a token where it is ''. */
+  act(method: string, path: string, token?: string): Promise<Response>;
 }
 
 const NEEDS_RESTART =
@@ -73,6 +75,8 @@ async function start(t: TestContext, config: object = {}): Promise<Running> {
       return lines.next(message);
     },
     ask: (path, token = TOKEN) => fetch(base + path, { headers: { authorization: `Bearer ${token}` } }),
+    act: (method, path, token = TOKEN) =>
+      fetch(base + path, { method, headers: token === '' ? {} : { authorization: `Bearer ${token}` } }),
   };
 }
 
@@ -361,4 +365,52 @@ test('a faulty file that is mended while it is read is in force in the end, and 
   await say(client, 'MAIL FROM:<a@sender.example>');
   assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
   client.destroy();
+});
+
+for (const workers of [1, 2]) {
+  test(`POST /reload does what SIGHUP does, and says what became of it (workers: ${workers})`, async (t) => {
+    const running = await start(t, { workers });
+    const client = await greeted(running);
+    writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
+    const done = await running.act('POST', '/reload');
+    const { policy_version, ...outcome } = (await done.json()) as Record<string, unknown>;
+    assert.deepEqual([done.status, outcome], [200, { reloaded: true, needs_restart: [] }]);
+    const status = async () => (await (await running.ask('/status')).json()) as Record<string, unknown>;
+    assert.equal(((await status()).policy as { version: string }).version, policy_version);
+    await say(client, 'MAIL FROM:<a@sender.example>');
+    assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
+
+    writeFileSync(join(running.folder, 'policy.yaml'), '{ "version": 1, "acepted_domains": [] }');
+    const refused = await running.act('POST', '/reload');
+    const why = (await refused.json()) as { reloaded: boolean; findings: string[] };
+    assert.deepEqual([refused.status, why.reloaded], [422, false]);
+    assert.match(why.findings.join(), /acepted_domains.*did you mean/);
+    const after = await status();
+    assert.match(String(after.warnings), /the reload of \S+ was refused and the configuration before it is in force/);
+    assert.equal((after.policy as { version: string }).version, policy_version);
+    assert.match(await say(client, 'RCPT TO:<y@partner.example>'), /^250 /);
+
+    writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(CLOSED));
+    assert.equal((await running.act('POST', '/reload')).status, 200);
+    assert.deepEqual((await status()).warnings, []);
+    client.destroy();
+  });
+}
+
+test('where a token file is named, what tells of clients and what changes something need the token', async (t) => {
+  const running = await start(t);
+  for (const path of ['/status', '/sessions']) {
+    assert.equal((await running.ask(path, 'other')).status, 401, path);
+    assert.equal((await running.ask(path)).status, 200, path);
+  }
+  for (const [method, path] of [
+    ['DELETE', '/sessions/1-1'],
+    ['POST', '/servers/10.0.0.10:25/drain'],
+    ['DELETE', '/servers/10.0.0.10:25/drain'],
+    ['POST', '/reload'],
+  ] as const) {
+    for (const token of ['', 'other']) assert.equal((await running.act(method, path, token)).status, 401, path);
+    assert.equal((await running.act(method, `${path}?token=${TOKEN}`, '')).status, 401, path);
+  }
+  for (const path of ['/healthz', '/readyz', '/metrics']) assert.notEqual((await running.ask(path, 'x')).status, 401);
 });

@@ -1,6 +1,9 @@
 // What an operator sees of the running firewall and does to it, over HTTP: GET /status, GET /sessions, DELETE /sessions/ID, drains.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Snapshot } from '../../src/proxy/snapshot.ts';
 import { type LiveOptions, LiveReport } from '../../src/serve/live-report.ts';
 import { findSessions, type SessionQuestion, tallySessions } from '../../src/serve/live-sessions.ts';
@@ -109,6 +112,7 @@ for (const workers of [1, 2]) {
       assert.match(await client.hear(), /^421 4\.3\.2 Session ended by the operator/);
       assert.equal(await client.hear(), '');
       assert.match(await other.say('NOOP'), /^250/);
+      while (guarded.logged('session ended').length === 0) await turn(); // by way of the main thread
       assert.equal(guarded.logged('session ended')[0]?.origin, 'operator');
       assert.equal((await guarded.admin('DELETE', `/sessions/${id}`)).status, 404);
     });
@@ -153,6 +157,38 @@ for (const workers of [1, 2]) {
     });
   });
 }
+
+test('a session tells for whom it waits: a server that does not greet or answer, or the client', async (t) => {
+  const guarded = await Guarded.open(t, { backend: { delay_ms: { MAIL: 20_000, EOD: 20_000 } } });
+  const waits = async (client: string) => {
+    const [one] = (await sessions(guarded, `?client=${client}`)).sessions;
+    return [one?.phase, one?.waits_for, one?.verb];
+  };
+  const { client } = await guarded.connect('192.0.2.1');
+  assert.deepEqual(await waits('192.0.2.1'), ['command', 'client', null]);
+  await client.logIn('alice');
+  assert.deepEqual(await waits('192.0.2.1'), ['command', 'client', 'AUTH']);
+  await client.smtp.write(Buffer.from('AUTH LOGIN\r\nc2VjcmV0\r\n'));
+  await client.hear();
+  assert.notEqual((await waits('192.0.2.1'))[2], 'C2VJCMV0', 'nothing that may be a password');
+  const other = await guarded.greeted('192.0.2.2');
+  await other.smtp.write(Buffer.from('MAIL FROM:<s@sender.example>\r\n'));
+  while ((await waits('192.0.2.2'))[0] !== 'reply') await turn();
+  assert.deepEqual(await waits('192.0.2.2'), ['reply', 'server', 'MAIL']);
+});
+
+test('a session whose server has not greeted is in the phase connect, and has none', async (t) => {
+  const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  const server = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const guarded = await Guarded.open(t, { upstream: { servers: [server] } });
+  void guarded.connect('192.0.2.1').catch(() => {});
+  await once(silent, 'connection');
+  const [one] = (await sessions(guarded)).sessions;
+  assert.deepEqual([one?.phase, one?.waits_for, one?.server], ['connect', 'server', null]);
+  assert.equal((await status(guarded)).servers[0]?.state, 'unknown');
+});
 
 test('a question that cannot be answered is told what is wanted', async (t) => {
   const guarded = await Guarded.open(t);
@@ -204,7 +240,10 @@ test('what changes something is not for web pages, and no other method will do',
 });
 
 test('of 5 000 sessions with the longest names only so many are told, and all are counted', async () => {
-  const open = Array.from({ length: 5_000 }, (_, i) => snapshot(i + 1));
+  const open = Array.from({ length: 5_000 }, (_, i) => {
+    const one = snapshot(i + 1);
+    return { outline: one, snapshot: () => one };
+  });
   const listeners = {
     sessions: (asked: SessionQuestion) => findSessions(open, asked, 1),
     tally: () => tallySessions(open),
@@ -219,6 +258,11 @@ test('of 5 000 sessions with the longest names only so many are told, and all ar
     assert.deepEqual([list.open, list.more, list.sessions.length], [5_000, true, told]);
     assert.ok(JSON.stringify(list).length < 200 + 1_100 * told);
   }
+  let turns = 0;
+  const counting = setInterval(() => turns++, 0);
+  await live.sessions(new URLSearchParams('phase=greeting'));
+  clearInterval(counting);
+  assert.ok(turns > 0, 'others had their turn meanwhile');
 });
 
 function snapshot(number: number): Snapshot {

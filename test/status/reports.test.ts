@@ -1,0 +1,40 @@
+// Of several threads one answer, and for whom a session waits.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ServerReport } from '../../src/proxy/upstream.ts';
+import { addTallies, mergeFound, type NumberedSnapshot } from '../../src/serve/live-sessions.ts';
+import { mergeReports } from '../../src/serve/server-reports.ts';
+
+const up = (forMs: number | null, sessions = 0): ServerReport => ({ server: 'a:25', up: true, forMs, sessions });
+const down = (forMs: number, sessions = 0): ServerReport => ({ ...up(forMs, sessions), up: false, why: 'refused' });
+
+test('a server is down where one thread has it down, since the first of these, with the sessions of all', () => {
+  assert.deepEqual(mergeReports([[up(9_000, 3)], [down(50, 1)], [down(700, 2)]]), [down(700, 6)]);
+  assert.deepEqual(mergeReports([[down(50, 1)], [up(9_000, 3)]]), [down(50, 4)]);
+});
+
+test('it is up since no thread has seen it otherwise, and unknown where none has asked', () => {
+  assert.deepEqual(mergeReports([[up(9_000)], [up(null)], [up(60)]]), [up(60)]);
+  assert.deepEqual(mergeReports([[up(null)], [up(null)]]), [up(null)]);
+});
+
+test('the oldest sessions of all threads are shown', () => {
+  const session = (worker: number, openForMs: number) => ({ worker, openForMs }) as NumberedSnapshot;
+  const parts = [
+    { sessions: [session(1, 30), session(1, 10)], more: false },
+    { sessions: [session(2, 40), session(2, 20)], more: false },
+  ];
+  const ages = (most: number) => mergeFound(parts, most).sessions.map(({ openForMs }) => openForMs);
+  assert.deepEqual(ages(3), [40, 30, 20]);
+  assert.deepEqual([mergeFound(parts, 3).more, mergeFound(parts, 4).more], [true, false]);
+});
+
+test('sessions of all threads are counted together', () => {
+  const one = { open: 2, byPhase: { command: 2 }, byConnector: { a: 1, b: 1 } };
+  const other = { open: 1, byPhase: { reply: 1 }, byConnector: { b: 1 } };
+  assert.deepEqual(addTallies([one, other]), {
+    open: 3,
+    byPhase: { command: 2, reply: 1 },
+    byConnector: { a: 1, b: 2 },
+  });
+});
