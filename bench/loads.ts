@@ -1,6 +1,6 @@
 // What do four kinds of mail cost, against a proxy that parses nothing? Loads A to D; CPU is that of the proxy alone.
 //
-//   node bench/loads.ts [--rounds 3] [--load A,B] [--proxy haproxy,pipe,postern] [--quick]
+//   node bench/loads.ts [--rounds 3] [--load A,B] [--proxy haproxy,pipe,postern] [--messages none] [--quick]
 //
 // The proxies take turns in every round, after a warm-up round that does not count (V8 compiles in it). CPU is user + system from /proc, the steadiest figure;
 // source and sink share the machine, so the wall says little. `--quick` is a tenth of the load, for a look.

@@ -7,8 +7,8 @@ import { freePort, listening, start, stop } from './processes.ts';
 import type { Flags } from './report.ts';
 import { findTool } from './tools.ts';
 
-const PROXY_NAMES = ['haproxy', 'pipe', 'postern', 'other'] as const;
-/** `other`: the Postern of another checkout. */
+const PROXY_NAMES = ['haproxy', 'pipe', 'postern', 'other', 'quiet'] as const;
+/** `other`: the Postern of another checkout; `quiet`: this one with another log.messages. */
 export type ProxyName = (typeof PROXY_NAMES)[number];
 
 export interface Running {
@@ -49,12 +49,15 @@ export interface ProxyOptions {
   readonly workers?: number;
   /** With a rate for every command, none of which is ever reached. */
   readonly rates?: boolean;
+  /** log.messages; its default when left out. */
+  readonly messages?: string | undefined;
 }
 
-/** Those of --proxy, and with --main the other one. */
+/** Those of --proxy, with --main the other one, and with --messages the quiet one. */
 export function chosenProxies(flags: Flags): ProxyName[] {
   return PROXY_NAMES.filter((name) => {
     if (name === 'other') return flags.main !== undefined;
+    if (name === 'quiet') return flags.messages !== undefined;
     return flags.proxy.length === 0 || flags.proxy.includes(name);
   });
 }
@@ -62,13 +65,13 @@ export function chosenProxies(flags: Flags): ProxyName[] {
 export function startProxy(
   name: ProxyName,
   upstream: number,
-  { node, main }: Flags,
+  { node, main, messages }: Flags,
   options: ProxyOptions = {},
 ): Promise<Running> {
   if (name === 'pipe') return startPipe(upstream, node);
   if (name === 'haproxy') return startHaproxy(upstream, options.connections ?? CONNECTIONS, options.tls);
   const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
-  return startPostern(name, [...node, program], upstream, options);
+  return startPostern(name, [...node, program], upstream, name === 'quiet' ? { ...options, messages } : options);
 }
 
 async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
@@ -121,7 +124,7 @@ limits:
   source: { connections: ${connections}${ofSource} }
   connector: { connections: ${connections} }
 admin: { listen: "127.0.0.1:${admin}" }
-log: { level: info }
+log: { level: info${options.messages === undefined ? '' : `, messages: ${options.messages}`} }
 policy:
   version: 1
   accepted_domains: [local.example, '*.office.example', other.example]

@@ -45,9 +45,11 @@ export interface Flags {
   readonly node: readonly string[];
   /** The src/main.ts of another checkout, measured beside this one as `other`. */
   readonly main: string | undefined;
+  /** log.messages of `quiet`, which is this Postern once more. */
+  readonly messages: string | undefined;
 }
 
-/** --rounds N, --quick, --load A,B, --proxy haproxy,postern, --node=--cpu-prof,…, --main FILE */
+/** --rounds N, --quick, --load A,B, --proxy haproxy,postern, --node=--cpu-prof,…, --main FILE, --messages none */
 export function readFlags(): Flags {
   const { values } = parseArgs({
     options: {
@@ -57,11 +59,12 @@ export function readFlags(): Flags {
       proxy: { type: 'string', default: '' },
       node: { type: 'string', default: '' },
       main: { type: 'string' },
+      messages: { type: 'string' },
     },
   });
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds wants a number of rounds');
   const list = (text: string) => text.split(',').filter((word) => word !== '');
-  const { load, proxy, node } = values;
-  return { rounds, quick: values.quick, load: list(load), proxy: list(proxy), node: list(node), main: values.main };
+  const { load, proxy, node, main, messages, quick } = values;
+  return { rounds, quick, load: list(load), proxy: list(proxy), node: list(node), main, messages };
 }

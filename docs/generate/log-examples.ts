@@ -28,6 +28,7 @@ export function linesOf(tell: (observer: Observer, wait: (ms: number) => void) =
     lost: 0,
     onLost: (_: number) => {},
   };
+  const relayed = { ...sink, write: () => {} };
   const observer = createObserver({
     level: 'debug',
     pretty: false,
@@ -36,12 +37,14 @@ export function linesOf(tell: (observer: Observer, wait: (ms: number) => void) =
     servers: [SERVER],
     isInside: (address) => address.startsWith('10.'),
     sink,
+    relayed,
     now: () => now,
   });
   tell(observer, (ms) => {
     now += ms;
   });
   sink.onLost(12);
+  relayed.onLost(3);
   void observer.flush();
   return lines.map((line) => ({ ...(JSON.parse(line) as Entry), time: TIME }));
 }
@@ -96,7 +99,9 @@ function tellOfSession(observer: Observer, wait: (ms: number) => void): void {
   const recipient = (decision: 'proceed' | 'reject' | 'would_reject', reason: 'no_rule' | 'accepted_domain') => {
     const to = reason === 'no_rule' ? 'x@foreign.example' : 'user@example.com';
     const trace = () => 'roaming: authenticated';
-    session.event({ name: 'recipient', decision, reason, rule: null, sender, recipient: to, reply, trace });
+    const said = decision === 'proceed' ? '' : reply;
+    const event = { name: 'recipient', transaction: 1, decision, reason, rule: null, sender, recipient: to } as const;
+    session.event({ ...event, reply: said, trace });
   };
   session.handshake({
     ...{ result: 'ok', protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', names: [], subject: null },
@@ -124,20 +129,21 @@ function tellOfSession(observer: Observer, wait: (ms: number) => void): void {
   for (const [code, said] of [
     [451, '451 4.7.1 Greylisted'],
     [550, '550 5.1.1 User unknown'],
-    [250, ''],
+    [250, '250 2.1.5 Ok'],
   ] as const) {
     session.event({ name: 'answered', code, reply: said });
     if (code === 451) recipient('proceed', 'accepted_domain');
     if (code === 550) recipient('proceed', 'accepted_domain');
   }
+  const taken = '250 2.0.0 Ok: queued as 4cQ2Tz1mXzz9s';
+  session.event({ name: 'message', transaction: 1, sender, octets: 1208, code: 250, reply: taken });
   const states = ['MAIL', 'END-OF-MESSAGE'] as const;
   for (const protocolState of states)
     for (const [code, said] of [
       [452, '452 4.3.1 Insufficient system resources'],
       [554, '554 5.6.0 Refused'],
     ] as const)
-      session.event({ name: 'upstream_refused', protocolState, sender, code, reply: said });
-  session.event({ name: 'message' });
+      session.event({ name: 'upstream_refused', protocolState, transaction: 2, sender, octets: 0, code, reply: said });
   session.event({ name: 'limited', kind: 'session', key: 'errors', observed: true });
   for (const key of ['bare_lf', 'upstream.dot_lines'])
     session.event({ name: 'ambiguous_end', octets: '\n.\r\n', offset: 812, key } satisfies SessionEvent);
@@ -171,6 +177,10 @@ function tellOfOperation(observer: Observer): void {
   observer.workerDied(2, 'out of memory', 100);
   observer.workerStarted(2);
   observer.warn('worker_not_started', { worker: 2, why: 'listen EADDRINUSE' });
+  observer.warn('relayed_file_not_opened', {
+    file: 'relayed.log',
+    why: "EACCES: permission denied, open 'relayed.log'",
+  });
   observer.defect('a fault that was made up', 'awaiting a command');
   observer.draining(3);
   observer.drained(0);

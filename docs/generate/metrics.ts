@@ -2,17 +2,25 @@
 
 import { createObserver } from '../../src/observe/events.ts';
 import type { Measured } from '../../src/observe/measured.ts';
+import { ALL_PHASES } from '../../src/proxy/snapshot.ts';
 import { code, head, prose, table } from './markdown.ts';
 
 const SERVER = '10.0.0.10:25';
 const CONNECTOR = 'internet';
+const LISTENER = '0.0.0.0:25';
+const CERTIFICATE = 'mx.example.com';
 
 /** What takes the place of values that come from the operator's own files. */
 const OPERATORS: Readonly<Record<string, string>> = {
   connector: 'each connector of the policy, by its name',
+  rule: 'each rule of the policy that lets pass, by its name; in brackets the reason where none did',
   server: 'each of `upstream.servers`',
   version: 'a digest of the files',
+  listener: 'the first address of each listener that has certificates',
+  name: 'the first name in each of them',
 };
+
+const OF_THE_OPERATOR: ReadonlySet<string> = new Set([SERVER, CONNECTOR, LISTENER, CERTIFICATE, '0']);
 
 export async function everyMetric(): Promise<Measured[]> {
   const observer = createObserver({
@@ -25,6 +33,8 @@ export async function everyMetric(): Promise<Measured[]> {
     sink: { write: () => {}, flush: async () => {}, lost: 0 },
   });
   observer.policyLoaded('0');
+  observer.countPhases(ALL_PHASES, async () => ({}));
+  observer.shows([{ listener: LISTENER, name: CERTIFICATE, until: 0 }]);
   observer.workers(1, 0); // a metric of several workers
   return observer.measured();
 }
@@ -40,7 +50,7 @@ function labelsOf({ type, values }: Measured): string {
   if (type === 'histogram') return `${code('le')}: ${[...(labels.get('le') ?? [])].join(' ')}`;
   return [...labels]
     .map(([name, values]) => {
-      const own = [...values].filter((value) => value !== CONNECTOR && value !== SERVER && value !== '0');
+      const own = [...values].filter((value) => !OF_THE_OPERATOR.has(value));
       const operators = OPERATORS[name];
       return `${code(name)}: ${[...(operators === undefined ? [] : [operators]), ...own.map(code)].join(', ')}`;
     })

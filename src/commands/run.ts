@@ -119,9 +119,12 @@ export async function run(args: string[], out: Output): Promise<number> {
   for (const warning of warningsIn(findings)) firewall.observer.warn('finding', {}, warning);
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
-  late.reload = () => reloader.reload(true);
+  late.reload = () => {
+    void firewall.reopenFiles();
+    return reloader.reload(true);
+  };
   // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => void reloader.reload(true));
+  process.on('SIGHUP', () => void late.reload());
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
   const warning = notProtected(config.mode, observingIn(policy));

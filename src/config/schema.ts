@@ -208,6 +208,18 @@ export const configSchema = z.strictObject({
         .prefault('info')
         .describe('The least that a line must be to be written.'),
       pretty: flag.prefault(false).describe('Readable lines for a terminal in the place of JSON.'),
+      messages: z
+        .enum(['all', 'relayed', 'none'])
+        .prefault('all')
+        .describe(
+          'Which messages have a line of their own (level info) when the server behind has answered them: all, those that it took to relay, none. Refusals have theirs in any case.',
+        ),
+      relayed_file: fileName
+        .nullable()
+        .prefault(null)
+        .describe(
+          'A file that gets the lines of relayed messages as well, whatever messages and level say. SIGHUP opens it anew, for log rotation. When it cannot be written lines are lost and counted, never mail. null is none.',
+        ),
     })
     .prefault({})
     .describe('The log, on standard output.'),

@@ -11,12 +11,15 @@ import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnRep
 import { ConnectionLines } from './connection-lines.ts';
 import { Floods } from './floods.ts';
 import { type FieldsOf, fill, LINES, write } from './lines.ts';
-import { createLogger, harmless, type LogLevel } from './log.ts';
+import { createLineWriter, createLogger, harmless, type LogLevel } from './log.ts';
 import { DescriptorSink, type LogSink } from './log-sink.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
+import { MessageLines, type MessagesLogged } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
-import { LoggedSession, type SessionObserver } from './session-lines.ts';
+import type { RulesOf } from './session-counts.ts';
+import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
+import type { ShownCertificate } from './settings-metrics.ts';
 import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
 
@@ -28,6 +31,7 @@ export type Warning =
   | 'few_descriptors'
   | 'lost_address'
   | 'needs_restart'
+  | 'relayed_file_not_opened'
   | 'share_is_full'
   | 'upstream_421'
   | 'worker_not_started';
@@ -55,12 +59,18 @@ export interface ObserverOptions {
   /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
   readonly connectors: readonly string[];
   readonly servers: readonly string[];
+  /** Their rules that let pass: these series start at 0 as well. */
+  readonly rules?: RulesOf;
   /** How many networks are banned now; none when left out. */
   readonly bans?: () => number;
   /** Whether an address is private, ours, or a gateway: such a one may hide others. */
   readonly isInside?: (address: string) => boolean;
   /** Standard output when left out. */
   readonly sink?: LogSink;
+  /** Which messages have a line; all when left out. */
+  readonly messages?: MessagesLogged;
+  /** The file for relayed mail; none when left out. */
+  readonly relayed?: LogSink;
   /** Of a worker thread where there are several: every line says it. */
   readonly worker?: number;
   /** Milliseconds that only grow; performance.now when left out. */
@@ -80,6 +90,8 @@ class LoggingObserver {
   readonly #metrics: Metrics;
   readonly #lost: LostAddresses;
   readonly #floods: Floods;
+  readonly #relayed: LogSink | null;
+  readonly #told: Told;
   readonly #ends: ConnectionLines;
   readonly #upstream: UpstreamLines;
   readonly #shortages: Shortages;
@@ -94,20 +106,28 @@ class LoggingObserver {
   constructor(options: ObserverOptions) {
     const sink = options.sink ?? new DescriptorSink(STANDARD_OUTPUT);
     this.#sink = sink;
+    this.#relayed = options.relayed ?? null;
     this.#now = options.now ?? (() => performance.now());
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     sink.onLost = (lines) => write(this.#log, 'lines_lost', { lines });
+    if (this.#relayed !== null) this.#relayed.onLost = (lines) => write(this.#log, 'relayed_lines_lost', { lines });
     this.#lost = new LostAddresses(options.isInside ?? (() => false));
     this.#metrics = new Metrics(
       options.servers,
       () => sink.lost,
+      () => this.#relayed?.lost ?? 0,
       options.bans ?? (() => 0),
       () => this.#lost.suspect !== null,
+      () => notProtected(this.#mode, this.#observing) === null,
     );
-    this.#metrics.inForce(options.connectors, this.#observing);
+    this.#metrics.inForce(options.connectors, this.#observing, options.rules);
     this.#floods = new Floods(this.#now, (counted) => write(this.#log, 'floods', { ...counted }));
+    this.#told = {
+      ...{ log: this.#log, metrics: this.#metrics, floods: this.#floods, now: this.#now },
+      messages: this.#messageLines(options),
+    };
     this.#ends = new ConnectionLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
     this.#shortages = new Shortages(this.#log, this.#metrics, this.#now);
@@ -123,7 +143,7 @@ class LoggingObserver {
 
   sessionOpened(ends: ConnectionEnds, connector: string): SessionObserver {
     this.#opened += 1;
-    return new LoggedSession(this.#log, this.#metrics, this.#floods, this.#now, ends, connector, this.#opened);
+    return new LoggedSession(this.#told, ends, connector, this.#opened);
   }
 
   /** `key`: the setting, where the reason alone does not tell it. */
@@ -222,13 +242,23 @@ class LoggingObserver {
 
   /** A policy is in force from now on; `version` is a digest of its files. */
   policyLoaded(version: string): void {
-    this.#metrics.policyLoaded(version, Date.now() / 1000);
+    this.#metrics.settings.policyLoaded(version, Date.now() / 1000);
     write(this.#log, 'policy_loaded', { policy_version: version });
   }
 
+  /** The certificates that clients are shown from now on. */
+  shows(certificates: readonly ShownCertificate[]): void {
+    this.#metrics.settings.shows(certificates);
+  }
+
+  /** `count`: how many sessions of this thread are in each of these phases. */
+  countPhases(phases: readonly string[], count: () => Promise<Readonly<Record<string, number>>>): void {
+    this.#metrics.countPhases(phases, count);
+  }
+
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[]): void {
-    this.#metrics.inForce(connectors, observing);
+  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+    this.#metrics.inForce(connectors, observing, rules);
   }
 
   /** The last reload, where it was refused. `at`: milliseconds since 1970. */
@@ -245,6 +275,7 @@ class LoggingObserver {
     this.#mode = mode;
     this.#observing = observing;
     this.#refusedReload = null;
+    this.#metrics.settings.reloaded('ok');
     write(this.#log, 'reloaded', { file, mode });
     this.#warnWhenObserving();
   }
@@ -252,6 +283,7 @@ class LoggingObserver {
   /** The old config stays. `findings` as `check` prints them. */
   reloadRefused(file: string, findings: readonly string[]): void {
     this.#refusedReload = { at: Date.now(), findings };
+    this.#metrics.settings.reloaded('refused');
     write(this.#log, 'reload_refused', { file, findings });
   }
 
@@ -307,8 +339,12 @@ class LoggingObserver {
 
   /** Lines of a worker thread, as it wrote them; resolves when they are out. */
   async workerLog(text: string, lines: number): Promise<void> {
-    if (this.#sink.pass === undefined) this.#sink.write(text);
-    else await this.#sink.pass(text, lines);
+    await pass(this.#sink, text, lines);
+  }
+
+  /** The same for the file for relayed mail. */
+  async workerRelayed(text: string, lines: number): Promise<void> {
+    if (this.#relayed !== null) await pass(this.#relayed, text, lines);
   }
 
   /** So many worker threads told what they count, so many did not. */
@@ -326,9 +362,18 @@ class LoggingObserver {
   }
 
   /** Writes out what still waits in memory: the last thing to await before process.exit. */
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
     this.#floods.tellAll();
-    return this.#sink.flush();
+    await Promise.all([this.#relayed?.flush(), this.#sink.flush()]);
+  }
+
+  #messageLines({ messages = 'all', pretty, worker }: ObserverOptions): MessageLines {
+    const line = LINES.message;
+    return new MessageLines(
+      this.#log.isLevelEnabled(line.level) ? messages : 'none',
+      createLineWriter(line, pretty, this.#sink, worker),
+      this.#relayed && createLineWriter(line, false, this.#relayed, worker),
+    );
   }
 
   #warnWhenObserving(): void {
@@ -336,6 +381,11 @@ class LoggingObserver {
     if (warning === null) return;
     write(this.#log, this.#mode === 'observe' ? 'observing' : 'connectors_observing', { mode: this.#mode }, warning);
   }
+}
+
+async function pass(sink: LogSink, text: string, lines: number): Promise<void> {
+  if (sink.pass === undefined) sink.write(text);
+  else await sink.pass(text, lines);
 }
 
 /** Said at the start, at every reload and by /readyz, as long as something is not refused; null = all is. */

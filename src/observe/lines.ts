@@ -155,6 +155,18 @@ export const LINES = {
     'When the log can be written again.',
     ['lines'],
   ),
+  relayed_lines_lost: line(
+    'warn',
+    'lines of log.relayed_file were lost while it could not be written as fast as they came',
+    'When it can be written again.',
+    ['lines'],
+  ),
+  relayed_file_not_opened: line(
+    'error',
+    'log.relayed_file could not be opened anew: lines go on into the one that is open',
+    'At SIGHUP.',
+    ['file', 'why'],
+  ),
   defect: line('error', 'defect', 'A fault of ours that was caught. Please report it.', ['doing', 'stack']),
   draining: line('info', 'draining', 'SIGTERM or SIGINT came.', ['sessions']),
   drained: line('info', 'drained', 'The end.', ['sessions_cut_off']),
@@ -162,7 +174,7 @@ export const LINES = {
 
 export type LineName = keyof typeof LINES;
 
-type Value = string | number | readonly string[];
+type Value = string | number | boolean | readonly string[] | readonly object[];
 
 /** The fields that a line must have and may have. */
 export type FieldsOf<Name extends LineName> = Readonly<

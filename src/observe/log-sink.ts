@@ -161,9 +161,11 @@ function fairShare(sizes: number[], room: number): number {
 /** What passes: the reader is slow, the disk is full. All else is for good. */
 const PASSES: ReadonlySet<string | undefined> = new Set(['EAGAIN', 'ENOSPC', 'EDQUOT', 'EINTR']);
 
-/** A sink over an open file descriptor. */
+/** A sink over an open file descriptor: this one, or whichever it is before each write. */
 export class DescriptorSink extends BatchingSink {
-  constructor(descriptor: number) {
+  constructor(of: number | (() => number)) {
+    const which = typeof of === 'number' ? () => of : of;
+    let descriptor = which();
     let owed = Buffer.alloc(0); // of a write that was begun: nothing else may come before it
     let underWay = false;
     const attempt = (done: (whole: boolean) => void): void => {
@@ -182,6 +184,7 @@ export class DescriptorSink extends BatchingSink {
     };
     super((text, lines, done) => {
       owed = Buffer.from(text);
+      descriptor = which();
       attempt((whole) => done(whole ? 0 : lines));
     });
     // The way of a crash.

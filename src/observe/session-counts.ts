@@ -4,12 +4,16 @@
 // costs more than judging a recipient. Every label value comes from the tables below or is a connector of the config.
 
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { CloseReason, Reason } from '../smtp/types.ts';
+import type { AnsweredCommand, CloseReason, Reason, ReplyClass } from '../smtp/types.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
 /** What the server made of a recipient; none: it was not asked, or never answered. */
 export type Answer = 'accepted' | 'deferred' | 'refused' | 'none';
+/** How a message came out that the server answered; relayed: it took it, for a domain that is not an accepted one too. */
+export type MessageOutcome = 'local' | 'relayed' | 'deferred' | 'refused';
+/** By connector: the names of its rules that let pass. */
+export type RulesOf = Readonly<Record<string, readonly string[]>>;
 /** What was refused beside recipients, and by whom; observed: only the mode let it pass. */
 export type RefusedKind = 'sender' | 'command' | 'login' | 'message';
 export type RefusedBy = 'policy' | 'observed' | 'upstream';
@@ -48,6 +52,22 @@ const REFUSED: Readonly<Record<RefusedKind, readonly RefusedBy[]>> = {
   login: ['policy', 'observed'],
   message: ['policy', 'upstream'],
 };
+const CLASSES: readonly ReplyClass[] = ['2yz', '3yz', '4yz', '5yz'];
+/** The classes that a command can be answered with; any other one ends the session. */
+const REPLIES: Readonly<Record<AnsweredCommand, readonly ReplyClass[]>> = {
+  EHLO: ['2yz', '4yz', '5yz'],
+  HELO: ['2yz', '4yz', '5yz'],
+  AUTH: ['2yz', '3yz', '4yz', '5yz'],
+  STARTTLS: ['2yz', '4yz', '5yz'],
+  MAIL: ['2yz', '4yz', '5yz'],
+  RCPT: ['2yz', '4yz', '5yz'],
+  DATA: ['3yz', '4yz', '5yz'],
+  BDAT: ['2yz', '4yz', '5yz'],
+  'END-OF-MESSAGE': ['2yz', '4yz', '5yz'],
+  RSET: ['2yz', '4yz', '5yz'],
+  QUIT: ['2yz', '4yz', '5yz'],
+  other: ['2yz', '3yz', '4yz', '5yz'],
+};
 const OUTCOMES: Record<Outcome, number> = { client: 0, upstream: 1, policy: 2, operator: 3, defect: 4, refused: 5 };
 /** The connector of those that no connector takes. Not a name that a config can give. */
 const NO_CONNECTOR = '(none)';
@@ -60,6 +80,9 @@ export class ConnectorCounts {
   failedLogins = 0;
   /** Only observes: then recipients pass that would be refused. */
   observes = false;
+  readonly messageOutcomes: Record<MessageOutcome, number> = { local: 0, relayed: 0, deferred: 0, refused: 0 };
+  /** Recipients of messages that the server took, by the rule that let them be relayed. */
+  readonly relays = new Map<string, number>();
   readonly #refused = new Map<string, number>();
   readonly #outcomes = new Float64Array(Object.keys(OUTCOMES).length);
   readonly #recipients = new Float64Array(Object.keys(DECISIONS).length * REASON_COUNT * ANSWER_COUNT);
@@ -81,6 +104,14 @@ export class ConnectorCounts {
   refused(kind: RefusedKind, origin: RefusedBy): void {
     const key = `${kind} ${origin}`;
     this.#refused.set(key, (this.#refused.get(key) ?? 0) + 1);
+  }
+
+  message(outcome: MessageOutcome): void {
+    this.messageOutcomes[outcome] += 1;
+  }
+
+  relayed(byRule: ReadonlyMap<string, number>): void {
+    for (const [rule, count] of byRule) this.relays.set(rule, (this.relays.get(rule) ?? 0) + count);
   }
 
   eachOutcome(visit: (outcome: string, count: number) => void): void {
@@ -124,6 +155,9 @@ export class SessionCounts {
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 
+  readonly #replies = new Map<string, Float64Array>(
+    Object.keys(REPLIES).map((command) => [command, new Float64Array(CLASSES.length)]),
+  );
   readonly #noConnector = new ConnectorCounts(NO_CONNECTOR);
 
   /** The counts of a connector; null = no connector took the connection. */
@@ -138,8 +172,18 @@ export class SessionCounts {
   }
 
   /** The connectors of the policy in force: their series begin at 0. Those that are gone stay as they are. */
-  inForce(names: readonly string[], observing: readonly string[]): void {
-    for (const name of names) this.connector(name).observes = observing.includes(name);
+  inForce(names: readonly string[], observing: readonly string[], rules: RulesOf = {}): void {
+    for (const name of names) {
+      const counts = this.connector(name);
+      counts.observes = observing.includes(name);
+      counts.relayed(new Map(['(relay_domain)', ...(rules[name] ?? [])].map((rule) => [rule, 0])));
+    }
+  }
+
+  replied(command: AnsweredCommand, replyClass: ReplyClass): void {
+    const counts = this.#replies.get(command);
+    const index = CLASSES.indexOf(replyClass);
+    if (counts !== undefined) counts[index] = (counts[index] ?? 0) + 1;
   }
 
   opened(octets: OctetCounts): void {
@@ -157,6 +201,7 @@ export class SessionCounts {
     const connectors = this.#connectors;
     const noConnector = this.#noConnector;
     const live = this.#live;
+    const replies = this.#replies;
     const octets = () => this.#octets();
     new Gauge({
       name: 'postern_sessions',
@@ -216,6 +261,40 @@ export class SessionCounts {
       collect() {
         this.reset();
         for (const counts of connectors.values()) this.inc({ connector: counts.name }, counts.messages);
+      },
+    });
+    new Counter({
+      name: 'postern_answered_messages_total',
+      help: 'Messages that the upstream answered, by what came of them: taken for accepted domains alone (local), taken and relayed for one recipient or more, put off, refused.',
+      labelNames: ['connector', 'outcome'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: connector, messageOutcomes } of connectors.values())
+          for (const [outcome, count] of Object.entries(messageOutcomes)) this.inc({ connector, outcome }, count);
+      },
+    });
+    new Counter({
+      name: 'postern_relayed_recipients_total',
+      help: 'Recipients of messages that the upstream took to relay, by the rule that let them pass; in brackets the reason where it was none.',
+      labelNames: ['connector', 'rule'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: connector, relays } of connectors.values())
+          for (const [rule, count] of relays) this.inc({ connector, rule }, count);
+      },
+    });
+    new Counter({
+      name: 'postern_upstream_replies_total',
+      help: 'Replies of the upstream, by the command that they answer and their class.',
+      labelNames: ['command', 'class'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [command, classes] of Object.entries(REPLIES))
+          for (const replyClass of classes)
+            this.inc({ command, class: replyClass }, replies.get(command)?.[CLASSES.indexOf(replyClass)] ?? 0);
       },
     });
     new Counter({

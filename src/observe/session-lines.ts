@@ -1,20 +1,22 @@
 // The lines and counts of one session: what is refused in it, by us or by the server, and the summary when it ends.
 //
 // Invariant: at most one summary for each session, and whatever a peer chose goes through `harmless`. An accepted recipient
-// and a message are counted and not logged: a busy relay would drown in them. Refusals are told one by one up to a limit
-// (floods.ts), a command that is refused once for each verb and reply code; the rest is counted.
+// has no line of its own; a message has one, with all its recipients (message-lines.ts). Refusals are told one by one up to a
+// limit (floods.ts), a command that is refused once for each verb and reply code; the rest is counted.
 //
 // What the server says of a recipient is the answer to the RCPT that it has not answered longest: it answers in order.
 
 import type { Logger } from 'pino';
-import type { CloseReason, ConnectionEnds, Handshake, Login, Reason, SessionEvent } from '../smtp/types.ts';
+import type { CloseReason, ConnectionEnds, Handshake, Login, SessionEvent } from '../smtp/types.ts';
 import { type Floods, SESSION_LINES } from './floods.ts';
 import { fullKey, keyOfReason } from './keys.ts';
 import { type FieldsOf, LINES, type LineName, write } from './lines.ts';
 import { harmless, visible } from './log.ts';
+import { Message, type MessageLines, type Put } from './message-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
 import { KEY_OF_STRAY, strayHeader } from './stray-headers.ts';
+import { Client, type Who } from './who.ts';
 
 type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
 
@@ -40,6 +42,15 @@ export interface SessionObserver {
   closed(reason: CloseReason): void;
 }
 
+/** Where sessions tell things. */
+export interface Told {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly floods: Floods;
+  readonly messages: MessageLines;
+  readonly now: () => number;
+}
+
 export class LoggedSession implements SessionObserver {
   octetsFromClient = 0;
   octetsFromUpstream = 0;
@@ -49,8 +60,10 @@ export class LoggedSession implements SessionObserver {
   readonly #metrics: Metrics;
   readonly #counts: ConnectorCounts;
   readonly #floods: Floods;
+  readonly #messageLines: MessageLines;
   readonly #ends: ConnectionEnds;
   readonly number: number;
+  readonly #client: Client;
   readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
@@ -58,6 +71,9 @@ export class LoggedSession implements SessionObserver {
   #loginFailures = 0;
   #messages = 0;
   #messagesRefused = 0;
+  #sendersRefused = 0;
+  #sendersRefusedByServer = 0;
+  #message: Message | null = null; // the last one that had a recipient
   readonly #answers: Record<Answer, number> = { accepted: 0, deferred: 0, refused: 0, none: 0 };
   #refused = 0;
   #wouldRefuse = 0;
@@ -68,23 +84,17 @@ export class LoggedSession implements SessionObserver {
   readonly #unanswered: Put[] = []; // recipients that were put to the server
   #open = true;
 
-  constructor(
-    log: Logger,
-    metrics: Metrics,
-    floods: Floods,
-    now: () => number,
-    ends: ConnectionEnds,
-    connector: string,
-    number: number,
-  ) {
+  constructor({ log, metrics, floods, messages, now }: Told, ends: ConnectionEnds, connector: string, number: number) {
     this.#log = log;
     this.#metrics = metrics;
     this.#floods = floods;
+    this.#messageLines = messages;
     this.#now = now;
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
     this.#ends = ends;
     this.number = number;
+    this.#client = new Client(number, ends, connector);
     metrics.sessionOpened(this);
   }
 
@@ -99,6 +109,10 @@ export class LoggedSession implements SessionObserver {
       case 'message':
         this.#messages += 1;
         this.#counts.messages += 1;
+        this.#messageAnswered(event, 'accepted');
+        return;
+      case 'replied':
+        this.#metrics.replied(event.command, event.replyClass);
         return;
       case 'login':
         this.#login = event.login;
@@ -164,6 +178,8 @@ export class LoggedSession implements SessionObserver {
       server: this.server || undefined,
       messages: this.#messages,
       messages_refused_by_server: this.#messagesRefused || undefined,
+      senders_refused: this.#sendersRefused || undefined,
+      senders_refused_by_server: this.#sendersRefusedByServer || undefined,
       recipients_accepted: this.#answers.accepted,
       recipients_refused: this.#refused,
       recipients_refused_by_server: this.#answers.refused || undefined,
@@ -185,11 +201,13 @@ export class LoggedSession implements SessionObserver {
 
   #recipient(event: Of<'recipient'>): void {
     const { decision, reason, rule } = event;
+    if (this.#message?.number !== event.transaction) this.#message = new Message(event, this.#now());
     if (decision === 'reject') {
       this.#refused += 1;
       this.#counts.recipient(decision, reason, 'none');
+      this.#message.refuse(event);
     } else {
-      this.#put(event);
+      this.#unanswered.push(this.#message.put(event, this.#unanswered.length < SESSION_LINES));
       if (decision === 'proceed') return;
       this.#wouldRefuse += 1;
     }
@@ -206,23 +224,18 @@ export class LoggedSession implements SessionObserver {
     }));
   }
 
-  /** Who it is may be told when the server has answered; of more than can be told only the count is kept. */
-  #put({ decision, reason, sender, recipient }: Of<'recipient'>): void {
-    const named = this.#unanswered.length < SESSION_LINES;
-    this.#unanswered.push({ decision, reason, sender: named ? sender : '', recipient: named ? recipient : '' });
-  }
-
   #answered({ code, reply }: Of<'answered'>): void {
     const put = this.#unanswered.shift();
     if (put === undefined) return;
     const answer: Answer = code < 300 ? 'accepted' : code < 500 ? 'deferred' : 'refused';
     this.#answers[answer] += 1;
     this.#counts.recipient(put.decision, put.reason, answer);
+    put.message.answer(put, answer, reply);
     if (answer === 'accepted') return;
     this.#tell(`recipient_${answer}_by_server`, () => ({
       origin: 'upstream',
       server: this.server || undefined,
-      sender: harmless(put.sender),
+      sender: harmless(put.message.sender),
       recipient: harmless(put.recipient),
       protocol_state: 'RCPT',
       decision: put.decision,
@@ -232,11 +245,15 @@ export class LoggedSession implements SessionObserver {
     }));
   }
 
-  #upstreamRefused({ protocolState, sender, code, reply }: Of<'upstream_refused'>): void {
+  #upstreamRefused(event: Of<'upstream_refused'>): void {
+    const { protocolState, sender, code, reply } = event;
     const what = protocolState === 'MAIL' ? 'sender' : 'message';
-    if (what === 'message') this.#messagesRefused += 1;
-    this.#counts.refused(what, 'upstream');
     const answer = code < 500 ? 'deferred' : 'refused';
+    this.#counts.refused(what, 'upstream');
+    if (what === 'message') {
+      this.#messagesRefused += 1;
+      this.#messageAnswered(event, answer);
+    } else this.#sendersRefusedByServer += 1;
     this.#tell(`${what}_${answer}_by_server`, () => ({
       origin: 'upstream',
       server: this.server || undefined,
@@ -247,8 +264,30 @@ export class LoggedSession implements SessionObserver {
     }));
   }
 
+  /** One that was taken is always told; the others as refusals are. */
+  #messageAnswered(event: Of<'message'> | Of<'upstream_refused'>, answer: 'accepted' | 'deferred' | 'refused'): void {
+    const message = this.#message?.number === event.transaction ? this.#message : new Message(event, this.#now());
+    const relays = answer === 'accepted' ? message.relayed : null;
+    const relayed = relays !== null;
+    this.#counts.message(answer === 'accepted' ? (relayed ? 'relayed' : 'local') : answer);
+    if (relayed) this.#counts.relayed(relays);
+    if (!this.#messageLines.wants(relayed)) return;
+    const fields = () => ({
+      ...message.formatted(answer === 'accepted'),
+      server: this.server,
+      relayed,
+      octets: event.octets,
+      seconds: Math.round(this.#now() - message.since) / 1000,
+      answer,
+      reply: harmless(event.reply),
+    });
+    if (answer === 'accepted') this.#messageLines.write({ ...this.#who(), ...fields() }, relayed);
+    else this.#tell('message', fields);
+  }
+
   #sender(event: Of<'sender'>): void {
     const { decision, reason, rule } = event;
+    if (decision === 'reject') this.#sendersRefused += 1;
     this.#counts.refused('sender', decision === 'reject' ? 'policy' : 'observed');
     this.#tell(decision === 'reject' ? 'sender_refused' : 'sender_would_be_refused', () => ({
       sender: harmless(event.sender),
@@ -340,27 +379,8 @@ export class LoggedSession implements SessionObserver {
   }
 
   #who(): Who {
-    const login = this.#login;
-    return {
-      session: this.number,
-      client_address: this.#ends.clientAddress,
-      client_port: this.#ends.clientPort,
-      connector: this.#counts.name,
-      helo_name: this.heloName === '' ? undefined : harmless(this.heloName),
-      sasl_method: login === null ? undefined : harmless(login.mechanism),
-      sasl_username: login?.name == null ? undefined : harmless(login.name),
-    };
+    return this.#client.fields(this.heloName, this.#login);
   }
-}
-
-type Who = FieldsOf<'opaque'>;
-
-/** A recipient that was put to the server. */
-interface Put {
-  readonly decision: 'proceed' | 'reject' | 'would_reject';
-  readonly reason: Reason;
-  readonly sender: string;
-  readonly recipient: string;
 }
 
 function formatCause(cause: unknown): string | undefined {

@@ -100,6 +100,14 @@ export const ABOUT_CLIENTS = {
     'The server behind said 4yz to DATA or to the end of a message.',
     ...OF_MESSAGE,
   ),
+  message: line(
+    'info',
+    'message',
+    'The server behind has answered a message, and taken it or not: one line for each, as `log.messages` says. Of a message that ' +
+      'it took 100 recipients are listed, else 5, and 5 that we refused.',
+    [...WHO, ...(['server', 'sender', 'recipients', 'relayed', 'octets', 'seconds', 'answer', 'reply'] as const)],
+    [...PERHAPS, 'recipients_untold'],
+  ),
   login_refused: line(
     'info',
     'login refused',
@@ -198,6 +206,7 @@ export const ABOUT_CLIENTS = {
         'ccert_subject',
         'messages_refused_by_server',
       ] as const),
+      ...(['senders_refused', 'senders_refused_by_server'] as const),
       ...(['recipients_refused_by_server', 'recipients_deferred', 'recipients_unanswered'] as const),
       ...(['recipients_would_refuse', 'login_failures', 'errors', 'repeated', 'key', 'cause'] as const),
     ],

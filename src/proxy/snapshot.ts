@@ -17,10 +17,12 @@ import type { ConnectionOptions } from './connection-options.ts';
 import type { PhaseTimers } from './phase-timers.ts';
 
 /** The phases, by what the session awaits; before them `connect`, in which the servers are called. */
-export const PHASES = [
+const PHASES = [
   ...(['greeting', 'command', 'reply', 'go-ahead', 'mail-data', 'confirmation', 'decision', 'closing'] as const),
   ...(['tls-handshake', 'opaque'] as const),
 ] as const;
+
+export const ALL_PHASES: readonly string[] = ['connect', ...PHASES];
 
 export type Phase = 'connect' | (typeof PHASES)[number];
 /** `postern`: a decision that waits for DNS or for counters elsewhere, or the tarpit. `either`: nothing is read any more. */

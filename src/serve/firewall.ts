@@ -12,6 +12,7 @@ import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
 import type { Observer } from '../observe/events.ts';
 import { formatMeasured } from '../observe/measured.ts';
+import { openRelayedFile, type RelayedFile } from '../observe/relayed-file.ts';
 import { explain, type PlaceOf } from '../policy/explain.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type PolicyQuestionWords, readPolicyQuestion } from '../policy/policy-question.ts';
@@ -58,6 +59,8 @@ export interface RunningFirewall {
   readonly observer: Observer;
   /** Puts what was read anew in the place of what is in force; resolves when no door judges by the old policy any more. */
   putInForce(next: Fresh, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
+  /** Opens the file for relayed mail anew, where there is one: it was moved away. */
+  reopenFiles(): Promise<void>;
   /** Stops listening, waits for transactions in flight for `patience` ms, then cuts off. */
   drain(patience: number): Promise<void>;
   /** Ends every session now. */
@@ -66,15 +69,18 @@ export interface RunningFirewall {
   close(): Promise<void>;
 }
 
-/** Opens the listeners and the admin port; rejects with a sentence that names the address that cannot be bound. */
+/** Opens the listeners and the admin port; rejects with a sentence that names the address that cannot be bound, or the file
+ * that cannot be opened. */
 export async function startFirewall(
   config: Config,
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
   const { ownAddresses, gateways } = thisHost();
+  const relayed = relayedFileOf(config, settings.file ?? null);
   const observer = observerFor(config, policy, {
     ...settings,
+    ...(relayed === null ? {} : { relayed: relayed.sink }),
     bans: () => store.bans(performance.now()),
     isInside: (address) => isPrivate(address) || ownAddresses.includes(address) || gateways.includes(address),
   });
@@ -169,6 +175,10 @@ export async function startFirewall(
       if (credentials !== null) live.shows(credentials);
       observer.policyLoaded(version);
     },
+    reopenFiles: async () => {
+      const why = (await relayed?.reopen()) ?? null;
+      if (why !== null) observer.warn('relayed_file_not_opened', { file: config.log.relayed_file ?? '', why });
+    },
     drain: end,
     cutOff: () => listeners.cutOff(),
     close: () => end(0),
@@ -180,6 +190,15 @@ const NO_FILES: ReloadOutcome = { reloaded: false, error: 'Nothing can be read a
 /** The words of GET /explain. */
 function wordsOf(query: URLSearchParams): PolicyQuestionWords {
   return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
+}
+
+function relayedFileOf({ log }: Config, file: string | null): RelayedFile | null {
+  if (log.relayed_file === null) return null;
+  try {
+    return openRelayedFile(beside(file, log.relayed_file));
+  } catch (error) {
+    throw new Error(`cannot open ${log.relayed_file} (log.relayed_file): ${(error as Error).message}`);
+  }
 }
 
 function openAllListeners(

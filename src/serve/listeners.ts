@@ -13,6 +13,7 @@ import { formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { Relay, type RelayObserver } from '../proxy/relay.ts';
 import { NameResolver } from '../proxy/resolver.ts';
+import { ALL_PHASES } from '../proxy/snapshot.ts';
 import { type SlotKeeper, UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
@@ -59,23 +60,28 @@ export interface ServeSettings {
   readonly isInside?: (address: string) => boolean;
   /** Where log lines go; standard output when left out. */
   readonly sink?: LogSink;
+  /** Where lines of relayed mail go as well; nowhere when left out. */
+  readonly relayed?: LogSink;
   /** Beside the log: every event of every session. */
   readonly onEvent?: (event: SessionEvent, ends: ConnectionEnds) => void;
 }
 
 /** What a thread that serves clients tells its log and metrics. */
 export function observerFor(config: Config, policy: Policy, settings: ServeSettings): Observer {
-  const { bans, isInside, sink, shared } = settings;
+  const { bans, isInside, sink, relayed, shared } = settings;
   return createObserver({
     level: config.log.level,
     pretty: config.log.pretty,
+    messages: config.log.messages,
     mode: config.mode,
     observing: observingIn(policy),
     connectors: namesIn(policy),
+    rules: allowRulesIn(policy),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
     ...(sink === undefined ? {} : { sink }),
+    ...(relayed === undefined ? {} : { relayed }),
     ...(shared === undefined ? {} : { worker: shared.number }),
   });
 }
@@ -113,6 +119,7 @@ export async function openListeners(
     admit: (ends) => admissionControl.admit(ends),
     observer: watching(observer, settings, refusals),
   });
+  observer.countPhases(ALL_PHASES, async () => (await tallySessions(relay.live)).byPhase);
   await relay.listen();
   return {
     addresses: relay.addresses,
@@ -135,7 +142,7 @@ export async function openListeners(
     putInForce: (next) => {
       if (next.credentials !== null) relay.replaceCredentials(next.credentials);
       admissionControl.policy = next.policy;
-      observer.inForce(namesIn(next.policy), observingIn(next.policy));
+      observer.inForce(namesIn(next.policy), observingIn(next.policy), allowRulesIn(next.policy));
     },
     stopListening: () => {
       relay.stopListening();
@@ -170,6 +177,12 @@ function namesFromDns(): (address: string) => Promise<readonly string[] | null> 
 
 function namesIn(policy: Policy): string[] {
   return policy.connectors.map(({ name }) => name);
+}
+
+function allowRulesIn(policy: Policy): Record<string, string[]> {
+  const rulesOf = ({ name, rules }: Policy['connectors'][number]) =>
+    [name, rules.filter(({ action }) => action === 'allow').map((rule) => rule.name)] as const;
+  return Object.fromEntries(policy.connectors.map(rulesOf));
 }
 
 /** Connectors that do not enforce. */

@@ -15,7 +15,7 @@ import { networkOf } from '../policy/networks.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { certificateNames } from '../proxy/certificate-names.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
-import { PHASES } from '../proxy/snapshot.ts';
+import { ALL_PHASES } from '../proxy/snapshot.ts';
 import type { ServerReport } from '../proxy/upstream.ts';
 import type { CertificateStatus, ServerStatus, SessionList, SessionRow, Status, Total } from '../status/shapes.ts';
 import type { NumberedSnapshot, SessionQuestion } from './live-sessions.ts';
@@ -38,7 +38,6 @@ const MOST_NAMES = 10; // of a certificate
 const DAY = 86_400_000;
 const SOON = 14; // days
 const WORDS = ['client', 'connector', 'server', 'phase', 'limit'];
-const ALL_PHASES: readonly string[] = ['connect', ...PHASES];
 
 export class LiveReport implements OperatorLive {
   readonly #options: LiveOptions;
@@ -61,6 +60,9 @@ export class LiveReport implements OperatorLive {
       const at = this.#options.config.listeners[i]?.bind[0];
       return certificates.map(({ cert }) => describe(at === undefined ? '' : formatEndpoint(at), cert));
     });
+    this.#options.observer.shows(
+      this.#certificates.map(({ listener, names, until }) => ({ listener, name: names[0] ?? '(no name)', until })),
+    );
   }
 
   async status(): Promise<Status> {

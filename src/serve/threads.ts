@@ -110,6 +110,8 @@ export type PoolCalls = StoreCalls &
   SlotCalls & {
     banned(ban: Ban): void;
     log(text: string, lines: number): Promise<void>;
+    /** Lines for the file for relayed mail. */
+    relayed(text: string, lines: number): Promise<void>;
     upstreamUp(server: string, up: boolean, why?: string, nextProbe?: number): void;
     upstreamSilent(server: string, greeted: boolean): void;
     upstreamFull(server: string, sessions: number, why: string): void;

@@ -289,6 +289,7 @@ export class WorkerPool implements Listeners {
     const member = new PoolWorker(number, start(number), limiter, this.#slots, {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
+      relayed: (text, lines) => this.#observer.workerRelayed(text, lines),
       upstreamUp: (server, up, why, nextProbe) => this.#observer.upstreamUp(server, up, why, nextProbe),
       upstreamSilent: (server, greeted) => this.#observer.upstreamSilent(server, greeted),
       upstreamFull: (server, sessions, why) => this.#observer.upstreamFull(server, sessions, why),

@@ -63,17 +63,24 @@ const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPor
   cutOff: async () => (await opened).listeners.cutOff(),
 } satisfies WorkerCalls);
 
-const sink = new BatchingSink((text, lines, done) => {
-  channel.call('log', text, lines).then(
-    () => done(0),
-    () => done(lines),
-  );
-});
-process.once('exit', () => {
-  const { text, lines } = sink.takeRest();
-  if (lines > 0) channel.tell('log', text, lines);
-  channel.flush();
-});
+const sink = sinkTo('log');
+const relayed = sinkTo('relayed');
+process.once('exit', () => channel.flush());
+
+/** Lines that the main thread writes: of the log, of the file for relayed mail. */
+function sinkTo(call: 'log' | 'relayed'): BatchingSink {
+  const lineSink = new BatchingSink((text, lines, done) => {
+    channel.call(call, text, lines).then(
+      () => done(0),
+      () => done(lines),
+    );
+  });
+  process.once('exit', () => {
+    const { text, lines } = lineSink.takeRest();
+    if (lines > 0) channel.tell(call, text, lines);
+  });
+  return lineSink;
+}
 
 async function open({ number, config, order, credentials, ticketKeys, drained }: Start): Promise<Open> {
   const policy = await policyFrom(order);
@@ -82,6 +89,7 @@ async function open({ number, config, order, credentials, ticketKeys, drained }:
     credentials,
     order,
     sink,
+    ...(config.log.relayed_file === null ? {} : { relayed }),
     names: (address: string) => resolver.known(address),
     resolve: (address: string) => resolver.names(address),
     endNames: () => resolver.close(),

@@ -33,6 +33,7 @@ import { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
 import { openTunnel } from './starttls.ts';
 import { NOTHING, OPEN, PERHAPS, SELDOM } from './transaction.ts';
+import type { AnsweredCommand, ReplyClass, SessionEvent } from './types.ts';
 
 /** Takes one whole reply of the upstream: is it the one that is owed, and what does it change? */
 export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void {
@@ -49,6 +50,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
     return;
   }
   const kind = owed & 0xff;
+  tellReplied(dialogue, kind, code);
   if (code === 421) {
     refusedByUpstream(dialogue, kind, code, bytes);
     dialogue.down.add(bytes);
@@ -115,8 +117,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       } else broken(dialogue, 'upstream refused RSET and took MAIL'); // whose recipients would it have?
       break;
     case TO_RCPT:
-      if (good) dialogue.wire.event({ name: 'answered', code, reply: '' });
-      else refusedByUpstream(dialogue, kind, code, bytes);
+      dialogue.wire.event({ name: 'answered', code, reply: shown(bytes) });
       if (!current) break;
       if (good) transaction.accepted++;
       else transaction.recipients--;
@@ -132,11 +133,12 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       if (good) {
         dialogue.messages++;
         dialogue.junk = 0;
-        dialogue.wire.event({ name: 'message' });
+        dialogue.wire.event({ name: 'message', ...about(dialogue, kind, code, bytes) });
       } else {
         transaction.remains = SELDOM; // Postfix goes on with it behind smtpd_end_of_data_restrictions
         refusedByUpstream(dialogue, kind, code, bytes);
       }
+      dialogue.ended = null;
       break;
     case TO_BDAT:
       if (!good) refusedByUpstream(dialogue, kind, code, bytes);
@@ -172,13 +174,48 @@ const SHOWN = 1024; // octets of a reply, for the log
 
 /** For the log: a step of a mail transaction was answered with 4yz or 5yz. */
 function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes: Buffer): void {
-  const reply = bytes.toString('latin1', 0, SHOWN).trimEnd();
   const protocolState = STATES[kind];
-  if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply });
-  else if (protocolState !== undefined) {
-    const { sender } = dialogue.transaction;
-    dialogue.wire.event({ name: 'upstream_refused', protocolState, sender, code, reply });
-  }
+  if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply: shown(bytes) });
+  else if (protocolState !== undefined)
+    dialogue.wire.event({ name: 'upstream_refused', protocolState, ...about(dialogue, kind, code, bytes) });
+}
+
+/** For the log: which message is answered, and with what. At its end its transaction is over already. */
+function about({ ended, transaction }: Dialogue, kind: number, code: number, bytes: Buffer) {
+  const { number, sender, octets } = (kind === TO_END ? ended : null) ?? transaction;
+  return { transaction: number, sender, octets, code, reply: shown(bytes) };
+}
+
+function shown(bytes: Buffer): string {
+  return bytes.toString('latin1', 0, SHOWN).trimEnd();
+}
+
+const COMMANDS: Readonly<Record<number, AnsweredCommand>> = {
+  [TO_EHLO]: 'EHLO',
+  [TO_HELO]: 'HELO',
+  [TO_AUTH]: 'AUTH',
+  [TO_STARTTLS]: 'STARTTLS',
+  [TO_MAIL]: 'MAIL',
+  [TO_MAIL_IN_DOUBT]: 'MAIL',
+  [TO_RCPT]: 'RCPT',
+  [TO_DATA]: 'DATA',
+  [TO_BDAT]: 'BDAT',
+  [TO_END]: 'END-OF-MESSAGE',
+  [TO_RSET]: 'RSET',
+  [TO_OUR_RSET]: 'RSET',
+  [TO_QUIT]: 'QUIT',
+};
+const CLASSES: readonly ReplyClass[] = ['2yz', '3yz', '4yz', '5yz'];
+const KINDS = 0x10;
+/** Each of these events once: there is one for every reply. By kind, and then by class. */
+const REPLIED: readonly (readonly SessionEvent[])[] = Array.from({ length: KINDS }, (_, kind) =>
+  CLASSES.map((replyClass) => ({ name: 'replied', command: COMMANDS[kind] ?? 'other', replyClass })),
+);
+
+/** For the metrics. */
+function tellReplied(dialogue: Dialogue, kind: number, code: number): void {
+  const event = REPLIED[kind]?.[Math.floor(code / 100) - 2];
+  if (event !== undefined) dialogue.wire.event(event);
 }
 
 /** RFC 5321 §4.1.4: only an accepted one changes anything. */

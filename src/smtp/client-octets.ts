@@ -196,7 +196,7 @@ export class ClientOctets {
       this.#dialogue.mode = COMMAND;
       this.#dialogue.mailData = null;
       this.#dialogue.expect(TO_END);
-      this.#dialogue.transaction.reset();
+      this.#dialogue.messageEnded();
       this.#dialogue.hold = HOLD_REPLIES; // nothing is begun before the upstream has agreed that this was the end
       return mailData.end;
     }

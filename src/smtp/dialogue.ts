@@ -109,6 +109,7 @@ export class Dialogue {
   mustGreet = false; // a handshake voided what was said before it: EHLO or HELO must come again
   exchange: SaslExchange | null = null;
   login: Login | null = null;
+  ended: Pick<Transaction, 'number' | 'sender' | 'octets'> | null = null; // the message whose answer is owed
   tunnelUsed = false; // OPAQUE, and the client has spoken in it: a TLS server never speaks first
   opaque = false; // a security layer may have been agreed on: a wrapped token begins with a NUL
 
@@ -352,6 +353,13 @@ export class Dialogue {
     }
   }
 
+  /** All of a message is on its way, so its transaction is over; what its answer is about is kept for the log. */
+  messageEnded(): void {
+    const { number, sender, octets } = this.transaction;
+    this.ended = { number, sender, octets };
+    this.transaction.reset();
+  }
+
   /** The counted octets are through: what follows is commands again. */
   countedEnded(): void {
     const wasSwallowed = this.mode === SWALLOWED;
@@ -364,7 +372,7 @@ export class Dialogue {
       return;
     }
     if (this.afterCounted === TO_XEXCH50) this.expect(TO_PLAIN);
-    else if (this.afterCounted === TO_END) this.transaction.reset();
+    else if (this.afterCounted === TO_END) this.messageEnded();
     this.hold = HOLD_REPLIES;
   }
 }

@@ -335,6 +335,6 @@ function recipientEvent(
   recipient: string,
   reply: string,
 ): void {
-  const { sender } = dialogue.transaction;
-  dialogue.wire.event({ name: 'recipient', decision, reason, rule, trace, sender, recipient, reply });
+  const { number: transaction, sender } = dialogue.transaction;
+  dialogue.wire.event({ name: 'recipient', transaction, decision, reason, rule, trace, sender, recipient, reply });
 }

@@ -224,11 +224,31 @@ export type Handshake =
     }
   | { readonly result: 'failed' | 'timeout'; readonly why: string };
 
+/** What the upstream's answer to a step of a transaction is about, and what it says. */
+interface Answered {
+  /** The transaction's number, as its recipients have it. */
+  readonly transaction: number;
+  /** '' where no transaction is under way. */
+  readonly sender: string;
+  /** Of mail data so far, as it was sent. */
+  readonly octets: number;
+  readonly code: number;
+  readonly reply: string;
+}
+
+/** What a reply of the upstream answers. A closed set: these are metric labels. */
+export type AnsweredCommand =
+  | ('EHLO' | 'HELO' | 'AUTH' | 'STARTTLS' | 'RSET' | 'QUIT' | 'other')
+  | ('MAIL' | 'RCPT' | 'DATA' | 'BDAT' | 'END-OF-MESSAGE');
+export type ReplyClass = '2yz' | '3yz' | '4yz' | '5yz';
+
 /** Something worth a log line or a metric; handed to Wire.event as it happens. A `key` names the setting that is the cause:
  * whole as `limits.…`, `timeouts.…`, `listeners[]…` and `upstream…`, else one of the session's connector. */
 export type SessionEvent =
   | {
       readonly name: 'recipient';
+      /** The number of its transaction: of one session never two in a row have the same. */
+      readonly transaction: number;
       readonly decision: 'proceed' | 'reject' | 'would_reject';
       readonly reason: Reason;
       readonly rule: string | null;
@@ -259,17 +279,18 @@ export type SessionEvent =
       /** The upstream's reply to the RCPT that it had not answered longest. */
       readonly name: 'answered';
       readonly code: number;
-      /** Where it is a refusal. */
       readonly reply: string;
     }
   | {
+      /** Every reply to a command, for the count; what it means, other events say. */
+      readonly name: 'replied';
+      readonly command: AnsweredCommand;
+      readonly replyClass: ReplyClass;
+    }
+  | (Answered & {
       readonly name: 'upstream_refused';
       readonly protocolState: 'MAIL' | 'DATA' | 'END-OF-MESSAGE';
-      /** Of the transaction that is under way, '' where none is. */
-      readonly sender: string;
-      readonly code: number;
-      readonly reply: string;
-    }
+    })
   | {
       readonly name: 'refused'; // a command that breaks the grammar or the order, or that an option does not let through
       readonly verb: string;
@@ -287,7 +308,8 @@ export type SessionEvent =
       readonly key: string;
     }
   | { readonly name: 'octets'; readonly octets: number } // of mail data, on their way
-  | { readonly name: 'message' }
+  /** The upstream took one. */
+  | (Answered & { readonly name: 'message' })
   /** STARTTLS went through: from here on nothing is read. */
   | { readonly name: 'opaque' }
   /** `observed`: only the mode let it pass. */

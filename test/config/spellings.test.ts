@@ -162,7 +162,7 @@ const whole = {
   state_ca: authority,
   workers: 1,
   admin: { listen: '127.0.0.1:9125', token_file: 'token.txt' },
-  log: { level: 'info', pretty: false },
+  log: { level: 'info', pretty: false, messages: 'all', relayed_file: 'relayed.log' },
   lost_address_guard: 'refuse',
   watch: false,
 };

@@ -66,7 +66,9 @@ function compareEvents(turn: Turn, events: readonly SessionEvent[]): string | nu
 }
 
 // For the counters, and what the tests of the log look at.
-const UNLOGGED = new Set<SessionEvent['name']>(['answered', 'octets', 'refused', 'upstream_refused', 'ambiguous_end']);
+const UNLOGGED = new Set<SessionEvent['name']>([
+  ...(['answered', 'replied', 'octets', 'refused', 'upstream_refused', 'ambiguous_end'] as const),
+]);
 
 /** The words of an `E:` line. */
 function formatEvent(event: SessionEvent): string {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionEvent } from '../../src/smtp/types.ts';
-import { ends, watch } from './watched.ts';
+import { ends, taken, watch } from './watched.ts';
 
 const refused: SessionEvent = {
   name: 'recipient',
+  transaction: 1,
   decision: 'reject',
   reason: 'no_rule',
   rule: null,
@@ -110,14 +111,14 @@ describe('a session', () => {
     assert.deepEqual([entries()[0]?.trace, asked], ['never yes 1', 1]);
   });
 
-  it('writes nothing for what passes, and one summary at its end', () => {
-    const { observer, entries, clock } = watch();
+  it('writes nothing for a recipient that passes, and one summary at its end', () => {
+    const { observer, entries, clock } = watch({ messages: 'none' });
     const session = observer.sessionOpened(ends, 'internet');
     session.heloName = 'client.example';
     session.event(accepted);
     session.event(accepted);
     for (let i = 0; i < 2; i++) session.event({ name: 'answered', code: 250, reply: '' });
-    session.event({ name: 'message' });
+    session.event(taken());
     session.octetsFromClient = 4096;
     session.octetsFromUpstream = 300;
     clock.ms = 1500;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionEvent } from '../../src/smtp/types.ts';
-import { ends, type Watched, watch } from './watched.ts';
+import { ends, taken, type Watched, watch } from './watched.ts';
 
 const MILLION = 1_000_000;
 const MEGABYTE = 1_000_000;
@@ -11,6 +11,7 @@ const WINDOW_MS = 600_000;
 const long = (name: string) => `${name}${'x'.repeat(300)}@foreign.example`;
 const refused: SessionEvent = {
   name: 'recipient',
+  transaction: 1,
   decision: 'reject',
   reason: 'no_rule',
   rule: null,
@@ -72,12 +73,39 @@ describe('refusals of one session', () => {
 });
 
 describe('a million refusals of one source', () => {
-  it('in one session make less than a megabyte', async () => {
+  it('that are messages, refused by the server at their end, make less', async (t) => {
+    const watched = watch();
+    const put: SessionEvent = { ...refused, decision: 'proceed' } as SessionEvent;
+    const about = { sender: long('a'), octets: 9, code: 554, reply: `554 ${long('no')}` };
+    const message: SessionEvent = {
+      name: 'upstream_refused',
+      protocolState: 'END-OF-MESSAGE',
+      transaction: 1,
+      ...about,
+    };
+    const answer: SessionEvent = { name: 'answered', code: 250, reply: `250 ${long('yes')}` };
+    const one = [...times(15, put), ...times(15, answer), message];
+    const sessions = 1000;
+    for (let i = 0; i < sessions; i++) {
+      const opened = session(watched, '192.0.2.1', [...one, ...times(MILLION / sessions - 1, message)]);
+      opened.closed(quit);
+    }
+    await watched.observer.flush();
+    t.diagnostic(`${octets(watched)} octets`);
+    assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
+    const lines = watched.entries().filter(({ msg }) => msg === 'message');
+    assert.deepEqual([lines.length, lines[0]?.recipients_untold], [100, 10]);
+    const metric = 'postern_answered_messages_total{connector="internet",outcome="refused"}';
+    assert.equal((await watched.samples()).get(metric), MILLION);
+  });
+
+  it('in one session make less than a megabyte', async (t) => {
     const watched = watch();
     const opened = session(watched, '192.0.2.1');
     for (let i = 0; i < MILLION; i++) opened.event(refused);
     opened.closed(quit);
     await watched.observer.flush();
+    t.diagnostic(`${octets(watched)} octets`);
     assert.ok(octets(watched) < MEGABYTE, `${octets(watched)} octets`);
     assert.equal(watched.entries().at(-1)?.repeated, MILLION - 100);
     assert.equal((await watched.samples()).get(REFUSED_METRIC), MILLION);
@@ -187,7 +215,7 @@ describe('a source', () => {
     for (let i = 0; i < 300; i++) session(watched, '192.0.2.1').closed(quit);
     const ends = () => watched.entries().filter(({ msg }) => msg === 'session ended').length;
     assert.equal(ends(), 200);
-    session(watched, '192.0.2.1', [{ name: 'message' }]).closed(quit);
+    session(watched, '192.0.2.1', [taken()]).closed(quit);
     session(watched, '192.0.2.1').closed(quit);
     assert.equal(ends(), 201);
     watched.observer.drained(0);

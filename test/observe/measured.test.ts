@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { countersOf, formatMeasured, type Measured, sumOf } from '../../src/observe/measured.ts';
-import { ends, parseSamples, type Watched, watch } from './watched.ts';
+import { ends, parseSamples, taken, type Watched, watch } from './watched.ts';
 
 async function samples(...threads: (readonly Measured[])[]): Promise<Map<string, number>> {
   return parseSamples(await formatMeasured(threads));
@@ -11,7 +11,7 @@ async function samples(...threads: (readonly Measured[])[]): Promise<Map<string,
 
 function message(watched: Watched): ReturnType<Watched['observer']['sessionOpened']> {
   const session = watched.observer.sessionOpened(ends, 'internet');
-  session.event({ name: 'message' });
+  session.event(taken());
   session.delay(0.00002);
   return session;
 }

@@ -3,9 +3,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CloseReason, Reason } from '../../src/smtp/types.ts';
-import { ends, watch } from './watched.ts';
+import { ends, taken, watch } from './watched.ts';
 
-const recipient = { name: 'recipient', rule: null, sender: 'a@b', recipient: 'c@d', reply: '554 no' } as const;
+const recipient = {
+  name: 'recipient',
+  transaction: 1,
+  rule: null,
+  sender: 'a@b',
+  recipient: 'c@d',
+  reply: '554 no',
+} as const;
 
 describe('the metrics', () => {
   it('have the names and labels of the contract', async () => {
@@ -63,7 +70,7 @@ describe('the metrics', () => {
       const session = observer.sessionOpened(ends, connector);
       session.event({ ...recipient, decision: 'proceed', reason: 'rule' });
       session.event({ name: 'answered', code: 250, reply: '' });
-      session.event({ name: 'message' });
+      session.event(taken());
       session.closed({ origin: 'policy', what: 'too many errors' });
     }
     const found = await samples();
@@ -74,6 +81,42 @@ describe('the metrics', () => {
       1,
     );
     assert.equal(found.get('postern_sessions_total{connector="internet",outcome="policy"}'), 2);
+  });
+
+  it('count messages by what came of them, relays by rule, and replies by command and class', async () => {
+    const rules = { internet: ['partners', 'never used'] };
+    const { observer, samples } = watch({ rules });
+    const session = observer.sessionOpened(ends, 'internet');
+    const about = { sender: 'a@b', octets: 9, code: 554, reply: '554 no' };
+    const put = (transaction: number, reason: Reason, rule: string | null = null) => {
+      session.event({ ...recipient, transaction, decision: 'proceed', reason, rule });
+      session.event({ name: 'answered', code: 250, reply: '250 Ok' });
+    };
+    put(1, 'accepted_domain');
+    session.event(taken(1));
+    put(2, 'rule', 'partners');
+    put(2, 'rule', 'partners');
+    put(2, 'relay_domain');
+    session.event(taken(2));
+    put(3, 'rule', 'partners');
+    session.event({ name: 'upstream_refused', protocolState: 'END-OF-MESSAGE', transaction: 3, ...about });
+    session.event({ name: 'upstream_refused', protocolState: 'MAIL', transaction: 4, ...about });
+    session.event({ name: 'replied', command: 'MAIL', replyClass: '5yz' });
+    const found = await samples();
+    const count = (name: string, labels: string) => found.get(`postern_${name}{${labels}}`);
+    const outcomes = ['local', 'relayed', 'deferred', 'refused'];
+    assert.deepEqual(
+      outcomes.map((outcome) => count('answered_messages_total', `connector="internet",outcome="${outcome}"`)),
+      [1, 1, 0, 1],
+    );
+    assert.deepEqual(
+      ['partners', '(relay_domain)', 'never used'].map((rule) =>
+        count('relayed_recipients_total', `connector="internet",rule="${rule}"`),
+      ),
+      [2, 1, 0],
+    );
+    assert.equal(count('upstream_replies_total', 'command="MAIL",class="5yz"'), 1);
+    assert.equal(count('upstream_replies_total', 'command="END-OF-MESSAGE",class="4yz"'), 0);
   });
 
   it('count a recipient by the answer of the server, in order, and those that it never answered at the end', async () => {

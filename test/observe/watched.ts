@@ -1,7 +1,7 @@
 // An observer whose log lines and clock a test holds in its hand.
 
 import { createObserver, type Observer, type ObserverOptions } from '../../src/observe/events.ts';
-import type { ConnectionEnds } from '../../src/smtp/types.ts';
+import type { ConnectionEnds, SessionEvent } from '../../src/smtp/types.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
 
 export const ends: ConnectionEnds = {
@@ -10,6 +10,18 @@ export const ends: ConnectionEnds = {
   localAddress: '10.0.0.2',
   localPort: 25,
 };
+
+/** The server took the message of this transaction. */
+export function taken(transaction = 1): SessionEvent {
+  return {
+    name: 'message',
+    transaction,
+    sender: 'a@sender.example',
+    octets: 512,
+    code: 250,
+    reply: '250 2.0.0 Ok: queued',
+  };
+}
 
 export interface Watched {
   readonly observer: Observer;

@@ -10,7 +10,7 @@
 #            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
 #            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
 #            to everyone who only wants to work on Postern.
-#   promtool of Prometheus, which reads our metrics as a server would, unpacked likewise
+#   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   chromium without a window, for the tests of the admin port's page, unpacked likewise; a font through apt
 #   users    the system users that the servers insist on
@@ -32,7 +32,7 @@ plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modu
   python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
-  qpsmtpd prometheus chromium-headless-shell chromium-common'
+  qpsmtpd prometheus fail2ban chromium-headless-shell chromium-common'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
 go_source=$root/test/real/beds/go-smtp.go

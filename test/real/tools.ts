@@ -22,6 +22,7 @@ export type ServerPackage =
   | 'krb5-user'
   | 'redis-tools'
   | 'prometheus'
+  | 'fail2ban'
   | 'courier-mta'
   | 'courier-base'
   | 'courier-authlib'
