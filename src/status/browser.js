@@ -63,6 +63,11 @@ function draw(minutes) {
   else makeChart(data);
 }
 
+/** In UTC, as everywhere on the page. */
+function clock(seconds) {
+  return new Date(seconds * 1000).toISOString().slice(11, 16);
+}
+
 function makeChart(data) {
   const { ink, line, good, bad, warn } = colours();
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line } };
@@ -76,10 +81,10 @@ function makeChart(data) {
     {
       width: width(),
       height: 220,
-      axes: [axis, count],
+      axes: [{ ...axis, values: (_chart, times) => times.map(clock) }, count],
       scales: { y: { range: (_chart, _least, most) => [0, Math.max(5, most * 1.1)] } },
       series: [
-        { value: '{HH}:{mm}' },
+        { label: 'UTC', value: (_chart, time) => (time === null ? '–' : clock(time)) },
         { label: 'Messages', stroke: good, width: 2 },
         { label: 'Refused', stroke: bad, width: 2, dash: [6, 3] },
         { label: 'Would be refused', stroke: warn, width: 2, dash: [2, 3] },

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request as ask, createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { EventReaders } from '../../src/observe/admin-page.ts';
 import { openWithPage, TOKEN, tries, withPassword } from './page-bed.ts';
 
@@ -27,6 +28,19 @@ for (const workers of [1, 2]) {
     });
   });
 }
+
+test('the rule that would allow it does, and no more than that', async (t) => {
+  const { guarded, url } = await openWithPage(t);
+  const refused = await tries(guarded, '192.0.2.7', "o'hara@foreign.example");
+  assert.match(refused[0] ?? '', /^554/);
+  const text = await (await fetch(url, { headers: withPassword() })).text();
+  const rule = /<pre[^>]*>([^<]*)<\/pre>/.exec(text)?.[1]?.replaceAll('&#39;', "'") ?? '';
+  await guarded.reload({ connector: { rules: parse(rule) } });
+  const [same, elsewhere] = await tries(guarded, '192.0.2.7', "o'hara@foreign.example", 'x@third.example');
+  assert.match(same ?? '', /^250/);
+  assert.match(elsewhere ?? '', /^554/);
+  assert.match((await tries(guarded, '192.0.2.8', "o'hara@foreign.example"))[0] ?? '', /^554/);
+});
 
 test('what a peer calls itself is text on the page and never markup', async (t) => {
   const { guarded, url } = await openWithPage(t);
