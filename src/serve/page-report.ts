@@ -109,7 +109,7 @@ function eventOf(snapshot: PageSnapshot): string {
   const { status, recent } = snapshot;
   return JSON.stringify({
     time: status.time,
-    warnings: status.warnings.length,
+    warnings: status.warnings.length + snapshot.findings.length,
     sections: drawSections(snapshot),
     minutes: recent.minutes,
   });

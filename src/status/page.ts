@@ -23,7 +23,7 @@ export interface PageSnapshot {
 const SHOWN = 20;
 
 export function drawPage(snapshot: PageSnapshot): string {
-  const { status, hasToken } = snapshot;
+  const { status, findings, hasToken } = snapshot;
   const sections = Object.entries(drawSections(snapshot)).map(
     ([id, content]) => html`<section id="${id}" aria-labelledby="${id}-title">${new Html(content)}</section>\n`,
   );
@@ -34,7 +34,7 @@ export function drawPage(snapshot: PageSnapshot): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>Postern: ${status.warnings.length === 0 ? 'all is well' : 'look here'}</title>
+<title>Postern: ${status.warnings.length + findings.length === 0 ? 'all is well' : 'look here'}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="uplot.css">
 <link rel="stylesheet" href="page.css">
