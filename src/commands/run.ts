@@ -5,7 +5,7 @@
 // firewall.ts.
 
 import { parseArgs } from 'node:util';
-import { type Finding, formatFinding, hasErrors } from '../config/finding.ts';
+import { type Finding, formatFinding, hasErrors, warningsIn } from '../config/finding.ts';
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { descriptorLimit } from '../config/host.ts';
 import { loadConfigWith, loadFlags } from '../config/load.ts';
@@ -101,6 +101,7 @@ export async function run(args: string[], out: Output): Promise<number> {
       file,
       credentials: loaded.credentials,
       version,
+      findings: warningsIn(findings),
       place,
       names,
       resolve,
@@ -115,8 +116,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   }
   late.onLostAddress = (address) => firewall.observer.warn('lost_address', { client_address: address });
   for (const address of lost) late.onLostAddress(address);
-  for (const finding of findings)
-    if (finding.severity === 'warning') firewall.observer.warn('finding', {}, formatFinding(finding));
+  for (const warning of warningsIn(findings)) firewall.observer.warn('finding', {}, warning);
   warnOfDescriptors(config.upstream.max_connections, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   late.reload = () => {

@@ -29,6 +29,11 @@ export function hasErrors(findings: readonly Finding[]): boolean {
   return findings.some(({ severity }) => severity === 'error');
 }
 
+/** What is no error and should be seen to, each as a line. */
+export function warningsIn(findings: readonly Finding[]): string[] {
+  return findings.filter(({ severity }) => severity === 'warning').map(formatFinding);
+}
+
 /** In the order of the file, as one reads it. */
 export function sortFindings(findings: readonly Finding[]): Finding[] {
   const files = [...new Set(findings.map(({ file }) => file))];

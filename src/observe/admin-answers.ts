@@ -6,7 +6,12 @@ import type { IncomingMessage } from 'node:http';
 
 export interface Answer {
   readonly status: number;
-  readonly type: 'application/json' | 'text/plain; version=0.0.4; charset=utf-8';
+  readonly type:
+    | 'application/json'
+    | 'text/plain; version=0.0.4; charset=utf-8'
+    | 'text/html; charset=utf-8'
+    | 'text/css; charset=utf-8'
+    | 'text/javascript; charset=utf-8';
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -21,7 +21,6 @@ export async function answerLimits(
   const lifts = path.startsWith('/bans/');
   if (!lifts && path !== '/bans') return null;
   if (method !== (lifts ? 'DELETE' : 'POST')) return notAllowed(lifts ? 'DELETE' : 'POST');
-  if (request.headers.origin !== undefined) return failure(403, 'This is not for web pages.');
   if (lifts) {
     const source = decoded(path.slice('/bans/'.length));
     const lifted = source === null ? 'source: badly encoded' : await limits.lift(source);

@@ -28,7 +28,6 @@ export async function answerLive(request: IncomingMessage, path: string, live: O
   if (change === null) return null;
   const act = change[request.method as 'POST' | 'DELETE'];
   if (act === undefined) return notAllowed(Object.keys(change).join(', '));
-  if (request.headers.origin !== undefined) return failure(403, 'This is not for web pages.');
   const says = request.headers['content-type'] !== undefined || hasBody(request);
   if (says && !isJson(request)) return failure(415, 'No body is wanted, or one of application/json.');
   return act();

@@ -4,8 +4,8 @@
 // Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file, and where the listener
 // stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
-// What changes something is no request that a web page can make another's browser send: it has no Origin, and no body but one of
-// a type that a page may not send unasked. What only reads is not for pages of another origin either.
+// What changes something is no request that a web page can make another's browser send: an Origin is this listener's own and comes
+// with the token in a header, and a body is of a type that a page may not send unasked. What only reads is not for pages of another origin either.
 // Not here: TLS, keep-alive pools, request bodies beyond a ban's, and any way to change the mode.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -14,6 +14,7 @@ import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { type Answer, failure, found, isReading, json, notAllowed } from './admin-answers.ts';
 import { answerLimits, type OperatorLimits } from './admin-limits.ts';
 import { answerLive, type OperatorLive } from './admin-live.ts';
+import { answerPage, EventReaders, isPage, type OperatorPage } from './admin-page.ts';
 import { notProtected, type Observer, type Readiness } from './events.ts';
 
 export interface AdminOptions {
@@ -33,6 +34,7 @@ export interface AdminOptions {
   readonly explain?: (query: URLSearchParams) => Promise<object | string>;
   readonly limits?: OperatorLimits;
   readonly live?: OperatorLive;
+  readonly page?: OperatorPage;
   /** Milliseconds that only grow; performance.now when left out. */
   readonly now?: () => number;
 }
@@ -53,6 +55,7 @@ const READY_MS = 700; // a probe of Kubernetes gives up after a second
 /** Listens, or rejects with the error of listen(). */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const upstream = rememberFor(ASK_AGAIN_MS, options.now ?? (() => performance.now()), options.askUpstream);
+  const readers = new EventReaders();
   const server = createServer(
     {
       headersTimeout: HEADERS_MS,
@@ -62,8 +65,8 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       maxHeaderSize: HEADER_OCTETS,
     },
     (request, response) => {
-      answer(request, options, upstream).then(
-        (found) => send(request, response, found),
+      answer(request, response, options, upstream, readers).then(
+        (found) => found !== null && send(request, response, found),
         () => send(request, response, failure(500, 'The answer could not be made.')),
       );
     },
@@ -99,16 +102,25 @@ function keepNewest(server: Server): void {
   });
 }
 
-async function answer(request: IncomingMessage, options: AdminOptions, upstream: KnownUpstream): Promise<Answer> {
+/** Null: it is answered as it goes. */
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: AdminOptions,
+  upstream: KnownUpstream,
+  readers: EventReaders,
+): Promise<Answer | null> {
   if (!isOurs(request.headers.host, options)) return failure(421, 'This Host is not ours.');
   const path = request.url?.split('?', 1)[0];
   const open = path === '/metrics' || path === '/healthz' || path === '/readyz';
   const explains = path === '/explain' && options.explain !== undefined;
-  const closed = open ? null : refusal(request, options);
+  const closed = open ? null : refusal(request, options, path);
   if (closed !== null) return closed;
   if (!open && path !== undefined) {
-    const { limits, live } = options;
+    const { limits, live, page } = options;
+    if (page !== undefined && path === '/events') return readers.answer(request, response, page);
     const told =
+      (page === undefined ? null : await answerPage(request, path, page)) ??
       (limits === undefined ? null : await answerLimits(request, path, limits)) ??
       (live === undefined ? null : await answerLive(request, path, live));
     if (told !== null) return told;
@@ -139,17 +151,29 @@ async function ready({ observer, servers }: AdminOptions, upstream: KnownUpstrea
   });
 }
 
-/** For what needs the token: null = it was shown, and no page of another origin asks. */
-function refusal(request: IncomingMessage, options: AdminOptions): Answer | null {
-  const { origin, host } = request.headers;
+/** For what needs the token: null = it was shown, and no page of another origin asks. What changes something takes it as Bearer
+ * only, which a browser never adds by itself; what reads takes it as the password of Basic as well, for which a browser asks. */
+function refusal(request: IncomingMessage, options: AdminOptions, path: string | undefined): Answer | null {
+  const { origin, host, authorization = '' } = request.headers;
+  const reads = isReading(request);
   if (origin !== undefined && origin !== `http://${host}`) return failure(403, 'This is not for other web pages.');
   if (options.token === null) {
-    if (isLoopback(options.host)) return null;
-    return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
+    if (!isLoopback(options.host))
+      return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
+    if (origin !== undefined && !reads) return failure(403, 'This is not for web pages without a token file.');
+    return null;
   }
-  const shown = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const shown = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? (reads ? passwordIn(authorization) : undefined);
   if (shown !== undefined && isSame(shown, options.token)) return null;
-  return { ...failure(401, 'The token is missing or wrong.'), headers: { 'www-authenticate': 'Bearer' } };
+  const asks = reads && isPage(path) ? 'Basic realm="Postern: any name, and the token", charset="UTF-8"' : 'Bearer';
+  return { ...failure(401, 'The token is missing or wrong.'), headers: { 'www-authenticate': asks } };
+}
+
+function passwordIn(authorization: string): string | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization)?.[1];
+  if (encoded === undefined) return undefined;
+  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  return text.includes(':') ? text.slice(text.indexOf(':') + 1) : undefined;
 }
 
 // Digests have one length, so the comparison says nothing about the token's.

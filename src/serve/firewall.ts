@@ -25,6 +25,7 @@ import { openStore } from './limit-store.ts';
 import { Limiter } from './limiter.ts';
 import { listenersOf, observerFor, openListeners, type ServeSettings } from './listeners.ts';
 import { LiveReport } from './live-report.ts';
+import { PageReport } from './page-report.ts';
 import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -36,6 +37,8 @@ export interface FirewallSettings extends ServeSettings {
   readonly place?: PlaceOf;
   /** Reads the files anew, for POST /reload. */
   readonly reload?: () => Promise<ReloadOutcome>;
+  /** What `check` warns of in it: the page says it. */
+  readonly findings?: readonly string[];
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
 }
@@ -46,6 +49,7 @@ export interface Fresh {
   readonly policy: Policy;
   /** Of each listener, in the order of the configuration. */
   readonly credentials: readonly Credentials[];
+  readonly findings?: readonly string[];
 }
 
 export interface RunningFirewall {
@@ -123,19 +127,35 @@ export async function startFirewall(
   });
   live.policyLoaded(settings.version ?? 'none');
   live.shows(settings.credentials ?? []);
+  const page = new PageReport({
+    status: () => live.status(),
+    limits: () => report.view(),
+    listeners,
+    hasToken: config.admin?.token_file !== undefined,
+  });
+  page.findings = settings.findings ?? [];
   let adminAddress: Endpoint | null = null;
-  const admin = await openAdmin(config, settings.file ?? null, observer, listeners, explainQuery, report, live).catch(
-    async (error: Error) => {
-      await listeners.drain(0);
-      return failed(error);
-    },
-  );
+  const admin = await openAdmin(
+    config,
+    settings.file ?? null,
+    observer,
+    listeners,
+    explainQuery,
+    report,
+    live,
+    page,
+  ).catch(async (error: Error) => {
+    await listeners.drain(0);
+    return failed(error);
+  });
   adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
+  if (admin !== null) page.start();
   observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
     observer.draining(await listeners.stopListening());
     observer.drained(await listeners.drain(patience));
+    page.stop();
     await admin?.close();
     await store.close();
     await observer.flush();
@@ -151,6 +171,7 @@ export async function startFirewall(
       policyInForce = next.policy;
       place = at;
       live.policyLoaded(version);
+      page.findings = next.findings ?? [];
       if (credentials !== null) live.shows(credentials);
       observer.policyLoaded(version);
     },
@@ -202,6 +223,7 @@ function openAdmin(
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
   limits: LimitReport,
   live: LiveReport,
+  page: PageReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
   const { listen, token_file } = config.admin;
@@ -223,6 +245,7 @@ function openAdmin(
     explain: explainQuery,
     limits,
     live,
+    page,
   }).catch((error: Error) => {
     throw new Error(`cannot listen on ${formatEndpoint(listen)} (admin): ${whyNot(error)}`);
   });

@@ -7,6 +7,7 @@ import type { Ban, Use } from '../limits/store.ts';
 import { harmless } from '../observe/log.ts';
 import { parseNetwork } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { BanStatus, LimitsView, LimitUse } from '../status/shapes.ts';
 import type { Limiter } from './limiter.ts';
 
 const MOST = 100; // of each kind
@@ -22,10 +23,10 @@ export class LimitReport {
     this.#lifted = lifted;
   }
 
-  async view(): Promise<object> {
+  async view(): Promise<LimitsView> {
     const { store, now } = this.#limiter;
     const { uses, open, bans } = await store.view(MOST, now());
-    const of = (kind: string): object[] =>
+    const of = (kind: string): LimitUse[] =>
       uses.filter(({ key }) => readKey(key).kind === kind).map((use) => formatUse(use));
     return {
       sources: of('source'),
@@ -80,7 +81,7 @@ function readDuration(text: string): number | null {
   return match === null ? null : Number(match[1]) * (UNITS[match[2] as string] as number);
 }
 
-function formatUse({ key, used, limit, window }: Use): object {
+function formatUse({ key, used, limit, window }: Use): LimitUse {
   const { kind, rate, connector, names } = readKey(key);
   const [name, source] = names.map(harmless);
   return {
@@ -94,6 +95,6 @@ function formatUse({ key, used, limit, window }: Use): object {
   };
 }
 
-function formatBan({ network, for: ms, by }: Ban): object {
+function formatBan({ network, for: ms, by }: Ban): BanStatus {
   return { source: network, seconds: Math.ceil(ms / 1000), until: new Date(Date.now() + ms).toISOString(), by };
 }

@@ -17,9 +17,11 @@ import { ALL_PHASES } from '../proxy/snapshot.ts';
 import { type SlotKeeper, UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
+import { RefusalTally } from '../status/refusals.ts';
 import { AdmissionControl } from './admission.ts';
 import type { Limiter } from './limiter.ts';
 import { findSessions, tallySessions } from './live-sessions.ts';
+import { countConnection, countingRefusals } from './refusal-counts.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
@@ -95,6 +97,7 @@ export async function openListeners(
   const { shared, order } = settings;
   const worker = shared?.number ?? 1;
   const { max_connections, max_wait } = config.upstream;
+  const refusals = new RefusalTally();
   const admissionControl = new AdmissionControl(policy, limiter, (ends) => (shared ?? observer).broughtMail(ends));
   const relay = new Relay({
     listeners: config.listeners.map(({ bind, proxy_protocol, implicit_tls }, i) => ({
@@ -114,7 +117,7 @@ export async function openListeners(
     names: settings.resolve ?? namesFromDns(),
     timeouts: config.timeouts,
     admit: (ends) => admissionControl.admit(ends),
-    observer: watching(observer, settings),
+    observer: watching(observer, settings, refusals),
   });
   observer.countPhases(ALL_PHASES, async () => (await tallySessions(relay.live)).byPhase);
   await relay.listen();
@@ -132,6 +135,7 @@ export async function openListeners(
     },
     sessions: (asked) => findSessions(relay.live, asked, worker),
     tally: () => tallySessions(relay.live),
+    refusals: () => refusals.take(),
     endSession: (of, session) => of === worker && relay.endOne(session),
     serving: (server) => relay.upstream.serving(server),
     names: (address) => settings.names?.(address) ?? null,
@@ -193,7 +197,7 @@ const BAN: CloseReason = { origin: 'policy', what: 'banned', key: 'limits.ban' }
 const REMIND_AFTER = 600_000; // ms
 
 /** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
-function watching(observer: Observer, { onEvent, shared }: ServeSettings): RelayObserver {
+function watching(observer: Observer, { onEvent, shared }: ServeSettings, refusals: RefusalTally): RelayObserver {
   let remindedAt = Number.NEGATIVE_INFINITY;
   const closed = (reason: CloseReason): void => {
     if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
@@ -208,10 +212,14 @@ function watching(observer: Observer, { onEvent, shared }: ServeSettings): Relay
     upstreamFull: (server, sessions, why) => (shared ?? observer).upstreamFull(server, sessions, why),
     shortOf: (code, doing) => observer.shortOf(code, doing),
     upstreamConnected: (server, seconds) => observer.upstreamConnected(server, seconds),
-    connectionRefused: (ends, connector, reason, reply, key) =>
-      observer.connectionRefused(ends, connector, reason, reply, key),
-    connectionWouldBeRefused: (ends, connector, reason, reply, key) =>
-      observer.connectionWouldBeRefused(ends, connector, reason, reply, key),
+    connectionRefused: (ends, connector, reason, reply, key) => {
+      countConnection(refusals, 'refused', ends, connector, reason);
+      observer.connectionRefused(ends, connector, reason, reply, key);
+    },
+    connectionWouldBeRefused: (ends, connector, reason, reply, key) => {
+      countConnection(refusals, 'would_be_refused', ends, connector, reason);
+      observer.connectionWouldBeRefused(ends, connector, reason, reply, key);
+    },
     proxyHeader: (peer, result, said) => observer.proxyHeader(peer, result, said),
     upstreamInClear: (server, why) => observer.upstreamInClear(server, why),
     upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
@@ -219,6 +227,7 @@ function watching(observer: Observer, { onEvent, shared }: ServeSettings): Relay
     defect: (error, doing) => observer.defect(error, doing),
     sessionOpened: (ends, connector) => {
       const session = observer.sessionOpened(ends, connector);
+      countingRefusals(session, refusals, ends, connector);
       const close = session.closed.bind(session);
       session.closed = (reason) => {
         close(reason);

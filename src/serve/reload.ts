@@ -4,7 +4,7 @@
 // when its turn comes, so that what they said last is what is in force in the end; whoever asks meanwhile means that one. It
 // is done in slices (config/slices.ts): this thread serves clients beside it, or the counts of those that do.
 
-import { formatFinding, hasErrors } from '../config/finding.ts';
+import { formatFinding, hasErrors, warningsIn } from '../config/finding.ts';
 import type { FlagValues } from '../config/flags.ts';
 import { type Loaded, type LoadOptions, loadInSlices } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -80,7 +80,7 @@ export class Reloader {
       return this.#refused(findings.filter(({ severity }) => severity === 'error').map(formatFinding));
     }
     this.#watchAnew(next);
-    const inForce = { config, policy, credentials: next.credentials };
+    const inForce = { config, policy, credentials: next.credentials, findings: warningsIn(findings) };
     await firewall.putInForce(inForce, version, next.place, { file, values, world: next.world });
     firewall.observer.reloaded(this.#name, config.mode, observingIn(policy));
     const now = unchangeable(config);

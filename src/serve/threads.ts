@@ -13,6 +13,7 @@ import type { Credentials } from '../proxy/client-tls.ts';
 import type { SlotCalls } from '../proxy/remote-slots.ts';
 import type { ServerReport, ServerState } from '../proxy/upstream.ts';
 import type { ConnectionEnds } from '../smtp/types.ts';
+import type { Refusals } from '../status/refusals.ts';
 import type { SessionQuestion, SessionsFound, SessionTally } from './live-sessions.ts';
 
 /** With this and the same variables, any thread loads the same configuration. */
@@ -50,6 +51,8 @@ export interface Listeners {
   readonly areAllDrained: boolean;
   sessions(asked: SessionQuestion): Promise<SessionsFound> | SessionsFound;
   tally(): Promise<SessionTally> | SessionTally;
+  /** Who was refused since this was last asked. */
+  refusals(): Promise<Refusals> | Refusals;
   /** Ends a session at its next boundary between transactions. False when there is no such one. */
   endSession(worker: number, session: number): Promise<boolean> | boolean;
   /** How many sessions of this thread a server has. */
@@ -89,6 +92,7 @@ export type WorkerCalls = {
   drainServer(server: string, draining: boolean): Promise<boolean>;
   sessions(asked: SessionQuestion): Promise<SessionsFound>;
   tally(): Promise<SessionTally>;
+  refusals(): Promise<Refusals>;
   endSession(worker: number, session: number): Promise<boolean>;
   serving(server: string): Promise<number>;
   names(address: string): readonly string[] | null;

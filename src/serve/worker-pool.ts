@@ -21,6 +21,7 @@ import { requireFree } from '../proxy/listener.ts';
 import { type SlotCalls, SlotServer } from '../proxy/remote-slots.ts';
 import type { ServerReport, ServerState } from '../proxy/upstream.ts';
 import { UpstreamSlots } from '../proxy/upstream-slots.ts';
+import { addRefusals, type Refusals } from '../status/refusals.ts';
 import { threadIsHeld } from './held-threads.ts';
 import type { Limiter } from './limiter.ts';
 import {
@@ -218,6 +219,10 @@ export class WorkerPool implements Listeners {
 
   async tally(): Promise<SessionTally> {
     return addTallies(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('tally'))));
+  }
+
+  async refusals(): Promise<Refusals> {
+    return addRefusals(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('refusals'))));
   }
 
   async endSession(worker: number, session: number): Promise<boolean> {

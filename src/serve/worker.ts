@@ -42,6 +42,7 @@ const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPor
   drainServer: async (server, draining) => (await opened).listeners.drainServer(server, draining),
   sessions: async (asked) => (await opened).listeners.sessions(asked),
   tally: async () => (await opened).listeners.tally(),
+  refusals: async () => (await opened).listeners.refusals(),
   endSession: async (worker, session) => (await opened).listeners.endSession(worker, session),
   serving: async (server) => (await opened).listeners.serving(server),
   names: (address) => resolver.known(address),

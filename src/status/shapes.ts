@@ -97,3 +97,31 @@ export interface SessionRow {
   /** Of the last command. */
   readonly verb: string | null;
 }
+
+/** What GET /limits answers (docs/limits.md); a hundred of each at most. */
+export interface LimitsView {
+  readonly sources: readonly LimitUse[];
+  readonly logins: readonly LimitUse[];
+  readonly senders: readonly LimitUse[];
+  readonly connectors: readonly LimitUse[];
+  readonly connections: readonly { readonly connector: string; readonly source: string; readonly open: number }[];
+  readonly bans: readonly BanStatus[];
+}
+
+export interface LimitUse {
+  readonly connector: string;
+  readonly source?: string;
+  readonly login?: string;
+  readonly sender?: string;
+  readonly limit: string;
+  readonly used: number;
+  readonly of: number;
+  readonly seconds: number;
+}
+
+export interface BanStatus {
+  readonly source: string;
+  readonly seconds: number;
+  readonly until: string;
+  readonly by: string;
+}

@@ -12,6 +12,7 @@
 #            to everyone who only wants to work on Postern.
 #   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
+#   chromium without a window, for the tests of the admin port's page, unpacked likewise; a font through apt
 #   users    the system users that the servers insist on
 #
 # Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
@@ -28,10 +29,10 @@ say() { printf 'postern: %s\n' "$*" >&2; }
 tools='nmap swaks gsasl openssl python3 haproxy'
 # TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
 plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
-  python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2'
+  python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
-  qpsmtpd prometheus fail2ban'
+  qpsmtpd prometheus fail2ban chromium-headless-shell chromium-common'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
 go_source=$root/test/real/beds/go-smtp.go
@@ -56,6 +57,7 @@ missing_libraries() {
     "$servers/postfix/usr/lib/postfix/sbin/smtpd" "$servers"/exim4-daemon-*/usr/sbin/exim4 \
     "$servers/opensmtpd/usr/sbin/smtpd" "$servers"/sendmail-bin/usr/lib*/*/sendmail \
     "$servers/dovecot-core/usr/sbin/dovecot" "$dovecot/auth" "$servers/redis-tools/usr/bin/redis-check-rdb" \
+    "$servers/chromium-headless-shell/usr/lib/chromium/chromium-headless-shell" \
     "$servers"/courier-mta/usr/lib/courier/courier/modules/esmtp/courieresmtp* \
     "$servers/courier-base/usr/sbin/couriertcpd" \
     "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
@@ -145,6 +147,8 @@ make_users() {
 install_packages() {
   apt update
   for package in $(missing_packages); do unpack "$package"; done
+  # It looks for these beside itself.
+  (cd "$servers/chromium-headless-shell/usr/lib/chromium" && ln -sf ../../../../chromium-common/usr/lib/chromium/* .)
   # shellcheck disable=SC2046 # words are meant
   apt install --no-install-recommends --no-upgrade $(missing_tools) $(missing_plugins) $(cat "$servers"/*/.libraries)
   make_users

@@ -28,7 +28,9 @@ export type ServerPackage =
   | 'courier-authlib'
   | 'qpsmtpd'
   | 'go-smtp'
-  | 'haraka';
+  | 'haraka'
+  | 'chromium-headless-shell'
+  | 'chromium-common';
 
 /** The path of one file of an unpacked package; `pattern` may be a glob. Null when it is not there. */
 export function unpacked(name: ServerPackage, pattern: string): string | null {
