@@ -6,7 +6,7 @@
 // replaced by counts of one's own (redis-store.ts), because no relay decision may hang on a counter.
 //
 // Times are milliseconds. `now` is the asker's clock, which only grows; a store that has a clock of its own (another thread,
-// Redis) goes by that instead. Not here: which limits there are and what a client hears (commands/limiter.ts).
+// Redis) goes by that instead. Not here: which limits there are and what a client hears (serve/limiter.ts).
 
 /** So much put into one bucket, which holds `limit` in each `window`. */
 export interface Charge {

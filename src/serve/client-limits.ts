@@ -12,7 +12,7 @@
 // A client that comes again at once when it was refused at connection time has gone beyond one limit, not beyond as many as it came
 // times, and so has a message with many recipients beyond the rate of recipients.
 //
-// Not here: how anything is counted (limits/), limits of one session (smtp/), time-outs (proxy/patience.ts).
+// Not here: how anything is counted (limits/), limits of one session (smtp/), time-outs (proxy/phase-timers.ts).
 
 import { bucketKey, justStruckKey, type Kind, type RateName } from '../limits/keys.ts';
 import type { Asked, Entered, Seat, Strike, Taken } from '../limits/store.ts';
