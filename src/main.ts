@@ -8,11 +8,22 @@
   const source = (process.argv[1] || '').endsWith('.ts');
   const { node } = process.versions;
   if (Number.parseInt(node, 10) >= needed) {
+    // execve ends the process where it fails, so what can be known is asked first.
+    const { execve } = process;
+    const canBegin = () => {
+      const { accessSync, constants } = process.getBuiltinModule('node:fs');
+      try {
+        accessSync(process.execPath, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    };
     const exit = (code = 0, held = false) => {
-      if (held) {
+      if (held && execve !== undefined && canBegin()) {
         // process.exit would wait for threads that nothing can end; another program in our place has none of them.
         process.emit('exit', code);
-        process.execve?.(process.execPath, [process.execPath, '-e', `process.exitCode = ${code}`], process.env);
+        execve(process.execPath, [process.execPath, '-e', `process.exitCode = ${code}`], process.env);
       }
       process.exit(code);
     };
@@ -20,8 +31,8 @@
     // only where a process begins, so it begins anew (as the same one), unless the command line said it already.
     const young = '--max-semi-space-size';
     const said = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => text.includes(young));
-    if (process.argv[2] === 'run' && !said && process.execve !== undefined && process.send === undefined) {
-      process.execve(
+    if (process.argv[2] === 'run' && !said && process.send === undefined && execve !== undefined && canBegin()) {
+      execve(
         process.execPath,
         [process.execPath, `${young}=4`, ...process.execArgv, ...process.argv.slice(1)],
         process.env,

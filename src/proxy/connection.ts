@@ -379,7 +379,9 @@ export class Connection implements Wire, LiveSession {
       this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
       return;
     }
-    if (this.#toClient.waits || this.#unread.isFull) this.#timers.waitsFor(this.#session.doing, true, now);
+    if (this.#steps.areWaiting) this.#timers.excuse(now); // what has come waits for us
+    if (this.#toClient.waits || this.#unread.isFull || this.#steps.areWaiting)
+      this.#timers.waitsFor(this.#session.doing, true, now);
     if (!this.#timers.isExpired(now)) {
       this.#watchTime();
       return;

@@ -20,6 +20,7 @@ interface Source {
   /** As it was when the source began to wait. */
   start: number;
   waiting: Turns[]; // in the order of coming
+  isQueued: boolean; // once in the heap, whose order `start` is: it is not changed there
 }
 
 export class FairQueue {
@@ -51,11 +52,12 @@ export class FairQueue {
   /** For Turns alone. */
   wait(source: Source, turns: Turns): void {
     source.waiting.push(turns);
-    if (source.waiting.length === 1) this.#queue(source);
+    if (!source.isQueued) this.#queue(source);
     this.#begin();
   }
 
   #queue(source: Source): void {
+    source.isQueued = true;
     source.start = Math.max(source.finish, this.#clock);
     this.#heap.push(source);
   }
@@ -72,9 +74,12 @@ export class FairQueue {
     while (!this.#heap.isEmpty) {
       const source = this.#heap.pop();
       this.#clock = Math.max(this.#clock, source.start);
-      const turns = source.waiting.shift();
-      turns?.take();
-      if (source.waiting.length > 0) this.#queue(source);
+      try {
+        source.waiting.shift()?.take(); // which may wait again, and is queued behind what it took
+      } finally {
+        source.isQueued = false;
+        if (source.waiting.length > 0) this.#queue(source);
+      }
       if (this.#left <= 0) break;
     }
     this.#left = ROUND;
@@ -85,7 +90,7 @@ export class FairQueue {
     const key = sourceOf(address);
     const known = this.#sources.get(key);
     if (known !== undefined) return known;
-    const source = { finish: 0, start: 0, waiting: [] };
+    const source = { finish: 0, start: 0, waiting: [], isQueued: false };
     this.#sources.set(key, source);
     if (this.#sources.size > SOURCES) this.#sources.delete(this.#sources.keys().next().value as string);
     return source;

@@ -14,6 +14,7 @@ import { Duplex } from 'node:stream';
 
 const COMMANDS = 8192; // octets of a read: many commands, and few where one only floods
 const MAIL_DATA = 65536;
+const SMALL = 16_384; // octets that are copied, so that a few of them never keep 64 KiB
 const OWN = 64; // sockets with a buffer of their own; the others copy
 
 const common = Buffer.allocUnsafeSlow(COMMANDS);
@@ -33,13 +34,14 @@ class Reading {
     if (socket === null) return true;
     const mine = this.#own;
     this.#isFree = false;
-    if (mine === null && !socket.forgets && (socket.isPaused() || socket.readableLength > 0)) {
+    if (!socket.forgets && (socket.isPaused() || socket.readableLength > 0)) {
       socket.push(Buffer.from(buffer.subarray(0, octets)));
       return !socket.isPaused();
     }
+    const lends = mine !== null && octets > SMALL;
     if (socket.forgets) socket.emit('data', buffer.subarray(0, octets));
-    else socket.emit('data', mine === null ? Buffer.from(buffer.subarray(0, octets)) : mine.subarray(0, octets));
-    if (mine !== null && !this.#isFree) this.#own = null; // it is the chunk's from now on
+    else socket.emit('data', lends ? mine.subarray(0, octets) : Buffer.from(buffer.subarray(0, octets)));
+    if (lends && !this.#isFree) this.#own = null; // it is the chunk's from now on
     const wants = socket.bulk && !socket.destroyed;
     if (wants && this.#own === null) {
       if (mine !== null || own < OWN) {
@@ -51,7 +53,7 @@ class Reading {
       this.#own = null;
       own--;
     }
-    return true;
+    return !(socket.isPaused() && (socket.bulk || socket.forgets)); // it was paused before that was known
   };
 
   giveBack(): void {

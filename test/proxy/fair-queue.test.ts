@@ -55,6 +55,17 @@ describe('whose turn it is', () => {
     assert.equal(order.filter((name) => name === 'one').length, 3);
   });
 
+  it('comes to who says little also beside sources of one busy session each', async () => {
+    const served = new Served();
+    for (const name of ['a', 'b']) served.session(name, `192.0.2.${name.charCodeAt(0)}`, 0.1, 3000).wait();
+    await served.all(1000);
+    const said = served.order.length;
+    served.session('light', '192.0.2.1', 0.01).wait();
+    while (!served.order.includes('light') && served.order.length < 6000) await new Promise(setImmediate);
+    assert.ok(served.order.indexOf('light') - said < 10, 'it waits for a round, and not for the others to end');
+    await served.all(6001);
+  });
+
   it('counts a /64 of IPv6 as one source', async () => {
     const served = new Served();
     for (let i = 1; i < 9; i++) served.session('many', `2001:db8::${i}`, 1, 3).wait();

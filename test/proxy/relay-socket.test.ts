@@ -1,8 +1,9 @@
 // Memory that is read into again must hold nothing that is still on its way.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { RelaySocket } from '../../src/proxy/relay-socket.ts';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { describe, it, test } from 'node:test';
+import { RelaySocket, takeClients } from '../../src/proxy/relay-socket.ts';
 import { type Peer, settled } from './peer.ts';
 import { Rig } from './rig.ts';
 
@@ -56,6 +57,34 @@ async function heardSlowly({ socket }: Peer, octets: number, step: number): Prom
   while (length < octets) await settled();
   return Buffer.concat(chunks);
 }
+
+test('a client that was paused before its mail data was known as such is read no further', async (t) => {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const taken = new Promise<RelaySocket>((resolve) => takeClients(server, (client) => resolve(client as RelaySocket)));
+  const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  t.after(() => peer.destroy());
+  const client = await taken;
+  t.after(() => client.destroy());
+  let heard = 0;
+  client.on('data', (chunk: Buffer) => {
+    heard += chunk.length;
+    if (!client.isPaused()) client.pause(); // as the connection does
+    client.bulk = true;
+  });
+  const mail = numbered(16 * MIB);
+  peer.write(mail);
+  for (let turns = 0; turns < 200; turns++) await settled();
+  assert.ok(heard + client.readableLength < MIB, `${heard} octets were read of a paused client`);
+  client.removeAllListeners('data');
+  client.on('data', (chunk: Buffer) => {
+    heard += chunk.length;
+  });
+  client.resume();
+  while (heard < mail.length) await settled();
+  assert.equal(heard, mail.length);
+});
 
 describe('memory that is read into again', () => {
   it('was given to the server whole, however slowly it reads', async (t) => {
