@@ -17,6 +17,7 @@ export class Steps {
   readonly #turns: Turns;
   readonly #runner: StepRunner;
   #waiting: (() => void)[] = [];
+  #isOver = false;
 
   constructor(queue: FairQueue, clientAddress: string, runner: StepRunner) {
     this.#turns = queue.turnsOf(clientAddress, () => this.#takeTurn());
@@ -28,6 +29,7 @@ export class Steps {
   }
 
   take(step: () => void): void {
+    if (this.#isOver) return;
     if (this.#waiting.length === 0 && this.#turns.isFree) {
       this.#runner.run(step);
       return;
@@ -48,8 +50,9 @@ export class Steps {
     if (ms > 0) this.#turns.spent(ms);
   }
 
-  /** What waits is forgotten. */
+  /** What waits is forgotten, and what still comes as well. */
   end(): void {
+    this.#isOver = true;
     this.#turns.leave();
     this.#waiting = [];
   }
