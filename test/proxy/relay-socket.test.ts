@@ -86,6 +86,27 @@ test('a client that was paused before its mail data was known as such is read no
   assert.equal(heard, mail.length);
 });
 
+test('a few octets of mail data keep only themselves', async (t) => {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const taken = new Promise<RelaySocket>((resolve) => takeClients(server, (client) => resolve(client as RelaySocket)));
+  const peer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true });
+  t.after(() => peer.destroy());
+  const client = await taken;
+  t.after(() => client.destroy());
+  client.bulk = true;
+  const kept: Buffer[] = [];
+  client.on('data', (chunk: Buffer) => kept.push(chunk));
+  const before = process.memoryUsage().external;
+  while (kept.length < 1000) {
+    const so = kept.length;
+    peer.write('x');
+    while (kept.length === so) await settled();
+  }
+  assert.ok(process.memoryUsage().external - before < 16 * MIB, 'a buffer of 64 KiB for each would be 64 MB');
+});
+
 describe('memory that is read into again', () => {
   it('was given to the server whole, however slowly it reads', async (t) => {
     const poisoned = poison(t);
