@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -30,6 +30,34 @@ const COMMANDS: readonly (readonly string[])[] = [
 function start(...args: string[]): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
+
+test('`run` begins anew as the same process with a small young heap, and not where the command line has said one', {
+  skip: !existsSync('/proc/self/cmdline') && 'wants /proc',
+}, async (t) => {
+  const clean = { ...process.env, NODE_OPTIONS: '' };
+  const flags = [
+    '--listen',
+    '127.0.0.1:0',
+    '--admin',
+    'none',
+    '--accepted-domain',
+    'a.example',
+    '--upstream',
+    '127.0.0.1:1',
+  ];
+  for (const said of [[], ['--max-semi-space-size=16']]) {
+    const child = spawn(process.execPath, [...said, MAIN, 'run', ...flags], { env: clean });
+    t.after(() => child.kill('SIGKILL'));
+    let heard = '';
+    for await (const chunk of child.stderr) {
+      heard += chunk;
+      if (heard.includes('listening on')) break;
+    }
+    const words = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8').split('\0');
+    const sizes = words.filter((word) => word.startsWith('--max-semi-space-size'));
+    assert.deepEqual(sizes, said.length === 0 ? ['--max-semi-space-size=4'] : said);
+  }
+});
 
 suite('a reader that goes away', { concurrency: 2 }, () => {
   for (const args of COMMANDS)
