@@ -114,7 +114,7 @@ const hasTerminal = spawnSync('script', ['--version']).status === 0;
 
 test('--watch draws in place, and Ctrl-C leaves the terminal as it was', { skip: !hasTerminal }, async (t) => {
   const admin = await answering(t);
-  const command = `'${process.execPath}' '${MAIN}' status --watch --admin ${admin}`;
+  const command = `exec '${process.execPath}' '${MAIN}' status --watch --admin ${admin}`; // else a shell hears Ctrl-C too
   const child = spawn('script', ['-q', '-e', '-c', command, '/dev/null'], { env: { ...process.env, TERM: 'xterm' } });
   t.after(() => child.kill('SIGKILL'));
   let seen = '';
