@@ -1,8 +1,8 @@
 // What one side has not taken yet: full or not, and for how long nothing of it was taken.
 //
-// Node says 'drain' only when everything is gone; a side that takes a little all the time is slow, and not stuck.
+// That all is taken is told (`drained`); a side that takes a little all the time is slow, and not stuck.
 
-import type { Socket } from 'node:net';
+import type { ByteStream } from './byte-stream.ts';
 
 export class Backpressure {
   #isFull = false;
@@ -19,10 +19,10 @@ export class Backpressure {
   }
 
   /** A write found no room. `now` as of performance.now(). */
-  fill(socket: Socket, now: number): void {
+  fill(stream: ByteStream, now: number): void {
     if (this.#isFull) return;
     this.#isFull = true;
-    this.#left = socket.writableLength;
+    this.#left = stream.unsent;
     this.#since = now;
   }
 
@@ -36,16 +36,10 @@ export class Backpressure {
   }
 
   /** Whether nothing of it was taken for `ms`. */
-  isStuck(socket: Socket, ms: number, now: number): boolean {
+  isStuck(stream: ByteStream, ms: number, now: number): boolean {
     if (!this.#isFull) return false;
-    if (socket.writableLength < this.#left) this.#since = now;
-    this.#left = socket.writableLength;
+    if (stream.unsent < this.#left) this.#since = now;
+    this.#left = stream.unsent;
     return now - this.#since >= ms;
   }
-}
-
-export function setPaused(socket: Socket, paused: boolean): void {
-  if (paused === socket.isPaused()) return;
-  if (paused) socket.pause();
-  else socket.resume();
 }

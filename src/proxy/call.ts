@@ -1,27 +1,27 @@
 // One call to one mail server: from the first packet to the greeting that the client is shown.
 //
-// A call ends once: with a connected socket and the octets of that greeting, or with the sentence that says why this
-// server will not do. What was read is handed over with the socket, so that nobody reads a greeting twice. On the way, as
+// A call ends once: with a connected stream and the octets of that greeting, or with the sentence that says why this
+// server will not do. What was read is handed over with the stream, so that nobody reads a greeting twice. On the way, as
 // configured: a PROXY header as the very first octets, TLS at once or by STARTTLS, and who the client is (smtp/upstream-handover).
 // Where nothing of that is wanted, the first octets that come are handed over unread. That it takes long is told once, on the
 // way: the call goes on.
 // Not here: which server is called, and what follows from a failure (upstream.ts).
 
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
 import { type HandedOver, type Step, UpstreamHandover } from '../smtp/upstream-handover.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import { type ByteStream, NOBODY, type StreamOwner } from './byte-stream.ts';
+import { connectStream } from './connect-stream.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
-import { RelaySocket } from './relay-socket.ts';
-import { leave } from './upstream-end.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
-/** A server that greeted, or that refuses to: `socket` is null then, and the greeting is a whole 4yz reply. */
+/** A server that greeted, or that refuses to: `stream` is null then, and the greeting is a whole 4yz reply. */
 export interface Answer {
-  readonly socket: Socket | null;
-  /** At least its first octets; the socket has the rest. */
+  readonly stream: ByteStream | null;
+  /** At least its first octets; the stream has the rest. */
   readonly greeting: Buffer;
   /** What the session tells the server with every MAIL; null = nothing. */
   readonly forwarding: Forwarding | null;
@@ -37,6 +37,8 @@ export interface CallSettings {
   readonly identity: 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient' | 'xforward';
   /** What we call ourselves where we have to: a host name; null = the address of our end, as a literal. */
   readonly ourName: string | null;
+  /** The stream is to become a net.Socket (`toSocket`). */
+  readonly asSocket?: boolean | undefined;
 }
 
 /** The client for whom we call. */
@@ -85,7 +87,7 @@ const HANDSHAKE = 1;
 const GREETING = 2;
 const TIME_OUTS = ['connect time-out', 'no TLS handshake in time', 'it did not greet in time'];
 
-export class Call {
+export class Call implements StreamOwner {
   readonly #server: Endpoint;
   readonly #caller: Caller | null;
   readonly #settings: CallSettings;
@@ -94,7 +96,7 @@ export class Call {
   readonly #greeting = new ReplyReader();
   readonly #handover: UpstreamHandover | null;
   readonly #client: Promise<ClientIdentity> | null;
-  #socket: Socket;
+  #stream: ByteStream;
   #awaits = CONNECTION;
   #over = false;
   #timer: NodeJS.Timeout;
@@ -102,7 +104,7 @@ export class Call {
   #deadline: number;
   #greetBy = 0;
   #silentAt = Number.POSITIVE_INFINITY; // and from then on, when that is told
-  #heard = false; //                       anything but TLS
+  #heardSome = false; //                   anything but TLS
 
   /** `caller` null: it is our own question, and the server is told of no client. */
   constructor(server: Endpoint, caller: Caller | null, settings: CallSettings, listener: CallListener) {
@@ -113,9 +115,8 @@ export class Call {
     this.#deadline = this.#started + settings.connectWithin;
     this.#timerAt = this.#deadline;
     this.#timer = setTimeout(this.#ring, settings.connectWithin);
-    this.#socket = new RelaySocket().connect({ host: server.address, port: server.port });
-    this.#socket.once('connect', this.#onConnect);
-    this.#listen(this.#socket);
+    this.#stream = connectStream(server, settings.tls !== null || settings.asSocket === true, () => this.#connected());
+    this.#stream.owner = this;
     const { identity } = settings;
     const told =
       caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
@@ -127,7 +128,7 @@ export class Call {
   giveUp(): void {
     if (this.#over) return;
     this.#leave();
-    leave(this.#socket);
+    this.#stream.reset();
   }
 
   #makeHandover(identity: 'XCLIENT' | 'XFORWARD' | null): UpstreamHandover | null {
@@ -135,38 +136,41 @@ export class Call {
     const startTls =
       tls === null || tls.mode === 'implicit' ? 'no' : tls.mode === 'require' ? 'required' : 'if offered';
     if (startTls === 'no' && identity === null) return null;
-    return new UpstreamHandover({ ourName: () => ourName ?? literalOf(this.#socket), startTls, identity });
+    return new UpstreamHandover({ ourName: () => ourName ?? literalOf(this.#stream), startTls, identity });
   }
 
-  readonly #onConnect = (): void => {
+  #connected(): void {
+    if (this.#over) return;
     const now = performance.now();
     this.#greetBy = now + this.#settings.greetWithin;
     this.#silentAt = now + SILENT_AFTER;
     this.#listener.connected((now - this.#started) / 1000);
     const { identity, tls } = this.#settings;
     if (identity === 'proxy-v1' || identity === 'proxy-v2')
-      this.#socket.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, this.#caller?.ends ?? null));
+      this.#stream.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, this.#caller?.ends ?? null));
+    this.#stream.resume();
     if (tls?.mode === 'implicit') this.#startTls(tls, () => this.#wait(GREETING, this.#greetBy));
     else this.#wait(GREETING, this.#greetBy);
-  };
+  }
 
   #startTls(tls: UpstreamTls, made: () => void): void {
     this.#wait(HANDSHAKE, performance.now() + this.#settings.connectWithin);
-    this.#ignore(this.#socket);
-    const socket = tls.start(this.#socket, this.#server.address, (why, hungUp) => {
+    this.#stream.owner = NOBODY;
+    const stream = tls.start(this.#stream, this.#server.address, (why, hungUp) => {
       if (this.#over) return;
       if (why !== null) {
         this.#fail({ why, inTls: true, declined: hungUp });
         return;
       }
-      this.#listen(socket);
+      stream.owner = this;
+      stream.resume();
       made();
     });
-    this.#socket = socket;
+    this.#stream = stream;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#heard = true;
+  heard(chunk: Buffer): void {
+    this.#heardSome = true;
     if (this.#handover !== null) {
       this.#follow(this.#handover.fromUpstream(chunk));
       return;
@@ -180,12 +184,12 @@ export class Call {
     if (found === INCOMPLETE) return;
     if (found === COMPLETE) this.#refused(this.#greeting.bytes);
     else this.#fail({ why: 'it sent something that is no greeting', inTls: false, declined: false });
-  };
+  }
 
   #follow(step: Step): void {
     switch (step.do) {
       case 'send':
-        this.#socket.write(step.bytes);
+        this.#stream.write(step.bytes);
         break;
       case 'start TLS':
         this.#startTls(this.#settings.tls as UpstreamTls, () => {
@@ -222,12 +226,12 @@ export class Call {
 
   #succeed(greeting: Buffer, forwarding: Forwarding | null, list: Buffer | null): void {
     this.#leave();
-    this.#listener.answered({ socket: this.#socket, greeting, forwarding, list });
+    this.#listener.answered({ stream: this.#stream, greeting, forwarding, list });
   }
 
   #refused(greeting: Buffer): void {
     this.giveUp();
-    this.#listener.answered({ socket: null, greeting, forwarding: null, list: null });
+    this.#listener.answered({ stream: null, greeting, forwarding: null, list: null });
   }
 
   #fail(failure: Failure): void {
@@ -235,33 +239,26 @@ export class Call {
     this.#listener.failed(failure);
   }
 
-  #listen(socket: Socket): void {
-    socket.on('data', this.#onData);
-    socket.on('end', this.#onEnd);
-    socket.on('error', this.#onError);
-  }
-
-  #ignore(socket: Socket): void {
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
-    socket.off('error', this.#onError);
-  }
-
-  readonly #onEnd = (): void =>
+  ended(): void {
     this.#fail({ why: 'it closed the connection before its greeting', inTls: false, declined: true });
+  }
 
-  readonly #onError = (error: NodeJS.ErrnoException): void => {
+  drained(): void {}
+
+  lost(error: NodeJS.ErrnoException | null): void {
+    if (error === null) {
+      this.ended();
+      return;
+    }
     const shortOf = isShortage(error) ? error.code : undefined;
     this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? ''), shortOf });
-  };
+  }
 
-  /** The socket is no longer ours to listen to. */
+  /** The stream is no longer ours to hear. */
   #leave(): void {
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#socket.off('connect', this.#onConnect);
-    this.#ignore(this.#socket);
-    if (this.#awaits !== GREETING) this.#socket.on('error', () => {}); // what is given up may still fail
+    this.#stream.owner = NOBODY;
   }
 
   /** One timer for all phases: it is moved only forwards, and looks again when it fires. */
@@ -283,7 +280,7 @@ export class Call {
     }
     if (this.#awaits === GREETING && now >= this.#silentAt) {
       this.#silentAt = Number.POSITIVE_INFINITY;
-      this.#listener.silent(this.#heard);
+      this.#listener.silent(this.#heardSome);
     }
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#wait(this.#awaits, this.#deadline);
@@ -294,7 +291,7 @@ export class Call {
 const HANG_UPS = new Set(['ECONNRESET', 'EPIPE']);
 
 /** RFC 5321 §4.1.3. */
-function literalOf({ localAddress = '' }: Socket): string {
+function literalOf({ localAddress }: ByteStream): string {
   const address = normaliseAddress(localAddress);
   return isIP(address) === 6 ? `[IPv6:${address}]` : `[${address}]`;
 }

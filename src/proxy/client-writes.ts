@@ -3,7 +3,7 @@
 // The connection adds during a step of the session and flushes once behind it, so that what a step says is one write.
 // Behind a wait nothing goes out before its time, and whoever ends the connection does not wait (`hurry`).
 
-import type { Socket } from 'node:net';
+import { type ByteStream, writeAll } from './byte-stream.ts';
 
 const WAIT = null;
 
@@ -45,11 +45,11 @@ export class ClientWrites {
   hurry(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#queue = this.#queue.filter((bytes) => bytes !== WAIT);
+    if (this.#queue.length > 0) this.#queue = this.#queue.filter((bytes) => bytes !== WAIT);
   }
 
-  /** Writes what may go out now. False: the socket can take no more. */
-  flush(socket: Socket): boolean {
+  /** Writes what may go out now. False: the kernel has not taken all. */
+  flush(stream: ByteStream): boolean {
     if (this.#queue.length === 0 || this.#timer !== null) return true;
     const wait = this.#queue.indexOf(WAIT);
     const now = (wait === -1 ? this.#queue : this.#queue.slice(0, wait)) as Uint8Array[];
@@ -60,20 +60,6 @@ export class ClientWrites {
         this.#goOn();
       }, this.#delay);
     }
-    return now.length === 0 || writeAll(socket, now);
+    return now.length === 0 || writeAll(stream, now);
   }
-}
-
-const SMALL = 8192; // octets that are copied more quickly than they are kept apart
-
-/** In one segment where it fits: replies in one buffer, mail data as it came. */
-export function writeAll(socket: Socket, chunks: readonly Uint8Array[]): boolean {
-  if (chunks.length === 1) return socket.write(chunks[0] as Uint8Array);
-  const octets = chunks.reduce((sum, { length }) => sum + length, 0);
-  if (octets <= SMALL * chunks.length) return socket.write(Buffer.concat(chunks, octets));
-  socket.cork();
-  let room = true;
-  for (const chunk of chunks) room = socket.write(chunk);
-  socket.uncork();
-  return room;
 }

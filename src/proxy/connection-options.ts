@@ -1,7 +1,7 @@
 // What a connection is given, and what it tells about its session.
 
-import type { Socket } from 'node:net';
 import type { CloseReason, Handshake, Judge, Profile, SessionEvent } from '../smtp/types.ts';
+import type { ByteStream } from './byte-stream.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { FairQueue } from './fair-queue.ts';
@@ -23,7 +23,7 @@ export interface SessionWatcher {
 }
 
 export interface ConnectionOptions {
-  readonly client: Socket;
+  readonly client: ByteStream;
   /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
   readonly handshake: (Handshake & { result: 'ok' }) | null;
   /** For a handshake that comes later. */

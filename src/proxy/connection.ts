@@ -5,50 +5,48 @@
 // byte after the session closed, and never a FIN that could be read as the end of something: it is reset (upstream-end).
 // Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
-import type { Socket } from 'node:net';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import { Backpressure, setPaused } from './backpressure.ts';
-import { ClientWrites, writeAll } from './client-writes.ts';
+import { Backpressure } from './backpressure.ts';
+import { type ByteStream, NOBODY, type StreamOwner, setPaused, writeAll } from './byte-stream.ts';
+import { ClientWrites } from './client-writes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { PhaseTimers } from './phase-timers.ts';
-import { RelaySocket } from './relay-socket.ts';
 import { Steps } from './session-steps.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
+import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
-import { leave, leaveBehindQuit } from './upstream-end.ts';
+import { leaveBehindQuit } from './upstream-end.ts';
+
+// Kinds of steps.
+const CLIENT_OCTETS = 0;
+const UPSTREAM_OCTETS = 1;
+const CLIENT_ENDED = 2;
+const CLIENT_LOST = 3;
+const UPSTREAM_GONE = 4;
 
 export class Connection implements Wire, LiveSession {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #timers: PhaseTimers;
   readonly #toClient: ClientWrites;
-  readonly #heardFromClient = {
-    data: (chunk: Buffer) => this.#fromClient(chunk),
-    end: () => this.#steps.take(() => this.#session.clientEnded()),
-    drain: () => {
-      this.#unread.empty();
-      this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
-      this.#steer();
-      this.#giveWay();
-    },
-    error: () => this.#steps.take(() => this.#session.clientLost()),
-    close: () => this.#steps.take(() => this.#session.clientLost()),
-  };
   readonly #openedAt = performance.now();
-  #client: Socket; //      plain, then perhaps encrypted
+  #client: ByteStream; //  plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
   #dialling = true; // until then time is the call's to watch
   #reached: Reached | null = null;
-  #giveUpHandshake: (() => void) | null = null; // while it goes on: the plain socket is not ours then
+  #giveUpHandshake: (() => void) | null = null; // while it goes on: the client is not ours then
   #handshakeDue = false;
-  #upstream: Socket | null = null;
+  #upstream: ByteStream | null = null;
+  #isLent = false; // what the client sent last, to nobody but the server's kernel
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
   readonly #steps: Steps;
   #arrived = 0; //          when the octets of the client came that are read now
+  #kind = 0; //             of the step that is taken, and what came with it
+  #chunk: Buffer | null = null;
   readonly #unread = new Backpressure(); // by the client
   readonly #untaken = new Backpressure(); // by the upstream
   #closed = false;
@@ -62,7 +60,7 @@ export class Connection implements Wire, LiveSession {
     this.#timers = new PhaseTimers(options.timeouts, performance.now());
     this.#toClient = new ClientWrites(options.profile.tarpit, () => this.#waited());
     this.#steps = new Steps(options.queue, options.clientAddress, {
-      run: (step) => this.#run(step),
+      run: (kind, chunk) => this.#take(kind, chunk),
       goOn: () => this.#run(() => this.#session.goOn()),
       changed: () => this.#steer(),
     });
@@ -74,7 +72,8 @@ export class Connection implements Wire, LiveSession {
   start(): void {
     const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
-    this.#listen();
+    this.#client.owner = this.#clientOwner();
+    this.#client.resume();
     this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
@@ -161,7 +160,10 @@ export class Connection implements Wire, LiveSession {
     this.#flush();
     this.#giveUpDialling();
     this.#steps.end();
-    if (this.#upstream !== null) (reason === QUIT ? leaveBehindQuit : leave)(this.#upstream);
+    if (this.#upstream !== null) {
+      if (reason === QUIT) leaveBehindQuit(this.#upstream);
+      else this.#upstream.reset();
+    }
     this.#upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -179,20 +181,42 @@ export class Connection implements Wire, LiveSession {
 
   // ---------------------------------------------------------------- sockets
 
-  #listen(): void {
-    for (const [event, listener] of Object.entries(this.#heardFromClient)) this.#client.on(event, listener);
+  #clientOwner(): StreamOwner {
+    return {
+      heard: (chunk) => this.#fromClient(chunk),
+      ended: () => this.#steps.take(CLIENT_ENDED, null),
+      drained: () => {
+        this.#unread.empty();
+        this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
+        this.#steer();
+        this.#giveWay();
+      },
+      lost: () => this.#steps.take(CLIENT_LOST, null),
+    };
   }
 
-  /** The client's socket is the handshake's, until that has ended. */
+  #upstreamOwner(): StreamOwner {
+    return {
+      heard: (chunk) => this.#fromUpstream(chunk),
+      ended: () => this.#steps.take(UPSTREAM_GONE, null),
+      drained: () => {
+        this.#untaken.empty();
+        this.#timers.excuse(performance.now());
+        this.#steer();
+      },
+      lost: () => this.#steps.take(UPSTREAM_GONE, null),
+    };
+  }
+
+  /** The client's stream is the handshake's, until that has ended. */
   #shakeHands(): void {
     this.#handshakeDue = false;
-    const plain = this.#client;
-    if (plain.readableLength > 0) {
-      plain.read(); // it came in clear text before our 220 went out: the session hears it ('data'), and ends itself
+    if (this.#client.hasUnheard) {
+      this.#client.resume(); // it came in clear text before our 220 went out: the session hears it, and ends itself
       return;
     }
-    for (const [event, listener] of Object.entries(this.#heardFromClient)) plain.off(event, listener);
-    this.#giveUpHandshake = this.#options.tls.secure(plain, (handshake, socket) => {
+    this.#client.owner = NOBODY;
+    this.#giveUpHandshake = this.#options.tls.secure(this.#client.toSocket(), (handshake, socket) => {
       this.#giveUpHandshake = null;
       this.#options.watcher.handshake(handshake);
       if (handshake.result !== 'ok' || socket === null) {
@@ -200,9 +224,9 @@ export class Connection implements Wire, LiveSession {
         this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why, key));
         return;
       }
-      this.#client = socket;
+      this.#client = new SocketStream(socket);
       this.#unread.empty();
-      this.#listen();
+      this.#client.owner = this.#clientOwner();
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
     });
@@ -219,61 +243,73 @@ export class Connection implements Wire, LiveSession {
       return;
     }
     this.#options.watcher.server = reached.server;
-    if (reached.socket !== null) this.#wireUpstream(reached.socket);
+    this.#upstream = reached.stream;
+    if (reached.stream !== null) reached.stream.owner = this.#upstreamOwner();
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
     if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
     this.#fromUpstream(reached.greeting);
   }
 
-  #wireUpstream(socket: Socket): void {
-    this.#upstream = socket;
-    socket.on('data', (chunk: Buffer) => this.#fromUpstream(chunk));
-    socket.on('end', () => this.#upstreamGone());
-    socket.on('drain', () => {
-      this.#untaken.empty();
-      this.#timers.excuse(performance.now());
-      this.#steer();
-    });
-    socket.on('error', () => this.#upstreamGone());
-    socket.on('close', () => this.#upstreamGone());
-  }
-
-  #upstreamGone(): void {
-    const heard = this.#options.watcher.octetsFromUpstream;
-    this.#steps.take(() => {
-      // It greeted, and then answered not a single command.
-      this.#silent = this.#session.waitsForUpstream && heard <= (this.#reached?.greeting.length ?? 0);
-      this.#session.upstreamEnded();
-    });
-  }
-
   #fromClient(chunk: Buffer): void {
     if (this.#closed) return;
-    const { watcher } = this.#options;
-    watcher.octetsFromClient += chunk.length;
+    this.#options.watcher.octetsFromClient += chunk.length;
     const now = performance.now();
+    if (this.#arrived === 0) this.#arrived = now;
     this.#timers.heard(chunk.length, now);
     this.#steps.spent(chunk.length, 0);
-    const inMailData = this.#session.inMailData;
-    this.#steps.take(() => {
-      this.#arrived = now;
-      this.#session.fromClient(chunk);
-    });
-    const client = this.#client;
-    if (!(client instanceof RelaySocket)) return;
-    client.bulk = this.#session.inMailData;
-    if (inMailData && client.bulk && this.#keepsNothing) client.giveBack();
-  }
-
-  /** Of what the client sent last: the server's kernel has all of it. */
-  get #keepsNothing(): boolean {
-    return !this.#steps.areWaiting && this.#toUpstream.length === 0 && this.#upstream?.writableLength === 0;
+    this.#steps.take(CLIENT_OCTETS, chunk);
   }
 
   #fromUpstream(chunk: Buffer): void {
     this.#options.watcher.octetsFromUpstream += chunk.length;
     this.#steps.spent(chunk.length, 0);
-    this.#steps.take(() => this.#session.fromUpstream(chunk));
+    this.#steps.take(UPSTREAM_OCTETS, chunk);
+  }
+
+  #take(kind: number, chunk: Buffer | null): void {
+    this.#kind = kind;
+    this.#chunk = chunk;
+    this.#run(this.#taken);
+  }
+
+  readonly #taken = (): void => {
+    const chunk = this.#chunk as Buffer;
+    this.#chunk = null;
+    switch (this.#kind) {
+      case CLIENT_OCTETS:
+        this.#readClient(chunk);
+        break;
+      case UPSTREAM_OCTETS:
+        this.#session.fromUpstream(chunk);
+        break;
+      case CLIENT_ENDED:
+        this.#session.clientEnded();
+        break;
+      case CLIENT_LOST:
+        this.#session.clientLost();
+        break;
+      default: {
+        const { octetsFromUpstream } = this.#options.watcher;
+        // It greeted, and then answered not a single command.
+        this.#silent = this.#session.waitsForUpstream && octetsFromUpstream <= (this.#reached?.greeting.length ?? 0);
+        this.#session.upstreamEnded();
+      }
+    }
+  };
+
+  #readClient(chunk: Buffer): void {
+    const inMailData = this.#session.inMailData;
+    this.#session.fromClient(chunk);
+    const stays = this.#session.inMailData;
+    this.#client.reads = stays ? 'mail data' : 'commands';
+    this.#isLent = inMailData && stays && this.#client.isLending;
+  }
+
+  /** Memory that the client's stream lent goes back to it where all of it is with the server's kernel. */
+  #giveBack(): void {
+    if (!this.#isLent || this.#toUpstream.length > 0 || this.#upstream === null || this.#upstream.unsent > 0) return;
+    this.#isLent = false;
+    this.#client.giveBack();
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
@@ -282,7 +318,7 @@ export class Connection implements Wire, LiveSession {
     this.#step(step, now);
     const done = performance.now();
     this.#steps.spent(0, done - now);
-    if (this.#arrived === 0) return;
+    if (this.#arrived === 0 || this.#steps.areWaiting) return;
     this.#options.watcher.delay((done - this.#arrived) / 1000);
     this.#arrived = 0;
   }
@@ -297,6 +333,7 @@ export class Connection implements Wire, LiveSession {
     }
     if (this.#closed) return;
     this.#flush();
+    this.#giveBack();
     this.#giveWay();
     if (this.#handshakeDue && !this.#steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
@@ -341,6 +378,7 @@ export class Connection implements Wire, LiveSession {
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
   #steer(): void {
     if (this.#closed) return;
+    this.#giveBack();
     const { waits } = this.#toClient;
     const both = this.#unread.isFull || waits || this.#steps.areWaiting;
     if (this.#giveUpHandshake === null) setPaused(this.#client, both || this.#held || this.#untaken.isFull);

@@ -8,12 +8,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Admission, Admit, ConnectionEnds, Handshake, HeaderResult } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
+import { type ByteStream, NOBODY } from './byte-stream.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { FairQueue } from './fair-queue.ts';
+import { HandleStream, type SocketEnds } from './handle-stream.ts';
 import { firstSaid, headerFault } from './header-fault.ts';
 import { refuseConnection } from './lingering-close.ts';
 import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
-import { takeClients } from './relay-socket.ts';
+import { SocketStream } from './socket-stream.ts';
+import { takeHandles } from './tcp-handles.ts';
 
 export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
@@ -26,7 +29,7 @@ export interface ListenerOptions {
 
 /** A client that was let in. */
 export interface AcceptedClient {
-  readonly client: Socket;
+  readonly client: ByteStream;
   /** Octets that came behind its PROXY header, in clear text. */
   readonly early: Buffer | null;
   readonly ends: ConnectionEnds;
@@ -77,8 +80,8 @@ function listenOn(
   keeper: ListenerHandlers,
 ): Promise<Server> {
   const { proxyPeers } = listener;
-  const take = (client: Socket): void => {
-    const ends = doorOf(client);
+  const take = (client: ByteStream, known: SocketEnds | null): void => {
+    const ends = known === null ? null : connectionEnds(known);
     if (ends === null)
       client.destroy(); // gone before we looked
     else if (proxyPeers === null) enter(client, null, ends, listener, keeper);
@@ -89,7 +92,8 @@ function listenOn(
     }
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true });
-  return bind(server, endpoint, reusePort, ({ code = '' }) => keeper.acceptFailed(code), take);
+  const acceptFailed = ({ code = '' }: NodeJS.ErrnoException): void => keeper.acceptFailed(code);
+  return bind(server, endpoint, reusePort, acceptFailed, take, listener.implicitTls);
 }
 
 /** Rejects when somebody else listens there, which threads that share a port would not notice. */
@@ -103,7 +107,8 @@ function bind(
   endpoint: Endpoint,
   reusePort: boolean,
   acceptFailed: (error: NodeJS.ErrnoException) => void = () => {},
-  take: (client: Socket) => void = (client) => client.destroy(),
+  take: (client: ByteStream, ends: SocketEnds | null) => void = (client) => client.destroy(),
+  asSockets = true, // for TLS at once
 ): Promise<Server> {
   const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
@@ -114,7 +119,14 @@ function bind(
     server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {
       server.removeAllListeners('error');
       server.on('error', acceptFailed); // that client is lost, the listener is not
-      takeClients(server, take);
+      const isTaken =
+        !asSockets &&
+        takeHandles(server, (handle) => {
+          handle.setNoDelay(true);
+          const client = new HandleStream(handle);
+          take(client, client.ends);
+        });
+      if (!isTaken) server.on('connection', (socket) => take(new SocketStream(socket), endsOf(socket)));
       resolve(server);
     });
   });
@@ -132,18 +144,27 @@ export function whyNot(error: NodeJS.ErrnoException): string {
   return WHY_NOT[error.code ?? ''] ?? error.message;
 }
 
-function doorOf(client: Socket): ConnectionEnds | null {
-  const { remoteAddress, remotePort, localAddress, localPort } = client;
+/** Null: it is gone. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): SocketEnds | null {
   if (remoteAddress === undefined || localAddress === undefined) return null;
+  return { remoteAddress, remotePort: remotePort ?? 0, localAddress, localPort: localPort ?? 0 };
+}
+
+function connectionEnds({ remoteAddress, remotePort, localAddress, localPort }: SocketEnds): ConnectionEnds {
   return {
     clientAddress: normaliseAddress(remoteAddress),
-    clientPort: remotePort ?? 0,
+    clientPort: remotePort,
     localAddress: normaliseAddress(localAddress),
-    localPort: localPort ?? 0,
+    localPort,
   };
 }
 
-function awaitHeader(client: Socket, ends: ConnectionEnds, listener: ListenerOptions, keeper: ListenerHandlers): void {
+function awaitHeader(
+  client: ByteStream,
+  ends: ConnectionEnds,
+  listener: ListenerOptions,
+  keeper: ListenerHandlers,
+): void {
   const reader = new ProxyHeaderReader();
   const giveUp = (result: HeaderResult): void => {
     clearTimeout(timer);
@@ -160,9 +181,7 @@ function awaitHeader(client: Socket, ends: ConnectionEnds, listener: ListenerOpt
       return;
     }
     clearTimeout(timer);
-    client.off('data', read);
-    client.off('end', hungUp);
-    client.off('error', hungUp);
+    client.owner = NOBODY;
     keeper.header(ends, 'ok', '');
     const { source, destination } = header;
     const named: ConnectionEnds = {
@@ -176,13 +195,12 @@ function awaitHeader(client: Socket, ends: ConnectionEnds, listener: ListenerOpt
     const early = reader.bytes.subarray(header.length);
     enter(client, early.length === 0 ? null : Buffer.from(early), named, listener, keeper);
   };
-  client.on('data', read);
-  client.on('end', hungUp);
-  client.on('error', hungUp);
+  client.owner = { heard: read, ended: hungUp, drained() {}, lost: hungUp };
+  client.resume();
 }
 
 function enter(
-  client: Socket,
+  client: ByteStream,
   early: Buffer | null,
   ends: ConnectionEnds,
   listener: ListenerOptions,
@@ -190,7 +208,7 @@ function enter(
 ): void {
   const { tls, implicitTls } = listener;
   whenKnown(client, keeper.admit(ends), (admission) => {
-    if (client.destroyed) {
+    if (client.isGone) {
       if (admission.admitted) admission.release();
     } else if (!admission.admitted) {
       if (implicitTls) client.destroy();
@@ -200,10 +218,11 @@ function enter(
       seat({ client, early, ends, handshake: null, tls }, keeper, admission);
     } else {
       client.pause();
-      if (early !== null && early.length > 0) client.unshift(early);
-      tls.secure(client, (handshake, socket) => {
+      const plain = client.toSocket();
+      if (early !== null && early.length > 0) plain.unshift(early);
+      tls.secure(plain, (handshake, socket) => {
         if (handshake.result === 'ok' && socket !== null) {
-          seat({ client: socket, early: null, ends, handshake, tls }, keeper, admission);
+          seat({ client: new SocketStream(socket), early: null, ends, handshake, tls }, keeper, admission);
           return;
         }
         admission.release();
@@ -216,10 +235,9 @@ function enter(
 function seat(entry: AcceptedClient, keeper: ListenerHandlers, admission: Admission & { admitted: true }): void {
   const { client, early, ends } = entry;
   whenKnown(client, keeper.place(admission), (placed) => {
-    if (client.destroyed) {
+    if (client.isGone) {
       if (placed.admitted) placed.release();
     } else if (placed.admitted) {
-      if (client.isPaused()) client.resume();
       keeper.admitted(entry, placed);
     } else {
       refuseConnection(client, placed.reply, keeper.queue, ends.clientAddress, early);
@@ -229,20 +247,21 @@ function seat(entry: AcceptedClient, keeper: ListenerHandlers, admission: Admiss
 }
 
 /** Goes on when the answer is there. A client that had to wait is paused then, and destroyed if it has hung up. */
-function whenKnown(client: Socket, answer: Admission | Promise<Admission>, goOn: (admission: Admission) => void): void {
+function whenKnown(
+  client: ByteStream,
+  answer: Admission | Promise<Admission>,
+  goOn: (admission: Admission) => void,
+): void {
   if (!(answer instanceof Promise)) {
     goOn(answer);
     return;
   }
-  const lost = (): void => {
-    client.destroy();
-  };
-  client.on('error', lost);
-  client.on('end', lost); // it comes even while paused, and only once
-  client.pause(); // who spoke already, in a PROXY header, would go on into the void
+  const lost = (): void => client.destroy();
+  client.owner = { ...NOBODY, ended: lost, lost };
+  client.resume();
+  client.pause(); // who spoke already would go on into the void; that it hangs up is heard
   answer.then((found) => {
-    client.off('error', lost);
-    client.off('end', lost);
+    client.owner = NOBODY;
     goOn(found);
   });
 }

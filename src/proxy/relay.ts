@@ -5,7 +5,7 @@
 // drops the message and the client, which was not told 250, tries again. A process that ends resets what clients are
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
@@ -20,6 +20,7 @@ import type {
   Profile,
 } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import type { ByteStream } from './byte-stream.ts';
 import type { Caller, CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import { Connection } from './connection.ts';
@@ -96,7 +97,7 @@ export class Relay {
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #queue = new FairQueue();
-  readonly #leaving = new Set<Socket>(); // clients of sessions that have ended
+  readonly #leaving = new Set<ByteStream>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
   #draining = false;
@@ -239,10 +240,9 @@ export class Relay {
     clearTimeout(timer);
   }
 
-  #seeOff(client: Socket): void {
-    if (client.closed) return;
+  #seeOff(client: ByteStream): void {
     this.#leaving.add(client);
-    client.once('close', () => {
+    client.whenClosed(() => {
       this.#leaving.delete(client);
       this.#changed();
     });

@@ -6,17 +6,23 @@
 import type { FairQueue, Turns } from './fair-queue.ts';
 
 export interface StepRunner {
-  run(step: () => void): void;
+  /** One step of a kind that the runner knows, with the octets that came. */
+  run(kind: number, chunk: Buffer | null): void;
   /** Another turn for a session that gave way. */
   goOn(): void;
   /** Steps wait now, or wait no more. */
   changed(): void;
 }
 
+interface Step {
+  readonly kind: number;
+  readonly chunk: Buffer | null;
+}
+
 export class Steps {
   readonly #turns: Turns;
   readonly #runner: StepRunner;
-  #waiting: (() => void)[] = [];
+  #waiting: Step[] = [];
   #isOver = false;
 
   constructor(queue: FairQueue, clientAddress: string, runner: StepRunner) {
@@ -28,13 +34,13 @@ export class Steps {
     return this.#waiting.length > 0;
   }
 
-  take(step: () => void): void {
+  take(kind: number, chunk: Buffer | null): void {
     if (this.#isOver) return;
     if (this.#waiting.length === 0 && this.#turns.isFree) {
-      this.#runner.run(step);
+      this.#runner.run(kind, chunk);
       return;
     }
-    this.#waiting.push(step);
+    this.#waiting.push({ kind, chunk });
     this.#turns.wait();
     this.#runner.changed();
   }
@@ -63,7 +69,7 @@ export class Steps {
       this.#runner.goOn();
       return;
     }
-    this.#runner.run(step);
+    this.#runner.run(step.kind, step.chunk);
     if (this.#waiting.length > 0) this.#turns.wait();
     else this.#runner.changed();
   }

@@ -7,9 +7,10 @@
 // be let in; both only where `minVersion` says so. RC4 and 3DES are not in this OpenSSL at all.
 
 import { constants } from 'node:crypto';
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import { connect, createSecureContext, DEFAULT_CIPHERS, type SecureContext, type TLSSocket } from 'node:tls';
-import { liesBeneath } from './upstream-end.ts';
+import type { ByteStream } from './byte-stream.ts';
+import { SocketStream } from './socket-stream.ts';
 
 export interface UpstreamTlsOptions {
   readonly mode: 'opportunistic' | 'require' | 'implicit';
@@ -43,10 +44,10 @@ export class UpstreamTls {
   }
 
   /** Makes TLS of a connection; calls back once, with null or with the sentence that says why not. `hungUp`: it was the other
-   * side that ended the connection.
-   * The socket returned is the same, to be destroyed when that takes too long. */
-  start(plain: Socket, host: string, done: (why: string | null, hungUp: boolean) => void): TLSSocket {
+   * side that ended the connection. The stream returned is the same, to be reset when that takes too long. */
+  start(stream: ByteStream, host: string, done: (why: string | null, hungUp: boolean) => void): SocketStream {
     const { name } = this.#options;
+    const plain = stream.toSocket();
     const wanted = name ?? host.replace(/\.$/, ''); // RFC 6066 §3: without the dot at the end
     const socket = connect({
       socket: plain,
@@ -55,7 +56,6 @@ export class UpstreamTls {
       servername: isIP(wanted) === 0 ? wanted : '', // and no address
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
-    liesBeneath(plain, socket);
     plain.on('error', () => {}); // the inside says it
     const failed = (error: NodeJS.ErrnoException): void => done(handshakeFailure(error), error.code === 'ECONNRESET');
     const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }), true);
@@ -66,7 +66,7 @@ export class UpstreamTls {
       socket.off('end', ended);
       done(this.#whyNot(socket, wanted), false);
     });
-    return socket;
+    return new SocketStream(socket, plain);
   }
 
   /** Why we do not talk to whoever has this certificate; null = we do. */

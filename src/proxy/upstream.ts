@@ -144,7 +144,7 @@ export class Upstream {
         },
         answered: (answer) => {
           calls.delete(call);
-          if (answer.socket === null) {
+          if (answer.stream === null) {
             refusal = { ...answer, server: server.name, ended: () => {} };
             this.#refused(server, answer.greeting, attempt);
             return;
@@ -319,8 +319,8 @@ export class Upstream {
         connected: () => {},
         unidentified: () => {},
         silent: (greeted) => this.#observer.upstreamSilent(server.name, greeted),
-        answered: ({ socket, greeting }) => {
-          if (socket !== null) takeLeave(socket);
+        answered: ({ stream, greeting }) => {
+          if (stream !== null) takeLeave(stream);
           if (greeting[0] === TWO) {
             this.#greeted(server);
             resolve(true);
@@ -353,9 +353,9 @@ const TWO = 0x32; // the first octet of a 2yz
 const FOUR = 0x34;
 const NOT_GREETED = `it accepted the connection and did not greet within ${SILENT_AFTER / 1000} s`;
 const ASK_NEXT_AFTER = 250; // ms
-function takeLeave(socket: NonNullable<Answer['socket']>): void {
-  socket.write('QUIT\r\n');
-  leaveBehindQuit(socket);
+function takeLeave(stream: NonNullable<Answer['stream']>): void {
+  stream.write(Buffer.from('QUIT\r\n'));
+  leaveBehindQuit(stream);
 }
 
 /** True with the first that is, false when none is. */

@@ -5,6 +5,7 @@ import { before, describe, it, type TestContext } from 'node:test';
 import { TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../src/proxy/address.ts';
 import { type Answer, Call, type Caller, type CallSettings } from '../../src/proxy/call.ts';
+import { SocketStream } from '../../src/proxy/socket-stream.ts';
 import { UpstreamTls, type UpstreamTlsOptions } from '../../src/proxy/upstream-tls.ts';
 import { CALLER } from '../helpers/identity.ts';
 import { Authority, type Certificate } from '../real/certificates.ts';
@@ -72,7 +73,7 @@ function call(
           unidentified = true;
         },
         answered: (answer) => {
-          t.after(() => answer.socket?.destroy());
+          t.after(() => answer.stream?.destroy());
           end({ answer });
         },
         silent: () => {},
@@ -116,7 +117,7 @@ describe('a call with STARTTLS', () => {
   it('is inside TLS when it hands over, with the greeting of outside', async (t) => {
     const { greeting, answer, heard, names } = await greeted(t, { ...offers, certificate: ours }, { tls: tls() });
     assert.equal(greeting, GREETING);
-    assert.ok(answer?.socket);
+    assert.ok(answer?.stream);
     assert.deepEqual(heard, ['EHLO postern.example', 'STARTTLS', '(TLS)']);
     while (names.length === 0) await settled();
     assert.deepEqual(names, ['mail.example']);
@@ -203,7 +204,7 @@ describe('a call with implicit TLS', () => {
     const server = { implicit: true, certificate: ours, greeting: '421 4.3.2 full' };
     const { at } = await toldServer(t, server);
     const { answer } = await call(t, at, { tls: tls({ mode: 'implicit' }) });
-    assert.equal(answer?.socket, null);
+    assert.equal(answer?.stream, null);
     assert.equal(answer?.greeting.toString('latin1'), '421 4.3.2 full\r\n');
   });
 });
@@ -233,7 +234,9 @@ describe('whom we talk to', () => {
     for (const host of ['localhost', 'localhost.', 'other.example']) {
       const plain = connect(at.port, at.address);
       t.after(() => plain.destroy());
-      const why = await new Promise((resolve) => implicit({ name: null }).tls.start(plain, host, resolve));
+      const why = await new Promise((resolve) =>
+        implicit({ name: null }).tls.start(new SocketStream(plain), host, resolve),
+      );
       assert.equal(why === null, host !== 'other.example', String(why));
     }
     while (names.length < 3) await settled();
@@ -274,8 +277,10 @@ describe('an old server', () => {
 
   it('that has TLS 1.0 is reached where the configuration says so', async (t) => {
     const { answer } = await greeted(t, old(), { tls: tls({ minVersion: 'TLSv1' }) });
-    assert.ok(answer?.socket instanceof TLSSocket);
-    assert.equal(answer.socket.getProtocol(), 'TLSv1');
+    const socket = answer?.stream?.toSocket();
+    assert.ok(socket instanceof TLSSocket);
+    t.after(() => socket.destroy());
+    assert.equal(socket.getProtocol(), 'TLSv1');
   });
 
   it('that has TLS 1.0 is not reached otherwise, and what to set is said', async (t) => {
@@ -335,7 +340,7 @@ describe('a call that tells who the client is', () => {
       const server = { keywords: [XCLIENT], replies: { XCLIENT: reply } };
       const { greeting, answer } = await greeted(t, server, { identity: 'xclient' });
       assert.equal(greeting, `${reply}\r\n`);
-      assert.ok(answer?.socket);
+      assert.ok(answer?.stream);
     }
   });
 

@@ -71,7 +71,7 @@ class Watch {
   dial(): Promise<Reached | null> {
     return new Promise((resolve) => {
       const giveUp = this.upstream.dial(CALLER, (reached) => {
-        this.#t.after(() => reached?.socket?.destroy());
+        this.#t.after(() => reached?.stream?.destroy());
         resolve(reached);
       });
       this.#t.after(giveUp);
@@ -80,7 +80,7 @@ class Watch {
 
   /** Which of these servers a session gets. */
   async gets(...servers: readonly Moody[]): Promise<string> {
-    const port = (await this.dial())?.socket?.remotePort;
+    const port = (await this.dial())?.stream?.remotePort;
     return 'ABC'[servers.findIndex(({ at }) => at.port === port)] ?? 'none';
   }
 }
@@ -346,7 +346,7 @@ describe('a server that accepts and never greets', () => {
     await pass(clock, 10);
     const second = await b.peers.next();
     second.say('250 b.example\r\n');
-    assert.equal((await reached)?.socket?.remotePort, b.at.port);
+    assert.equal((await reached)?.stream?.remotePort, b.at.port);
     assert.equal(watch.told[0], 'A silent');
   });
 
@@ -373,7 +373,7 @@ describe('a server that declines a session while it serves others', () => {
       const declined = watch.dial();
       for (let i = 0; i < 2; i++) await a.peers.next();
       decline(await a.peers.next());
-      assert.equal((await declined)?.socket ?? null, null);
+      assert.equal((await declined)?.stream ?? null, null);
       assert.deepEqual(watch.told, ['A up', 'A full with 2']);
       assert.deepEqual(watch.upstream.states, [{ server: formatEndpoint(a.at), up: true }]);
       a.mood = '220 room again\r\n';
@@ -389,7 +389,7 @@ describe('a server that declines a session while it serves others', () => {
       const declined = watch.dial();
       await a.peers.next();
       decline(await a.peers.next());
-      assert.equal((await declined)?.socket ?? null, null);
+      assert.equal((await declined)?.stream ?? null, null);
       assert.equal(watch.upstream.states[0]?.up, false);
     });
   }

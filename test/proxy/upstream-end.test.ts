@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { after, before, suite, test } from 'node:test';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { leave } from '../../src/proxy/upstream-end.ts';
+import { createServer, type Server } from 'node:tls';
+import { NOBODY, type StreamOwner } from '../../src/proxy/byte-stream.ts';
+import { SocketStream } from '../../src/proxy/socket-stream.ts';
 import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
 import { makePair } from '../helpers/certificates.ts';
 
@@ -21,33 +22,42 @@ const tls = new UpstreamTls({
 });
 
 /** `made`: the handshake is over. */
-type Moment = (socket: TLSSocket, leaveIt: () => void, made: (then: () => void) => void) => void;
+type Moment = (stream: SocketStream, made: (then: () => void) => void) => void;
+
+const BLOCK = Buffer.alloc(65_536, 'x');
+const hears = (stream: SocketStream, owner: Partial<StreamOwner>): void => {
+  stream.owner = { ...NOBODY, ...owner };
+};
 
 const MOMENTS: Readonly<Record<string, Moment>> = {
-  'before the handshake': (_, leaveIt) => leaveIt(),
-  'in the handshake': (_, leaveIt) => void setTimeout(leaveIt, Math.random() * 3),
-  'when it is made': (_, leaveIt, made) => made(leaveIt),
-  'in a reply, with a command on its way': (socket, leaveIt, made) =>
+  'before the handshake': (stream) => stream.reset(),
+  'in the handshake': (stream) => void setTimeout(() => stream.reset(), Math.random() * 3),
+  'when it is made': (stream, made) => made(() => stream.reset()),
+  'in a reply, with a command on its way': (stream, made) =>
     made(() => {
-      socket.once('data', () => {
-        socket.write('NOOP\r\n');
-        leaveIt();
+      hears(stream, {
+        heard: () => {
+          stream.write(Buffer.from('NOOP\r\n'));
+          stream.reset();
+        },
       });
+      stream.resume();
     }),
-  'with more to write than the server takes': (socket, leaveIt, made) =>
+  'with more to write than the server takes': (stream, made) =>
     made(() => {
-      for (let i = 0; i < 50; i++) socket.write(Buffer.alloc(65_536, 'x'));
-      setTimeout(leaveIt, 5);
+      for (let i = 0; i < 50; i++) stream.write(BLOCK);
+      setTimeout(() => stream.reset(), 5);
     }),
-  'when room is made for more': (socket, leaveIt, made) =>
+  'when room is made for more': (stream, made) =>
     made(() => {
-      socket.once('drain', leaveIt);
-      socket.write(Buffer.alloc(65_536, 'x'));
+      hears(stream, { drained: () => stream.reset() });
+      stream.write(BLOCK);
     }),
-  'when the server has ended TLS': (socket, leaveIt, made) =>
+  'when the server has ended TLS': (stream, made) =>
     made(() => {
-      socket.once('end', leaveIt).resume();
-      socket.write('QUIT\r\n');
+      hears(stream, { ended: () => stream.reset() });
+      stream.resume();
+      stream.write(Buffer.from('QUIT\r\n'));
     }),
 };
 
@@ -78,15 +88,12 @@ suite('leaving a server behind TLS', () => {
     const plain = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     await once(plain, 'connect');
     let made: () => void = () => {};
-    const socket = tls.start(plain, '127.0.0.1', () => made());
-    moment(
-      socket,
-      () => leave(socket),
-      (then) => {
-        made = then;
-      },
-    );
-    await Promise.all([once(plain, 'close'), once(socket, 'close')]);
+    const stream = tls.start(new SocketStream(plain), '127.0.0.1', () => made());
+    const closed = new Promise<void>((resolve) => stream.whenClosed(resolve));
+    moment(stream, (then) => {
+      made = then;
+    });
+    await Promise.all([once(plain, 'close'), closed]);
   }
 
   for (const [name, moment] of Object.entries(MOMENTS)) {

@@ -63,7 +63,7 @@ async function greeting(t: TestContext, text = GREETING): Promise<{ server: Upst
 function dial(t: TestContext, upstream: Upstream): Promise<Answer | null> {
   return new Promise((resolve) => {
     const giveUp = upstream.dial(CALLER, (answer) => {
-      t.after(() => answer?.socket?.destroy());
+      t.after(() => answer?.stream?.destroy());
       resolve(answer);
     });
     t.after(giveUp);
@@ -72,7 +72,7 @@ function dial(t: TestContext, upstream: Upstream): Promise<Answer | null> {
 
 /** The port of the server that was reached; null when there was none. */
 async function reached(t: TestContext, upstream: Upstream): Promise<number | null> {
-  return (await dial(t, upstream))?.socket?.remotePort ?? null;
+  return (await dial(t, upstream))?.stream?.remotePort ?? null;
 }
 
 describe('dialling', () => {
@@ -81,7 +81,7 @@ describe('dialling', () => {
     const second = await greeting(t);
     const { upstream, told, connected } = watch([first.at, second.at]);
     const answer = await dial(t, upstream);
-    assert.equal(answer?.socket?.remotePort, first.at.port);
+    assert.equal(answer?.stream?.remotePort, first.at.port);
     assert.equal(answer.greeting.toString('latin1'), GREETING);
     assert.deepEqual(told, [`${formatEndpoint(first.at)} up`]);
     assert.deepEqual(connected, [formatEndpoint(first.at)]);
@@ -138,7 +138,7 @@ describe('dialling', () => {
     const first = await greeting(t, '421 4.3.2 first\r\n');
     const last = await greeting(t, '450-4.3.2 not\r\n450 4.3.2 now\r\n');
     const answer = await dial(t, watch([first.at, last.at]).upstream);
-    assert.equal(answer?.socket, null);
+    assert.equal(answer?.stream, null);
     assert.equal(answer?.greeting.toString('latin1'), '450-4.3.2 not\r\n450 4.3.2 now\r\n');
   });
 

@@ -38,6 +38,7 @@ export async function checkLive(
     tls: upstreamTls(config, file),
     identity: config.upstream.identity,
     ourName: fullHostName(),
+    asSocket: true,
   };
   const host = thisHost();
   const findings: Finding[] = [];
@@ -66,8 +67,9 @@ function reach(server: Endpoint, settings: CallSettings): ReturnType<NonNullable
     new Call(server, null, settings, {
       connected: () => {},
       unidentified: () => {},
-      answered: ({ socket, greeting }) => {
-        resolve(socket === null ? greeting.toString('latin1').trimEnd() : { socket, heard: greeting });
+      answered: ({ stream, greeting }) => {
+        if (stream === null) resolve(greeting.toString('latin1').trimEnd());
+        else resolve({ socket: stream.toSocket(), heard: greeting });
       },
       silent: () => {},
       failed: ({ why }) => resolve(why),

@@ -1,9 +1,11 @@
 // Memory that is read into again must hold nothing that is still on its way.
 
 import assert from 'node:assert/strict';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, it, test } from 'node:test';
-import { RelaySocket, takeClients } from '../../src/proxy/relay-socket.ts';
+import { NOBODY, type StreamOwner } from '../../src/proxy/byte-stream.ts';
+import { HandleStream } from '../../src/proxy/handle-stream.ts';
+import { takeHandles } from '../../src/proxy/tcp-handles.ts';
 import { type Peer, settled } from './peer.ts';
 import { Rig } from './rig.ts';
 
@@ -12,23 +14,54 @@ const MIB = 1024 * 1024;
 
 /** Writes over each chunk that was given back, as soon as it was; the function tells how many there were. */
 function poison(t: { after(end: () => void): void }): () => number {
-  const { emit, giveBack } = RelaySocket.prototype;
-  const heard = new WeakMap<RelaySocket, Buffer>();
+  const { read, giveBack } = HandleStream.prototype;
+  const heard = new WeakMap<HandleStream, Buffer>();
   let poisoned = 0;
-  RelaySocket.prototype.emit = function emitAndKeep(this: RelaySocket, event: string, ...args: unknown[]): boolean {
-    if (event === 'data') heard.set(this, args[0] as Buffer);
-    return Reflect.apply(emit, this, [event, ...args]);
-  } as typeof emit;
-  RelaySocket.prototype.giveBack = function giveBackPoisoned(this: RelaySocket): void {
+  HandleStream.prototype.read = function readAndKeep(this: HandleStream, octets: number) {
+    const { owner } = this;
+    const spy: StreamOwner = {
+      heard: (chunk) => {
+        heard.set(this, chunk);
+        owner.heard(chunk);
+      },
+      ended: () => owner.ended(),
+      drained: () => owner.drained(),
+      lost: (error) => owner.lost(error),
+    };
+    this.owner = spy;
+    try {
+      return read.call(this, octets);
+    } finally {
+      if (this.owner === spy) this.owner = owner;
+    }
+  };
+  HandleStream.prototype.giveBack = function giveBackPoisoned(this: HandleStream): void {
+    if (this.isLending) {
+      heard.get(this)?.fill(FORBIDDEN);
+      poisoned++;
+    }
     giveBack.call(this);
-    heard.get(this)?.fill(FORBIDDEN);
-    poisoned++;
   };
   t.after(() => {
-    RelaySocket.prototype.emit = emit;
-    RelaySocket.prototype.giveBack = giveBack;
+    HandleStream.prototype.read = read;
+    HandleStream.prototype.giveBack = giveBack;
   });
   return () => poisoned;
+}
+
+/** One that came, and its other end. */
+async function accepted(t: { after(end: () => void): void }): Promise<{ client: HandleStream; peer: Socket }> {
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const taken = new Promise<HandleStream>((resolve) => {
+    takeHandles(server, (handle) => resolve(new HandleStream(handle)));
+  });
+  const peer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true });
+  t.after(() => peer.destroy());
+  const client = await taken;
+  t.after(() => client.destroy());
+  return { client, peer };
 }
 
 /** Mail data in which every line says where it stands. */
@@ -59,45 +92,40 @@ async function heardSlowly({ socket }: Peer, octets: number, step: number): Prom
 }
 
 test('a client that was paused before its mail data was known as such is read no further', async (t) => {
-  const server = createServer();
-  t.after(() => server.close());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const taken = new Promise<RelaySocket>((resolve) => takeClients(server, (client) => resolve(client as RelaySocket)));
-  const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  t.after(() => peer.destroy());
-  const client = await taken;
-  t.after(() => client.destroy());
+  const { client, peer } = await accepted(t);
   let heard = 0;
-  client.on('data', (chunk: Buffer) => {
-    heard += chunk.length;
-    if (!client.isPaused()) client.pause(); // as the connection does
-    client.bulk = true;
-  });
+  const owner = {
+    ...NOBODY,
+    heard: (chunk: Buffer) => {
+      heard += chunk.length;
+      if (!client.isPaused) client.pause(); // as the connection does
+      client.reads = 'mail data';
+    },
+  };
+  client.owner = owner;
+  client.resume();
   const mail = numbered(16 * MIB);
   peer.write(mail);
   for (let turns = 0; turns < 200; turns++) await settled();
-  assert.ok(heard + client.readableLength < MIB, `${heard} octets were read of a paused client`);
-  client.removeAllListeners('data');
-  client.on('data', (chunk: Buffer) => {
-    heard += chunk.length;
-  });
+  assert.ok(heard < MIB, `${heard} octets were read of a paused client`);
+  client.owner = {
+    ...NOBODY,
+    heard: (chunk: Buffer) => {
+      heard += chunk.length;
+      client.giveBack();
+    },
+  };
   client.resume();
   while (heard < mail.length) await settled();
   assert.equal(heard, mail.length);
 });
 
 test('a few octets of mail data keep only themselves', async (t) => {
-  const server = createServer();
-  t.after(() => server.close());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const taken = new Promise<RelaySocket>((resolve) => takeClients(server, (client) => resolve(client as RelaySocket)));
-  const peer = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true });
-  t.after(() => peer.destroy());
-  const client = await taken;
-  t.after(() => client.destroy());
-  client.bulk = true;
+  const { client, peer } = await accepted(t);
+  client.reads = 'mail data';
   const kept: Buffer[] = [];
-  client.on('data', (chunk: Buffer) => kept.push(chunk));
+  client.owner = { ...NOBODY, heard: (chunk: Buffer) => void kept.push(chunk) };
+  client.resume();
   const before = process.memoryUsage().external;
   while (kept.length < 1000) {
     const so = kept.length;

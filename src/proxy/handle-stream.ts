@@ -1,0 +1,312 @@
+// A byte stream over one of Node's TCP handles (tcp-handles.ts), without a net.Socket: what Node's streams do between the two
+// costs more than all that we do.
+//
+// Reads go into memory that is used again. What commands and replies are is copied out of it at once. In mail data a stream has
+// 64 KiB of its own that it lends to its owner, and reads no further before it has them back. Writes go to the kernel at once;
+// what it does not take is kept until it does, and the owner is told.
+
+import { Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { type ByteStream, NOBODY, type StreamOwner } from './byte-stream.ts';
+import {
+  connectHandle,
+  EOF,
+  type HandleName,
+  type HandleReader,
+  readBy,
+  shutDown,
+  type TcpHandle,
+  write,
+} from './tcp-handles.ts';
+
+const COMMANDS = 8192; // octets of a read: many commands, and few where one only floods
+const MAIL_DATA = 65_536;
+const SMALL = 16_384; // octets that are copied rather than lent, so that a few of them never keep 64 KiB
+const UNHEARD = 16; // chunks that wait for a paused owner
+const LENT_STREAMS = 256; // streams with memory of their own; the others copy
+
+const common = Buffer.allocUnsafeSlow(COMMANDS);
+const spare: Buffer[] = [];
+let own = 0; // streams with memory of their own
+
+export class HandleStream implements ByteStream, HandleReader {
+  owner: StreamOwner = NOBODY;
+  reads: ByteStream['reads'] = 'commands';
+  isPaused = true;
+  isEnded = false;
+  isGone = false;
+  isLending = false;
+  remotePort = 0;
+  readonly #handle: TcpHandle;
+  #isReading = false;
+  #hasBegun = false;
+  #own: Buffer | null = null; // what is read into instead of `common`
+  #unheard: Buffer[] = [];
+  #unheardOctets = 0;
+  #endUnheard = false;
+  #isWriting = false; // the kernel has not taken all
+  #behind: Uint8Array[] = []; // that
+  #endDue = false;
+  #closed: (() => void)[] | null = []; // null: it is
+
+  constructor(handle: TcpHandle) {
+    this.#handle = handle;
+    readBy(handle, this);
+  }
+
+  /** `connected` is called once it is; where it is not, the owner hears that it is lost. Nothing is read before `resume`. */
+  static connect(address: string, port: number, connected: () => void): HandleStream {
+    const handle = connectHandle(address, port, (status) => {
+      if (stream.isGone) return;
+      if (status < 0) {
+        stream.lost(status, 'connect', `${address}:${port}`);
+        return;
+      }
+      stream.remotePort = port;
+      handle.setNoDelay(true);
+      connected();
+    });
+    const stream = new HandleStream(handle);
+    return stream;
+  }
+
+  get hasUnheard(): boolean {
+    return this.#unheard.length > 0;
+  }
+
+  get unsent(): number {
+    let octets = this.#isWriting ? this.#handle.writeQueueSize : 0;
+    for (const { length } of this.#behind) octets += length;
+    return octets;
+  }
+
+  get localAddress(): string {
+    return this.ends?.localAddress ?? '';
+  }
+
+  /** Both ends as the system names them; null when it is gone. */
+  get ends(): SocketEnds | null {
+    const remote: HandleName = {};
+    const local: HandleName = {};
+    if (this.isGone || this.#handle.getpeername(remote) !== 0 || this.#handle.getsockname(local) !== 0) return null;
+    const { address: remoteAddress = '', port: remotePort = 0 } = remote;
+    const { address: localAddress = '', port: localPort = 0 } = local;
+    this.remotePort = remotePort;
+    return { remoteAddress, remotePort, localAddress, localPort };
+  }
+
+  giveBack(): void {
+    this.isLending = false;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    if (this.reads !== 'commands') this.#stop();
+  }
+
+  resume(): void {
+    if (!this.isPaused || this.isGone) return;
+    this.isPaused = false;
+    if (this.#unheard.length > 0 || this.#endUnheard) process.nextTick(hearRest, this);
+    else this.#start();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.isGone || this.#endDue) return true;
+    if (!this.#isWriting) return this.#write(chunk);
+    this.#behind.push(chunk);
+    return false;
+  }
+
+  #write(chunk: Uint8Array): boolean {
+    const status = write(this.#handle, chunk);
+    if (status < 0) process.nextTick(writeFailed, this, status);
+    this.#isWriting = status > 0;
+    return !this.#isWriting;
+  }
+
+  end(): void {
+    if (this.isGone || this.#endDue) return;
+    this.#endDue = true;
+    if (!this.#isWriting) this.#finish();
+  }
+
+  /** Nothing more is written. Where the peer has ended it too, it is over. */
+  #finish(): void {
+    if (this.isEnded) this.#isOver(null);
+    else shutDown(this.#handle);
+  }
+
+  destroy(): void {
+    if (!this.isGone) this.#close(false);
+  }
+
+  reset(): void {
+    if (!this.isGone) this.#close(this.remotePort !== 0 && !this.isEnded);
+  }
+
+  whenClosed(then: () => void): void {
+    if (this.#closed === null) then();
+    else this.#closed.push(then);
+  }
+
+  toSocket(): Socket {
+    this.#stop();
+    this.#leave();
+    this.#handle.reader = null;
+    const begun = this.#hasBegun ? { pauseOnCreate: true } : { manualStart: true };
+    const socket = new Socket({ handle: this.#handle, allowHalfOpen: true, ...begun } as object);
+    if (this.#unheard.length > 0) socket.unshift(Buffer.concat(this.#unheard));
+    if (this.isEnded || this.#endUnheard) socket.push(null);
+    socket.once('close', () => this.#hasClosed());
+    return socket;
+  }
+
+  // ---------------------------------------------------------------- what the handle says
+
+  read(octets: number): Buffer | undefined {
+    const mine = this.#own;
+    const chunk = (mine ?? common).subarray(0, octets);
+    if (this.isPaused) {
+      this.#unheard.push(Buffer.from(chunk));
+      this.#unheardOctets += octets;
+      if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
+    } else if (this.reads === 'to forget') this.owner.heard(chunk);
+    else if (mine === null || octets <= SMALL) this.owner.heard(Buffer.from(chunk));
+    else {
+      this.isLending = true;
+      this.owner.heard(chunk);
+    }
+    if (this.isGone) return undefined;
+    if (this.isPaused && this.reads !== 'commands') this.#stop(); // it was paused before that was known
+    if (this.isLending && this.isPaused) return undefined; // it is given back before it is read on
+    return this.#nextBuffer();
+  }
+
+  /** Undefined: as it was. */
+  #nextBuffer(): Buffer | undefined {
+    const mine = this.#own;
+    const wants = this.reads === 'mail data';
+    if (wants && mine !== null && !this.isLending) return undefined;
+    if (wants && (mine !== null || own < LENT_STREAMS)) {
+      if (mine === null) own++;
+      this.isLending = false; // whoever keeps it has it for good
+      this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(MAIL_DATA);
+      return this.#own;
+    }
+    if (mine === null) return undefined;
+    this.#giveUpOwn();
+    return common;
+  }
+
+  #giveUpOwn(): void {
+    if (this.#own === null) return;
+    if (!this.isLending) spare.push(this.#own);
+    this.isLending = false;
+    this.#own = null;
+    own--;
+  }
+
+  /** The peer ended it, or the connection broke. */
+  readFailed(status: number): void {
+    if (status !== EOF) this.lost(status, 'read');
+    else if (this.#unheard.length > 0) this.#endUnheard = true;
+    else this.#hearEnd();
+  }
+
+  #hearEnd(): void {
+    this.#endUnheard = false;
+    this.isEnded = true;
+    this.owner.ended();
+    if (this.#endDue && !this.#isWriting) this.#isOver(null);
+  }
+
+  written(status: number): void {
+    this.#isWriting = false;
+    if (this.isGone) return;
+    if (status < 0) {
+      this.lost(status, 'write');
+      return;
+    }
+    while (this.#behind.length > 0) if (!this.#write(this.#behind.shift() as Uint8Array)) return;
+    if (this.#endDue) this.#finish();
+    else this.owner.drained();
+  }
+
+  hearRest(): void {
+    if (this.isPaused || this.isGone) return;
+    const chunks = this.#unheard;
+    this.#unheard = [];
+    this.#unheardOctets = 0;
+    if (chunks.length > 0) this.owner.heard(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    if (this.isPaused || this.isGone) return;
+    if (this.#endUnheard) this.#hearEnd();
+    else this.#start();
+  }
+
+  // ---------------------------------------------------------------- what it is told
+
+  #start(): void {
+    if (this.#isReading || this.isEnded) return;
+    this.#isReading = true;
+    // Another buffer than the handle has: at the beginning, and where what was lent is kept by somebody.
+    if (!this.#hasBegun) this.#handle.useUserBuffer(common);
+    else if (this.isLending) this.#handle.useUserBuffer(this.#nextBuffer() ?? common);
+    this.#hasBegun = true;
+    this.#handle.readStart();
+  }
+
+  #stop(): void {
+    if (!this.#isReading) return;
+    this.#isReading = false;
+    this.#handle.readStop();
+  }
+
+  lost(status: number, doing: string, peer = ''): void {
+    const code = getSystemErrorName(status);
+    this.#isOver(Object.assign(new Error(`${doing} ${code}${peer === '' ? '' : ` ${peer}`}`), { code }));
+  }
+
+  #isOver(error: NodeJS.ErrnoException | null): void {
+    if (this.isGone) return;
+    const { owner } = this;
+    this.#close(false);
+    owner.lost(error);
+  }
+
+  #close(byReset: boolean): void {
+    this.#stop();
+    this.#leave();
+    const closed = (): void => this.#hasClosed();
+    if (!byReset || this.#handle.reset(closed) !== 0) this.#handle.close(closed);
+  }
+
+  #leave(): void {
+    this.isGone = true;
+    this.#behind = [];
+    this.#giveUpOwn();
+    this.owner = NOBODY;
+  }
+
+  #hasClosed(): void {
+    const waiting = this.#closed ?? [];
+    this.#closed = null;
+    for (const then of waiting) then();
+  }
+}
+
+/** Both ends of a connection, as the system names them. */
+export interface SocketEnds {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+function hearRest(stream: HandleStream): void {
+  stream.hearRest();
+}
+
+function writeFailed(stream: HandleStream, status: number): void {
+  stream.lost(status, 'write');
+}
