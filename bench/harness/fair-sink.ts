@@ -19,7 +19,7 @@ function serve(socket: Socket): void {
   const readMailData = (chunk: Buffer): Buffer => {
     const seen = Buffer.concat([tail, chunk.length > 4 * END.length ? chunk.subarray(0, END.length) : chunk]);
     const early = seen.indexOf(END);
-    const at = early !== -1 ? early - tail.length : chunk.indexOf(END);
+    const at = early !== -1 ? early - tail.length : chunk.lastIndexOf(END); // what floods has none, or one at its end
     if (at === -1 && early === -1) {
       tail = Buffer.from(Buffer.concat([tail, chunk.subarray(-END.length)]).subarray(1 - END.length));
       return Buffer.alloc(0);
@@ -29,6 +29,8 @@ function serve(socket: Socket): void {
     return chunk.subarray(at + END.length);
   };
   socket.on('data', (chunk: Buffer) => {
+    socket.pause(); // else 32 buffers of it before anybody else
+    setImmediate(() => !socket.writableNeedDrain && socket.resume());
     const text = inMailData ? readMailData(chunk) : chunk;
     const lines = (line + text.toString('latin1')).split('\r\n');
     line = (lines.pop() ?? '').slice(-1000);
@@ -47,11 +49,9 @@ function serve(socket: Socket): void {
       }
       replies += verb === 'EHLO' ? EHLO : '250 2.0.0 ok\r\n';
     }
-    if (replies !== '' && !socket.write(replies)) {
-      socket.pause();
-      socket.once('drain', () => socket.resume());
-    }
+    if (replies !== '') socket.write(replies);
   });
+  socket.on('drain', () => socket.resume());
   socket.on('error', () => {});
 }
 

@@ -221,9 +221,9 @@ class LoggingObserver {
   }
 
   /** All listeners are open; addresses as bound. */
-  listening(addresses: readonly string[], admin: string | null = null): void {
+  listening(addresses: readonly string[], admin: string | null = null, sockets = 'handles'): void {
     this.#listening = true;
-    write(this.#log, 'listening', { addresses, admin: admin ?? undefined, mode: this.#mode });
+    write(this.#log, 'listening', { addresses, admin: admin ?? undefined, mode: this.#mode, sockets });
     this.#warnWhenObserving();
   }
 

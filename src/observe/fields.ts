@@ -73,6 +73,8 @@ export const FIELDS = {
   addresses: 'where we listen',
   admin: 'where the admin port is',
   mode: '`enforce` or `observe`',
+  sockets:
+    "`handles`: Node's own TCP handles, `plain`: its sockets, where those are unknown or POSTERN_SOCKETS=plain says so",
   sessions_cut_off: 'sessions that had to be cut off',
   policy_version: 'a digest of the files of the policy',
   file: 'the configuration that was read',

@@ -65,7 +65,13 @@ export const LINES = {
   ),
 
   // The firewall itself
-  listening: line('info', 'listening', 'At the start, when all listeners are open.', ['addresses', 'mode'], ['admin']),
+  listening: line(
+    'info',
+    'listening',
+    'At the start, when all listeners are open.',
+    ['addresses', 'mode', 'sockets'],
+    ['admin'],
+  ),
   observing: line(
     'warn',
     'the mode is observe: what the policy would refuse is only logged, so the relay is not protected',

@@ -8,38 +8,30 @@
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import { Backpressure } from './backpressure.ts';
 import { type ByteStream, NOBODY, type StreamOwner, setPaused, writeAll } from './byte-stream.ts';
 import { ClientWrites } from './client-writes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { lingeringClose } from './lingering-close.ts';
-import { PhaseTimers } from './phase-timers.ts';
-import { Steps } from './session-steps.ts';
+import { type ClockWatched, SessionClock } from './session-clock.ts';
+import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, Steps, UPSTREAM_GONE, UPSTREAM_OCTETS } from './session-steps.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
 import { leaveBehindQuit } from './upstream-end.ts';
 
-// Kinds of steps.
-const CLIENT_OCTETS = 0;
-const UPSTREAM_OCTETS = 1;
-const CLIENT_ENDED = 2;
-const CLIENT_LOST = 3;
-const UPSTREAM_GONE = 4;
-
-export class Connection implements Wire, LiveSession {
+export class Connection implements Wire, LiveSession, ClockWatched {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
-  readonly #timers: PhaseTimers;
+  readonly #clock: SessionClock;
   readonly #toClient: ClientWrites;
   readonly #openedAt = performance.now();
-  #client: ByteStream; //  plain, then perhaps encrypted
+  client: ByteStream; //  plain, then perhaps encrypted
   #giveUpDialling: () => void = () => {};
   #dialling = true; // until then time is the call's to watch
   #reached: Reached | null = null;
   #giveUpHandshake: (() => void) | null = null; // while it goes on: the client is not ours then
   #handshakeDue = false;
-  #upstream: ByteStream | null = null;
+  upstream: ByteStream | null = null;
   #isLent = false; // what the client sent last, to nobody but the server's kernel
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
@@ -47,17 +39,13 @@ export class Connection implements Wire, LiveSession {
   #arrived = 0; //          when the octets of the client came that are read now
   #kind = 0; //             of the step that is taken, and what came with it
   #chunk: Buffer | null = null;
-  readonly #unread = new Backpressure(); // by the client
-  readonly #untaken = new Backpressure(); // by the upstream
   #closed = false;
   #toUpstream: Uint8Array[] = [];
-  #timer: NodeJS.Timeout | null = null;
-  #timerAt = Number.POSITIVE_INFINITY;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#client = options.client;
-    this.#timers = new PhaseTimers(options.timeouts, performance.now());
+    this.client = options.client;
+    this.#clock = new SessionClock(options.timeouts, this.#openedAt, this);
     this.#toClient = new ClientWrites(options.profile.tarpit, () => this.#waited());
     this.#steps = new Steps(options.queue, options.clientAddress, {
       run: (kind, chunk) => this.#take(kind, chunk),
@@ -72,8 +60,8 @@ export class Connection implements Wire, LiveSession {
   start(): void {
     const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
-    this.#client.owner = this.#clientOwner();
-    this.#client.resume();
+    this.client.owner = this.#clientOwner();
+    this.client.resume();
     this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
     if (early !== null && early.length > 0) this.#fromClient(early);
   }
@@ -93,10 +81,10 @@ export class Connection implements Wire, LiveSession {
 
   /** `now` as of performance.now(). */
   snapshot(now: number): Snapshot {
-    return snapshotOf(this.#options, this.#session, this.#timers, {
+    return snapshotOf(this.#options, this.#session, this.#clock.phases, {
       dialling: this.#dialling,
-      unread: this.#unread,
-      untaken: this.#untaken,
+      unread: this.#clock.unread,
+      untaken: this.#clock.untaken,
       inTarpit: this.#toClient.waits,
       openedAt: this.#openedAt,
       now,
@@ -140,7 +128,7 @@ export class Connection implements Wire, LiveSession {
 
   event(event: SessionEvent): void {
     this.#options.watcher.heloName = this.#session.helo;
-    if (event.name === 'message') this.#timers.broughtMail(performance.now());
+    if (event.name === 'message') this.#clock.phases.broughtMail(performance.now());
     this.#options.watcher.event(event);
     this.#options.heard?.(event);
   }
@@ -160,14 +148,14 @@ export class Connection implements Wire, LiveSession {
     this.#flush();
     this.#giveUpDialling();
     this.#steps.end();
-    if (this.#upstream !== null) {
-      if (reason === QUIT) leaveBehindQuit(this.#upstream);
-      else this.#upstream.reset();
+    if (this.upstream !== null) {
+      if (reason === QUIT) leaveBehindQuit(this.upstream);
+      else this.upstream.reset();
     }
-    this.#upstream = null;
+    this.upstream = null;
     if (this.#reached !== null) this.#reached.ended(this.#howItServed(this.#reached, reason));
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#giveUpHandshake === null) lingeringClose(this.#client, this.#options.queue, this.clientAddress);
+    this.#clock.end();
+    if (this.#giveUpHandshake === null) lingeringClose(this.client, this.#options.queue, this.clientAddress);
     else this.#giveUpHandshake();
     this.#options.watcher.heloName = this.#session.helo;
     this.#options.watcher.closed(reason);
@@ -186,8 +174,8 @@ export class Connection implements Wire, LiveSession {
       heard: (chunk) => this.#fromClient(chunk),
       ended: () => this.#steps.take(CLIENT_ENDED, null),
       drained: () => {
-        this.#unread.empty();
-        this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
+        this.#clock.unread.empty();
+        this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
         this.#steer();
         this.#giveWay();
       },
@@ -200,8 +188,8 @@ export class Connection implements Wire, LiveSession {
       heard: (chunk) => this.#fromUpstream(chunk),
       ended: () => this.#steps.take(UPSTREAM_GONE, null),
       drained: () => {
-        this.#untaken.empty();
-        this.#timers.excuse(performance.now());
+        this.#clock.untaken.empty();
+        this.#clock.phases.excuse(performance.now());
         this.#steer();
       },
       lost: () => this.#steps.take(UPSTREAM_GONE, null),
@@ -211,12 +199,12 @@ export class Connection implements Wire, LiveSession {
   /** The client's stream is the handshake's, until that has ended. */
   #shakeHands(): void {
     this.#handshakeDue = false;
-    if (this.#client.hasUnheard) {
-      this.#client.resume(); // it came in clear text before our 220 went out: the session hears it, and ends itself
+    if (this.client.hasUnheard) {
+      this.client.resume(); // it came in clear text before our 220 went out: the session hears it, and ends itself
       return;
     }
-    this.#client.owner = NOBODY;
-    this.#giveUpHandshake = this.#options.tls.secure(this.#client.toSocket(), (handshake, socket) => {
+    this.client.owner = NOBODY;
+    this.#giveUpHandshake = this.#options.tls.secure(this.client.toSocket(), (handshake, socket) => {
       this.#giveUpHandshake = null;
       this.#options.watcher.handshake(handshake);
       if (handshake.result !== 'ok' || socket === null) {
@@ -224,9 +212,9 @@ export class Connection implements Wire, LiveSession {
         this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why, key));
         return;
       }
-      this.#client = new SocketStream(socket);
-      this.#unread.empty();
-      this.#client.owner = this.#clientOwner();
+      this.client = new SocketStream(socket);
+      this.#clock.unread.empty();
+      this.client.owner = this.#clientOwner();
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
     });
@@ -237,13 +225,13 @@ export class Connection implements Wire, LiveSession {
     this.#dialling = false;
     this.#reached = reached;
     const now = performance.now();
-    this.#timers.waitsFor(AWAITING_GREETING, true, now);
+    this.#clock.phases.waitsFor(AWAITING_GREETING, true, now);
     if (reached === null) {
       this.#run(() => (shortOf === null ? this.#session.upstreamEnded() : this.#session.cannotDial(shortOf)), now);
       return;
     }
     this.#options.watcher.server = reached.server;
-    this.#upstream = reached.stream;
+    this.upstream = reached.stream;
     if (reached.stream !== null) reached.stream.owner = this.#upstreamOwner();
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
     if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
@@ -255,7 +243,7 @@ export class Connection implements Wire, LiveSession {
     this.#options.watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     if (this.#arrived === 0) this.#arrived = now;
-    this.#timers.heard(chunk.length, now);
+    this.#clock.phases.heard(chunk.length, now);
     this.#steps.spent(chunk.length, 0);
     this.#steps.take(CLIENT_OCTETS, chunk);
   }
@@ -275,25 +263,15 @@ export class Connection implements Wire, LiveSession {
   readonly #taken = (): void => {
     const chunk = this.#chunk as Buffer;
     this.#chunk = null;
-    switch (this.#kind) {
-      case CLIENT_OCTETS:
-        this.#readClient(chunk);
-        break;
-      case UPSTREAM_OCTETS:
-        this.#session.fromUpstream(chunk);
-        break;
-      case CLIENT_ENDED:
-        this.#session.clientEnded();
-        break;
-      case CLIENT_LOST:
-        this.#session.clientLost();
-        break;
-      default: {
-        const { octetsFromUpstream } = this.#options.watcher;
-        // It greeted, and then answered not a single command.
-        this.#silent = this.#session.waitsForUpstream && octetsFromUpstream <= (this.#reached?.greeting.length ?? 0);
-        this.#session.upstreamEnded();
-      }
+    if (this.#kind === CLIENT_OCTETS) this.#readClient(chunk);
+    else if (this.#kind === UPSTREAM_OCTETS) this.#session.fromUpstream(chunk);
+    else if (this.#kind === CLIENT_ENDED) this.#session.clientEnded();
+    else if (this.#kind === CLIENT_LOST) this.#session.clientLost();
+    else {
+      const { octetsFromUpstream } = this.#options.watcher;
+      // It greeted, and then answered not a single command.
+      this.#silent = this.#session.waitsForUpstream && octetsFromUpstream <= (this.#reached?.greeting.length ?? 0);
+      this.#session.upstreamEnded();
     }
   };
 
@@ -301,15 +279,15 @@ export class Connection implements Wire, LiveSession {
     const inMailData = this.#session.inMailData;
     this.#session.fromClient(chunk);
     const stays = this.#session.inMailData;
-    this.#client.reads = stays ? 'mail data' : 'commands';
-    this.#isLent = inMailData && stays && this.#client.isLending;
+    this.client.reads = stays ? 'mail data' : 'commands';
+    this.#isLent = inMailData && stays && this.client.isLending;
   }
 
   /** Memory that the client's stream lent goes back to it where all of it is with the server's kernel. */
   #giveBack(): void {
-    if (!this.#isLent || this.#toUpstream.length > 0 || this.#upstream === null || this.#upstream.unsent > 0) return;
+    if (!this.#isLent || this.#toUpstream.length > 0 || this.upstream === null || this.upstream.unsent > 0) return;
     this.#isLent = false;
-    this.#client.giveBack();
+    this.client.giveBack();
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
@@ -337,13 +315,13 @@ export class Connection implements Wire, LiveSession {
     this.#giveWay();
     if (this.#handshakeDue && !this.#steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
-    this.#timers.waitsFor(this.#session.doing, this.#session.progress !== before, now);
-    this.#watchTime();
+    this.#clock.phases.waitsFor(this.#session.doing, this.#session.progress !== before, now);
+    if (!this.#dialling) this.#clock.watch();
   }
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
   #giveWay(): void {
-    if (this.#session.hasHadItsTurn && !this.#unread.isFull) this.#steps.giveWay();
+    if (this.#session.hasHadItsTurn && !this.#clock.unread.isFull) this.#steps.giveWay();
   }
 
   #failed(error: unknown): void {
@@ -354,13 +332,13 @@ export class Connection implements Wire, LiveSession {
   }
 
   #flush(): void {
-    if (!this.#toClient.flush(this.#client)) this.#unread.fill(this.#client, performance.now());
-    if (this.#toClient.waits || this.#unread.isFull) this.#steer();
+    if (!this.#toClient.flush(this.client)) this.#clock.unread.fill(this.client, performance.now());
+    if (this.#toClient.waits || this.#clock.unread.isFull) this.#steer();
     const up = this.#toUpstream;
-    if (up.length > 0 && this.#upstream !== null) {
+    if (up.length > 0 && this.upstream !== null) {
       this.#toUpstream = [];
-      if (!writeAll(this.#upstream, up)) {
-        this.#untaken.fill(this.#upstream, performance.now());
+      if (!writeAll(this.upstream, up)) {
+        this.#clock.untaken.fill(this.upstream, performance.now());
         this.#steer();
       }
     }
@@ -371,7 +349,7 @@ export class Connection implements Wire, LiveSession {
     this.#flush();
     if (this.#toClient.waits) return;
     this.#run(() => this.#session.waited());
-    this.#timers.waitsFor(this.#session.doing, true, performance.now()); // it was ours
+    this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was ours
     this.#steer();
   }
 
@@ -380,52 +358,33 @@ export class Connection implements Wire, LiveSession {
     if (this.#closed) return;
     this.#giveBack();
     const { waits } = this.#toClient;
-    const both = this.#unread.isFull || waits || this.#steps.areWaiting;
-    if (this.#giveUpHandshake === null) setPaused(this.#client, both || this.#held || this.#untaken.isFull);
-    if (this.#upstream !== null) setPaused(this.#upstream, both);
+    const both = this.#clock.unread.isFull || waits || this.#steps.areWaiting;
+    if (this.#giveUpHandshake === null) setPaused(this.client, both || this.#held || this.#clock.untaken.isFull);
+    if (this.upstream !== null) setPaused(this.upstream, both);
   }
 
-  // ---------------------------------------------------------------- time
+  // ---------------------------------------------------------------- time, as the session clock tells it
 
-  /** One timer, set for the earliest time that matters; it is moved only forwards, and looks again when it fires. */
-  #watchTime(): void {
-    if (this.#closed || this.#dialling) return;
-    const { data_idle, client_idle } = this.#options.timeouts;
-    const stuck = Math.min(this.#untaken.stuckAt(data_idle), this.#unread.stuckAt(client_idle));
-    const at = Math.min(stuck, this.#timers.nextCheck);
-    if (at >= this.#timerAt) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timerAt = at;
-    this.#timer = setTimeout(() => this.#checkTime(), Math.max(1, at - performance.now()));
+  get doing(): number {
+    return this.#session.doing;
   }
 
-  #checkTime(): void {
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    const now = performance.now();
-    const { data_idle, client_idle } = this.#options.timeouts;
-    if (this.#untaken.isFull && this.#upstream !== null) {
-      // It is the upstream that keeps us waiting; the client is paused, so that not even its going is seen.
-      if (this.#untaken.isStuck(this.#upstream, data_idle, now)) {
-        this.#silent = true;
-        this.#run(() => this.#session.upstreamEnded());
-        return;
-      }
-      this.#timers.excuse(now);
-    }
-    // A client that does not read keeps the upstream's reply from being read as well: the time is its own.
-    if (this.#unread.isStuck(this.#client, client_idle, now)) {
-      this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
-      return;
-    }
-    if (this.#steps.areWaiting) this.#timers.excuse(now); // what has come waits for us
-    if (this.#toClient.waits || this.#unread.isFull || this.#steps.areWaiting)
-      this.#timers.waitsFor(this.#session.doing, true, now);
-    if (!this.#timers.isExpired(now)) {
-      this.#watchTime();
-      return;
-    }
+  /** What has come, or is to go out, waits for us. */
+  get isOurMove(): boolean {
+    return this.#steps.areWaiting || this.#toClient.waits;
+  }
+
+  serverIsStuck(): void {
+    this.#silent = true;
+    this.#run(() => this.#session.upstreamEnded());
+  }
+
+  clientIsStuck(): void {
+    this.close({ origin: 'client', what: 'timeout while the client reads nothing', key: 'timeouts.client_idle' });
+  }
+
+  expired(key: string): void {
     this.#silent = this.#session.waitsForUpstream;
-    const key = this.#timers.deadline(now);
     this.#run(() => this.#session.expire(key));
   }
 }

@@ -5,8 +5,15 @@
 
 import type { FairQueue, Turns } from './fair-queue.ts';
 
+// What a step is.
+export const CLIENT_OCTETS = 0;
+export const UPSTREAM_OCTETS = 1;
+export const CLIENT_ENDED = 2;
+export const CLIENT_LOST = 3;
+export const UPSTREAM_GONE = 4;
+
 export interface StepRunner {
-  /** One step of a kind that the runner knows, with the octets that came. */
+  /** One step, with the octets that came. */
   run(kind: number, chunk: Buffer | null): void;
   /** Another turn for a session that gave way. */
   goOn(): void;

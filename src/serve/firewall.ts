@@ -20,6 +20,7 @@ import { isPrivate } from '../policy/spans.ts';
 import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { whyNot } from '../proxy/listener.ts';
+import { HAS_HANDLES } from '../proxy/tcp-handles.ts';
 import { LimitReport } from './limit-report.ts';
 import { openStore } from './limit-store.ts';
 import { Limiter } from './limiter.ts';
@@ -150,7 +151,8 @@ export async function startFirewall(
   });
   adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
   if (admin !== null) page.start();
-  observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress));
+  const sockets = HAS_HANDLES ? 'handles' : 'plain';
+  observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress), sockets);
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
     observer.draining(await listeners.stopListening());

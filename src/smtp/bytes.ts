@@ -19,12 +19,15 @@ export function foldAscii(text: string): string {
 
 /** The text with every octet outside printable ASCII replaced by `?`. */
 export function toPrintable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
+  return /[^\x20-\x7e]/.test(text) ? text.replace(/[^\x20-\x7e]/g, '?') : text;
 }
+
+/** No octets. One for all, since each empty Buffer is a piece of memory of its own. */
+export const NOTHING: Buffer = Buffer.alloc(0);
 
 /** Octets kept across chunks: grows by doubling, so that n octets cost O(n) however they arrive. */
 export class Carry {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   length = 0;
 
   append(chunk: Buffer, start: number, end: number): void {
@@ -46,13 +49,13 @@ export class Carry {
   /** Hands the octets over and starts anew. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.length);
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = NOTHING;
     this.length = 0;
     return taken;
   }
 
   clear(): void {
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = NOTHING;
     this.length = 0;
   }
 }

@@ -9,7 +9,7 @@
 // Inside text only the next dot matters; it is searched for, and what stands right before it tells the state.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
 
-import { CR, DOT, HT, LF, NUL, SP } from './bytes.ts';
+import { CR, DOT, HT, LF, NOTHING, NUL, SP } from './bytes.ts';
 
 const L0 = 0; //  clean line start: behind CRLF, or right behind the 354
 const T = 1; //   text
@@ -67,7 +67,7 @@ export class MailData {
   #held = ''; // latin-1; octets of earlier chunks that are not let go yet
   /** Behind ENDED: the index behind the last octet of mail data, and the last line, which is not emitted. */
   end = 0;
-  terminator: Buffer = Buffer.alloc(0);
+  terminator: Buffer = NOTHING;
   /** Behind REFUSED, for the log: the octets, latin-1, with the line end before the dot, and where in the mail data the dot is. */
   ambiguous = '';
   ambiguousAt = 0;

@@ -4,7 +4,7 @@
 // the SMTP client of Windows 2003 fails on a reply that arrives in pieces (KB 912341). A bare LF may end a line (old
 // appliances); everything else that is not a reply is malformed, and there is no second guess.
 
-import { Carry, CR, LF, NUL } from './bytes.ts';
+import { Carry, CR, LF, NOTHING, NUL } from './bytes.ts';
 
 const LINE_LIMIT = 2048; // octets with the line end; RFC 5321 §4.5.3.1.5 asks for 512
 const REPLY_LIMIT = 65536; // octets of one whole reply: HELP and EHLO texts are a few thousand at most
@@ -19,7 +19,7 @@ export const MALFORMED = 2;
 export class ReplyReader {
   /** Behind COMPLETE: the code, every octet of the reply, and the index behind it in the chunk handed in. */
   code = 0;
-  bytes: Buffer = Buffer.alloc(0);
+  bytes: Buffer = NOTHING;
   end = 0;
 
   readonly #carry = new Carry();

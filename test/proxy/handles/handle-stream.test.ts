@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, it, test } from 'node:test';
-import { NOBODY, type StreamOwner } from '../../src/proxy/byte-stream.ts';
-import { HandleStream } from '../../src/proxy/handle-stream.ts';
-import { takeHandles } from '../../src/proxy/tcp-handles.ts';
-import { type Peer, settled } from './peer.ts';
-import { Rig } from './rig.ts';
+import { NOBODY, type StreamOwner } from '../../../src/proxy/byte-stream.ts';
+import { HandleStream } from '../../../src/proxy/handle-stream.ts';
+import { takeHandles } from '../../../src/proxy/tcp-handles.ts';
+import { type Peer, settled } from '../peer.ts';
+import { Rig } from '../rig.ts';
 
 const FORBIDDEN = 'RCPT TO:<victim@foreign.example>\r\n';
 const MIB = 1024 * 1024;
