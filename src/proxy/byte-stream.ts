@@ -6,16 +6,23 @@
 
 import type { Socket } from 'node:net';
 
+/** Why a connection broke. An Error is one; to make one, with its stack, costs more than all else about a reset. */
+export interface StreamFault {
+  /** The system's, as ECONNRESET. */
+  readonly code?: string | undefined;
+  readonly message: string;
+}
+
 /** Who hears a stream. It may be another one at any time (`owner`); nobody hears what was said to the one before. */
 export interface StreamOwner {
-  /** Octets came. They stay as they are, unless `isLending`. */
+  /** Octets came. How long they stay as they are is what `reads` says. */
   heard(chunk: Buffer): void;
   /** The peer will send no more. */
   ended(): void;
   /** All that was written is with the kernel, after a write that said it was not. */
   drained(): void;
-  /** It is gone, and this is the last that is heard of it. `error`: why, where it was not simply closed. */
-  lost(error: NodeJS.ErrnoException | null): void;
+  /** It is gone, and this is the last that is heard of it. `fault`: why, where it was not simply closed. */
+  lost(fault: StreamFault | null): void;
 }
 
 export interface ByteStream {
@@ -33,17 +40,18 @@ export interface ByteStream {
   readonly remotePort: number;
   /** Ours; empty when it is not connected. */
   readonly localAddress: string;
-  /** How it is to read: many small pieces, by the megabyte, or nothing that anybody keeps. */
-  reads: 'commands' | 'mail data' | 'to forget';
-  /** The chunk that was heard last is memory that is read into again, once it was given back: until then nothing is read. */
+  /** How it reads, and what the owner may do with a chunk: keep it; keep nothing of it behind the call (`kept` is what makes a
+   * copy); have it until it gives it back; keep nothing, and have it read as it comes. */
+  reads: 'to keep' | 'commands' | 'mail data' | 'to forget';
+  /** The chunk that was heard last is memory that is read into again once it was given back: until then nothing is read. */
   readonly isLending: boolean;
   /** Nothing of that chunk is kept. */
   giveBack(): void;
 
   /** False: not all of it is with the kernel, `drained` follows; until then it is not to be written over. */
   write(chunk: Uint8Array): boolean;
-  /** A little more is read, and waits, so that it is noticed when the peer hangs up. */
-  pause(): void;
+  /** A little more is read, and waits, so that it is noticed when the peer hangs up. `atOnce`: not even that, for a moment. */
+  pause(atOnce?: boolean): void;
   resume(): void;
   /** FIN behind what was written. */
   end(): void;
@@ -73,8 +81,7 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   return room;
 }
 
-export function setPaused(stream: ByteStream, paused: boolean): void {
-  if (paused === stream.isPaused) return;
-  if (paused) stream.pause();
-  else stream.resume();
+export function setPaused(stream: ByteStream, paused: boolean, atOnce = false): void {
+  if (paused) stream.pause(atOnce);
+  else if (stream.isPaused) stream.resume();
 }

@@ -13,7 +13,7 @@ import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
 import type { Forwarding } from '../smtp/types.ts';
 import { type HandedOver, type Step, UpstreamHandover } from '../smtp/upstream-handover.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
-import { type ByteStream, NOBODY, type StreamOwner } from './byte-stream.ts';
+import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from './byte-stream.ts';
 import { connectStream } from './connect-stream.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
@@ -58,12 +58,8 @@ export interface Failure {
   readonly shortOf?: string | undefined;
 }
 
+/** This machine lacks what a call needs: descriptors, ports or memory. */
 const SHORT_OF = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
-
-/** Whether this machine lacks what the call needed: descriptors, ports or memory. */
-export function isShortage(error: NodeJS.ErrnoException): boolean {
-  return SHORT_OF.has(error.code ?? '');
-}
 
 export interface CallListener {
   connected(seconds: number): void;
@@ -245,13 +241,14 @@ export class Call implements StreamOwner {
 
   drained(): void {}
 
-  lost(error: NodeJS.ErrnoException | null): void {
-    if (error === null) {
+  lost(fault: StreamFault | null): void {
+    if (fault === null) {
       this.ended();
       return;
     }
-    const shortOf = isShortage(error) ? error.code : undefined;
-    this.#fail({ why: error.message, inTls: false, declined: HANG_UPS.has(error.code ?? ''), shortOf });
+    const { code = '', message } = fault;
+    const shortOf = SHORT_OF.has(code) ? code : undefined;
+    this.#fail({ why: message, inTls: false, declined: HANG_UPS.has(code), shortOf });
   }
 
   /** The stream is no longer ours to hear. */

@@ -11,6 +11,7 @@ import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } fr
 import { type ByteStream, NOBODY, type StreamOwner, setPaused, writeAll } from './byte-stream.ts';
 import { ClientWrites } from './client-writes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
+import { kept } from './handle-stream.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { type ClockWatched, SessionClock } from './session-clock.ts';
 import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, Steps, UPSTREAM_GONE, UPSTREAM_OCTETS } from './session-steps.ts';
@@ -61,6 +62,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     const { early, handshake, upstream, caller, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
     this.client.owner = this.#clientOwner();
+    this.client.reads = 'commands';
     this.client.resume();
     this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
     if (early !== null && early.length > 0) this.#fromClient(early);
@@ -107,8 +109,8 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.#toClient.add(bytes);
   }
 
-  toUpstream(bytes: Uint8Array): void {
-    this.#toUpstream.push(bytes);
+  toUpstream(bytes: Buffer): void {
+    this.#toUpstream.push(kept(bytes)); // the kernel may not take it at once
   }
 
   hold(on: boolean): void {
@@ -358,9 +360,11 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     if (this.#closed) return;
     this.#giveBack();
     const { waits } = this.#toClient;
-    const both = this.#clock.unread.isFull || waits || this.#steps.areWaiting;
-    if (this.#giveUpHandshake === null) setPaused(this.client, both || this.#held || this.#clock.untaken.isFull);
-    if (this.upstream !== null) setPaused(this.upstream, both);
+    const { areWaiting } = this.#steps;
+    const both = this.#clock.unread.isFull || waits || areWaiting;
+    const wait = both || this.#held || this.#clock.untaken.isFull;
+    if (this.#giveUpHandshake === null) setPaused(this.client, wait, areWaiting);
+    if (this.upstream !== null) setPaused(this.upstream, both, areWaiting);
   }
 
   // ---------------------------------------------------------------- time, as the session clock tells it

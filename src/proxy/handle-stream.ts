@@ -1,13 +1,13 @@
 // A byte stream over one of Node's TCP handles (tcp-handles.ts), without a net.Socket: what Node's streams do between the two
 // costs more than all that we do.
 //
-// Reads go into memory that is used again. What commands and replies are is copied out of it at once. In mail data a stream has
-// 64 KiB of its own that it lends to its owner, and reads no further before it has them back. Writes go to the kernel at once;
+// Reads go into memory that is used again. Replies are copied out of it at once; of a client's commands is copied what somebody
+// keeps (`kept`). In mail data a stream has 64 KiB of its own that it lends to its owner, and reads no further before it has them back. Writes go to the kernel at once;
 // what it does not take is kept until it does, and the owner is told.
 
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { type ByteStream, NOBODY, type StreamOwner } from './byte-stream.ts';
+import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from './byte-stream.ts';
 import {
   connectHandle,
   EOF,
@@ -31,7 +31,7 @@ let own = 0; // streams with memory of their own
 
 export class HandleStream implements ByteStream, HandleReader {
   owner: StreamOwner = NOBODY;
-  reads: ByteStream['reads'] = 'commands';
+  reads: ByteStream['reads'] = 'to keep';
   isPaused = true;
   isEnded = false;
   isGone = false;
@@ -99,9 +99,10 @@ export class HandleStream implements ByteStream, HandleReader {
     this.isLending = false;
   }
 
-  pause(): void {
+  pause(atOnce = false): void {
     this.isPaused = true;
-    if (this.reads !== 'commands') this.#stop();
+    if (atOnce || this.#readsByTheMegabyte) this.#stop();
+    else if (this.#hasBegun && this.#unheard.length === 0) this.#start();
   }
 
   resume(): void {
@@ -171,16 +172,20 @@ export class HandleStream implements ByteStream, HandleReader {
       this.#unheard.push(Buffer.from(chunk));
       this.#unheardOctets += octets;
       if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
-    } else if (this.reads === 'to forget') this.owner.heard(chunk);
+    } else if (this.reads === 'to forget' || (this.reads === 'commands' && mine === null)) this.owner.heard(chunk);
     else if (mine === null || octets <= SMALL) this.owner.heard(Buffer.from(chunk));
     else {
       this.isLending = true;
       this.owner.heard(chunk);
     }
     if (this.isGone) return undefined;
-    if (this.isPaused && this.reads !== 'commands') this.#stop(); // it was paused before that was known
+    if (this.isPaused && this.#readsByTheMegabyte) this.#stop(); // it was paused before that was known
     if (this.isLending && this.isPaused) return undefined; // it is given back before it is read on
     return this.#nextBuffer();
+  }
+
+  get #readsByTheMegabyte(): boolean {
+    return this.reads === 'mail data' || this.reads === 'to forget';
   }
 
   /** Undefined: as it was. */
@@ -247,7 +252,7 @@ export class HandleStream implements ByteStream, HandleReader {
   // ---------------------------------------------------------------- what it is told
 
   #start(): void {
-    if (this.#isReading || this.isEnded) return;
+    if (this.#isReading || this.isEnded || this.isGone) return;
     this.#isReading = true;
     // Another buffer than the handle has: at the beginning, and where what was lent is kept by somebody.
     if (!this.#hasBegun) this.#handle.useUserBuffer(common);
@@ -264,14 +269,14 @@ export class HandleStream implements ByteStream, HandleReader {
 
   lost(status: number, doing: string, peer = ''): void {
     const code = getSystemErrorName(status);
-    this.#isOver(Object.assign(new Error(`${doing} ${code}${peer === '' ? '' : ` ${peer}`}`), { code }));
+    this.#isOver({ code, message: `${doing} ${code}${peer === '' ? '' : ` ${peer}`}` });
   }
 
-  #isOver(error: NodeJS.ErrnoException | null): void {
+  #isOver(fault: StreamFault | null): void {
     if (this.isGone) return;
     const { owner } = this;
     this.#close(false);
-    owner.lost(error);
+    owner.lost(fault);
   }
 
   #close(byReset: boolean): void {
@@ -293,6 +298,11 @@ export class HandleStream implements ByteStream, HandleReader {
     this.#closed = null;
     for (const then of waiting) then();
   }
+}
+
+/** These octets for longer than the call in which a client's commands were heard: a copy, where they stand in memory that all read into. */
+export function kept(octets: Buffer): Buffer {
+  return octets.buffer === common.buffer ? Buffer.from(octets) : octets;
 }
 
 /** Both ends of a connection, as the system names them. */

@@ -4,6 +4,7 @@
 // meanwhile. A session that gave way before it had read all (smtp/dialogue) goes on in a turn of its own.
 
 import type { FairQueue, Turns } from './fair-queue.ts';
+import { kept } from './handle-stream.ts';
 
 // What a step is.
 export const CLIENT_OCTETS = 0;
@@ -47,7 +48,7 @@ export class Steps {
       this.#runner.run(kind, chunk);
       return;
     }
-    this.#waiting.push({ kind, chunk });
+    this.#waiting.push({ kind, chunk: chunk && kept(chunk) });
     this.#turns.wait();
     this.#runner.changed();
   }

@@ -6,7 +6,7 @@ import { NOBODY } from './byte-stream.ts';
 
 export class SocketStream implements ByteStream {
   owner: StreamOwner = NOBODY;
-  reads: ByteStream['reads'] = 'commands';
+  reads: ByteStream['reads'] = 'to keep';
   readonly isLending = false;
   readonly #socket: Socket;
   readonly #beneath: Socket | null;

@@ -25,6 +25,24 @@ export function toPrintable(text: string): string {
 /** No octets. One for all, since each empty Buffer is a piece of memory of its own. */
 export const NOTHING: Buffer = Buffer.alloc(0);
 
+const SLAB = 16_384;
+let slab = NOTHING;
+let slabAt = 0;
+
+/** The octets from `start` to `end` of a chunk that will not stay as it is. Copies that are made one after the other are neighbours. */
+export function copyOf(chunk: Buffer, start: number, end: number): Buffer {
+  const length = end - start;
+  if (length > SLAB / 8) return Buffer.from(chunk.subarray(start, end));
+  if (slabAt + length > slab.length) {
+    slab = Buffer.allocUnsafeSlow(SLAB);
+    slabAt = 0;
+  }
+  const copy = slab.subarray(slabAt, slabAt + length);
+  chunk.copy(copy, 0, start, end);
+  slabAt += length;
+  return copy;
+}
+
 /** Octets kept across chunks: grows by doubling, so that n octets cost O(n) however they arrive. */
 export class Carry {
   #bytes: Buffer = NOTHING;

@@ -138,16 +138,32 @@ function mayLogIn({ auth }: Profile, tls: boolean): boolean {
 /** Before the first EHLO, and after HELO. */
 export const NO_CAPABILITIES = new Capabilities();
 
-/** Filters a whole 2yz reply to EHLO, or to HELO, to which nothing is added. `tls`: the client's side is encrypted.
- * `bytes` is the reply itself when nothing was changed. */
-export function filterEhlo(
-  reply: Buffer,
+interface Filtered {
+  /** The reply itself when nothing was changed. */
+  readonly bytes: Buffer;
+  readonly offered: Capabilities;
+}
+
+// Servers say the same to everybody, so the last answer is remembered. Nobody writes to what was offered.
+let last: { before: string; profile: Profile; tls: boolean; verb: string; text: string; offered: Capabilities } | null =
+  null;
+
+/** Filters a whole 2yz reply to EHLO, or to HELO, to which nothing is added. `tls`: the client's side is encrypted. */
+export function filterEhlo(reply: Buffer, profile: Profile, tls: boolean, verb: 'EHLO' | 'HELO' = 'EHLO'): Filtered {
+  const before = reply.toString('latin1');
+  if (last === null || last.before !== before || last.profile !== profile || last.tls !== tls || last.verb !== verb)
+    last = { before, profile, tls, verb, ...filter(before, profile, tls, verb) };
+  const { text, offered } = last;
+  return { bytes: text === before ? reply : Buffer.from(text, 'latin1'), offered };
+}
+
+function filter(
+  before: string,
   profile: Profile,
   tls: boolean,
-  verb: 'EHLO' | 'HELO' = 'EHLO',
-): { bytes: Buffer; offered: Capabilities } {
+  verb: 'EHLO' | 'HELO',
+): { text: string; offered: Capabilities } {
   const offered = new Capabilities();
-  const before = reply.toString('latin1');
   const lines = before.split(/(?<=\n)/);
   const kept = [lines[0] as string]; // the greeting name is left alone: Kerberos compares it
   const terminates =
@@ -166,8 +182,7 @@ export function filterEhlo(
     offered.add('STARTTLS', {});
   }
   const text = kept.map((line, index) => withSeparator(line, index === kept.length - 1)).join('');
-  const bytes = text === before ? reply : Buffer.from(text, 'latin1');
-  return { bytes, offered };
+  return { text, offered };
 }
 
 const OUR_TLS = '250-STARTTLS\r\n';

@@ -1,9 +1,9 @@
 // The client's octets, cut into what they are: command lines, responses, mail data, counted octets (protocol.md 1.7, 1.14).
 //
-// What is forwarded is the very memory that was received; only an unfinished line is copied, and of an over-long one not
-// an octet goes on. While the session holds, chunks wait here unread: a mode may change before they are looked at.
+// Whoever hands a chunk in may read into its memory again: mail data goes on within the call, and what is kept is copied. Of an
+// over-long line not an octet goes on. While the session holds, chunks wait here unread: a mode may change before they are looked at.
 
-import { Carry, CR, LF } from './bytes.ts';
+import { Carry, CR, copyOf, LF } from './bytes.ts';
 import { parseCommand } from './command.ts';
 import {
   CLOSING,
@@ -43,8 +43,13 @@ export class ClientOctets {
 
   /** Reads what may be read now, and keeps the rest. */
   take(chunk: Buffer): void {
-    if (this.#dialogue.reads) this.#read(chunk);
-    else this.#later.push(chunk);
+    if (this.#dialogue.reads) this.#keep(chunk, this.#read(chunk));
+    else this.#keep(chunk, 0);
+  }
+
+  /** What was not read, for later. */
+  #keep(chunk: Buffer, at: number): void {
+    if (at < chunk.length && this.#dialogue.mode < CLOSING) this.#later.push(Buffer.from(chunk.subarray(at)));
   }
 
   /** Octets wait for the session to go on. */
@@ -52,7 +57,8 @@ export class ClientOctets {
     return this.#later.length > 0;
   }
 
-  #read(chunk: Buffer): void {
+  /** Up to where it was read. */
+  #read(chunk: Buffer): number {
     let at = 0;
     while (at < chunk.length && this.#dialogue.reads && this.#dialogue.mode < CLOSING) {
       if (this.#dialogue.mode === MAIL_DATA) at = this.#readMailData(chunk, at);
@@ -61,13 +67,15 @@ export class ClientOctets {
       else if (this.#dialogue.mode === OPAQUE) at = this.#passOn(chunk, at);
       else at = this.#readLine(chunk, at);
     }
-    if (at < chunk.length && this.#dialogue.mode < CLOSING) this.#later.unshift(chunk.subarray(at));
+    return at;
   }
 
   /** Reads on when nothing holds any more. */
   resume(): void {
     while (this.#dialogue.reads && this.#later.length > 0 && this.#dialogue.mode < CLOSING) {
-      this.#read(this.#later.shift() as Buffer);
+      const chunk = this.#later.shift() as Buffer;
+      const at = this.#read(chunk);
+      if (at < chunk.length && this.#dialogue.mode < CLOSING) this.#later.unshift(chunk.subarray(at));
     }
   }
 
@@ -77,7 +85,7 @@ export class ClientOctets {
     const end = lineFeed === -1 ? chunk.length : lineFeed + 1;
     const carried = this.#line.length > 0 || lineFeed === -1;
     if (carried) this.#line.append(chunk, at, end);
-    const line = carried ? this.#line.view() : chunk.subarray(at, end);
+    const line = carried ? this.#line.view() : copyOf(chunk, at, end);
     if (line.length > this.#lineLimit(line)) {
       if (this.#dialogue.mode === SASL) {
         this.#dialogue.closeWith(replies.LINE_TOO_LONG, { origin: 'policy', what: 'authentication response too long' });

@@ -112,7 +112,7 @@ export class MailData {
       } else if (state === END) {
         const last = chunk.subarray(held === '' ? dot : start, at);
         this.#emit(chunk.subarray(from, held === '' ? dot : start));
-        this.terminator = held === '' ? last : Buffer.concat([Buffer.from(held, 'latin1'), last]);
+        this.terminator = held === '' ? Buffer.from(last) : Buffer.concat([Buffer.from(held, 'latin1'), last]);
         this.end = at;
         return ENDED;
       } else if (state === AMBIGUOUS) {

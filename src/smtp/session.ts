@@ -146,7 +146,7 @@ export class Session {
     this.#settle();
   }
 
-  /** Takes octets of the client. The chunk may be forwarded as it is: the caller does not touch it again. */
+  /** Takes octets of the client. Pieces of the chunk may be handed to Wire.toUpstream as they are; behind the call none is kept. */
   fromClient(chunk: Buffer): void {
     const { hold, mode, profile } = this.#dialogue;
     if (mode >= CLOSING) return;

@@ -318,7 +318,7 @@ export type SessionEvent =
 /** What the core may do to the world. Synchronous; no method may call back into the session. */
 export interface Wire {
   toClient(bytes: Uint8Array): void;
-  toUpstream(bytes: Uint8Array): void;
+  toUpstream(bytes: Buffer): void;
   /** While held, no more client octets are wanted: the driver pauses the client's socket. */
   hold(on: boolean): void;
   /** The decision, or null when it will come later through Session.judged. */

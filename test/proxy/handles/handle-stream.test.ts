@@ -3,51 +3,15 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, it, test } from 'node:test';
-import { NOBODY, type StreamOwner } from '../../../src/proxy/byte-stream.ts';
+import { NOBODY } from '../../../src/proxy/byte-stream.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
 import { takeHandles } from '../../../src/proxy/tcp-handles.ts';
+import { poisoned } from '../../helpers/poison.ts';
 import { type Peer, settled } from '../peer.ts';
 import { Rig } from '../rig.ts';
 
 const FORBIDDEN = 'RCPT TO:<victim@foreign.example>\r\n';
 const MIB = 1024 * 1024;
-
-/** Writes over each chunk that was given back, as soon as it was; the function tells how many there were. */
-function poison(t: { after(end: () => void): void }): () => number {
-  const { read, giveBack } = HandleStream.prototype;
-  const heard = new WeakMap<HandleStream, Buffer>();
-  let poisoned = 0;
-  HandleStream.prototype.read = function readAndKeep(this: HandleStream, octets: number) {
-    const { owner } = this;
-    const spy: StreamOwner = {
-      heard: (chunk) => {
-        heard.set(this, chunk);
-        owner.heard(chunk);
-      },
-      ended: () => owner.ended(),
-      drained: () => owner.drained(),
-      lost: (error) => owner.lost(error),
-    };
-    this.owner = spy;
-    try {
-      return read.call(this, octets);
-    } finally {
-      if (this.owner === spy) this.owner = owner;
-    }
-  };
-  HandleStream.prototype.giveBack = function giveBackPoisoned(this: HandleStream): void {
-    if (this.isLending) {
-      heard.get(this)?.fill(FORBIDDEN);
-      poisoned++;
-    }
-    giveBack.call(this);
-  };
-  t.after(() => {
-    HandleStream.prototype.read = read;
-    HandleStream.prototype.giveBack = giveBack;
-  });
-  return () => poisoned;
-}
 
 /** One that came, and its other end. */
 async function accepted(t: { after(end: () => void): void }): Promise<{ client: HandleStream; peer: Socket }> {
@@ -137,7 +101,7 @@ test('a few octets of mail data keep only themselves', async (t) => {
 
 describe('memory that is read into again', () => {
   it('was given to the server whole, however slowly it reads', async (t) => {
-    const poisoned = poison(t);
+    const before = poisoned.mailData;
     const rig = await Rig.open(t);
     for (const step of [1, 100_000, 3_000_000]) {
       const { client, upstream } = await rig.inMailData();
@@ -147,11 +111,11 @@ describe('memory that is read into again', () => {
       const heard = await heardSlowly(upstream, mail.length, step);
       assert.ok(heard.equals(mail), `a stop every ${step} octets`);
     }
-    assert.ok(poisoned() > 0, 'none was given back');
+    assert.ok(poisoned.mailData > before, 'none was given back');
   });
 
   it('is another one while sessions beside each other send', async (t) => {
-    const poisoned = poison(t);
+    const before = poisoned.mailData;
     const rig = await Rig.open(t);
     const mail = Buffer.concat([numbered(2 * MIB), Buffer.from('.\r\n')]);
     const pairs = [];
@@ -161,11 +125,10 @@ describe('memory that is read into again', () => {
       return heardSlowly(upstream, mail.length, i % 2 === 0 ? 200_000 : mail.length);
     });
     for (const octets of await Promise.all(heard)) assert.ok(octets.equals(mail));
-    assert.ok(poisoned() > 0, 'none was given back');
+    assert.ok(poisoned.mailData > before, 'none was given back');
   });
 
   it('keeps what came in one piece with the end of a message', async (t) => {
-    poison(t);
     const rig = await Rig.open(t);
     const { client, upstream } = await rig.inMailData();
     const mail = numbered(MIB);
@@ -182,5 +145,26 @@ describe('memory that is read into again', () => {
     await client.hears('250 2.0.0 queued\r\n');
     while (!upstream.heard.includes('\r\n')) await settled();
     assert.equal(upstream.heard, 'MAIL FROM:<s@sender.example>\r\n');
+  });
+
+  it('is another one for a command that waits for the reply to the one before it', async (t) => {
+    const before = poisoned.commands;
+    const rig = await Rig.open(t);
+    const { client, upstream } = await rig.introduced();
+    const lines = Array.from({ length: 40 }, (_, i) => `MAIL FROM:<s${i}@sender.example>\r\nRSET\r\n`);
+    for (const line of lines) client.say(line);
+    for (let answered = 0; answered < 2 * lines.length; ) {
+      await settled();
+      for (const heard = upstream.heard.split('\r\n').length - 1; answered < heard; answered++)
+        upstream.say('250 2.0.0 ok\r\n');
+    }
+    assert.equal(upstream.heard, lines.join(''));
+    client.say('MAIL FROM:<s@sender.example>\r\nRCPT TO:<r@local.example>\r\nDATA\r\n'); // which waits for both replies
+    upstream.heard = '';
+    while (upstream.heard.split('\r\n').length < 3) await settled();
+    upstream.say('250 2.0.0 ok\r\n250 2.0.0 ok\r\n');
+    while (upstream.heard.split('\r\n').length < 4) await settled();
+    assert.equal(upstream.heard, 'MAIL FROM:<s@sender.example>\r\nRCPT TO:<r@local.example>\r\nDATA\r\n');
+    assert.ok(poisoned.commands > before, 'none was heard in place');
   });
 });
