@@ -190,7 +190,7 @@ export const configSchema = z.strictObject({
         token_file: fileName
           .optional()
           .describe(
-            'A file with the token that /explain, /limits and /bans ask for. Without it they are open on loopback and closed beyond.',
+            'A file with the token that all but health and metrics asks for. Without it the rest may be read on loopback, nothing can be changed, and beyond loopback it is closed.',
           ),
       },
       {

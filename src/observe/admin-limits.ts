@@ -1,11 +1,11 @@
-// The admin listener's questions about limits: GET /limits, POST /bans, DELETE /bans/SOURCE.
+// The admin listener's questions about limits: GET /limits, GET and POST /bans, DELETE /bans/SOURCE.
 
 import type { IncomingMessage } from 'node:http';
 import { type Answer, decoded, failure, isJson, isReading, json, notAllowed, readBody } from './admin-answers.ts';
 
-/** Answers GET /limits, POST /bans and DELETE /bans/SOURCE; a string says what is wrong with the question. */
+/** A string says what is wrong with the question. */
 export interface OperatorLimits {
-  view(): Promise<object>;
+  view(): Promise<{ readonly bans: readonly object[] }>;
   ban(given: unknown): Promise<object | string>;
   lift(source: string): Promise<boolean | string>;
 }
@@ -20,7 +20,8 @@ export async function answerLimits(
   if (path === '/limits') return isReading(request) ? json(200, await limits.view()) : notAllowed('GET, HEAD');
   const lifts = path.startsWith('/bans/');
   if (!lifts && path !== '/bans') return null;
-  if (method !== (lifts ? 'DELETE' : 'POST')) return notAllowed(lifts ? 'DELETE' : 'POST');
+  if (!lifts && isReading(request)) return json(200, { bans: (await limits.view()).bans });
+  if (method !== (lifts ? 'DELETE' : 'POST')) return notAllowed(lifts ? 'DELETE' : 'GET, HEAD, POST');
   if (lifts) {
     const source = decoded(path.slice('/bans/'.length));
     const lifted = source === null ? 'source: badly encoded' : await limits.lift(source);

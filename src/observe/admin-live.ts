@@ -1,7 +1,7 @@
 // The admin listener's questions about what is going on, and what an operator does about it: GET /status, GET /sessions,
 // DELETE /sessions/ID, POST and DELETE /servers/NAME/drain, POST /reload.
 //
-// What changes something is no request of a web page: it has no Origin, and a body, which it does not need, only of JSON.
+// What changes something has a body, which it does not need, only of JSON: no form of a web page sends that.
 
 import type { IncomingMessage } from 'node:http';
 import { type Answer, decoded, failure, found, hasBody, isJson, isReading, json, notAllowed } from './admin-answers.ts';

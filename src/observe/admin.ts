@@ -1,8 +1,9 @@
 // The admin listener over HTTP: /metrics, /healthz and /readyz for Prometheus and for whoever restarts containers; /explain and
 // what stands in admin-limits and admin-live for the operator.
 //
-// Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file, and where the listener
-// stands beyond loopback without a token file it is refused altogether. The Host header is checked on every request: a
+// Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file. Without such a file
+// it may be read on loopback, and nothing is changed: whoever has an account on this machine, or a neighbour in its pod, could
+// ban, drain and end what he likes. Beyond loopback it is refused altogether. The Host header is checked on every request: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
 // What changes something is no request that a web page can make another's browser send: an Origin is this listener's own and comes
 // with the token in a header, and a body is of a type that a page may not send unasked. What only reads is not for pages of another origin either.
@@ -160,8 +161,7 @@ function refusal(request: IncomingMessage, options: AdminOptions, path: string |
   if (options.token === null) {
     if (!isLoopback(options.host))
       return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
-    if (origin !== undefined && !reads) return failure(403, 'This is not for web pages without a token file.');
-    return null;
+    return reads ? null : failure(403, 'Without a token file nothing is changed here: set admin.token_file.');
   }
   const shown = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? (reads ? passwordIn(authorization) : undefined);
   if (shown !== undefined && isSame(shown, options.token)) return null;

@@ -13,6 +13,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { startFirewall } from '../../src/serve/firewall.ts';
 import { freePort } from './free-port.ts';
 import { assertAllKnown } from './log-lines.ts';
+import { TOKEN_FILE } from './token.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
@@ -40,7 +41,7 @@ export async function startPostern(
   { descriptors }: { /** How many file descriptors it may have. */ readonly descriptors?: number } = {},
 ): Promise<RunningPostern> {
   const adminPort = typeof config === 'object' && config.admin === undefined ? await freePort() : null;
-  const admin = adminPort === null ? {} : { admin: { listen: `127.0.0.1:${adminPort}` } };
+  const admin = adminPort === null ? {} : { admin: { listen: `127.0.0.1:${adminPort}`, token_file: TOKEN_FILE } };
   const text = typeof config === 'string' ? config : JSON.stringify({ ...config, ...admin });
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(folder, 'postern.yaml');

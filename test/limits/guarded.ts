@@ -10,6 +10,7 @@ import { type RunningFirewall, startFirewall } from '../../src/serve/firewall.ts
 import type { Backend } from '../helpers/backend.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
+import { BEARER, TOKEN_FILE } from '../helpers/token.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 
 export interface GuardedOptions {
@@ -86,7 +87,8 @@ export class Guarded {
   ): Promise<{ status: number; body: Record<string, unknown> }> {
     const response = await fetch(this.#adminUrl(path), {
       method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: { ...BEARER, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
@@ -173,7 +175,7 @@ function load(options: GuardedOptions, upstream: number) {
     upstream: { servers: [`127.0.0.1:${upstream}`], ...options.upstream },
     policy: { version: 1, accepted_domains: ['local.example'], connectors: [connector], ...options.policy },
     limits: options.limits ?? {},
-    admin: { listen: '127.0.0.1:0' },
+    admin: { listen: '127.0.0.1:0', token_file: TOKEN_FILE },
     ...options.config,
   };
   writeFileSync(file, JSON.stringify(document));

@@ -1,6 +1,7 @@
 // What an operator sees and does: GET /limits, POST /bans, DELETE /bans/….
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BEARER } from '../helpers/token.ts';
 import { Guarded } from './guarded.ts';
 
 test('GET /limits shows who uses how much of what, and who is connected', async (t) => {
@@ -46,6 +47,11 @@ test('an operator bans a source, its idle session ends, and the ban can be lifte
   assert.ok(Math.abs(Date.parse(String(body.until)) - Date.now() - 600_000) < 60_000);
   assert.match(await idle.hear(), /^421 4\.7\.0 Service for 192\.0\.2\.1 is suspended/);
   assert.match((await guarded.connect()).greeting, /^421/);
+  const seen = await guarded.admin('GET', '/bans');
+  assert.deepEqual(
+    [seen.status, (seen.body.bans as { source: string }[]).map(({ source }) => source)],
+    [200, ['192.0.2.1/32']],
+  );
   assert.equal(((await guarded.admin('GET', '/limits')).body.bans as unknown[]).length, 1);
   assert.deepEqual(await guarded.admin('DELETE', '/bans/192.0.2.1'), { status: 200, body: { lifted: true } });
   assert.match((await guarded.connect()).greeting, /^220/);
@@ -103,12 +109,12 @@ test('a web page cannot make a browser ban or lift, and only so much is read', a
   const url = `http://${address}:${port}/bans`;
   const body = JSON.stringify({ source: '192.0.2.1' });
   const post = async (headers: Record<string, string>, sent = body): Promise<number> =>
-    (await fetch(url, { method: 'POST', headers, body: sent })).status;
+    (await fetch(url, { method: 'POST', headers: { ...BEARER, ...headers }, body: sent })).status;
   assert.equal(await post({ 'content-type': 'text/plain' }), 415);
   assert.equal(await post({ 'content-type': 'application/json', origin: 'http://evil.example' }), 403);
   assert.equal(await post({ 'content-type': 'application/json' }, '{'), 400);
   assert.equal(await post({ 'content-type': 'application/json' }, `{"source": "${'x'.repeat(5_000)}"}`), 400);
-  assert.equal((await guarded.admin('GET', '/bans')).status, 405);
+  assert.equal((await guarded.admin('PUT', '/bans')).status, 405);
   assert.equal((await guarded.admin('POST', '/limits', {})).status, 405);
   assert.equal((await guarded.admin('POST', '/bans/192.0.2.1', {})).status, 405);
   assert.match((await guarded.connect()).greeting, /^220/);

@@ -7,8 +7,9 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, suite, type TestContext, test } from 'node:test';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { BEARER, TOKEN } from '../helpers/token.ts';
 import type { Guarded } from '../limits/guarded.ts';
-import { openWithPage, TOKEN, tries } from '../status/page-bed.ts';
+import { openWithPage, tries } from '../status/page-bed.ts';
 import { missing, needUnpacked } from './tools.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs');
@@ -101,7 +102,7 @@ suite('the status page in Chromium', { skip: missing([], ['chromium-headless-she
       await fetch(`${url}/bans`, {
         method: 'POST',
         body: '{"source":"203.0.113.80","for":"1h"}',
-        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+        headers: { ...BEARER, 'content-type': 'application/json' },
       });
       const page = await open(t, url, options);
       await page.locator('#chart canvas').waitFor();
@@ -176,7 +177,7 @@ suite('the status page in Chromium', { skip: missing([], ['chromium-headless-she
       [url, TOKEN] as const,
     );
     assert.deepEqual(outcome, ['failed', 'opaque 0', 'failed']);
-    const view = await fetch(`${url}/limits`, { headers: { authorization: `Bearer ${TOKEN}` } });
+    const view = await fetch(`${url}/limits`, { headers: BEARER });
     assert.deepEqual(((await view.json()) as { bans: unknown[] }).bans, []);
   });
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningPostern } from '../helpers/postern.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
+import { BEARER } from '../helpers/token.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { Flooder, startNode, sum } from './nodes.ts';
 import { noRedis, type RedisServer, startRedis } from './redis-server.ts';
@@ -176,7 +177,7 @@ test('a ban that one node sets ends sessions in every worker of the other', { sk
     for (const session of sessions) assert.equal((await session.reply())?.code, '220');
     const answer = await fetch(`http://127.0.0.1:${one.adminPort}/bans`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { ...BEARER, 'content-type': 'application/json' },
       body: JSON.stringify({ source: '127.0.0.1', for: '10m' }),
     });
     assert.ok(answer.ok, await answer.text());

@@ -1,21 +1,13 @@
 // A firewall with something to see on its page: mail that passed, mail that was refused, a ban, a connector that only observes.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { TOKEN, TOKEN_FILE } from '../helpers/token.ts';
 import { Guarded, type GuardedOptions } from '../limits/guarded.ts';
-
-export const TOKEN = 'a-token-of-the-test';
 
 export async function openWithPage(
   t: TestContext,
   { token = true, workers = 1, ...options }: GuardedOptions & { token?: boolean; workers?: number } = {},
 ): Promise<{ guarded: Guarded; url: string }> {
-  const folder = mkdtempSync(join(tmpdir(), 'postern-page-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'token');
-  writeFileSync(file, `${TOKEN}\n`);
-  const admin = { listen: '127.0.0.1:0', ...(token ? { token_file: file } : {}) };
+  const admin = { listen: '127.0.0.1:0', ...(token ? { token_file: TOKEN_FILE } : {}) };
   const guarded = await Guarded.open(t, { ...options, config: { workers, admin, ...options.config } });
   return { guarded, url: `http://127.0.0.1:${guarded.firewall.adminAddress?.port}` };
 }

@@ -6,7 +6,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { EventReaders } from '../../src/observe/admin-page.ts';
-import { openWithPage, TOKEN, tries, withPassword } from './page-bed.ts';
+import { BEARER } from '../helpers/token.ts';
+import { openWithPage, tries, withPassword } from './page-bed.ts';
 
 for (const workers of [1, 2]) {
   describe(`with workers: ${workers}`, () => {
@@ -80,18 +81,42 @@ test('a browser is asked for the token, as a password; what changes something wa
       headers: { 'content-type': 'application/json', ...headers },
     });
   assert.equal((await ban(withPassword())).status, 401);
-  const bearer = { authorization: `Bearer ${TOKEN}` };
-  assert.equal((await ban({ ...bearer, origin: 'http://elsewhere.example' })).status, 403);
-  assert.equal((await ban({ ...bearer, origin: url })).status, 201);
-  assert.equal((await ban({ ...bearer, origin: url, 'content-type': 'text/plain' })).status, 415);
+  assert.equal((await ban({ ...BEARER, origin: 'http://elsewhere.example' })).status, 403);
+  assert.equal((await ban({ ...BEARER, origin: url })).status, 201);
+  assert.equal((await ban({ ...BEARER, origin: url, 'content-type': 'text/plain' })).status, 415);
 });
 
-test('without a token file the page on loopback reads, and changes nothing', async (t) => {
-  const { url } = await openWithPage(t, { token: false });
-  assert.equal((await fetch(url)).status, 200);
-  const headers = { 'content-type': 'application/json', origin: url };
-  const answer = await fetch(`${url}/bans`, { method: 'POST', body: '{"source":"192.0.2.66"}', headers });
-  assert.equal(answer.status, 403);
+test('without a token file everything on loopback can be read, and nothing is changed, whoever asks', async (t) => {
+  const { guarded, url } = await openWithPage(t, { token: false });
+  const client = await guarded.greeted('192.0.2.9');
+  for (const path of [
+    '/',
+    '/status',
+    '/sessions',
+    '/limits',
+    '/bans',
+    '/explain?source=192.0.2.9&rcpt=a@local.example',
+  ])
+    assert.equal((await fetch(`${url}${path}`)).status, 200, path);
+  const server = `127.0.0.1:${guarded.standIn.port}`;
+  for (const [method, path] of [
+    ['POST', '/bans'],
+    ['DELETE', '/bans/192.0.2.66'],
+    ['DELETE', '/sessions/1-1'],
+    ['POST', `/servers/${server}/drain`],
+    ['DELETE', `/servers/${server}/drain`],
+    ['POST', '/reload'],
+  ] as const) {
+    for (const more of [{}, BEARER, { origin: url }]) {
+      const headers = { 'content-type': 'application/json', ...more };
+      const body = path === '/bans' ? { body: '{"source":"192.0.2.9"}' } : {};
+      const answer = await fetch(`${url}${path}`, { method, headers, ...body });
+      assert.equal(answer.status, 403, `${method} ${path}`);
+      assert.match(await answer.text(), /admin\.token_file/);
+    }
+  }
+  assert.match(await client.message(), /^250/);
+  assert.equal(guarded.logged('banned').length, 0);
 });
 
 test('a name that was pointed here gets nothing', async (t) => {
