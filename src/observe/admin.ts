@@ -16,7 +16,8 @@ import { type Answer, failure, found, isReading, json, notAllowed } from './admi
 import { answerLimits, type OperatorLimits } from './admin-limits.ts';
 import { answerLive, type OperatorLive } from './admin-live.ts';
 import { answerPage, EventReaders, isPage, type OperatorPage } from './admin-page.ts';
-import { notProtected, type Observer, type Readiness } from './events.ts';
+import { notProtected, type Observer } from './events.ts';
+import type { Readiness } from './observer-options.ts';
 
 export interface AdminOptions {
   readonly host: string;

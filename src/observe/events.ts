@@ -11,19 +11,18 @@ import type { ConnectionEnds, ConnectionRefusal, Handshake, HeaderResult, OwnRep
 import { ConnectionLines } from './connection-lines.ts';
 import { Floods } from './floods.ts';
 import { type FieldsOf, fill, LINES, write } from './lines.ts';
-import { createLineWriter, createLogger, harmless, type LogLevel } from './log.ts';
+import { createLineWriter, createLogger, harmless } from './log.ts';
 import { DescriptorSink, type LogSink } from './log-sink.ts';
 import { LostAddresses, lostAddresses } from './lost-addresses.ts';
 import { formatMeasured, type Measured } from './measured.ts';
-import { MessageLines, type MessagesLogged } from './message-lines.ts';
+import { type IsLocal, MessageLines } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
+import type { Mode, ObserverOptions, Readiness } from './observer-options.ts';
 import type { RulesOf } from './session-counts.ts';
 import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
 import type { ShownCertificate } from './settings-metrics.ts';
 import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
-
-export type Mode = 'enforce' | 'observe';
 
 /** The lines that other rooms write by their name. */
 export type Warning =
@@ -35,47 +34,6 @@ export type Warning =
   | 'share_is_full'
   | 'upstream_421'
   | 'worker_not_started';
-
-/** What /readyz tells. `upstream`: true = a server answered within the last 30 s, false = none of those tried did, null =
- * nobody knows. */
-export interface Readiness {
-  readonly listening: boolean;
-  readonly upstream: boolean | null;
-  readonly draining: boolean;
-  readonly mode: Mode;
-  /** Connectors that only observe although the mode is enforce. */
-  readonly observing: readonly string[];
-  /** Most clients seem to be one: the sentence about it. */
-  readonly lostAddresses: string | null;
-}
-
-export interface ObserverOptions {
-  readonly level: LogLevel;
-  /** Readable lines for a terminal instead of JSON. */
-  readonly pretty: boolean;
-  readonly mode: Mode;
-  /** Connectors that only observe although the mode is enforce; none when left out. */
-  readonly observing?: readonly string[];
-  /** Names of the connectors and `host:port` of the servers in the config: their series then start at 0. */
-  readonly connectors: readonly string[];
-  readonly servers: readonly string[];
-  /** Their rules that let pass: these series start at 0 as well. */
-  readonly rules?: RulesOf;
-  /** How many networks are banned now; none when left out. */
-  readonly bans?: () => number;
-  /** Whether an address is private, ours, or a gateway: such a one may hide others. */
-  readonly isInside?: (address: string) => boolean;
-  /** Standard output when left out. */
-  readonly sink?: LogSink;
-  /** Which messages have a line; all when left out. */
-  readonly messages?: MessagesLogged;
-  /** The file for relayed mail; none when left out. */
-  readonly relayed?: LogSink;
-  /** Of a worker thread where there are several: every line says it. */
-  readonly worker?: number;
-  /** Milliseconds that only grow; performance.now when left out. */
-  readonly now?: () => number;
-}
 
 /** What the other rooms hold: the methods below. A type of its own, so that a test can hand in its own object. */
 export type Observer = { readonly [Name in keyof LoggingObserver]: LoggingObserver[Name] };
@@ -96,20 +54,23 @@ class LoggingObserver {
   readonly #upstream: UpstreamLines;
   readonly #shortages: Shortages;
   readonly #now: () => number;
+  readonly #opened: Float64Array;
   #refusedReload: { at: number; findings: readonly string[] } | null = null;
-  #opened = 0;
   #listening = false;
   #draining = false;
   #mode: Mode;
   #observing: readonly string[];
+  #isLocal: IsLocal;
 
   constructor(options: ObserverOptions) {
     const sink = options.sink ?? new DescriptorSink(STANDARD_OUTPUT);
     this.#sink = sink;
     this.#relayed = options.relayed ?? null;
     this.#now = options.now ?? (() => performance.now());
+    this.#opened = options.opened ?? new Float64Array(1);
     this.#mode = options.mode;
     this.#observing = options.observing ?? [];
+    this.#isLocal = options.isLocal ?? (() => false);
     this.#log = createLogger(options.level, options.pretty, sink, options.worker);
     sink.onLost = (lines) => write(this.#log, 'lines_lost', { lines });
     if (this.#relayed !== null) this.#relayed.onLost = (lines) => write(this.#log, 'relayed_lines_lost', { lines });
@@ -127,6 +88,7 @@ class LoggingObserver {
     this.#told = {
       ...{ log: this.#log, metrics: this.#metrics, floods: this.#floods, now: this.#now },
       messages: this.#messageLines(options),
+      isLocal: (recipient) => this.#isLocal(recipient),
     };
     this.#ends = new ConnectionLines(this.#log, this.#metrics, this.#floods);
     this.#upstream = new UpstreamLines(this.#log, this.#metrics, this.#now);
@@ -142,8 +104,9 @@ class LoggingObserver {
   }
 
   sessionOpened(ends: ConnectionEnds, connector: string): SessionObserver {
-    this.#opened += 1;
-    return new LoggedSession(this.#told, ends, connector, this.#opened);
+    const number = (this.#opened[0] ?? 0) + 1;
+    this.#opened[0] = number;
+    return new LoggedSession(this.#told, ends, connector, number);
   }
 
   /** `key`: the setting, where the reason alone does not tell it. */
@@ -257,7 +220,8 @@ class LoggingObserver {
   }
 
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */
-  inForce(connectors: readonly string[], observing: readonly string[], rules?: RulesOf): void {
+  inForce(connectors: readonly string[], observing: readonly string[], rules: RulesOf, isLocal: IsLocal): void {
+    this.#isLocal = isLocal;
     this.#metrics.inForce(connectors, observing, rules);
   }
 
@@ -268,6 +232,7 @@ class LoggingObserver {
 
   /** The operator keeps new sessions away from a server, or lets them go there again. */
   serverDrained(server: string, draining: boolean): void {
+    this.#metrics.upstreamDraining(server, draining);
     write(this.#log, draining ? 'server_drained' : 'server_in_use', { server });
   }
 

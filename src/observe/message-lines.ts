@@ -2,8 +2,8 @@
 //
 // A message is of one transaction, and a recipient knows its message: however MAIL, RSET and MAIL are pipelined, an answer that
 // comes late is one to its own message, and no two are ever mixed. Bounded: so many recipients are named, the rest is counted.
-// To relay is to pass a recipient whose domain is not an accepted one; where a limit would have refused it in observe, nobody
-// knows what it was, and it counts as relayed.
+// To relay is to pass a recipient whose domain is not an accepted one. Where a limit would have refused it in observe the decision does
+// not say which it was, and the domain is looked at again (`isLocal`).
 // Not here: how many lines about refusals there may be (session-lines.ts), the file for relayed mail (relayed-file.ts).
 
 import type { Reason, SessionEvent } from '../smtp/types.ts';
@@ -51,6 +51,8 @@ export interface Put {
   readonly rule: string | null;
   /** '' where it will not be told. */
   readonly recipient: string;
+  /** Its domain is an accepted one. */
+  readonly local: boolean;
   /** Undefined until the server answers. */
   answer: Answer | undefined;
   reply: string;
@@ -62,8 +64,11 @@ const NAMED = 100; //         recipients that went to the server
 const NAMED_IN_VAIN = 5; //   the same of a message that it did not take: anybody can bring that about
 const NAMED_REFUSED = 5; //   recipients that we refused; each has a line of its own, as far as these go
 
-/** What is wanted: the server is responsible for the domain, and we asked it nothing else. */
+/** The server is responsible for the domain, and we asked it nothing else. */
 const LOCAL: ReadonlySet<Reason> = new Set(['accepted_domain', 'unknown_recipient']);
+
+/** Whether this forward-path names accepted domains alone. */
+export type IsLocal = (recipient: string) => boolean;
 
 export class Message {
   /** Of its transaction. */
@@ -86,14 +91,16 @@ export class Message {
   /** We refused it. */
   refuse(event: Tried): void {
     this.#tried += 1;
-    if (this.#refused.length < NAMED_REFUSED) this.#refused.push(this.#tryOf(event, event.recipient, event.reply));
+    if (this.#refused.length < NAMED_REFUSED)
+      this.#refused.push(this.#tryOf(event, event.recipient, event.reply, false));
   }
 
   /** It went to the server. `mayBeTold`: it may have a line of its own when the server has answered. */
-  put(event: Tried, mayBeTold: boolean): Put {
+  put(event: Tried, mayBeTold: boolean, isLocal: IsLocal): Put {
     this.#tried += 1;
     const isNamed = this.#put.length < NAMED;
-    const put = this.#tryOf(event, isNamed || mayBeTold ? event.recipient : '', '');
+    const local = event.reason === 'limit' ? isLocal(event.recipient) : LOCAL.has(event.reason);
+    const put = this.#tryOf(event, isNamed || mayBeTold ? event.recipient : '', '', local);
     if (isNamed) this.#put.push(put);
     return put;
   }
@@ -101,8 +108,8 @@ export class Message {
   answer(put: Put, answer: Answer, reply: string): void {
     put.answer = answer;
     put.reply = reply;
-    if (answer !== 'accepted' || LOCAL.has(put.reason)) return;
-    const rule = put.rule ?? `(${put.reason})`;
+    if (answer !== 'accepted' || put.local) return;
+    const rule = put.reason === 'limit' || put.rule === null ? `(${put.reason})` : put.rule;
     this.relayed ??= new Map();
     this.relayed.set(rule, (this.relayed.get(rule) ?? 0) + 1);
   }
@@ -116,8 +123,8 @@ export class Message {
     };
   }
 
-  #tryOf({ decision, reason, rule }: Tried, recipient: string, reply: string): Put {
-    return { message: this, decision, reason, rule, recipient, answer: undefined, reply };
+  #tryOf({ decision, reason, rule }: Tried, recipient: string, reply: string, local: boolean): Put {
+    return { message: this, decision, reason, rule, recipient, local, answer: undefined, reply };
   }
 }
 

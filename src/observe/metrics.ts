@@ -36,6 +36,7 @@ export class Metrics {
   readonly #sessions = new SessionCounts();
   readonly #shortages: Counter<'code'>;
   readonly #upstreamUp: Gauge<'server'>;
+  readonly #upstreamDraining: Gauge<'server'>;
   readonly #connectSeconds = new PlainHistogram(
     'postern_upstream_connect_seconds',
     'Time from dialling an upstream server to the established connection.',
@@ -74,7 +75,17 @@ export class Metrics {
       aggregator: 'first', // workers tell the main thread
       registers,
     });
-    for (const server of servers) this.#upstreamUp.set({ server }, 0);
+    this.#upstreamDraining = new Gauge({
+      name: 'postern_upstream_draining',
+      help: 'Whether the operator keeps new sessions away from this server (1) or not (0).',
+      labelNames: ['server'],
+      aggregator: 'first', // the main thread is told
+      registers,
+    });
+    for (const server of servers) {
+      this.#upstreamUp.set({ server }, 0);
+      this.#upstreamDraining.set({ server }, 0);
+    }
     this.#limited = new Counter({
       name: 'postern_limited_total',
       help: 'How often a limit answered.',
@@ -234,6 +245,10 @@ export class Metrics {
 
   upstreamUp(server: string, up: boolean): void {
     this.#upstreamUp.set({ server }, up ? 1 : 0);
+  }
+
+  upstreamDraining(server: string, draining: boolean): void {
+    this.#upstreamDraining.set({ server }, draining ? 1 : 0);
   }
 
   unidentified(): void {

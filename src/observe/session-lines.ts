@@ -12,7 +12,7 @@ import { type Floods, SESSION_LINES } from './floods.ts';
 import { fullKey, keyOfReason } from './keys.ts';
 import { type FieldsOf, LINES, type LineName, write } from './lines.ts';
 import { harmless, visible } from './log.ts';
-import { Message, type MessageLines, type Put } from './message-lines.ts';
+import { type IsLocal, Message, type MessageLines, type Put } from './message-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
 import { KEY_OF_STRAY, strayHeader } from './stray-headers.ts';
@@ -48,6 +48,7 @@ export interface Told {
   readonly metrics: Metrics;
   readonly floods: Floods;
   readonly messages: MessageLines;
+  readonly isLocal: IsLocal;
   readonly now: () => number;
 }
 
@@ -61,6 +62,7 @@ export class LoggedSession implements SessionObserver {
   readonly #counts: ConnectorCounts;
   readonly #floods: Floods;
   readonly #messageLines: MessageLines;
+  readonly #isLocal: IsLocal;
   readonly #ends: ConnectionEnds;
   readonly number: number;
   readonly #client: Client;
@@ -84,11 +86,13 @@ export class LoggedSession implements SessionObserver {
   readonly #unanswered: Put[] = []; // recipients that were put to the server
   #open = true;
 
-  constructor({ log, metrics, floods, messages, now }: Told, ends: ConnectionEnds, connector: string, number: number) {
+  constructor(told: Told, ends: ConnectionEnds, connector: string, number: number) {
+    const { log, metrics, floods, messages, isLocal, now } = told;
     this.#log = log;
     this.#metrics = metrics;
     this.#floods = floods;
     this.#messageLines = messages;
+    this.#isLocal = isLocal;
     this.#now = now;
     this.#openedAt = now();
     this.#counts = metrics.connector(connector);
@@ -207,7 +211,7 @@ export class LoggedSession implements SessionObserver {
       this.#counts.recipient(decision, reason, 'none');
       this.#message.refuse(event);
     } else {
-      this.#unanswered.push(this.#message.put(event, this.#unanswered.length < SESSION_LINES));
+      this.#unanswered.push(this.#message.put(event, this.#unanswered.length < SESSION_LINES, this.#isLocal));
       if (decision === 'proceed') return;
       this.#wouldRefuse += 1;
     }

@@ -61,7 +61,7 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
   const sound = !notes.problems.some(({ severity }) => severity === 'error');
   const onLostAddress = words.guard ? options.onLostAddress : null;
   return {
-    policy: sound ? new Policy(connectors, selection, clientAt, onLostAddress) : null,
+    policy: sound ? new Policy(connectors, domains, selection, clientAt, onLostAddress) : null,
     problems: notes.problems,
   };
 }

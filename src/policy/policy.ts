@@ -1,8 +1,10 @@
 // A policy, ready to decide: which connector answers a client. compile.ts makes it; the connector's judge does the rest.
 
+import { isUtf8Text, parseForwardPath } from '../smtp/path.ts';
 import type { ConnectionEnds, OwnReply } from '../smtp/types.ts';
 import type { ClientReader, Connector } from './connector.ts';
 import { parseIp } from './ip.ts';
+import type { Domains } from './judge.ts';
 import { DEFAULT_REPLIES } from './replies.ts';
 import type { Choice, Selection } from './selection.ts';
 
@@ -14,6 +16,7 @@ export type Arrival = Pick<ConnectionEnds, 'clientAddress' | 'localAddress' | 'l
 
 export class Policy {
   readonly connectors: readonly Connector[];
+  readonly #domains: Domains;
   readonly #selection: Selection<Connector>;
   readonly #clientAt: ClientReader;
   /** Null when there is no guard, or it has spoken. */
@@ -21,11 +24,13 @@ export class Policy {
 
   constructor(
     connectors: readonly Connector[],
+    domains: Domains,
     selection: Selection<Connector>,
     clientAt: ClientReader,
     onLostAddress: ((address: string) => void) | null,
   ) {
     this.connectors = connectors;
+    this.#domains = domains;
     this.#selection = selection;
     this.#clientAt = clientAt;
     this.#onLostAddress = onLostAddress;
@@ -50,6 +55,14 @@ export class Policy {
     return ip === null
       ? null
       : this.#selection.choose(ip, this.#isLost(ends), parseIp(ends.localAddress), ends.localPort);
+  }
+
+  /** Whether a forward-path, as written between its brackets, names accepted domains alone: then nothing is relayed. */
+  isLocal(recipient: string): boolean {
+    const octets = `<${recipient}>`;
+    const path = parseForwardPath(octets, 0, isUtf8Text(octets));
+    if (!('addresses' in path)) return false;
+    return path.addresses.every(({ domain }) => domain === null || this.#domains.known.find(domain) === 'accepted');
   }
 
   #isLost({ clientAddress, localAddress, lost }: Arrival): boolean {

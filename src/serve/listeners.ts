@@ -29,6 +29,8 @@ import { fullHostName, upstreamTls } from './upstream-settings.ts';
 export interface Shared {
   /** Of this thread; its log lines say it. */
   readonly number: number;
+  /** How many sessions the threads of this number have opened. */
+  readonly opened: Float64Array;
   readonly slots: SlotKeeper;
   /** For TLS session tickets that all threads can read. */
   readonly ticketKeys: Uint8Array;
@@ -77,12 +79,13 @@ export function observerFor(config: Config, policy: Policy, settings: ServeSetti
     observing: observingIn(policy),
     connectors: namesIn(policy),
     rules: allowRulesIn(policy),
+    isLocal: (recipient) => policy.isLocal(recipient),
     servers: config.upstream.servers.map(formatEndpoint),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
     ...(sink === undefined ? {} : { sink }),
     ...(relayed === undefined ? {} : { relayed }),
-    ...(shared === undefined ? {} : { worker: shared.number }),
+    ...(shared === undefined ? {} : { worker: shared.number, opened: shared.opened }),
   });
 }
 
@@ -139,10 +142,10 @@ export async function openListeners(
     endSession: (of, session) => of === worker && relay.endOne(session),
     serving: (server) => relay.upstream.serving(server),
     names: (address) => settings.names?.(address) ?? null,
-    putInForce: (next) => {
-      if (next.credentials !== null) relay.replaceCredentials(next.credentials);
-      admissionControl.policy = next.policy;
-      observer.inForce(namesIn(next.policy), observingIn(next.policy), allowRulesIn(next.policy));
+    putInForce: ({ policy: next, credentials }) => {
+      if (credentials !== null) relay.replaceCredentials(credentials);
+      admissionControl.policy = next;
+      observer.inForce(namesIn(next), observingIn(next), allowRulesIn(next), (recipient) => next.isLocal(recipient));
     },
     stopListening: () => {
       relay.stopListening();

@@ -32,7 +32,13 @@ export function countingRefusals(
   connector: string,
 ): void {
   const event = session.event.bind(session);
+  const handshake = session.handshake.bind(session);
   let login: string | null = null;
+  let names: readonly string[] | null = null; // null: in clear text
+  session.handshake = (one) => {
+    handshake(one);
+    if (one.result === 'ok') names = one.names;
+  };
   session.event = (one) => {
     event(one);
     if (one.name === 'login') login = one.login.name ?? '?';
@@ -45,6 +51,8 @@ export function countingRefusals(
       ...tried(one),
       helo: harmless(heloName),
       login: login === null ? null : harmless(login),
+      tls: names !== null,
+      tls_subject: (names ?? []).map(harmless),
     }));
   };
 }
@@ -73,6 +81,8 @@ function known(ends: ConnectionEnds, connector: string | null): Omit<Example, 'w
     rule: null,
     helo: '',
     login: null,
+    tls: false,
+    tls_subject: [],
     sender: '',
     recipient: '',
   };

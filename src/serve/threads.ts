@@ -77,6 +77,8 @@ export interface Start {
   readonly order: LoadOrder;
   readonly credentials: readonly Credentials[];
   readonly ticketKeys: Uint8Array;
+  /** How many sessions the workers of this number have opened: shared, so that no two have one number (DELETE /sessions/ID). */
+  readonly opened: Float64Array;
   /** Servers that the operator keeps new sessions away from. */
   readonly drained: readonly string[];
 }

@@ -121,6 +121,8 @@ export class WorkerPool implements Listeners {
   readonly #ticketKeys = newTicketKeys();
   readonly #servers: readonly string[];
   readonly #drained = new Set<string>();
+  /** By worker: how many sessions those of this number have opened. */
+  readonly #opened: readonly Float64Array[];
   #order: LoadOrder;
   #credentials: readonly Credentials[];
   #addresses: readonly Endpoint[] = [];
@@ -133,6 +135,8 @@ export class WorkerPool implements Listeners {
     this.#observer = options.observer;
     this.#servers = options.config.upstream.servers.map(formatEndpoint);
     this.#slots = new UpstreamSlots(options.config.upstream.max_connections, options.config.upstream.max_wait);
+    const oneNumber = (): Float64Array => new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT));
+    this.#opened = Array.from({ length: options.count }, oneNumber);
     this.#order = options.order;
     this.#credentials = options.credentials ?? [];
   }
@@ -304,6 +308,7 @@ export class WorkerPool implements Listeners {
       order: this.#order,
       credentials: this.#credentials,
       ticketKeys: this.#ticketKeys,
+      opened: this.#opened[number - 1] as Float64Array,
       drained: [...this.#drained],
     });
     member.isOpen = true;

@@ -82,7 +82,7 @@ function sinkTo(call: 'log' | 'relayed'): BatchingSink {
   return lineSink;
 }
 
-async function open({ number, config, order, credentials, ticketKeys, drained }: Start): Promise<Open> {
+async function open({ number, config, order, credentials, ticketKeys, opened, drained }: Start): Promise<Open> {
   const policy = await policyFrom(order);
   const settings = {
     file: order.file,
@@ -94,7 +94,7 @@ async function open({ number, config, order, credentials, ticketKeys, drained }:
     resolve: (address: string) => resolver.names(address),
     endNames: () => resolver.close(),
     shared: {
-      number,
+      ...{ number, opened },
       slots: new RemoteSlots(channel),
       ticketKeys,
       upstreamUp: tellingChanges(),

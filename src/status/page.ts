@@ -127,10 +127,14 @@ function sources(id: string, title: string, list: readonly RefusedSource[], time
   if (list.length === 0) return html`${heading}<p>Nobody.</p>`;
   const row = ({ source, count, last, example }: RefusedSource): Html => {
     const { what, rule } = remedyFor(example);
-    return html`<tr><th scope="row">${source}</th><td class="number">${formatCount(count)}</td><td>${ageOf(new Date(last).toISOString(), time)} ago</td><td>${sentence(example)}</td>
+    return html`<tr><th scope="row">${source}</th>${times(count)}<td>${ageOf(new Date(last).toISOString(), time)} ago</td><td>${sentence(example)}</td>
 <td>${why(example)}<details><summary>What would allow it<span class="unseen"> for ${source}</span></summary><p>${what}</p>${rule === null ? '' : html`<pre tabindex="0">${rule}</pre><button type="button" class="copy" hidden>Copy</button>`}</details></td></tr>`;
   };
   return html`${heading}${table(['Source', 'Times', 'Last', 'What', 'Why'], list.map(row))}`;
+}
+
+function times(count: number): Html {
+  return count === 1 ? html`<td class="number once">once</td>` : html`<td class="number">${formatCount(count)}</td>`;
 }
 
 function sentence({ what, reason, connector, sender, recipient, login }: Example): string {
@@ -143,12 +147,31 @@ function sentence({ what, reason, connector, sender, recipient, login }: Example
   return `${what}${whom}${login === null ? '' : `, logged in as ${login}`}: ${reason}${connector === null ? '' : ` at ${connector}`}`;
 }
 
-/** The question to the policy as a link; of a connection or a login there is none to ask. */
-function why({ what, client_address, local, recipient, sender, login, helo }: Example): Html {
-  if (what !== 'recipient') return html``;
-  const words = { source: client_address, rcpt: recipient, sender, login: login ?? '', helo, local };
-  const given = Object.entries(words).filter(([, text]) => text !== '');
-  return html`<a class="why" href="explain?${new URLSearchParams(given).toString()}">Why<span class="unseen"> ${client_address} was refused</span></a> `;
+/** The question to the policy as a link, where the policy is what refused it: not a limit or a ban. */
+function why(example: Example): Html {
+  const { what, client_address, local, recipient, sender, login, helo, tls, tls_subject } = example;
+  if (!isExplained(example)) return html``;
+  // A question is about a recipient. Where it does not come so far, it is one whom nobody refuses.
+  const words = {
+    source: client_address,
+    rcpt: what === 'recipient' ? recipient : ANYBODY,
+    sender,
+    login,
+    helo,
+    local,
+  };
+  const query = new URLSearchParams(Object.entries(words).filter((word): word is [string, string] => !!word[1]));
+  if (tls) query.append('tls', 'yes');
+  for (const subject of tls_subject) query.append('tls_subject', subject);
+  return html`<a class="why" href="explain?${query.toString()}">Why<span class="unseen"> ${client_address} was refused</span></a> `;
+}
+
+const ANYBODY = 'postmaster';
+
+function isExplained({ what, reason }: Example): boolean {
+  if (reason === 'limit' || reason === 'reload') return false;
+  if (what === 'connection') return reason === 'no_connector' || reason === 'connect';
+  return what !== 'login';
 }
 
 function bans({ bans }: LimitsView): Html {

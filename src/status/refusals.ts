@@ -17,6 +17,9 @@ export interface Example {
   readonly rule: string | null;
   readonly helo: string;
   readonly login: string | null;
+  readonly tls: boolean;
+  /** What a verified client certificate names. */
+  readonly tls_subject: readonly string[];
   readonly sender: string;
   readonly recipient: string;
 }

@@ -1,6 +1,7 @@
 // An observer whose log lines and clock a test holds in its hand.
 
-import { createObserver, type Observer, type ObserverOptions } from '../../src/observe/events.ts';
+import { createObserver, type Observer } from '../../src/observe/events.ts';
+import type { ObserverOptions } from '../../src/observe/observer-options.ts';
 import type { ConnectionEnds, SessionEvent } from '../../src/smtp/types.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
 

@@ -248,6 +248,31 @@ describe('the line of a message', () => {
     assert.equal(line?.recipients_untold, 40);
   });
 
+  it('says in observe of what a limit would have refused whether it was relayed: that is the domain, and not the limit', async () => {
+    const limits = { source: { recipient_rate: '1/1h' }, session: { recipients_per_message: 2 } };
+    const lines = await messagesOf(
+      config({ mode: 'observe', limits }),
+      [`${from('a')}${to('bob@local.example')}DATA\r\n`, 3],
+      [BODY, 1],
+      [`${from('b')}${to('bob@local.example')}${to('carol@LOCAL.example')}${to('dave@local.example')}DATA\r\n`, 5],
+      [BODY, 1],
+      [`${from('c')}${to('x@partner.example')}${to('bob@local.example')}DATA\r\n`, 4],
+      [BODY, 1],
+    );
+    assert.deepEqual(
+      lines.map(({ sender, relayed, recipients }) => [
+        sender,
+        relayed,
+        (recipients as Entry[]).map(({ decision, reason }) => `${decision} ${reason}`),
+      ]),
+      [
+        ['a@sender.example', false, ['proceed accepted_domain']],
+        ['b@sender.example', false, Array(3).fill('would_reject limit')],
+        ['c@sender.example', true, Array(2).fill('would_reject limit')],
+      ],
+    );
+  });
+
   it('is written for all, for relayed ones, or for none, as log.messages says', async () => {
     const counts: number[] = [];
     for (const messages of ['all', 'relayed', 'none']) {

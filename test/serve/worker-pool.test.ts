@@ -150,6 +150,28 @@ test('a worker that dies takes its own sessions along and uncounts them, is name
   for (const client of clients) client.destroy();
 });
 
+test('no session has the number of one of a worker that died: who is ended by it is the one that was meant', async (t) => {
+  const { pool, port, threads, logged } = await started(t, 2);
+  const question = { network: null, connector: null, server: null, phase: null, most: 100 };
+  const numbers = async () =>
+    (await pool.sessions(question)).sessions.filter(({ worker }) => worker === 1).map(({ number }) => number);
+  const clients = await many(port);
+  const before = await numbers();
+  assert.ok(before.length > 0);
+  await threads[0]?.terminate();
+  await logged('worker started anew');
+  const later = await many(port);
+  const after = await numbers();
+  assert.ok(after.length > 0);
+  assert.deepEqual(
+    after.filter((number) => before.includes(number)),
+    [],
+  );
+  assert.equal(await pool.endSession(1, before[0] as number), false);
+  assert.equal(await pool.endSession(1, after[0] as number), true);
+  for (const client of [...clients, ...later]) client.destroy();
+});
+
 test('one that dies again and again is started ever more slowly', async (t) => {
   const { threads, logged } = await started(t, 2);
   for (const [deaths, wait] of [100, 200, 400].entries()) {

@@ -17,6 +17,8 @@ const EXAMPLE: Example = {
   rule: null,
   helo: '',
   login: null,
+  tls: false,
+  tls_subject: [],
   sender: '',
   recipient: 'x@foreign.example',
 };

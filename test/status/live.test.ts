@@ -138,6 +138,8 @@ for (const workers of [1, 2]) {
         ['up', 2],
       ]);
       assert.equal((await guarded.admin('GET', '/readyz')).status, 200);
+      const told = (server: string) => guarded.metric(`postern_upstream_draining{server="${server}"}`);
+      assert.deepEqual([await told(a), await told(b)], [1, 0]);
 
       await guarded.admin('POST', `/servers/${b}/drain`);
       assert.match((await guarded.connect('192.0.2.4')).greeting, /^421 4\.3\.2 Service not available/);
@@ -146,6 +148,7 @@ for (const workers of [1, 2]) {
       assert.match(await staying.message(), /^250/);
 
       assert.deepEqual((await guarded.admin('DELETE', `/servers/${a}/drain`)).body, { server: a, draining: false });
+      assert.deepEqual([await told(a), await told(b)], [0, 1]);
       assert.match((await guarded.connect('192.0.2.5')).greeting, /^220/);
       assert.equal(first.connections.length, 2);
       assert.equal((await guarded.admin('POST', '/servers/192.0.2.9:25/drain')).status, 404);

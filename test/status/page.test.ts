@@ -30,6 +30,30 @@ for (const workers of [1, 2]) {
   });
 }
 
+test('says why a sender or a connection was refused, and not where the policy did not', async (t) => {
+  const internet = { name: 'internet', remote_ip_ranges: ['any'], senders: { own_domains: 'deny' } };
+  const { guarded, url } = await openWithPage(t, {
+    limits: { source: { message_rate: '1/1h' } },
+    policy: { connectors: [{ ...internet, connect: { deny: ['198.51.100.0/24'] } }] },
+  });
+  await (await guarded.greeted('192.0.2.7')).mail('boss@local.example');
+  assert.match((await guarded.connect('198.51.100.9')).greeting, /^554/);
+  const limited = await guarded.greeted('192.0.2.8');
+  for (let i = 0; i < 2; i++) await limited.mail();
+  const text = await (await fetch(url, { headers: withPassword() })).text();
+  assert.match(text, /sender s@sender\.example: limit at internet/);
+  assert.equal(text.match(/<td class="number once">once<\/td>/g)?.length, 3);
+  const links = [...text.matchAll(/<a class="why" href="(explain\?[^"]+)"/g)].map(([, link = '']) => link);
+  const answers = await Promise.all(
+    links.map(async (link) => {
+      const response = await fetch(`${url}/${link.replaceAll('&#38;', '&')}`, { headers: withPassword() });
+      const { answer, reason } = (await response.json()) as { answer: string; reason: string };
+      return `${answer} ${reason}`;
+    }),
+  );
+  assert.deepEqual(answers.sort(), ['refuse-connection null', 'refuse-sender sender']);
+});
+
 test('the rule that would allow it does, and no more than that', async (t) => {
   const { guarded, url } = await openWithPage(t);
   const refused = await tries(guarded, '192.0.2.7', "o'hara@foreign.example");
