@@ -6,60 +6,13 @@
 // at a time, so that a busy moment of the machine hits all alike. The goal: p99 at most HAProxy's + 100 µs.
 // Not here: queueing under load, which is the event-loop delay that /metrics shows.
 
-import { connect, type Socket } from 'node:net';
+import { Probe, script } from './harness/probe.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { median, percentile, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const COMMANDS = 20_000;
 const WARM_UP = 2_000;
-const RECIPIENTS = 18;
-
-const script = [
-  'MAIL FROM:<a@sender.example>\r\n',
-  ...Array.from({ length: RECIPIENTS }, (_, number) => `RCPT TO:<user${number}@local.example>\r\n`),
-  'RSET\r\n',
-].map((line) => Buffer.from(line));
-
-class Probe {
-  readonly name: string;
-  readonly greeted: Promise<void>;
-  readonly #socket: Socket;
-  #answered: () => void = () => {};
-  #failed: (error: Error) => void = () => {};
-
-  constructor({ name, port }: Running) {
-    this.name = name;
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.#socket.on('data', (chunk: Buffer) => {
-      if (/^\d{3} [^\n]*\n$/m.test(chunk.toString('latin1'))) this.#answered();
-    });
-    this.#socket.on('error', (error) => this.#failed(error));
-    this.#socket.on('close', () => this.#failed(new Error(`${name} closed`)));
-    this.greeted = this.#reply();
-  }
-
-  /** Milliseconds until the reply. */
-  async ask(command: Buffer): Promise<number> {
-    const begin = performance.now();
-    const reply = this.#reply();
-    this.#socket.write(command);
-    await reply;
-    return performance.now() - begin;
-  }
-
-  #reply(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#answered = resolve;
-      this.#failed = reject;
-    });
-  }
-
-  end(): void {
-    this.#socket.destroy();
-  }
-}
-
 async function measure(probes: readonly Probe[], commands: number): Promise<Map<string, Float64Array>> {
   const times = new Map(probes.map((probe) => [probe.name, new Float64Array(commands)]));
   for (let number = 0; number < commands; number++) {

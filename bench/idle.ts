@@ -7,43 +7,16 @@
 // second, so that what a first thousand warms up does not count. The goals: 10 KB each, 200 MB for 10 000.
 // The kernel's socket buffers are not in these figures, of no proxy.
 
-import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { openUpTo, sessionsPossible } from './harness/idle-sessions.ts';
 import { residentBytes } from './harness/processes.ts';
 import { chosenProxies, type ProxyName, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const MARK = 1_000;
-const SESSIONS = 10_000;
-const SPARE_DESCRIPTORS = 600;
 const SPARE_CONNECTIONS = 100;
-const AT_ONCE = 50;
 const SETTLE_MS = 4_000;
-/** One source address has room for about 28 000 ports to one place; more of them also spread over per-source limits. */
-const SESSIONS_PER_SOURCE = 90;
-
-/** Each session of a proxy takes two of its descriptors. */
-function sessionsPossible(): number {
-  const line = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
-  return Math.min(SESSIONS, Math.floor((Number(line?.[1] ?? 1024) - SPARE_DESCRIPTORS) / 2));
-}
-
-function openSession(port: number, number: number): Promise<Socket> {
-  const source = Math.floor(number / SESSIONS_PER_SOURCE) + 1;
-  const localAddress = `127.1.${source >> 8}.${source & 0xff}`;
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', localAddress });
-    let said = false;
-    socket.on('data', (chunk: Buffer) => {
-      if (said && /^250 /m.test(chunk.toString('latin1'))) resolve(socket);
-      if (!said) socket.write('EHLO client.example\r\n');
-      said = true;
-    });
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error(`session ${number} was closed`)));
-  });
-}
 
 async function settledBytes(pid: number): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
@@ -55,18 +28,11 @@ async function measure(name: ProxyName, count: number, flags: Flags): Promise<st
   const sink = await startSink(connections);
   const proxy = await startProxy(name, sink.port, flags, { connections });
   const sockets: Socket[] = [];
-  const openUpTo = async (sessions: number) => {
-    while (sockets.length < sessions) {
-      const more = Math.min(AT_ONCE, sessions - sockets.length);
-      const begin = sockets.length;
-      sockets.push(...(await Promise.all(Array.from({ length: more }, (_, n) => openSession(proxy.port, begin + n)))));
-    }
-  };
   try {
     const none = await settledBytes(proxy.pid);
-    await openUpTo(MARK);
+    await openUpTo(sockets, MARK, proxy.port);
     const mark = await settledBytes(proxy.pid);
-    await openUpTo(count);
+    await openUpTo(sockets, count, proxy.port);
     const all = await settledBytes(proxy.pid);
     const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
     const each = (all - mark) / (count - MARK) / 1000;

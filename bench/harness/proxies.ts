@@ -15,6 +15,8 @@ export interface Running {
   readonly name: string;
   readonly port: number;
   readonly pid: number;
+  /** Of Postern: its admin port. */
+  readonly admin?: number;
   stop(): Promise<void>;
 }
 
@@ -27,7 +29,7 @@ export async function startSink(connections = 512): Promise<Running> {
   const port = await freePort();
   // It insists on giving root away.
   const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-  const args = [...user, '-m', String(connections), `127.0.0.1:${port}`, '4096'];
+  const args = [...user, '-t', '3600', '-m', String(connections), `127.0.0.1:${port}`, '4096'];
   const child = start(tool.path, args, { env: tool.env });
   await listening(port, child);
   return { name: 'smtp-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
@@ -47,6 +49,8 @@ export interface ProxyOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly both: string };
   /** Worker threads of Postern. */
   readonly workers?: number;
+  /** Who says nothing stays for an hour. */
+  readonly patient?: boolean;
   /** With a rate for every command, none of which is ever reached. */
   readonly rates?: boolean;
   /** log.messages; its default when left out. */
@@ -109,7 +113,7 @@ listen smtp
 
 /** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
 function posternConfig(port: number, admin: number, upstream: number, options: ProxyOptions): string {
-  const { connections = CONNECTIONS, workers = 1, rates = false, tls } = options;
+  const { connections = CONNECTIONS, workers = 1, rates = false, patient = false, tls } = options;
   const ofSource = rates ? ', message_rate: 1000000000/1m, recipient_rate: 1000000000/1m' : '';
   const certificates =
     tls === undefined ? '' : `\n    certificates: [{ cert: ${tls.cert}, key: ${tls.key} }]\n    implicit_tls: true`;
@@ -119,7 +123,7 @@ listeners:
 upstream:
   servers: ["127.0.0.1:${upstream}"]
   max_connections: ${connections}
-lost_address_guard: warn
+lost_address_guard: warn${patient ? '\ntimeouts: { client_idle: 1h }' : ''}
 limits:
   source: { connections: ${connections}${ofSource} }
   connector: { connections: ${connections} }
@@ -162,7 +166,7 @@ async function startPostern(
     stdio: ['ignore', log, 'pipe'],
   });
   await listening(port, child);
-  return { name, port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
+  return { name, port, pid: child.pid ?? 0, admin, stop: () => endIn(folder, stop(child)) };
 }
 
 async function endIn(folder: string, ended: Promise<void>): Promise<void> {

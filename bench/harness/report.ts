@@ -50,8 +50,9 @@ export interface Flags {
 }
 
 /** --rounds N, --quick, --load A,B, --proxy haproxy,postern, --node=--cpu-prof,…, --main FILE, --messages none */
-export function readFlags(): Flags {
+export function readFlags(args = process.argv.slice(2)): Flags {
   const { values } = parseArgs({
+    args,
     options: {
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },

@@ -33,7 +33,7 @@ export async function everyMetric(): Promise<Measured[]> {
     sink: { write: () => {}, flush: async () => {}, lost: 0 },
   });
   observer.policyLoaded('0');
-  observer.countPhases(ALL_PHASES, async () => ({}));
+  observer.countSessions(ALL_PHASES, async () => ({ byPhase: {}, byConnector: {} }));
   observer.shows([{ listener: LISTENER, name: CERTIFICATE, until: 0 }]);
   observer.workers(1, 0); // a metric of several workers
   return observer.measured();

@@ -2,7 +2,8 @@
 //
 // Invariant: a body is JSON, of at most so many octets, and nothing of it is believed before it is read.
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Pace } from './pace.ts';
 
 export interface Answer {
   readonly status: number;
@@ -12,14 +13,53 @@ export interface Answer {
     | 'text/html; charset=utf-8'
     | 'text/css; charset=utf-8'
     | 'text/javascript; charset=utf-8';
-  readonly body: string;
+  /** In pieces where it may be long. */
+  readonly body: string | readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 const BODY_OCTETS = 4 * 1024;
+const PIECE = 16 * 1024; // of an answer that may be long
 
 export function json(status: number, body: object): Answer {
   return { status, type: 'application/json', body: `${JSON.stringify(body)}\n` };
+}
+
+/** The same of an answer that may be long, in slices: the entries of its lists are written one by one. */
+export async function longJson(body: object): Promise<Answer> {
+  const pace = new Pace();
+  const pieces: string[] = [];
+  let piece = '{';
+  let isFirst = true;
+  for (const [name, value] of Object.entries(body)) {
+    piece += `${isFirst ? '' : ','}${JSON.stringify(name)}:`;
+    isFirst = false;
+    if (!Array.isArray(value)) {
+      piece += JSON.stringify(value);
+      continue;
+    }
+    for (const [i, entry] of value.entries()) {
+      if (pace.isOver) await pace.turn();
+      piece += `${i === 0 ? '[' : ','}${JSON.stringify(entry)}`;
+      if (piece.length < PIECE) continue;
+      pieces.push(piece);
+      piece = '';
+    }
+    piece += value.length === 0 ? '[]' : ']';
+  }
+  pieces.push(`${piece}}\n`);
+  return { status: 200, type: 'application/json', body: pieces };
+}
+
+/** Written piece by piece, and others have their turn in between. */
+export async function writePieces(response: ServerResponse, pieces: readonly string[]): Promise<void> {
+  const pace = new Pace();
+  for (const piece of pieces) {
+    if (pace.isOver) await pace.turn();
+    if (response.destroyed) return; // whoever asked has gone
+    response.write(piece);
+  }
+  response.end();
 }
 
 export function failure(status: number, error: string): Answer {

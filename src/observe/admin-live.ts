@@ -4,7 +4,17 @@
 // What changes something has a body, which it does not need, only of JSON: no form of a web page sends that.
 
 import type { IncomingMessage } from 'node:http';
-import { type Answer, decoded, failure, found, hasBody, isJson, isReading, json, notAllowed } from './admin-answers.ts';
+import {
+  type Answer,
+  decoded,
+  failure,
+  hasBody,
+  isJson,
+  isReading,
+  json,
+  longJson,
+  notAllowed,
+} from './admin-answers.ts';
 
 export interface OperatorLive {
   status(): Promise<object>;
@@ -22,7 +32,8 @@ export async function answerLive(request: IncomingMessage, path: string, live: O
   if (path === '/status' || path === '/sessions') {
     if (!isReading(request)) return notAllowed('GET, HEAD');
     if (path === '/status') return json(200, await live.status());
-    return found(await live.sessions(new URL(request.url ?? '', 'http://localhost').searchParams));
+    const list = await live.sessions(new URL(request.url ?? '', 'http://localhost').searchParams);
+    return typeof list === 'string' ? failure(400, list) : longJson(list);
   }
   const change = changeOf(path, live);
   if (change === null) return null;

@@ -12,7 +12,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
-import { type Answer, failure, found, isReading, json, notAllowed } from './admin-answers.ts';
+import { type Answer, failure, found, isReading, json, notAllowed, writePieces } from './admin-answers.ts';
 import { answerLimits, type OperatorLimits } from './admin-limits.ts';
 import { answerLive, type OperatorLive } from './admin-live.ts';
 import { answerPage, EventReaders, isPage, type OperatorPage } from './admin-page.ts';
@@ -228,13 +228,15 @@ function rememberFor(ms: number, now: () => number, ask: () => Promise<boolean>)
 function send(request: IncomingMessage, response: ServerResponse, found: Answer): void {
   // What follows the head of a request is never read, so the connection cannot be used again.
   const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
+  const pieces = typeof found.body === 'string' ? [found.body] : found.body;
   response.writeHead(found.status, {
     'content-type': found.type,
-    'content-length': Buffer.byteLength(found.body),
+    'content-length': pieces.reduce((octets, piece) => octets + Buffer.byteLength(piece), 0),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(hasBody ? { connection: 'close' } : {}),
     ...found.headers,
   });
-  response.end(request.method === 'HEAD' ? undefined : found.body);
+  if (request.method === 'HEAD') response.end();
+  else void writePieces(response, pieces);
 }

@@ -18,7 +18,7 @@ import { formatMeasured, type Measured } from './measured.ts';
 import { type IsLocal, MessageLines } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
 import type { Mode, ObserverOptions, Readiness } from './observer-options.ts';
-import type { RulesOf } from './session-counts.ts';
+import type { RulesOf, SessionTally } from './session-counts.ts';
 import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
 import type { ShownCertificate } from './settings-metrics.ts';
 import { Shortages } from './shortages.ts';
@@ -214,9 +214,9 @@ class LoggingObserver {
     this.#metrics.settings.shows(certificates);
   }
 
-  /** `count`: how many sessions of this thread are in each of these phases. */
-  countPhases(phases: readonly string[], count: () => Promise<Readonly<Record<string, number>>>): void {
-    this.#metrics.countPhases(phases, count);
+  /** `count`: the sessions of this thread by each of these phases, and by connector. */
+  countSessions(phases: readonly string[], count: () => Promise<SessionTally>): void {
+    this.#metrics.countSessions(phases, count);
   }
 
   /** The connectors of the policy that this thread judges by from now on, and those that only observe. */

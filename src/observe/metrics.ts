@@ -9,8 +9,15 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { AnsweredCommand, Handshake, HeaderResult, ReplyClass } from '../smtp/types.ts';
 import { PlainHistogram } from './histogram.ts';
 import type { Measured } from './measured.ts';
+import { Pace } from './pace.ts';
 import { eventLoopDelay, registerProcess } from './process-metrics.ts';
-import { type ConnectorCounts, type OctetCounts, type RulesOf, SessionCounts } from './session-counts.ts';
+import {
+  type ConnectorCounts,
+  type OctetCounts,
+  type RulesOf,
+  SessionCounts,
+  type SessionTally,
+} from './session-counts.ts';
 import { SettingsMetrics } from './settings-metrics.ts';
 import { SHORTAGES } from './shortage-causes.ts';
 
@@ -172,7 +179,13 @@ export class Metrics {
   }
 
   async measured(): Promise<Measured[]> {
-    const counted = (await this.#registry.getMetricsAsJSON()) as unknown as Measured[];
+    const counted: Measured[] = [];
+    const pace = new Pace();
+    const metrics: readonly unknown[] = this.#registry.getMetricsAsArray();
+    for (const metric of metrics as readonly { get(): Promise<Measured> }[]) {
+      if (pace.isOver) await pace.turn();
+      counted.push(await metric.get());
+    }
     return [...counted, this.#connectSeconds.measured(), this.#delaySeconds.measured(), eventLoopDelay().measured()];
   }
 
@@ -201,8 +214,15 @@ export class Metrics {
     this.#sessions.replied(command, replyClass);
   }
 
-  /** How many sessions are in each of these phases; they are counted when the metrics are asked for. */
-  countPhases(phases: readonly string[], count: () => Promise<Readonly<Record<string, number>>>): void {
+  /** How many sessions are in each of these phases, and at each connector; they are counted when the metrics are asked for. */
+  countSessions(phases: readonly string[], count: () => Promise<SessionTally>): void {
+    const byConnector = new Gauge({
+      name: 'postern_sessions_by_connector',
+      help: 'Sessions open now, by their connector.',
+      labelNames: ['connector'],
+      registers: [],
+    });
+    const connectors = (): readonly string[] => this.#sessions.names;
     new Gauge({
       name: 'postern_sessions_by_phase',
       help: 'Sessions open now, by what they do or wait for.',
@@ -210,9 +230,11 @@ export class Metrics {
       registers: [this.#registry],
       async collect() {
         const found = await count();
-        for (const phase of phases) this.set({ phase }, found[phase] ?? 0);
+        for (const phase of phases) this.set({ phase }, found.byPhase[phase] ?? 0);
+        for (const connector of connectors()) byConnector.set({ connector }, found.byConnector[connector] ?? 0);
       },
     });
+    this.#registry.registerMetric(byConnector); // behind the one that counts
   }
 
   sessionOpened(octets: OctetCounts): void {

@@ -143,6 +143,12 @@ export class ConnectorCounts {
   }
 }
 
+/** Sessions open at one moment. */
+export interface SessionTally {
+  readonly byPhase: Readonly<Record<string, number>>;
+  readonly byConnector: Readonly<Record<string, number>>;
+}
+
 /** The octets of a session that still runs; read when the metrics are asked for. */
 export interface OctetCounts {
   readonly octetsFromClient: number;
@@ -169,6 +175,11 @@ export class SessionCounts {
       this.#connectors.set(name, counts);
     }
     return counts;
+  }
+
+  /** Of every connector so far. */
+  get names(): readonly string[] {
+    return [...this.#connectors.keys()];
   }
 
   /** The connectors of the policy in force: their series begin at 0. Those that are gone stay as they are. */
@@ -317,8 +328,9 @@ export class SessionCounts {
       registers,
       collect() {
         this.reset();
-        this.inc({ direction: 'from_client' }, octets().fromClient);
-        this.inc({ direction: 'from_upstream' }, octets().fromUpstream);
+        const { fromClient, fromUpstream } = octets();
+        this.inc({ direction: 'from_client' }, fromClient);
+        this.inc({ direction: 'from_upstream' }, fromUpstream);
       },
     });
   }

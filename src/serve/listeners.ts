@@ -122,7 +122,7 @@ export async function openListeners(
     admit: (ends) => admissionControl.admit(ends),
     observer: watching(observer, settings, refusals),
   });
-  observer.countPhases(ALL_PHASES, async () => (await tallySessions(relay.live)).byPhase);
+  observer.countSessions(ALL_PHASES, () => tallySessions(relay.live));
   await relay.listen();
   return {
     addresses: relay.addresses,
@@ -136,8 +136,7 @@ export async function openListeners(
     get areAllDrained() {
       return relay.upstream.states.every(({ draining }) => draining === true);
     },
-    sessions: (asked) => findSessions(relay.live, asked, worker),
-    tally: () => tallySessions(relay.live),
+    sessions: (asked) => findSessions(relay.live, relay.sessions, asked, worker),
     refusals: () => refusals.take(),
     endSession: (of, session) => of === worker && relay.endOne(session),
     serving: (server) => relay.upstream.serving(server),

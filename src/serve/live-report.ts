@@ -10,6 +10,7 @@ import type { OperatorLive } from '../observe/admin-live.ts';
 import { notProtected, type Observer } from '../observe/events.ts';
 import { harmless } from '../observe/log.ts';
 import type { Measured } from '../observe/measured.ts';
+import { Pace } from '../observe/pace.ts';
 import { parseIp } from '../policy/ip.ts';
 import { networkOf } from '../policy/networks.ts';
 import { formatEndpoint } from '../proxy/address.ts';
@@ -67,11 +68,7 @@ export class LiveReport implements OperatorLive {
 
   async status(): Promise<Status> {
     const { config, listeners, observer, bans, admin } = this.#options;
-    const [reports, tally, measured] = await Promise.all([
-      listeners.reports(),
-      listeners.tally(),
-      listeners.measured(),
-    ]);
+    const [reports, measured] = await Promise.all([listeners.reports(), listeners.measured()]);
     const now = Date.now();
     const { listening, draining, mode, observing, lostAddresses } = observer.readiness();
     const servers = reports.map((report) => this.#server(report, now));
@@ -104,7 +101,7 @@ export class LiveReport implements OperatorLive {
       policy: { version: this.#policy.version, loaded: iso(this.#policy.loaded) },
       listeners: listeners.addresses.map(formatEndpoint),
       admin: admin(),
-      sessions: { open: tally.open, by_phase: tally.byPhase, by_connector: tally.byConnector },
+      sessions: sessionsOf(measured),
       bans: bans(),
       ...known,
       warnings: warningsOf(known, notProtected(mode, observing), lostAddresses),
@@ -115,9 +112,15 @@ export class LiveReport implements OperatorLive {
     const asked = readQuestion(query);
     if (typeof asked === 'string') return asked;
     const { listeners } = this.#options;
-    const [{ sessions, more }, tally] = await Promise.all([listeners.sessions(asked), listeners.tally()]);
+    const { open, sessions, more } = await listeners.sessions(asked);
     const now = Date.now();
-    return { open: tally.open, more, sessions: sessions.map((one) => rowOf(one, now)) };
+    const pace = new Pace();
+    const rows: SessionRow[] = [];
+    for (const one of sessions) {
+      if (pace.isOver) await pace.turn();
+      rows.push(rowOf(one, now));
+    }
+    return { open, more, sessions: rows };
   }
 
   async endSession(id: string): Promise<boolean> {
@@ -216,6 +219,23 @@ function totalsOf(measured: readonly (readonly Measured[])[]): Record<Total, num
     recipients_refused_by_server: sumOf(measured, 'postern_recipients_total', { answer: 'refused' }),
     defects: sumOf(measured, 'postern_defects_total'),
     log_lines_lost: sumOf(measured, 'postern_log_lines_lost_total'),
+  };
+}
+
+function sessionsOf(measured: readonly (readonly Measured[])[]): Status['sessions'] {
+  const counted = (name: string, label: string): Record<string, number> => {
+    const sums: Record<string, number> = {};
+    for (const { labels, value } of measured.flat().flatMap((metric) => (metric.name === name ? metric.values : []))) {
+      const key = String(labels[label]);
+      if (value > 0) sums[key] = (sums[key] ?? 0) + value;
+    }
+    return sums;
+  };
+  const byPhase = counted('postern_sessions_by_phase', 'phase');
+  return {
+    open: Object.values(byPhase).reduce((sum, count) => sum + count, 0),
+    by_phase: byPhase,
+    by_connector: counted('postern_sessions_by_connector', 'connector'),
   };
 }
 

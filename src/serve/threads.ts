@@ -14,7 +14,7 @@ import type { SlotCalls } from '../proxy/remote-slots.ts';
 import type { ServerReport, ServerState } from '../proxy/upstream.ts';
 import type { ConnectionEnds } from '../smtp/types.ts';
 import type { Refusals } from '../status/refusals.ts';
-import type { SessionQuestion, SessionsFound, SessionTally } from './live-sessions.ts';
+import type { SessionQuestion, SessionsFound } from './live-sessions.ts';
 
 /** With this and the same variables, any thread loads the same configuration. */
 export interface LoadOrder {
@@ -50,7 +50,6 @@ export interface Listeners {
   /** The operator keeps them away from every server. */
   readonly areAllDrained: boolean;
   sessions(asked: SessionQuestion): Promise<SessionsFound> | SessionsFound;
-  tally(): Promise<SessionTally> | SessionTally;
   /** Who was refused since this was last asked. */
   refusals(): Promise<Refusals> | Refusals;
   /** Ends a session at its next boundary between transactions. False when there is no such one. */
@@ -93,7 +92,6 @@ export type WorkerCalls = {
   reports(): Promise<readonly ServerReport[]>;
   drainServer(server: string, draining: boolean): Promise<boolean>;
   sessions(asked: SessionQuestion): Promise<SessionsFound>;
-  tally(): Promise<SessionTally>;
   refusals(): Promise<Refusals>;
   endSession(worker: number, session: number): Promise<boolean>;
   serving(server: string): Promise<number>;

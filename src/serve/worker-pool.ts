@@ -24,13 +24,7 @@ import { UpstreamSlots } from '../proxy/upstream-slots.ts';
 import { addRefusals, type Refusals } from '../status/refusals.ts';
 import { threadIsHeld } from './held-threads.ts';
 import type { Limiter } from './limiter.ts';
-import {
-  addTallies,
-  mergeFound,
-  type SessionQuestion,
-  type SessionsFound,
-  type SessionTally,
-} from './live-sessions.ts';
+import { mergeFound, type SessionQuestion, type SessionsFound } from './live-sessions.ts';
 import { mergeReports } from './server-reports.ts';
 import type { InForce, Listeners, LoadOrder, PoolCalls, WorkerCalls } from './threads.ts';
 import { WorkerChannel } from './worker-channel.ts';
@@ -219,10 +213,6 @@ export class WorkerPool implements Listeners {
   async sessions(asked: SessionQuestion): Promise<SessionsFound> {
     const parts = await this.#askAll(ANSWER_MS, (channel) => channel.call('sessions', asked));
     return mergeFound(present(parts), asked.most);
-  }
-
-  async tally(): Promise<SessionTally> {
-    return addTallies(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('tally'))));
   }
 
   async refusals(): Promise<Refusals> {

@@ -41,7 +41,6 @@ const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPor
   reports: async () => (await opened).listeners.reports(),
   drainServer: async (server, draining) => (await opened).listeners.drainServer(server, draining),
   sessions: async (asked) => (await opened).listeners.sessions(asked),
-  tally: async () => (await opened).listeners.tally(),
   refusals: async () => (await opened).listeners.refusals(),
   endSession: async (worker, session) => (await opened).listeners.endSession(worker, session),
   serving: async (server) => (await opened).listeners.serving(server),

@@ -6,7 +6,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Snapshot } from '../../src/proxy/snapshot.ts';
 import { type LiveOptions, LiveReport } from '../../src/serve/live-report.ts';
-import { findSessions, type SessionQuestion, tallySessions } from '../../src/serve/live-sessions.ts';
+import { findSessions, type SessionQuestion } from '../../src/serve/live-sessions.ts';
 import type { Listeners } from '../../src/serve/threads.ts';
 import type { SessionList, Status } from '../../src/status/shapes.ts';
 import { BEARER } from '../helpers/token.ts';
@@ -249,8 +249,7 @@ test('of 5 000 sessions with the longest names only so many are told, and all ar
     return { outline: one, snapshot: () => one };
   });
   const listeners = {
-    sessions: (asked: SessionQuestion) => findSessions(open, asked, 1),
-    tally: () => tallySessions(open),
+    sessions: (asked: SessionQuestion) => findSessions(open, open.length, asked, 1),
   } as unknown as Listeners;
   const live = new LiveReport({ listeners } as unknown as LiveOptions);
   for (const [query, told] of [

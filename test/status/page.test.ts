@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { request as ask, createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { parse } from 'yaml';
 import { EventReaders } from '../../src/observe/admin-page.ts';
 import { BEARER } from '../helpers/token.ts';
@@ -207,4 +209,33 @@ test('of a reader who takes nothing at most one event is kept, and the next that
   tell('the newest');
   while (!heard.includes('data: the newest')) await once(socket, 'data');
   socket.destroy();
+});
+
+test('pages that come, listen and go leave nothing behind in Postern', async (t) => {
+  const { url } = await openWithPage(t);
+  const visit = async (): Promise<void> => {
+    assert.match(await (await fetch(url, { headers: withPassword() })).text(), /<main>/);
+    const response = await fetch(`${url}/events`, { headers: withPassword() });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (let heard = ''; !/data: .*\n\n/.test(heard); ) heard += Buffer.from((await reader.read()).value ?? []);
+    await reader.cancel();
+  };
+  const visits = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 4) await Promise.all([visit(), visit(), visit(), visit()]);
+  };
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const holds = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the last connections are gone
+    for (let i = 0; i < 3; i++) collect();
+    const { heapUsed, external } = process.memoryUsage();
+    return { handles: process.getActiveResourcesInfo().length, octets: heapUsed + external };
+  };
+  await visits(300);
+  const first = await holds();
+  await visits(300);
+  const last = await holds();
+  t.diagnostic(`${JSON.stringify(first)}, then ${JSON.stringify(last)}`);
+  assert.ok(last.handles <= first.handles + 4, `${first.handles} handles, then ${last.handles}`);
+  assert.ok(last.octets < first.octets + 1_000_000, `${first.octets} octets, then ${last.octets}`);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServerReport } from '../../src/proxy/upstream.ts';
-import { addTallies, mergeFound, type NumberedSnapshot } from '../../src/serve/live-sessions.ts';
+import { mergeFound, type NumberedSnapshot } from '../../src/serve/live-sessions.ts';
 import { mergeReports } from '../../src/serve/server-reports.ts';
 
 const up = (forMs: number | null, sessions = 0): ServerReport => ({ server: 'a:25', up: true, forMs, sessions });
@@ -21,20 +21,11 @@ test('it is up since no thread has seen it otherwise, and unknown where none has
 test('the oldest sessions of all threads are shown', () => {
   const session = (worker: number, openForMs: number) => ({ worker, openForMs }) as NumberedSnapshot;
   const parts = [
-    { sessions: [session(1, 30), session(1, 10)], more: false },
-    { sessions: [session(2, 40), session(2, 20)], more: false },
+    { open: 5, sessions: [session(1, 30), session(1, 10)], more: false },
+    { open: 2, sessions: [session(2, 40), session(2, 20)], more: false },
   ];
   const ages = (most: number) => mergeFound(parts, most).sessions.map(({ openForMs }) => openForMs);
   assert.deepEqual(ages(3), [40, 30, 20]);
+  assert.equal(mergeFound(parts, 3).open, 7);
   assert.deepEqual([mergeFound(parts, 3).more, mergeFound(parts, 4).more], [true, false]);
-});
-
-test('sessions of all threads are counted together', () => {
-  const one = { open: 2, byPhase: { command: 2 }, byConnector: { a: 1, b: 1 } };
-  const other = { open: 1, byPhase: { reply: 1 }, byConnector: { b: 1 } };
-  assert.deepEqual(addTallies([one, other]), {
-    open: 3,
-    byPhase: { command: 2, reply: 1 },
-    byConnector: { a: 1, b: 2 },
-  });
 });
