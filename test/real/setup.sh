@@ -10,7 +10,8 @@
 #            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
 #            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
 #            to everyone who only wants to work on Postern.
-#   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, unpacked likewise
+#   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, with what makes a journal of it
+#            and what reads that for fail2ban (no systemd runs), unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   chromium without a window, for the tests of the admin port's page, unpacked likewise; a font through apt
 #   users    the system users that the servers insist on
@@ -32,7 +33,7 @@ plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modu
   python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
-  qpsmtpd prometheus fail2ban chromium-headless-shell chromium-common'
+  qpsmtpd prometheus fail2ban python3-systemd systemd-journal-remote chromium-headless-shell chromium-common'
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
 go_source=$root/test/real/beds/go-smtp.go
@@ -61,6 +62,8 @@ missing_libraries() {
     "$servers"/courier-mta/usr/lib/courier/courier/modules/esmtp/courieresmtp* \
     "$servers/courier-base/usr/sbin/couriertcpd" \
     "$servers/sasl2-bin/usr/sbin/saslpasswd2" "$servers/krb5-kdc/usr/sbin/krb5kdc" \
+    "$servers"/systemd-journal-remote/*/systemd/systemd-journal-remote \
+    "$servers"/systemd-journal-remote/usr/*/systemd/systemd-journal-remote \
     "$servers/krb5-admin-server/usr/sbin/kadmin.local" "$servers/krb5-user/usr/bin/kinit" 2>/dev/null |
     awk '/not found/ { printf "%s ", $1 }'
 }

@@ -23,6 +23,8 @@ export type ServerPackage =
   | 'redis-tools'
   | 'prometheus'
   | 'fail2ban'
+  | 'python3-systemd'
+  | 'systemd-journal-remote'
   | 'courier-mta'
   | 'courier-base'
   | 'courier-authlib'
