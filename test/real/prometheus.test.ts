@@ -18,6 +18,8 @@ import { missing, needUnpacked } from './tools.ts';
 interface Panel {
   readonly type: string;
   readonly title?: string;
+  readonly options?: object;
+  readonly fieldConfig?: { readonly defaults: { readonly custom?: object } };
   readonly datasource?: { readonly uid: string };
   readonly targets?: readonly { readonly expr: string; readonly datasource: { readonly uid: string } }[];
 }
@@ -86,6 +88,33 @@ describe('the dashboard', () => {
         assert.equal(one?.uid, THE_VARIABLE, title);
     }
     assert.doesNotMatch(dashboardText, /https?:\/\//);
+  });
+});
+
+/** The types of Grafana's own package, but for enumerations, which JSON has as plain values. */
+const AS_JSON = `type AsJson<T> = T extends string ? \`\${T}\`
+  : T extends number ? (\`\${T}\` extends \`\${infer N extends number}\` ? N : T)
+  : T extends object ? { [K in keyof T]: AsJson<T[K]> } : T;`;
+
+describe('the dashboard as Grafana types it', () => {
+  it('has no key that Grafana does not know, and no value of another kind', (t) => {
+    const types = join(ROOT, 'node_modules/@grafana/schema/dist/types');
+    const ofPanel = (type: string) => `import('${types}/raw/composable/${type}/panelcfg/x/types.gen.d.ts')`;
+    const lines = [AS_JSON, `const all: AsJson<import('${types}/index.d.ts').Dashboard> = ${dashboardText};`];
+    for (const [i, { type, options, fieldConfig }] of panels.entries()) {
+      if (type === 'row') continue;
+      const custom = fieldConfig?.defaults.custom;
+      lines.push(`const options${i}: AsJson<Partial<${ofPanel(type)}.Options>> = ${JSON.stringify(options)};`);
+      if (custom === undefined) continue;
+      lines.push(`const custom${i}: AsJson<${ofPanel(type)}.FieldConfig> = ${JSON.stringify(custom)};`);
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'postern-grafana-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'dashboard.ts');
+    writeFileSync(file, `${lines.join('\n')}\nexport {};\n`);
+    const options = '--noEmit --ignoreConfig --strict --skipLibCheck --module nodenext --target esnext'.split(' ');
+    const { status, stdout } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), [...options, file], { encoding: 'utf8' });
+    assert.equal(status, 0, stdout);
   });
 });
 
