@@ -20,6 +20,9 @@ export class Running {
   readonly #process: ChildProcess;
   readonly #exited: Promise<number | null>;
   #over = false;
+  readonly #lines: string[] = [];
+  readonly #entries: Entry[] = [];
+  #rest = '';
   #wake: () => void = () => {};
 
   constructor(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
@@ -28,6 +31,7 @@ export class Running {
     for (const stream of ['stdout', 'stderr'] as const) {
       this.#process[stream]?.setEncoding('utf8').on('data', (text: string) => {
         this[stream] += text;
+        if (stream === 'stdout') this.#read(text);
         this.#wake();
       });
     }
@@ -74,12 +78,15 @@ export class Running {
 
   /** Every log line so far: all that is on stdout. */
   entries(): Entry[] {
-    return this.#lines.map((line) => JSON.parse(line) as Entry);
+    for (const line of this.#lines.slice(this.#entries.length)) this.#entries.push(JSON.parse(line));
+    return [...this.#entries];
   }
 
-  /** The last one may be torn by a SIGKILL. */
-  get #lines(): string[] {
-    return this.stdout.split('\n').slice(0, -1);
+  /** The last line may be torn by a SIGKILL. Each is split off and parsed once, however often somebody looks. */
+  #read(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    this.#lines.push(...lines);
   }
 
   async #until<T>(look: () => T | null): Promise<T> {

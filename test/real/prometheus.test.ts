@@ -77,123 +77,128 @@ async function started(t: TestContext): Promise<string> {
   return String((await running.logged('listening')).admin);
 }
 
-describe('the dashboard', () => {
-  it('has a title on every panel, one data source that is a variable, and no address of anybody', () => {
-    for (const panel of panels) {
-      assert.ok((panel.title ?? '').length > 0, JSON.stringify(panel).slice(0, 200));
-      if (panel.type === 'row') continue;
-      const { title, datasource, targets = [] } = panel;
-      assert.notEqual(targets.length, 0, title);
-      for (const one of [datasource, ...targets.map((target) => target.datasource)])
-        assert.equal(one?.uid, THE_VARIABLE, title);
-    }
-    assert.doesNotMatch(dashboardText, /https?:\/\//);
-  });
-});
-
 /** The types of Grafana's own package, but for enumerations, which JSON has as plain values. */
 const AS_JSON = `type AsJson<T> = T extends string ? \`\${T}\`
   : T extends number ? (\`\${T}\` extends \`\${infer N extends number}\` ? N : T)
   : T extends object ? { [K in keyof T]: AsJson<T[K]> } : T;`;
 
-describe('the dashboard as Grafana types it', () => {
-  it('has no key that Grafana does not know, and no value of another kind', (t) => {
-    const types = join(ROOT, 'node_modules/@grafana/schema/dist/types');
-    const ofPanel = (type: string) => `import('${types}/raw/composable/${type}/panelcfg/x/types.gen.d.ts')`;
-    const lines = [AS_JSON, `const all: AsJson<import('${types}/index.d.ts').Dashboard> = ${dashboardText};`];
-    for (const [i, { type, options, fieldConfig }] of panels.entries()) {
-      if (type === 'row') continue;
-      const custom = fieldConfig?.defaults.custom;
-      lines.push(`const options${i}: AsJson<Partial<${ofPanel(type)}.Options>> = ${JSON.stringify(options)};`);
-      if (custom === undefined) continue;
-      lines.push(`const custom${i}: AsJson<${ofPanel(type)}.FieldConfig> = ${JSON.stringify(custom)};`);
-    }
-    const folder = mkdtempSync(join(tmpdir(), 'postern-grafana-'));
-    t.after(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'dashboard.ts');
-    writeFileSync(file, `${lines.join('\n')}\nexport {};\n`);
-    const options = '--noEmit --ignoreConfig --strict --skipLibCheck --module nodenext --target esnext'.split(' ');
-    const { status, stdout } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), [...options, file], { encoding: 'utf8' });
-    assert.equal(status, 0, stdout);
-  });
-});
-
-describe('the alerts', () => {
-  it('say how grave they are and what to do', () => {
-    const rules = rulesText.split(/^ {6}- alert: /m).slice(1);
-    for (const rule of rules) {
-      assert.match(rule, /severity: (critical|warning)/);
-      assert.match(rule, /summary: .+\n\s+description: .+/);
-    }
-  });
-
-  it('are each raised in their test', () => {
-    const raised = readFileSync(RULES_TEST, 'utf8');
-    assert.ok(alerts.length > 15);
-    for (const alert of alerts) assert.ok(raised.includes(`alertname="${alert}"`), alert);
-  });
-
-  it('pass promtool check rules and test rules', { skip: missing([], ['prometheus']) }, () => {
-    const promtool = needUnpacked('prometheus', 'usr/bin/promtool');
-    for (const [what, file] of [
-      ['check', RULES],
-      ['test', RULES_TEST],
-    ] as const) {
-      const { status, stdout, stderr } = spawnSync(promtool, [what, 'rules', file], { encoding: 'utf8' });
-      assert.equal(status, 0, stdout + stderr);
-    }
-  });
-});
-
-describe('what the dashboard and the alerts ask for', () => {
-  it('is told by a running Postern', async (t) => {
-    const text = await (await fetch(`http://${await started(t)}/metrics`)).text();
-    const told = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name));
-    const asked = namesIn(queries.join('\n') + rulesText);
-    assert.ok(asked.length > 30, `${asked.length}`);
-    assert.deepEqual(
-      asked.filter((name) => !told.has(name)),
-      [],
-    );
-  });
-
-  describe('of a real Prometheus that scrapes a real Postern', { skip: missing([], ['prometheus']) }, () => {
-    it('is answered: every query of the dashboard with a series, every rule without a fault', async (t) => {
-      const admin = await started(t);
-      const api = await prometheus(t, await freePort(), admin);
-      const refused = 'postern_recipients_total{connector="internet",decision="reject",reason="no_rule"}';
-      const values = await until(async () => {
-        const found = await api(`query?query=${encodeURIComponent(`${refused} and rate(${refused}[10s]) >= 0`)}`);
-        return found.result?.length === 1 ? found.result : null;
+// At once: Prometheus takes five seconds before it looks at anything.
+describe('deploy/', { concurrency: true }, () => {
+  describe('what the dashboard and the alerts ask for', () => {
+    describe('of a real Prometheus that scrapes a real Postern', { skip: missing([], ['prometheus']) }, () => {
+      it('is answered: every query of the dashboard with a series, every rule without a fault', async (t) => {
+        const admin = await started(t);
+        const api = await prometheus(t, await freePort(), admin);
+        const refused = 'postern_recipients_total{connector="internet",decision="reject",reason="no_rule"}';
+        const values = await until(async () => {
+          const found = await api(`query?query=${encodeURIComponent(`${refused} and rate(${refused}[10s]) >= 0`)}`);
+          return found.result?.length === 1 ? found.result : null;
+        });
+        assert.equal(values[0]?.value[1], '1');
+        const waiting = await api(`query?query=${encodeURIComponent('postern_sessions_by_phase{phase="command"}')}`);
+        assert.equal(waiting.result?.[0]?.value[1], '1');
+        const silent: string[] = [];
+        for (const query of queries) {
+          const now = query
+            .replaceAll(/\$(job|instance)\b/g, '.*')
+            .replaceAll('$__rate_interval', '10s')
+            .replace('[24h]', '[10s]');
+          const { result } = await api(`query?query=${encodeURIComponent(now)}`);
+          if (result?.length === 0) silent.push(query);
+        }
+        // What has no value where nothing is limited.
+        assert.deepEqual(
+          silent,
+          queries.filter((query) => query.endsWith('> 0')),
+        );
+        const groups = await until(async () => {
+          const { groups = [] } = await api('rules');
+          const rules = groups.flatMap((group) => group.rules);
+          return rules.length > 0 && rules.every(({ health }) => health !== 'unknown') ? rules : null;
+        });
+        assert.deepEqual(
+          groups.map(({ name, health }) => [name, health]),
+          alerts.map((name) => [name, 'ok']),
+        );
+        const raised = groups.filter(({ state }) => state !== 'inactive').map(({ name }) => name);
+        assert.deepEqual(raised, ['PosternNotProtected']);
       });
-      assert.equal(values[0]?.value[1], '1');
-      const waiting = await api(`query?query=${encodeURIComponent('postern_sessions_by_phase{phase="command"}')}`);
-      assert.equal(waiting.result?.[0]?.value[1], '1');
-      const silent: string[] = [];
-      for (const query of queries) {
-        const now = query
-          .replaceAll(/\$(job|instance)\b/g, '.*')
-          .replaceAll('$__rate_interval', '10s')
-          .replace('[24h]', '[10s]');
-        const { result } = await api(`query?query=${encodeURIComponent(now)}`);
-        if (result?.length === 0) silent.push(query);
+    });
+
+    it('is told by a running Postern', async (t) => {
+      const text = await (await fetch(`http://${await started(t)}/metrics`)).text();
+      const told = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name));
+      const asked = namesIn(queries.join('\n') + rulesText);
+      assert.ok(asked.length > 30, `${asked.length}`);
+      assert.deepEqual(
+        asked.filter((name) => !told.has(name)),
+        [],
+      );
+    });
+  });
+
+  describe('the dashboard', () => {
+    it('has a title on every panel, one data source that is a variable, and no address of anybody', () => {
+      for (const panel of panels) {
+        assert.ok((panel.title ?? '').length > 0, JSON.stringify(panel).slice(0, 200));
+        if (panel.type === 'row') continue;
+        const { title, datasource, targets = [] } = panel;
+        assert.notEqual(targets.length, 0, title);
+        for (const one of [datasource, ...targets.map((target) => target.datasource)])
+          assert.equal(one?.uid, THE_VARIABLE, title);
       }
-      // What has no value where nothing is limited.
-      assert.deepEqual(
-        silent,
-        queries.filter((query) => query.endsWith('> 0')),
-      );
-      const groups = await until(async () => {
-        const { groups = [] } = await api('rules');
-        const rules = groups.flatMap((group) => group.rules);
-        return rules.length > 0 && rules.every(({ health }) => health !== 'unknown') ? rules : null;
+      assert.doesNotMatch(dashboardText, /https?:\/\//);
+    });
+  });
+
+  describe('the dashboard as Grafana types it', () => {
+    it('has no key that Grafana does not know, and no value of another kind', (t) => {
+      const types = join(ROOT, 'node_modules/@grafana/schema/dist/types');
+      const ofPanel = (type: string) => `import('${types}/raw/composable/${type}/panelcfg/x/types.gen.d.ts')`;
+      const lines = [AS_JSON, `const all: AsJson<import('${types}/index.d.ts').Dashboard> = ${dashboardText};`];
+      for (const [i, { type, options, fieldConfig }] of panels.entries()) {
+        if (type === 'row') continue;
+        const custom = fieldConfig?.defaults.custom;
+        lines.push(`const options${i}: AsJson<Partial<${ofPanel(type)}.Options>> = ${JSON.stringify(options)};`);
+        if (custom === undefined) continue;
+        lines.push(`const custom${i}: AsJson<${ofPanel(type)}.FieldConfig> = ${JSON.stringify(custom)};`);
+      }
+      const folder = mkdtempSync(join(tmpdir(), 'postern-grafana-'));
+      t.after(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, 'dashboard.ts');
+      writeFileSync(file, `${lines.join('\n')}\nexport {};\n`);
+      const options = '--noEmit --ignoreConfig --strict --skipLibCheck --module nodenext --target esnext'.split(' ');
+      const { status, stdout } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), [...options, file], {
+        encoding: 'utf8',
       });
-      assert.deepEqual(
-        groups.map(({ name, health }) => [name, health]),
-        alerts.map((name) => [name, 'ok']),
-      );
-      const raised = groups.filter(({ state }) => state !== 'inactive').map(({ name }) => name);
-      assert.deepEqual(raised, ['PosternNotProtected']);
+      assert.equal(status, 0, stdout);
+    });
+  });
+
+  describe('the alerts', () => {
+    it('say how grave they are and what to do', () => {
+      const rules = rulesText.split(/^ {6}- alert: /m).slice(1);
+      for (const rule of rules) {
+        assert.match(rule, /severity: (critical|warning)/);
+        assert.match(rule, /summary: .+\n\s+description: .+/);
+      }
+    });
+
+    it('are each raised in their test', () => {
+      const raised = readFileSync(RULES_TEST, 'utf8');
+      assert.ok(alerts.length > 15);
+      for (const alert of alerts) assert.ok(raised.includes(`alertname="${alert}"`), alert);
+    });
+
+    it('pass promtool check rules and test rules', { skip: missing([], ['prometheus']) }, () => {
+      const promtool = needUnpacked('prometheus', 'usr/bin/promtool');
+      for (const [what, file] of [
+        ['check', RULES],
+        ['test', RULES_TEST],
+      ] as const) {
+        const { status, stdout, stderr } = spawnSync(promtool, [what, 'rules', file], { encoding: 'utf8' });
+        assert.equal(status, 0, stdout + stderr);
+      }
     });
   });
 });
