@@ -242,6 +242,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
 
   #fromClient(chunk: Buffer): void {
     if (this.#closed) return;
+    this.#isLent = false; // what was lent before this was kept by somebody, and is not to be given back in its stead
     this.#options.watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     if (this.#arrived === 0) this.#arrived = now;
