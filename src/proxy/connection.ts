@@ -281,6 +281,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
   #readClient(chunk: Buffer): void {
     const inMailData = this.#session.inMailData;
     this.#session.fromClient(chunk);
+    if (this.#closed) return; // who lingers reads in a way of its own
     const stays = this.#session.inMailData;
     this.client.reads = stays ? 'mail data' : 'commands';
     this.#isLent = inMailData && stays && this.client.isLending;
