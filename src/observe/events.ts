@@ -19,7 +19,8 @@ import { type IsLocal, MessageLines } from './message-lines.ts';
 import { type LimitKind, Metrics } from './metrics.ts';
 import type { Mode, ObserverOptions, Readiness } from './observer-options.ts';
 import type { RulesOf, SessionTally } from './session-counts.ts';
-import { LoggedSession, type SessionObserver, type Told } from './session-lines.ts';
+import { LoggedSession, type SessionsHeard, type Told } from './session-lines.ts';
+import type { SessionObserver } from './session-observer.ts';
 import type { ShownCertificate } from './settings-metrics.ts';
 import { Shortages } from './shortages.ts';
 import { UpstreamLines } from './upstream-lines.ts';
@@ -103,10 +104,10 @@ class LoggingObserver {
       write(this.#log, 'lost_addresses', { ...suspect }, lostAddresses(suspect));
   }
 
-  sessionOpened(ends: ConnectionEnds, connector: string): SessionObserver {
+  sessionOpened(ends: ConnectionEnds, connector: string, heard: SessionsHeard | null = null): SessionObserver {
     const number = (this.#opened[0] ?? 0) + 1;
     this.#opened[0] = number;
-    return new LoggedSession(this.#told, ends, connector, number);
+    return new LoggedSession(this.#told, ends, connector, number, heard);
   }
 
   /** `key`: the setting, where the reason alone does not tell it. */

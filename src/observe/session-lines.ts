@@ -15,30 +15,15 @@ import { harmless, visible } from './log.ts';
 import { type IsLocal, Message, type MessageLines, type Put } from './message-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
+import type { SessionObserver } from './session-observer.ts';
 import { KEY_OF_STRAY, strayHeader } from './stray-headers.ts';
 import { Client, type Who } from './who.ts';
 
 type Of<Name extends SessionEvent['name']> = SessionEvent & { name: Name };
 
-/** One session, from admission to its end. The plain fields are written by the driver as it goes: plain numbers and a
- * string cost nothing per chunk, and the metrics read them when they are asked for. */
-export interface SessionObserver {
-  /** Unique in its thread; every line about this session has it. */
-  readonly number: number;
-  /** Octets received so far. Only ever grow. */
-  octetsFromClient: number;
-  octetsFromUpstream: number;
-  /** As received; latin-1. Set whenever it is known or changes, at the latest before an event and before `closed`. */
-  heloName: string;
-  /** `host:port` of the server that serves it, once it is known; '' before. */
-  server: string;
-  /** Straight from Wire.event. */
-  event(event: SessionEvent): void;
-  /** The client's handshake has ended. */
-  handshake(handshake: Handshake): void;
-  /** What we added to one command: from its octets' arrival to their departure, in seconds. */
-  delay(seconds: number): void;
-  /** The summary line. Exactly once; later calls are ignored. */
+/** Who hears of every session what happens in it, beside its lines. */
+export interface SessionsHeard {
+  event(session: LoggedSession, event: SessionEvent): void;
   closed(reason: CloseReason): void;
 }
 
@@ -57,16 +42,12 @@ export class LoggedSession implements SessionObserver {
   octetsFromUpstream = 0;
   heloName = '';
   server = '';
-  readonly #log: Logger;
-  readonly #metrics: Metrics;
+  readonly #to: Told;
   readonly #counts: ConnectorCounts;
-  readonly #floods: Floods;
-  readonly #messageLines: MessageLines;
-  readonly #isLocal: IsLocal;
-  readonly #ends: ConnectionEnds;
+  readonly ends: ConnectionEnds;
   readonly number: number;
+  readonly #heard: SessionsHeard | null;
   readonly #client: Client;
-  readonly #now: () => number;
   readonly #openedAt: number;
   #login: Login | null = null;
   #encryption: (Handshake & { result: 'ok' }) | null = null;
@@ -86,23 +67,37 @@ export class LoggedSession implements SessionObserver {
   readonly #unanswered: Put[] = []; // recipients that were put to the server
   #open = true;
 
-  constructor(told: Told, ends: ConnectionEnds, connector: string, number: number) {
-    const { log, metrics, floods, messages, isLocal, now } = told;
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#floods = floods;
-    this.#messageLines = messages;
-    this.#isLocal = isLocal;
-    this.#now = now;
-    this.#openedAt = now();
-    this.#counts = metrics.connector(connector);
-    this.#ends = ends;
+  constructor(told: Told, ends: ConnectionEnds, connector: string, number: number, heard: SessionsHeard | null) {
+    this.#to = told;
+    this.#openedAt = told.now();
+    this.#counts = told.metrics.connector(connector);
+    this.ends = ends;
+    this.#heard = heard;
     this.number = number;
     this.#client = new Client(number, ends, connector);
-    metrics.sessionOpened(this);
+    told.metrics.sessionOpened(this);
+  }
+
+  get connector(): string {
+    return this.#counts.name;
+  }
+
+  /** Null: nobody has logged in. */
+  get login(): Login | null {
+    return this.#login;
+  }
+
+  /** What a verified client certificate names; null in clear text. */
+  get certificateNames(): readonly string[] | null {
+    return this.#encryption?.names ?? null;
   }
 
   event(event: SessionEvent): void {
+    this.#tellOf(event);
+    this.#heard?.event(this, event);
+  }
+
+  #tellOf(event: SessionEvent): void {
     switch (event.name) {
       case 'recipient':
         this.#recipient(event);
@@ -116,7 +111,7 @@ export class LoggedSession implements SessionObserver {
         this.#messageAnswered(event, 'accepted');
         return;
       case 'replied':
-        this.#metrics.replied(event.command, event.replyClass);
+        this.#to.metrics.replied(event.command, event.replyClass);
         return;
       case 'login':
         this.#login = event.login;
@@ -127,7 +122,7 @@ export class LoggedSession implements SessionObserver {
         this.#counts.failedLogins += 1;
         return;
       case 'opaque':
-        write(this.#log, 'opaque', this.#who());
+        write(this.#to.log, 'opaque', this.#who());
         return;
       case 'login_refused':
         this.#loginRefused(event);
@@ -145,7 +140,7 @@ export class LoggedSession implements SessionObserver {
         this.#ambiguousEnd(event);
         return;
       case 'limited':
-        this.#metrics.limited(event.kind, event.key);
+        this.#to.metrics.limited(event.kind, event.key);
         if (event.observed === true) this.#limitObserved(event.key);
         return;
     }
@@ -153,7 +148,7 @@ export class LoggedSession implements SessionObserver {
 
   /** One that failed ends the session, whose summary says why. */
   handshake(handshake: Handshake): void {
-    this.#metrics.handshake(handshake.result);
+    this.#to.metrics.handshake(handshake.result);
     if (handshake.result !== 'ok') return;
     this.#encryption = handshake;
     if (handshake.unverified === null) return;
@@ -162,7 +157,7 @@ export class LoggedSession implements SessionObserver {
   }
 
   delay(seconds: number): void {
-    this.#metrics.delay(seconds);
+    this.#to.metrics.delay(seconds);
   }
 
   closed(reason: CloseReason): void {
@@ -170,11 +165,16 @@ export class LoggedSession implements SessionObserver {
     this.#open = false;
     for (const { decision, reason: why } of this.#unanswered) this.#counts.recipient(decision, why, 'none');
     this.#answers.none = this.#unanswered.length;
-    this.#metrics.sessionEnded(this);
+    this.#to.metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
-    if (this.#messages === 0 && !this.#floods.mayTellEnd(this.#ends.clientAddress, this.#untold)) return;
+    this.#tellEnd(reason);
+    this.#heard?.closed(reason);
+  }
+
+  #tellEnd(reason: CloseReason): void {
+    if (this.#messages === 0 && !this.#to.floods.mayTellEnd(this.ends.clientAddress, this.#untold)) return;
     const { protocol, cipher, subject = null } = this.#encryption ?? {};
-    write(this.#log, 'session_ended', {
+    write(this.#to.log, 'session_ended', {
       ...this.#who(),
       encryption_protocol: protocol,
       encryption_cipher: cipher,
@@ -195,7 +195,7 @@ export class LoggedSession implements SessionObserver {
       repeated: this.#untold || undefined,
       octets_from_client: this.octetsFromClient,
       octets_from_upstream: this.octetsFromUpstream,
-      seconds: Math.round(this.#now() - this.#openedAt) / 1000,
+      seconds: Math.round(this.#to.now() - this.#openedAt) / 1000,
       origin: reason.origin,
       what: reason.what,
       key: fullKey(this.#counts.name, reason.key),
@@ -205,13 +205,13 @@ export class LoggedSession implements SessionObserver {
 
   #recipient(event: Of<'recipient'>): void {
     const { decision, reason, rule } = event;
-    if (this.#message?.number !== event.transaction) this.#message = new Message(event, this.#now());
+    if (this.#message?.number !== event.transaction) this.#message = new Message(event, this.#to.now());
     if (decision === 'reject') {
       this.#refused += 1;
       this.#counts.recipient(decision, reason, 'none');
       this.#message.refuse(event);
     } else {
-      this.#unanswered.push(this.#message.put(event, this.#unanswered.length < SESSION_LINES, this.#isLocal));
+      this.#unanswered.push(this.#message.put(event, this.#unanswered.length < SESSION_LINES, this.#to.isLocal));
       if (decision === 'proceed') return;
       this.#wouldRefuse += 1;
     }
@@ -270,22 +270,22 @@ export class LoggedSession implements SessionObserver {
 
   /** One that was taken is always told; the others as refusals are. */
   #messageAnswered(event: Of<'message'> | Of<'upstream_refused'>, answer: 'accepted' | 'deferred' | 'refused'): void {
-    const message = this.#message?.number === event.transaction ? this.#message : new Message(event, this.#now());
+    const message = this.#message?.number === event.transaction ? this.#message : new Message(event, this.#to.now());
     const relays = answer === 'accepted' ? message.relayed : null;
     const relayed = relays !== null;
     this.#counts.message(answer === 'accepted' ? (relayed ? 'relayed' : 'local') : answer);
     if (relayed) this.#counts.relayed(relays);
-    if (!this.#messageLines.wants(relayed)) return;
+    if (!this.#to.messages.wants(relayed)) return;
     const fields = () => ({
       ...message.formatted(answer === 'accepted'),
       server: this.server,
       relayed,
       octets: event.octets,
-      seconds: Math.round(this.#now() - message.since) / 1000,
+      seconds: Math.round(this.#to.now() - message.since) / 1000,
       answer,
       reply: harmless(event.reply),
     });
-    if (answer === 'accepted') this.#messageLines.write({ ...this.#who(), ...fields() }, relayed);
+    if (answer === 'accepted') this.#to.messages.write({ ...this.#who(), ...fields() }, relayed);
     else this.#tell('message', fields);
   }
 
@@ -335,8 +335,8 @@ export class LoggedSession implements SessionObserver {
       key: hint === null ? fullKey(this.#counts.name, key) : KEY_OF_STRAY,
       reply: harmless(reply),
     });
-    if (hint !== null && this.#floods.isFirst(verb, this.#ends.clientAddress)) {
-      write(this.#log, hint, { ...this.#who(), ...fields() });
+    if (hint !== null && this.#to.floods.isFirst(verb, this.ends.clientAddress)) {
+      write(this.#to.log, hint, { ...this.#who(), ...fields() });
     } else this.#tell('command_refused', fields);
   }
 
@@ -373,12 +373,12 @@ export class LoggedSession implements SessionObserver {
 
   /** A line about a refusal, where neither this session nor its source has had too many; `fields` is asked only then. */
   #tell<Name extends LineName>(name: Name, fields: () => Omit<FieldsOf<Name>, keyof Who> & Partial<Who>): void {
-    if (!this.#log.isLevelEnabled(LINES[name].level)) return;
+    if (!this.#to.log.isLevelEnabled(LINES[name].level)) return;
     if (this.#told >= SESSION_LINES) {
       this.#untold += 1;
-    } else if (this.#floods.mayTell(this.#ends.clientAddress)) {
+    } else if (this.#to.floods.mayTell(this.ends.clientAddress)) {
       this.#told += 1;
-      write(this.#log, name, { ...this.#who(), ...fields() } as unknown as FieldsOf<Name>);
+      write(this.#to.log, name, { ...this.#who(), ...fields() } as unknown as FieldsOf<Name>);
     }
   }
 

@@ -10,7 +10,7 @@
 import { isIP } from 'node:net';
 import type { ClientIdentity } from '../smtp/client-identity.ts';
 import { COMPLETE, INCOMPLETE, ReplyReader } from '../smtp/reply.ts';
-import type { Forwarding } from '../smtp/types.ts';
+import type { ConnectionEnds, Forwarding } from '../smtp/types.ts';
 import { type HandedOver, type Step, UpstreamHandover } from '../smtp/upstream-handover.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from './byte-stream.ts';
@@ -43,7 +43,7 @@ export interface CallSettings {
 
 /** The client for whom we call. */
 export interface Caller {
-  readonly ends: Ends;
+  readonly ends: ConnectionEnds;
   /** Never rejects. */
   identify(): Promise<ClientIdentity>;
 }
@@ -143,7 +143,7 @@ export class Call implements StreamOwner {
     this.#listener.connected((now - this.#started) / 1000);
     const { identity, tls } = this.#settings;
     if (identity === 'proxy-v1' || identity === 'proxy-v2')
-      this.#stream.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, this.#caller?.ends ?? null));
+      this.#stream.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, headerEnds(this.#caller)));
     this.#stream.resume();
     if (tls?.mode === 'implicit') this.#startTls(tls, () => this.#wait(GREETING, this.#greetBy));
     else this.#wait(GREETING, this.#greetBy);
@@ -282,6 +282,13 @@ export class Call implements StreamOwner {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#wait(this.#awaits, this.#deadline);
   };
+}
+
+function headerEnds(caller: Caller | null): Ends | null {
+  if (caller === null) return null;
+  const { clientAddress, clientPort, localAddress, localPort } = caller.ends;
+  const source = { address: clientAddress, port: clientPort };
+  return { source, destination: { address: localAddress, port: localPort } };
 }
 
 /** Of a connection that was taken: one that is not gets ECONNREFUSED. */

@@ -7,16 +7,21 @@ import { type ByteStream, writeAll } from './byte-stream.ts';
 
 const WAIT = null;
 
+export interface WaitsOver {
+  /** A wait is over, and what stood behind it is to be flushed. */
+  waitIsOver(): void;
+}
+
 export class ClientWrites {
   readonly #delay: number;
-  readonly #goOn: () => void;
+  readonly #owner: WaitsOver;
   #queue: (Uint8Array | typeof WAIT)[] = [];
   #timer: NodeJS.Timeout | null = null;
 
-  /** `delay`: ms of one wait; `goOn` is called at its end, and is to flush. */
-  constructor(delay: number, goOn: () => void) {
+  /** `delay`: ms of one wait. */
+  constructor(delay: number, owner: WaitsOver) {
     this.#delay = delay;
-    this.#goOn = goOn;
+    this.#owner = owner;
   }
 
   get isEmpty(): boolean {
@@ -57,7 +62,7 @@ export class ClientWrites {
     if (wait !== -1) {
       this.#timer = setTimeout(() => {
         this.#timer = null;
-        this.#goOn();
+        this.#owner.waitIsOver();
       }, this.#delay);
     }
     return now.length === 0 || writeAll(stream, now);

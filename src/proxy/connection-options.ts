@@ -1,6 +1,6 @@
 // What a connection is given, and what it tells about its session.
 
-import type { CloseReason, Handshake, Judge, Profile, SessionEvent } from '../smtp/types.ts';
+import type { Admitted, CloseReason, ConnectionEnds, Handshake, Profile, SessionEvent } from '../smtp/types.ts';
 import type { ByteStream } from './byte-stream.ts';
 import type { Caller } from './call.ts';
 import type { ClientTls } from './client-tls.ts';
@@ -22,7 +22,8 @@ export interface SessionWatcher {
   closed(reason: CloseReason): void;
 }
 
-export interface ConnectionOptions {
+/** It is also who the client is, for a server that is told. */
+export interface ConnectionOptions extends Caller {
   readonly client: ByteStream;
   /** How its handshake ended, where TLS came before all else; null: it is in clear text. */
   readonly handshake: (Handshake & { result: 'ok' }) | null;
@@ -30,16 +31,11 @@ export interface ConnectionOptions {
   readonly tls: ClientTls;
   /** Octets that came behind a PROXY header. */
   readonly early: Buffer | null;
-  readonly clientAddress: string;
+  readonly ends: ConnectionEnds;
   readonly profile: Profile;
-  readonly judge: Judge;
-  /** Hears what the watcher hears. */
-  readonly heard?: ((event: SessionEvent) => void) | undefined;
-  /** As in Admission. */
-  readonly isBannable?: (() => boolean) | undefined;
+  /** Judges, and hears what the watcher hears. */
+  readonly admitted: Admitted;
   readonly upstream: Upstream;
-  /** Who the client is, for a server that is told. */
-  readonly caller: Caller;
   readonly timeouts: Timeouts;
   readonly queue: FairQueue;
   readonly watcher: SessionWatcher;

@@ -8,19 +8,20 @@
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import { type ByteStream, NOBODY, type StreamOwner, setPaused, writeAll } from './byte-stream.ts';
-import { ClientWrites } from './client-writes.ts';
+import { type ByteStream, NOBODY, setPaused, writeAll } from './byte-stream.ts';
+import { ClientWrites, type WaitsOver } from './client-writes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { kept } from './handle-stream.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { type ClockWatched, SessionClock } from './session-clock.ts';
-import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, Steps, UPSTREAM_GONE, UPSTREAM_OCTETS } from './session-steps.ts';
+import { ClientSide, type SidesHeard, UpstreamSide } from './session-sides.ts';
+import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, type StepRunner, Steps, UPSTREAM_OCTETS } from './session-steps.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
 import { leaveBehindQuit } from './upstream-end.ts';
 
-export class Connection implements Wire, LiveSession, ClockWatched {
+export class Connection implements Wire, LiveSession, ClockWatched, SidesHeard, StepRunner, WaitsOver {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #clock: SessionClock;
@@ -36,7 +37,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
   #isLent = false; // what the client sent last, to nobody but the server's kernel
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
-  readonly #steps: Steps;
+  readonly steps: Steps;
   #arrived = 0; //          when the octets of the client came that are read now
   #kind = 0; //             of the step that is taken, and what came with it
   #chunk: Buffer | null = null;
@@ -47,34 +48,30 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.#options = options;
     this.client = options.client;
     this.#clock = new SessionClock(options.timeouts, this.#openedAt, this);
-    this.#toClient = new ClientWrites(options.profile.tarpit, () => this.#waited());
-    this.#steps = new Steps(options.queue, options.clientAddress, {
-      run: (kind, chunk) => this.#take(kind, chunk),
-      goOn: () => this.#run(() => this.#session.goOn()),
-      changed: () => this.#steer(),
-    });
-    const names = options.handshake?.names ?? null;
-    this.#session = new Session(this, options.profile, options.clientAddress, names);
+    this.#toClient = new ClientWrites(options.profile.tarpit, this);
+    const { clientAddress } = options.ends;
+    this.steps = new Steps(options.queue, clientAddress, this);
+    this.#session = new Session(this, options.profile, clientAddress, options.handshake?.names ?? null);
   }
 
   /** Begins. Everything after this may end the connection, and `ended` may be called before it returns. */
   start(): void {
-    const { early, handshake, upstream, caller, watcher } = this.#options;
+    const { early, handshake, upstream, watcher } = this.#options;
     if (handshake !== null) watcher.handshake(handshake);
-    this.client.owner = this.#clientOwner();
+    this.client.owner = new ClientSide(this);
     this.client.reads = 'commands';
     this.client.resume();
-    this.#giveUpDialling = upstream.dial(caller, (reached, shortOf) => this.#answered(reached, shortOf));
-    if (early !== null && early.length > 0) this.#fromClient(early);
+    this.#giveUpDialling = upstream.dial(this.#options, (reached, shortOf) => this.#answered(reached, shortOf));
+    if (early !== null && early.length > 0) this.fromClient(early);
   }
 
   get clientAddress(): string {
-    return this.#options.clientAddress;
+    return this.#options.ends.clientAddress;
   }
 
   /** Whether a ban ends it. */
   get isBannable(): boolean {
-    return this.#options.profile.mode === 'enforce' && this.#options.isBannable?.() !== false;
+    return this.#options.profile.mode === 'enforce' && this.#options.admitted.isBannable !== false;
   }
 
   get outline(): Outline {
@@ -119,7 +116,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
   }
 
   judge(question: Question): Decision | null {
-    const decision = this.#options.judge(question);
+    const decision = this.#options.admitted.judge(question);
     if (!(decision instanceof Promise)) return decision;
     decision.then(
       (later) => this.#run(() => this.#session.judged(later)),
@@ -132,7 +129,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.#options.watcher.heloName = this.#session.helo;
     if (event.name === 'message') this.#clock.phases.broughtMail(performance.now());
     this.#options.watcher.event(event);
-    this.#options.heard?.(event);
+    this.#options.admitted.heard?.(event);
   }
 
   tarpit(): void {
@@ -149,7 +146,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.#toClient.hurry();
     this.#flush();
     this.#giveUpDialling();
-    this.#steps.end();
+    this.steps.end();
     if (this.upstream !== null) {
       if (reason === QUIT) leaveBehindQuit(this.upstream);
       else this.upstream.reset();
@@ -171,31 +168,17 @@ export class Connection implements Wire, LiveSession, ClockWatched {
 
   // ---------------------------------------------------------------- sockets
 
-  #clientOwner(): StreamOwner {
-    return {
-      heard: (chunk) => this.#fromClient(chunk),
-      ended: () => this.#steps.take(CLIENT_ENDED, null),
-      drained: () => {
-        this.#clock.unread.empty();
-        this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
-        this.#steer();
-        this.#giveWay();
-      },
-      lost: () => this.#steps.take(CLIENT_LOST, null),
-    };
+  clientDrained(): void {
+    this.#clock.unread.empty();
+    this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
+    this.#steer();
+    this.#giveWay();
   }
 
-  #upstreamOwner(): StreamOwner {
-    return {
-      heard: (chunk) => this.#fromUpstream(chunk),
-      ended: () => this.#steps.take(UPSTREAM_GONE, null),
-      drained: () => {
-        this.#clock.untaken.empty();
-        this.#clock.phases.excuse(performance.now());
-        this.#steer();
-      },
-      lost: () => this.#steps.take(UPSTREAM_GONE, null),
-    };
+  upstreamDrained(): void {
+    this.#clock.untaken.empty();
+    this.#clock.phases.excuse(performance.now());
+    this.#steer();
   }
 
   /** The client's stream is the handshake's, until that has ended. */
@@ -216,7 +199,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
       }
       this.client = new SocketStream(socket);
       this.#clock.unread.empty();
-      this.client.owner = this.#clientOwner();
+      this.client.owner = new ClientSide(this);
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
     });
@@ -234,36 +217,44 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     }
     this.#options.watcher.server = reached.server;
     this.upstream = reached.stream;
-    if (reached.stream !== null) reached.stream.owner = this.#upstreamOwner();
+    if (reached.stream !== null) reached.stream.owner = new UpstreamSide(this);
     if (reached.forwarding !== null) this.#session.forwardIdentity(reached.forwarding);
     if (reached.list !== null) this.#session.serverHasHeardEhlo(reached.list);
-    this.#fromUpstream(reached.greeting);
+    this.fromUpstream(reached.greeting);
   }
 
-  #fromClient(chunk: Buffer): void {
+  fromClient(chunk: Buffer): void {
     if (this.#closed) return;
     this.#isLent = false; // what was lent before this was kept by somebody, and is not to be given back in its stead
     this.#options.watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     if (this.#arrived === 0) this.#arrived = now;
     this.#clock.phases.heard(chunk.length, now);
-    this.#steps.spent(chunk.length, 0);
-    this.#steps.take(CLIENT_OCTETS, chunk);
+    this.steps.spent(chunk.length, 0);
+    this.steps.take(CLIENT_OCTETS, chunk);
   }
 
-  #fromUpstream(chunk: Buffer): void {
+  fromUpstream(chunk: Buffer): void {
     this.#options.watcher.octetsFromUpstream += chunk.length;
-    this.#steps.spent(chunk.length, 0);
-    this.#steps.take(UPSTREAM_OCTETS, chunk);
+    this.steps.spent(chunk.length, 0);
+    this.steps.take(UPSTREAM_OCTETS, chunk);
   }
 
-  #take(kind: number, chunk: Buffer | null): void {
+  takeStep(kind: number, chunk: Buffer | null): void {
     this.#kind = kind;
     this.#chunk = chunk;
-    this.#run(this.#taken);
+    this.#run(null);
   }
 
-  readonly #taken = (): void => {
+  goOn(): void {
+    this.#run(() => this.#session.goOn());
+  }
+
+  stepsChanged(): void {
+    this.#steer();
+  }
+
+  #taken(): void {
     const chunk = this.#chunk as Buffer;
     this.#chunk = null;
     if (this.#kind === CLIENT_OCTETS) this.#readClient(chunk);
@@ -276,7 +267,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
       this.#silent = this.#session.waitsForUpstream && octetsFromUpstream <= (this.#reached?.greeting.length ?? 0);
       this.#session.upstreamEnded();
     }
-  };
+  }
 
   #readClient(chunk: Buffer): void {
     const inMailData = this.#session.inMailData;
@@ -294,21 +285,22 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.client.giveBack();
   }
 
-  /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. */
-  #run(step: () => void, now = performance.now()): void {
+  /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. Null: the one that is taken. */
+  #run(step: (() => void) | null, now = performance.now()): void {
     if (this.#closed) return;
     this.#step(step, now);
     const done = performance.now();
-    this.#steps.spent(0, done - now);
-    if (this.#arrived === 0 || this.#steps.areWaiting) return;
+    this.steps.spent(0, done - now);
+    if (this.#arrived === 0 || this.steps.areWaiting) return;
     this.#options.watcher.delay((done - this.#arrived) / 1000);
     this.#arrived = 0;
   }
 
-  #step(step: () => void, now: number): void {
+  #step(step: (() => void) | null, now: number): void {
     const before = this.#session.progress;
     try {
-      step();
+      if (step === null) this.#taken();
+      else step();
     } catch (error) {
       this.#failed(error);
       return;
@@ -317,7 +309,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     this.#flush();
     this.#giveBack();
     this.#giveWay();
-    if (this.#handshakeDue && !this.#steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
+    if (this.#handshakeDue && !this.steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
     if (this.#closed) return;
     this.#clock.phases.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     if (!this.#dialling) this.#clock.watch();
@@ -325,7 +317,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
   #giveWay(): void {
-    if (this.#session.hasHadItsTurn && !this.#clock.unread.isFull) this.#steps.giveWay();
+    if (this.#session.hasHadItsTurn && !this.#clock.unread.isFull) this.steps.giveWay();
   }
 
   #failed(error: unknown): void {
@@ -349,7 +341,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
   }
 
   /** The tarpit held back what was behind, and both sides with it. */
-  #waited(): void {
+  waitIsOver(): void {
     this.#flush();
     if (this.#toClient.waits) return;
     this.#run(() => this.#session.waited());
@@ -362,7 +354,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
     if (this.#closed) return;
     this.#giveBack();
     const { waits } = this.#toClient;
-    const { areWaiting } = this.#steps;
+    const { areWaiting } = this.steps;
     const both = this.#clock.unread.isFull || waits || areWaiting;
     const wait = both || this.#held || this.#clock.untaken.isFull;
     if (this.#giveUpHandshake === null) setPaused(this.client, wait, areWaiting);
@@ -377,7 +369,7 @@ export class Connection implements Wire, LiveSession, ClockWatched {
 
   /** What has come, or is to go out, waits for us. */
   get isOurMove(): boolean {
-    return this.#steps.areWaiting || this.#toClient.waits;
+    return this.steps.areWaiting || this.#toClient.waits;
   }
 
   serverIsStuck(): void {

@@ -23,6 +23,11 @@ interface Source {
   isQueued: boolean; // once in the heap, whose order `start` is: it is not changed there
 }
 
+export interface TurnTaker {
+  /** It is its turn: once for each time that it waits. */
+  takeTurn(): void;
+}
+
 export class FairQueue {
   readonly #sources = new Map<string, Source>();
   readonly #heap = new Heap(); // those that wait
@@ -30,9 +35,9 @@ export class FairQueue {
   #left = ROUND; //   ms
   #begun = false; //  a round will come
 
-  /** The turns of one session. `goOn` is called when it is its turn, once for each time that it waits. */
-  turnsOf(address: string, goOn: () => void): Turns {
-    return new Turns(this, this.#sourceOf(address), goOn);
+  /** The turns of one session. */
+  turnsOf(address: string, taker: TurnTaker): Turns {
+    return new Turns(this, this.#sourceOf(address), taker);
   }
 
   /** Nobody has waited longer, and there is time. */
@@ -101,13 +106,13 @@ export class FairQueue {
 export class Turns {
   readonly #queue: FairQueue;
   readonly #source: Source;
-  readonly #goOn: () => void;
+  readonly #taker: TurnTaker;
   #waits = false;
 
-  constructor(queue: FairQueue, source: Source, goOn: () => void) {
+  constructor(queue: FairQueue, source: Source, taker: TurnTaker) {
     this.#queue = queue;
     this.#source = source;
-    this.#goOn = goOn;
+    this.#taker = taker;
   }
 
   /** Whether it may go on at once. */
@@ -140,7 +145,7 @@ export class Turns {
   take(): void {
     if (!this.#waits) return;
     this.#waits = false;
-    this.#goOn();
+    this.#taker.takeTurn();
   }
 }
 

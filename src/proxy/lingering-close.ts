@@ -7,7 +7,7 @@
 import { BYE, formatReply, ONLY_QUIT } from '../smtp/replies.ts';
 import type { OwnReply } from '../smtp/types.ts';
 import type { ByteStream, StreamOwner } from './byte-stream.ts';
-import type { FairQueue, Turns } from './fair-queue.ts';
+import type { FairQueue, Turns, TurnTaker } from './fair-queue.ts';
 
 const LINGER = 5000; // ms
 const RESUMED = 0.05; // ms that reading on costs, all in all
@@ -61,7 +61,7 @@ class LastWords {
 }
 
 /** Reads and forgets, for a bounded time. */
-class Lingering implements StreamOwner {
+class Lingering implements StreamOwner, TurnTaker {
   readonly #client: ByteStream;
   readonly #words: LastWords | null;
   readonly #turns: Turns;
@@ -70,11 +70,8 @@ class Lingering implements StreamOwner {
   constructor(client: ByteStream, queue: FairQueue, clientAddress: string, words: LastWords | null) {
     this.#client = client;
     this.#words = words;
-    this.#turns = queue.turnsOf(clientAddress, () => {
-      this.#turns.spent(RESUMED);
-      client.resume();
-    });
-    this.#timer = setTimeout(() => client.destroy(), LINGER);
+    this.#turns = queue.turnsOf(clientAddress, this);
+    this.#timer = setTimeout(destroy, LINGER, client);
   }
 
   begin(early: Buffer | null): void {
@@ -95,6 +92,11 @@ class Lingering implements StreamOwner {
     this.#turns.wait();
   }
 
+  takeTurn(): void {
+    this.#turns.spent(RESUMED);
+    this.#client.resume();
+  }
+
   /** It has read our last reply, or never will: with FIN of both sides the stream is gone. */
   ended(): void {
     this.#client.end();
@@ -105,4 +107,8 @@ class Lingering implements StreamOwner {
   lost(): void {
     clearTimeout(this.#timer);
   }
+}
+
+function destroy(client: ByteStream): void {
+  client.destroy();
 }

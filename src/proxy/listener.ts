@@ -6,7 +6,8 @@
 // is closed without a word, since to say one would cost a handshake for everyone who is refused for coming too often.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Admission, Admit, ConnectionEnds, Handshake, HeaderResult } from '../smtp/types.ts';
+import { SERVER_BUSY } from '../smtp/replies.ts';
+import type { Admit, Admitted, ConnectionEnds, Handshake, HeaderResult, Refusal } from '../smtp/types.ts';
 import { type Endpoint, formatEndpoint, normaliseAddress } from './address.ts';
 import { type ByteStream, NOBODY } from './byte-stream.ts';
 import type { ClientTls } from './client-tls.ts';
@@ -17,6 +18,7 @@ import { refuseConnection } from './lingering-close.ts';
 import { BAD, INCOMPLETE, ProxyHeaderReader } from './proxy-protocol.ts';
 import { SocketStream } from './socket-stream.ts';
 import { takeHandles } from './tcp-handles.ts';
+import type { ReleaseSlot } from './upstream-slots.ts';
 
 export interface ListenerOptions {
   readonly bind: readonly Endpoint[];
@@ -41,12 +43,12 @@ export interface AcceptedClient {
 export interface ListenerHandlers {
   readonly queue: FairQueue;
   readonly admit: Admit;
-  /** A place at the upstream for one who was admitted, or a refusal after all. It never rejects. */
-  place(admission: Admission & { admitted: true }): Admission | Promise<Admission>;
+  /** A place at the upstream for one who was admitted; null: there is none. It never rejects. */
+  place(admitted: Admitted): ReleaseSlot | null | Promise<ReleaseSlot | null>;
   /** Milliseconds in which a PROXY header must be whole. */
   readonly headerTimeout: number;
-  admitted(entry: AcceptedClient, admission: Admission & { admitted: true }): void;
-  refused(ends: ConnectionEnds, admission: Admission & { admitted: false }): void;
+  admitted(entry: AcceptedClient, admitted: Admitted, leave: ReleaseSlot): void;
+  refused(ends: ConnectionEnds, refusal: Refusal): void;
   /** How the PROXY header of a peer came out that has to send one; `said`: the first that it said. */
   header(peer: ConnectionEnds, result: HeaderResult, said: string): void;
   /** A client came and could not be taken; the system's error code. */
@@ -232,26 +234,25 @@ function enter(
   });
 }
 
-function seat(entry: AcceptedClient, keeper: ListenerHandlers, admission: Admission & { admitted: true }): void {
+/** Who gets no place leaves as one refused at connection time. */
+function seat(entry: AcceptedClient, keeper: ListenerHandlers, admitted: Admitted): void {
   const { client, early, ends } = entry;
-  whenKnown(client, keeper.place(admission), (placed) => {
-    if (client.isGone) {
-      if (placed.admitted) placed.release();
-    } else if (placed.admitted) {
-      keeper.admitted(entry, placed);
-    } else {
-      refuseConnection(client, placed.reply, keeper.queue, ends.clientAddress, early);
-      keeper.refused(ends, placed);
+  whenKnown(client, keeper.place(admitted), (leave) => {
+    if (leave !== null && !client.isGone) {
+      keeper.admitted(entry, admitted, leave);
+      return;
     }
+    leave?.();
+    admitted.release();
+    if (client.isGone) return;
+    const { connector } = admitted.profile;
+    refuseConnection(client, SERVER_BUSY, keeper.queue, ends.clientAddress, early);
+    keeper.refused(ends, { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' });
   });
 }
 
 /** Goes on when the answer is there. A client that had to wait is paused then, and destroyed if it has hung up. */
-function whenKnown(
-  client: ByteStream,
-  answer: Admission | Promise<Admission>,
-  goOn: (admission: Admission) => void,
-): void {
+function whenKnown<T>(client: ByteStream, answer: T | Promise<T>, goOn: (answer: T) => void): void {
   if (!(answer instanceof Promise)) {
     goOn(answer);
     return;

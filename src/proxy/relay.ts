@@ -6,24 +6,23 @@
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
 import type { AddressInfo, Server } from 'node:net';
-import type { ClientIdentity } from '../smtp/client-identity.ts';
-import { ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
+import { ENDED_BY_OPERATOR, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
-  Admission,
   Admit,
+  Admitted,
   CloseReason,
   ConnectionEnds,
   ConnectionRefusal,
   Handshake,
   HeaderResult,
   OwnReply,
-  Profile,
 } from '../smtp/types.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
+import { AdmittedSession, type SessionHost } from './admitted-session.ts';
 import type { ByteStream } from './byte-stream.ts';
-import type { Caller, CallSettings } from './call.ts';
+import type { CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
-import { Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import type { SessionWatcher } from './connection-options.ts';
 import { FairQueue } from './fair-queue.ts';
 import { refuseConnection } from './lingering-close.ts';
@@ -97,6 +96,7 @@ export class Relay {
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Set<Connection>();
   readonly #queue = new FairQueue();
+  readonly #host: SessionHost;
   readonly #leaving = new Set<ByteStream>(); // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
@@ -106,6 +106,17 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#options = options;
     const { timeouts, tls, identity, ourName, ticketKeys } = options;
+    this.#host = {
+      timeouts,
+      queue: this.#queue,
+      names: (address) => options.names(address),
+      defect: (error, doing) => options.observer.defect(error, doing),
+      over: (connection, client) => {
+        this.#connections.delete(connection);
+        this.#seeOff(client);
+        this.#changed();
+      },
+    };
     const { upstream_connect, upstream_greeting, tls_handshake } = timeouts;
     this.#tls = options.listeners.map(
       ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
@@ -123,56 +134,34 @@ export class Relay {
     this.#servers = await listen(opened, sharePorts, {
       queue: this.#queue,
       admit,
-      place: (admission) => this.#place(admission),
+      place: () => this.#options.slots.take(),
       headerTimeout: timeouts.proxy_header,
       refused: (ends, { connector, reason, reply, key }) =>
         observer.connectionRefused(ends, connector, reason, reply, key),
       header: (peer, result, said) => observer.proxyHeader(peer, result, said),
       handshakeFailed: (ends, connector, handshake) => observer.handshakeFailed(ends, connector, handshake),
       acceptFailed: (code) => observer.shortOf(code, 'accept'),
-      admitted: (entry, admission) => this.#admitted(entry, admission),
+      admitted: (entry, admitted, leave) => this.#admitted(entry, admitted, leave),
     });
   }
 
-  #admitted(
-    entry: AcceptedClient,
-    { profile, judge, observed, heard, isBannable, release }: Admission & { admitted: true },
-  ): void {
-    const { observer, timeouts } = this.#options;
-    const { client, early, ends, handshake, tls } = entry;
+  #admitted(entry: AcceptedClient, admitted: Admitted, leave: ReleaseSlot): void {
+    const { observer } = this.#options;
+    const { client, ends } = entry;
+    const { profile, observed } = admitted;
     if (observed !== undefined) {
       const { reason, reply, key } = observed;
       observer.connectionWouldBeRefused(ends, profile.connector, reason, reply, key);
     }
     if (this.#draining) {
       observer.connectionRefused(ends, profile.connector, 'shutting_down', SHUTTING_DOWN);
-      release(); // its PROXY header or its handshake came too late
+      leave(); // its PROXY header or its handshake came too late
+      admitted.release();
       refuseConnection(client, SHUTTING_DOWN, this.#queue, ends.clientAddress, null);
       return;
     }
-    const connection = new Connection({
-      client,
-      early,
-      handshake,
-      tls,
-      clientAddress: ends.clientAddress,
-      profile: tls.isAble ? profile : withoutTls(profile),
-      judge,
-      heard,
-      isBannable,
-      timeouts,
-      queue: this.#queue,
-      upstream: this.upstream,
-      caller: this.#callerFor(ends),
-      watcher: observer.sessionOpened(ends, profile.connector),
-      defect: (error, doing) => observer.defect(error, doing),
-      ended: () => {
-        release();
-        this.#connections.delete(connection);
-        this.#seeOff(client);
-        this.#changed();
-      },
-    });
+    const watcher = observer.sessionOpened(ends, profile.connector);
+    const { connection } = new AdmittedSession(this.#host, entry, admitted, this.upstream, watcher, leave);
     this.#connections.add(connection);
     connection.start();
   }
@@ -180,24 +169,6 @@ export class Relay {
   /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
   replaceCredentials(credentials: readonly Credentials[]): void {
     for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
-  }
-
-  #callerFor({ clientAddress, clientPort, localAddress, localPort }: ConnectionEnds): Caller {
-    const source = { address: clientAddress, port: clientPort };
-    const destination = { address: localAddress, port: localPort };
-    const identify = async (): Promise<ClientIdentity> => {
-      const names = await this.#options.names(clientAddress);
-      const name = names === null ? undefined : (names[0] ?? null);
-      return { address: clientAddress, port: clientPort, name, localAddress, localPort };
-    };
-    return { ends: { source, destination }, identify };
-  }
-
-  /** A place at the upstream for who was admitted; who gets none leaves as one refused at connection time. */
-  #place(admission: Admission & { admitted: true }): Admission | Promise<Admission> {
-    const place = this.#options.slots.take();
-    if (place instanceof Promise) return place.then((leave) => placed(admission, leave));
-    return placed(admission, place);
   }
 
   /** The addresses as bound, so that port 0 shows what it became. */
@@ -277,23 +248,4 @@ export class Relay {
     for (const connection of [...this.#connections]) connection.shutDown();
     return cut;
   }
-}
-
-/** Who gets no place leaves as one refused at connection time. */
-function placed(admission: Admission & { admitted: true }, leave: ReleaseSlot | null): Admission {
-  if (leave === null) {
-    admission.release();
-    const { connector } = admission.profile;
-    return { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' };
-  }
-  const release = (): void => {
-    leave();
-    admission.release();
-  };
-  return { ...admission, release };
-}
-
-/** Where a listener has no certificate, nothing that needs one is offered: what asks for TLS then refuses. */
-function withoutTls(profile: Profile): Profile {
-  return profile.starttls === 'terminate' ? { ...profile, starttls: 'hide' } : profile;
 }

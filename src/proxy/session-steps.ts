@@ -3,7 +3,7 @@
 // A step is run at once where nobody else waits (fair-queue.ts). Else it waits, and whoever owns the session reads nothing
 // meanwhile. A session that gave way before it had read all (smtp/dialogue) goes on in a turn of its own.
 
-import type { FairQueue, Turns } from './fair-queue.ts';
+import type { FairQueue, Turns, TurnTaker } from './fair-queue.ts';
 import { kept } from './handle-stream.ts';
 
 // What a step is.
@@ -15,11 +15,11 @@ export const UPSTREAM_GONE = 4;
 
 export interface StepRunner {
   /** One step, with the octets that came. */
-  run(kind: number, chunk: Buffer | null): void;
+  takeStep(kind: number, chunk: Buffer | null): void;
   /** Another turn for a session that gave way. */
   goOn(): void;
   /** Steps wait now, or wait no more. */
-  changed(): void;
+  stepsChanged(): void;
 }
 
 interface Step {
@@ -27,14 +27,16 @@ interface Step {
   readonly chunk: Buffer | null;
 }
 
-export class Steps {
+const NONE: Step[] = []; // stays empty: most sessions never wait
+
+export class Steps implements TurnTaker {
   readonly #turns: Turns;
   readonly #runner: StepRunner;
-  #waiting: Step[] = [];
+  #waiting: Step[] = NONE;
   #isOver = false;
 
   constructor(queue: FairQueue, clientAddress: string, runner: StepRunner) {
-    this.#turns = queue.turnsOf(clientAddress, () => this.#takeTurn());
+    this.#turns = queue.turnsOf(clientAddress, this);
     this.#runner = runner;
   }
 
@@ -45,12 +47,13 @@ export class Steps {
   take(kind: number, chunk: Buffer | null): void {
     if (this.#isOver) return;
     if (this.#waiting.length === 0 && this.#turns.isFree) {
-      this.#runner.run(kind, chunk);
+      this.#runner.takeStep(kind, chunk);
       return;
     }
+    if (this.#waiting === NONE) this.#waiting = [];
     this.#waiting.push({ kind, chunk: chunk && kept(chunk) });
     this.#turns.wait();
-    this.#runner.changed();
+    this.#runner.stepsChanged();
   }
 
   /** Others first. */
@@ -68,17 +71,18 @@ export class Steps {
   end(): void {
     this.#isOver = true;
     this.#turns.leave();
-    this.#waiting = [];
+    this.#waiting = NONE;
   }
 
-  #takeTurn(): void {
+  /** For the queue alone. */
+  takeTurn(): void {
     const step = this.#waiting.shift();
     if (step === undefined) {
       this.#runner.goOn();
       return;
     }
-    this.#runner.run(step.kind, step.chunk);
+    this.#runner.takeStep(step.kind, step.chunk);
     if (this.#waiting.length > 0) this.#turns.wait();
-    else this.#runner.changed();
+    else this.#runner.stepsChanged();
   }
 }

@@ -69,13 +69,10 @@ interface Sockets {
   readonly now: number;
 }
 
-export function outlineOf(
-  { watcher, clientAddress, profile }: ConnectionOptions,
-  session: Session,
-  dialling: boolean,
-): Outline {
+export function outlineOf({ watcher, ends, profile }: ConnectionOptions, session: Session, dialling: boolean): Outline {
   const phase = dialling ? 'connect' : (PHASES[session.doing] as Phase);
-  return { number: watcher.number, clientAddress, connector: profile.connector, server: watcher.server, phase };
+  const { number, server } = watcher;
+  return { number, clientAddress: ends.clientAddress, connector: profile.connector, server, phase };
 }
 
 export function snapshotOf(
@@ -86,10 +83,10 @@ export function snapshotOf(
 ): Snapshot {
   const { dialling, now, openedAt } = sockets;
   const [waitsFor, since] = dialling ? (['server', openedAt] as const) : waiting(session.doing, timers, sockets);
-  const { watcher, caller } = options;
+  const { watcher, ends } = options;
   return {
     ...outlineOf(options, session, dialling),
-    clientPort: caller.ends.source.port,
+    clientPort: ends.clientPort,
     waitsFor,
     waitsForMs: Math.max(0, now - since),
     openForMs: now - openedAt,

@@ -11,7 +11,18 @@ import type { NoPlace } from '../limits/store.ts';
 import type { Connector, SessionEnds } from '../policy/connector.ts';
 import { NO_CONNECTOR, type Policy } from '../policy/policy.ts';
 import { CONFIGURATION_CHANGED } from '../smtp/replies.ts';
-import type { Admission, ConnectionEnds, ConnectionRefusal, Decision, Judge, OwnReply } from '../smtp/types.ts';
+import type {
+  Admission,
+  Admitted,
+  ConnectionEnds,
+  ConnectionRefusal,
+  Decision,
+  Judge,
+  OwnReply,
+  Profile,
+  Question,
+  SessionEvent,
+} from '../smtp/types.ts';
 import { ClientLimits } from './client-limits.ts';
 import { noPlaceReply } from './limit-costs.ts';
 import type { Limiter } from './limiter.ts';
@@ -35,13 +46,13 @@ const REASONS: Readonly<Record<NoPlace, ConnectionRefusal>> = {
 export class AdmissionControl {
   policy: Policy;
   readonly #limiter: Limiter;
-  readonly #broughtMail: (ends: ConnectionEnds) => void;
+  readonly broughtMail: (ends: ConnectionEnds) => void;
 
   /** `broughtMail` hears of each session that comes to MAIL, once. */
   constructor(policy: Policy, limiter: Limiter, broughtMail: (ends: ConnectionEnds) => void = () => {}) {
     this.policy = policy;
     this.#limiter = limiter;
-    this.#broughtMail = broughtMail;
+    this.broughtMail = broughtMail;
   }
 
   /** Whether this address is one that no ban touches, on some connector. */
@@ -63,60 +74,87 @@ export class AdmissionControl {
       if (full !== null && enforces) return { admitted: false, connector: connector.name, ...full };
       // Who has to be looked up has a place meanwhile: slow DNS is no way around the limits.
       return when(refusal, (found) => {
-        if (found === null || !enforces) return this.#admission(ends, policy, connector, clientLimits, found, full);
+        if (found === null || !enforces) {
+          const observed = found !== null ? ({ reply: found, reason: 'connect' } as const) : (full ?? undefined);
+          return new AdmittedClient(this, ends, policy, connector, clientLimits, observed);
+        }
         clientLimits.leave();
         return denied(connector, found);
       });
     });
   }
+}
 
-  #admission(
+/** One client that was let in. Its judge goes on to the policy in force with every MAIL. */
+class AdmittedClient implements Admitted {
+  readonly admitted = true;
+  readonly profile: Profile;
+  readonly observed: Refusal | undefined;
+  readonly #control: AdmissionControl;
+  readonly #ends: ConnectionEnds;
+  readonly #connector: Connector;
+  readonly #limits: ClientLimits;
+  #policy: Policy;
+  #judge: Judge | null;
+  #broughtMail = false;
+
+  constructor(
+    control: AdmissionControl,
     ends: ConnectionEnds,
     policy: Policy,
     connector: Connector,
-    clientLimits: ClientLimits,
-    refusal: OwnReply | null,
-    full: Refusal | null,
-  ): Admission {
-    return {
-      admitted: true,
-      profile: connector.profile,
-      judge: this.#judgeFor(ends, policy, connector, clientLimits),
-      observed: refusal !== null ? { reply: refusal, reason: 'connect' } : (full ?? undefined),
-      heard: (event) => clientLimits.heard(event),
-      isBannable: () => clientLimits.isBannable,
-      release: () => clientLimits.leave(),
-    };
+    limits: ClientLimits,
+    observed: Refusal | undefined,
+  ) {
+    this.profile = connector.profile;
+    this.observed = observed;
+    this.#control = control;
+    this.#ends = ends;
+    this.#connector = connector;
+    this.#limits = limits;
+    this.#policy = policy;
+    this.#judge = connector.judgeFor(endsOf(ends));
   }
 
-  /** The judge of one session, which goes on to the policy in force with every MAIL. */
-  #judgeFor(ends: ConnectionEnds, first: Policy, connector: Connector, clientLimits: ClientLimits): Judge {
-    let policy = first;
-    let judge: Judge | null = connector.judgeFor(endsOf(ends));
-    let brought = false;
-    const decide: Judge = (question) => {
-      if (judge === null) return NO_PLACE_ANY_MORE;
-      return when(judge(question), (decision) => clientLimits.decide(question, decision));
-    };
-    return (question) => {
-      if (question.protocolState === 'MAIL' && !brought) {
-        brought = true;
-        this.#broughtMail(ends);
-        if (ends.check === true) this.policy.cameFrom(ends);
-      }
-      if (policy === this.policy || question.protocolState !== 'MAIL') return decide(question);
-      policy = this.policy;
-      const next = policy.connectorFor(ends);
-      const refusal = next?.mode === 'enforce' ? next.refusal(ends.clientAddress) : null;
-      return when(refusal, (found) => {
-        // What the session was given when it began it would keep: another profile means another session.
-        const same =
-          next !== null && next.name === connector.name && isDeepStrictEqual(next.profile, connector.profile);
-        judge = same && found === null ? next.judgeFor(endsOf(ends)) : null;
-        if (same) clientLimits.connector = next;
-        return decide(question);
-      });
-    };
+  get isBannable(): boolean {
+    return this.#limits.isBannable;
+  }
+
+  judge(question: Question): Decision | Promise<Decision> {
+    const { policy } = this.#control;
+    if (question.protocolState === 'MAIL') this.#brings();
+    if (this.#policy === policy || question.protocolState !== 'MAIL') return this.#decide(question);
+    this.#policy = policy;
+    const next = policy.connectorFor(this.#ends);
+    const refusal = next?.mode === 'enforce' ? next.refusal(this.#ends.clientAddress) : null;
+    return when(refusal, (found) => {
+      // What the session was given when it began it would keep: another profile means another session.
+      const { name, profile } = this.#connector;
+      const same = next !== null && next.name === name && isDeepStrictEqual(next.profile, profile);
+      this.#judge = same && found === null ? next.judgeFor(endsOf(this.#ends)) : null;
+      if (same) this.#limits.connector = next;
+      return this.#decide(question);
+    });
+  }
+
+  #brings(): void {
+    if (this.#broughtMail) return;
+    this.#broughtMail = true;
+    this.#control.broughtMail(this.#ends);
+    if (this.#ends.check === true) this.#control.policy.cameFrom(this.#ends);
+  }
+
+  #decide(question: Question): Decision | Promise<Decision> {
+    if (this.#judge === null) return NO_PLACE_ANY_MORE;
+    return when(this.#judge(question), (decision) => this.#limits.decide(question, decision));
+  }
+
+  heard(event: SessionEvent): void {
+    this.#limits.heard(event);
+  }
+
+  release(): void {
+    this.#limits.leave();
   }
 }
 

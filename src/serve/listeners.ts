@@ -6,6 +6,7 @@
 import type { Config } from '../config/schema.ts';
 import { createObserver, type Observer } from '../observe/events.ts';
 import type { LogSink } from '../observe/log-sink.ts';
+import type { SessionsHeard } from '../observe/session-lines.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -21,7 +22,7 @@ import { RefusalTally } from '../status/refusals.ts';
 import { AdmissionControl } from './admission.ts';
 import type { Limiter } from './limiter.ts';
 import { findSessions, tallySessions } from './live-sessions.ts';
-import { countConnection, countingRefusals } from './refusal-counts.ts';
+import { countConnection, countEvent } from './refusal-counts.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { fullHostName, upstreamTls } from './upstream-settings.ts';
 
@@ -201,12 +202,18 @@ const REMIND_AFTER = 600_000; // ms
 /** The observer as the proxy sees it, with an ear for the upstream that takes all clients for one. */
 function watching(observer: Observer, { onEvent, shared }: ServeSettings, refusals: RefusalTally): RelayObserver {
   let remindedAt = Number.NEGATIVE_INFINITY;
-  const closed = (reason: CloseReason): void => {
-    if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
-    const now = performance.now();
-    if (now - remindedAt < REMIND_AFTER) return;
-    remindedAt = now;
-    observer.warn('upstream_421', {});
+  const heard: SessionsHeard = {
+    event: (session, event) => {
+      countEvent(refusals, session, event);
+      onEvent?.(event, session.ends);
+    },
+    closed: (reason) => {
+      if (reason.origin !== 'upstream' || !reason.what.includes('421')) return;
+      const now = performance.now();
+      if (now - remindedAt < REMIND_AFTER) return;
+      remindedAt = now;
+      observer.warn('upstream_421', {});
+    },
   };
   return {
     upstreamUp: (server, up, why, nextProbe) => (shared ?? observer).upstreamUp(server, up, why, nextProbe),
@@ -227,22 +234,6 @@ function watching(observer: Observer, { onEvent, shared }: ServeSettings, refusa
     upstreamUnidentified: (server, identity) => observer.upstreamUnidentified(server, identity),
     handshakeFailed: (ends, connector, handshake) => observer.handshakeFailed(ends, connector, handshake),
     defect: (error, doing) => observer.defect(error, doing),
-    sessionOpened: (ends, connector) => {
-      const session = observer.sessionOpened(ends, connector);
-      countingRefusals(session, refusals, ends, connector);
-      const close = session.closed.bind(session);
-      session.closed = (reason) => {
-        close(reason);
-        closed(reason);
-      };
-      if (onEvent !== undefined) {
-        const event = session.event.bind(session);
-        session.event = (one) => {
-          event(one);
-          onEvent(one, ends);
-        };
-      }
-      return session;
-    },
+    sessionOpened: (ends, connector) => observer.sessionOpened(ends, connector, heard),
   };
 }

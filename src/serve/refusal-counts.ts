@@ -3,7 +3,7 @@
 // What a peer chose is made harmless here, and only where it is kept. Not here: the tally and its bound (status/refusals).
 
 import { harmless } from '../observe/log.ts';
-import type { SessionObserver } from '../observe/session-lines.ts';
+import type { LoggedSession } from '../observe/session-lines.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { sourceOf } from '../smtp/client-source.ts';
 import type { ConnectionEnds, ConnectionRefusal, SessionEvent } from '../smtp/types.ts';
@@ -24,37 +24,19 @@ export function countConnection(
   }));
 }
 
-/** From now on the session tells the tally as well. */
-export function countingRefusals(
-  session: SessionObserver,
-  tally: RefusalTally,
-  ends: ConnectionEnds,
-  connector: string,
-): void {
-  const event = session.event.bind(session);
-  const handshake = session.handshake.bind(session);
-  let login: string | null = null;
-  let names: readonly string[] | null = null; // null: in clear text
-  session.handshake = (one) => {
-    handshake(one);
-    if (one.result === 'ok') names = one.names;
-  };
-  session.event = (one) => {
-    event(one);
-    if (one.name === 'login') login = one.login.name ?? '?';
-    if (one.name !== 'recipient' && one.name !== 'sender' && one.name !== 'login_refused') return;
-    if (one.decision === 'proceed') return;
-    const verdict = one.decision === 'reject' ? 'refused' : 'would_be_refused';
-    const { heloName } = session;
-    tally.add(verdict, sourceOf(ends.clientAddress), () => ({
-      ...known(ends, connector),
-      ...tried(one),
-      helo: harmless(heloName),
-      login: login === null ? null : harmless(login),
-      tls: names !== null,
-      tls_subject: (names ?? []).map(harmless),
-    }));
-  };
+export function countEvent(tally: RefusalTally, session: LoggedSession, event: SessionEvent): void {
+  if (event.name !== 'recipient' && event.name !== 'sender' && event.name !== 'login_refused') return;
+  if (event.decision === 'proceed') return;
+  const verdict = event.decision === 'reject' ? 'refused' : 'would_be_refused';
+  const { ends, connector, heloName, login, certificateNames: names } = session;
+  tally.add(verdict, sourceOf(ends.clientAddress), () => ({
+    ...known(ends, connector),
+    ...tried(event),
+    helo: harmless(heloName),
+    login: login === null ? null : harmless(login.name ?? '?'),
+    tls: names !== null,
+    tls_subject: (names ?? []).map(harmless),
+  }));
 }
 
 type Refused = SessionEvent & { name: 'recipient' | 'sender' | 'login_refused' };

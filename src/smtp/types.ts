@@ -104,22 +104,22 @@ export interface ConnectionEnds {
   readonly check?: boolean | undefined;
 }
 
-/** What connection time decides: a profile and a judge for this session, or one reply (421 or 554) and the end. `release` is
- * called exactly once when an admitted connection is gone. */
-export type Admission =
-  | {
-      readonly admitted: true;
-      readonly profile: Profile;
-      readonly judge: Judge;
-      /** What would have refused it, were the mode not observe. */
-      readonly observed?: Pick<Refusal, 'reply' | 'reason' | 'key'> | undefined;
-      /** Hears every event of the session; limits count by it. */
-      heard?(event: SessionEvent): void;
-      /** Whether a ban of its source is meant for it: not for a balancer's own check. Always when left out. */
-      isBannable?(): boolean;
-      release(): void;
-    }
-  | Refusal;
+/** What connection time decides: a profile and a judge for this session, or one reply (421 or 554) and the end. */
+export type Admission = Admitted | Refusal;
+
+export interface Admitted {
+  readonly admitted: true;
+  readonly profile: Profile;
+  /** What would have refused it, were the mode not observe. */
+  readonly observed?: Pick<Refusal, 'reply' | 'reason' | 'key'> | undefined;
+  /** Whether a ban of its source is meant for it: not for a balancer's own check. Always when left out. */
+  readonly isBannable?: boolean;
+  judge: Judge;
+  /** Hears every event of the session; limits count by it. */
+  heard?(event: SessionEvent): void;
+  /** Called exactly once, when the connection is gone. */
+  release(): void;
+}
 
 /** Of a connection, before it is a session. */
 export interface Refusal {

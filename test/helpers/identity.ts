@@ -11,6 +11,6 @@ export const CLIENT: ClientIdentity = {
 };
 
 export const CALLER: Caller = {
-  ends: { source: { address: '192.0.2.1', port: 40000 }, destination: { address: '203.0.113.5', port: 25 } },
+  ends: { clientAddress: '192.0.2.1', clientPort: 40000, localAddress: '203.0.113.5', localPort: 25 },
   identify: async () => CLIENT,
 };

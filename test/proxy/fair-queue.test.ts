@@ -9,10 +9,13 @@ class Served {
 
   session(name: string, address: string, ms: number, times = 1): Turns {
     let left = times;
-    const turns = this.queue.turnsOf(address, () => {
-      this.order.push(name);
-      turns.spent(ms);
-      if (--left > 0) turns.wait();
+    const { order } = this;
+    const turns = this.queue.turnsOf(address, {
+      takeTurn() {
+        order.push(name);
+        turns.spent(ms);
+        if (--left > 0) turns.wait();
+      },
     });
     return turns;
   }
@@ -60,18 +63,22 @@ describe('whose turn it is', () => {
     let turns = 0;
     let over = false;
     for (const address of ['192.0.2.1', '198.51.100.1']) {
-      const busy = queue.turnsOf(address, () => {
-        turns++;
-        busy.spent(0.3);
-        if (!over) busy.wait();
+      const busy = queue.turnsOf(address, {
+        takeTurn() {
+          turns++;
+          busy.spent(0.3);
+          if (!over) busy.wait();
+        },
       });
       busy.wait();
     }
     while (turns < 20_000) await new Promise(setImmediate);
     const before = turns;
     let served = Number.POSITIVE_INFINITY;
-    const light = queue.turnsOf('203.0.113.9', () => {
-      served = turns;
+    const light = queue.turnsOf('203.0.113.9', {
+      takeTurn() {
+        served = turns;
+      },
     });
     light.wait();
     while (served === Number.POSITIVE_INFINITY && turns < before + 2_000) await new Promise(setImmediate);
