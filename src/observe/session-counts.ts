@@ -5,6 +5,7 @@
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { AnsweredCommand, CloseReason, Reason, ReplyClass } from '../smtp/types.ts';
+import { type Listed, Roster } from './roster.ts';
 
 type RecipientDecision = 'proceed' | 'reject' | 'would_reject';
 type Outcome = CloseReason['origin'] | 'refused';
@@ -150,14 +151,14 @@ export interface SessionTally {
 }
 
 /** The octets of a session that still runs; read when the metrics are asked for. */
-export interface OctetCounts {
+export interface OctetCounts extends Listed {
   readonly octetsFromClient: number;
   readonly octetsFromUpstream: number;
 }
 
 export class SessionCounts {
   readonly #connectors = new Map<string, ConnectorCounts>();
-  readonly #live = new Set<OctetCounts>();
+  readonly #live = new Roster<OctetCounts>();
   #endedFromClient = 0;
   #endedFromUpstream = 0;
 

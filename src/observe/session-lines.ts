@@ -44,6 +44,7 @@ export class LoggedSession implements SessionObserver {
   server = '';
   readonly #to: Told;
   readonly #counts: ConnectorCounts;
+  row = -1;
   readonly ends: ConnectionEnds;
   readonly number: number;
   readonly #heard: SessionsHeard | null;

@@ -5,6 +5,7 @@
 // byte after the session closed, and never a FIN that could be read as the end of something: it is reset (upstream-end).
 // Where STARTTLS ends here the client's socket is another one behind it; nothing else changes.
 
+import type { Listed } from '../observe/roster.ts';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
@@ -21,14 +22,17 @@ import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
 import { leaveBehindQuit } from './upstream-end.ts';
 
-export class Connection implements Wire, LiveSession, ClockWatched, SidesHeard, StepRunner, WaitsOver {
+const NOTHING = (): void => {};
+
+export class Connection implements Listed, Wire, LiveSession, ClockWatched, SidesHeard, StepRunner, WaitsOver {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #clock: SessionClock;
   readonly #toClient: ClientWrites;
   readonly #openedAt = performance.now();
+  row = -1;
   client: ByteStream; //  plain, then perhaps encrypted
-  #giveUpDialling: () => void = () => {};
+  #giveUpDialling: () => void = NOTHING;
   #dialling = true; // until then time is the call's to watch
   #reached: Reached | null = null;
   #giveUpHandshake: (() => void) | null = null; // while it goes on: the client is not ours then
@@ -208,6 +212,7 @@ export class Connection implements Wire, LiveSession, ClockWatched, SidesHeard, 
   /** A server has greeted, or none will. */
   #answered(reached: Reached | null, shortOf: string | null): void {
     this.#dialling = false;
+    this.#giveUpDialling = NOTHING; // what it holds is not needed any more
     this.#reached = reached;
     const now = performance.now();
     this.#clock.phases.waitsFor(AWAITING_GREETING, true, now);

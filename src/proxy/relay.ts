@@ -6,6 +6,7 @@
 // still saying, and with it the last reply they have not read: so a drain waits a moment for them to hang up.
 
 import type { AddressInfo, Server } from 'node:net';
+import { Roster } from '../observe/roster.ts';
 import { ENDED_BY_OPERATOR, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
   Admit,
@@ -94,10 +95,10 @@ export class Relay {
   readonly upstream: Upstream;
   readonly #options: RelayOptions;
   readonly #tls: readonly ClientTls[];
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Roster<Connection>();
   readonly #queue = new FairQueue();
   readonly #host: SessionHost;
-  readonly #leaving = new Set<ByteStream>(); // clients of sessions that have ended
+  #leaving = 0; // clients of sessions that have ended
   #servers: Server[] = [];
   #changed: () => void = () => {};
   #draining = false;
@@ -196,7 +197,7 @@ export class Relay {
     for (const connection of [...this.#connections]) connection.drain();
     await this.#wait(() => this.#connections.size === 0, patience);
     const cut = this.cutOff();
-    await this.#wait(() => this.#leaving.size === 0, LAST_WORDS);
+    await this.#wait(() => this.#leaving === 0, LAST_WORDS);
     return cut;
   }
 
@@ -212,9 +213,9 @@ export class Relay {
   }
 
   #seeOff(client: ByteStream): void {
-    this.#leaving.add(client);
+    this.#leaving++;
     client.whenClosed(() => {
-      this.#leaving.delete(client);
+      this.#leaving--;
       this.#changed();
     });
   }

@@ -37,6 +37,13 @@ export interface HandleReader {
   written(status: number): void;
 }
 
+interface ConnectRequest {
+  answered: (status: number) => void;
+  /** One function for all: where each request had a closure of its own here, every connection that was over lived until the old
+   * memory was collected (Node 24.21), and was copied by each scavenge before. */
+  oncomplete: (this: ConnectRequest, status: number) => void;
+}
+
 interface WriteRequest {
   reader: HandleReader;
   chunk: Uint8Array | null; // kept while the kernel has not taken it
@@ -48,7 +55,7 @@ export const EOF = -4095; // UV_EOF
 interface Handles {
   readonly TCP: { new (kind: number): TcpHandle; readonly prototype: object };
   readonly SOCKET: number;
-  readonly TCPConnectWrap: new () => { oncomplete: (status: number) => void };
+  readonly TCPConnectWrap: new () => ConnectRequest;
   readonly WriteWrap: new () => WriteRequest;
   readonly ShutdownWrap: new () => { oncomplete: () => void };
   /** About the call that is going on or was the last. */
@@ -100,10 +107,15 @@ export function connectHandle(address: string, port: number, answered: (status: 
   const { TCP, SOCKET, TCPConnectWrap } = known();
   const handle = new TCP(SOCKET) as TcpHandle & Record<'connect' | 'connect6', (...args: unknown[]) => number>;
   const request = new TCPConnectWrap();
-  request.oncomplete = (status) => answered(status);
+  request.answered = answered;
+  request.oncomplete = onConnected;
   const status = handle[isIP(address) === 6 ? 'connect6' : 'connect'](request, address, port);
   if (status !== 0) process.nextTick(answered, status);
   return handle;
+}
+
+function onConnected(this: ConnectRequest, status: number): void {
+  this.answered(status);
 }
 
 /** What the handle reads goes to this reader. */
@@ -145,9 +157,11 @@ function onWritten(this: WriteRequest, status: number): void {
 /** FIN behind what was written. */
 export function shutDown(handle: TcpHandle): void {
   const request = new (known().ShutdownWrap)();
-  request.oncomplete = () => {};
+  request.oncomplete = nothing;
   handle.shutdown(request);
 }
+
+function nothing(): void {}
 
 /** Has `take` called with each client of a server that listens; false where that cannot be had. */
 export function takeHandles(server: Server, take: (client: TcpHandle) => void): boolean {

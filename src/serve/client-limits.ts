@@ -43,7 +43,7 @@ export class ClientLimits {
   #messageHit = false; // its recipients have counted towards a ban
   #octets = 0;
   #isGone = false;
-  readonly #excused = new Set<string>(); // limits of the session towards which something counts that others brought about
+  #excused: Set<string> | null = null; // limits of the session towards which something counts that others brought about
   #unanswered = 0; // RCPTs that the upstream has not answered
   #whenAnswered: (() => void) | null = null;
 
@@ -156,7 +156,7 @@ export class ClientLimits {
         this.#answered(event.code);
         return;
       case 'login_failed':
-        if (event.code < 500) this.#excused.add('auth_failures');
+        if (event.code < 500) this.#excuse('auth_failures');
         else this.#charge(this.#guesses(event.login, 1));
         return;
       case 'octets':
@@ -164,10 +164,15 @@ export class ClientLimits {
         if (this.#octets >= OCTETS_AT_ONCE) this.#chargeOctets();
         return;
       case 'limited':
-        if (!AGAINST_THE_SERVER.has(event.key) || this.#excused.has(event.key)) return;
+        if (!AGAINST_THE_SERVER.has(event.key) || this.#excused?.has(event.key) === true) return;
         if (this.#connector.mode === 'enforce') this.#strike();
         return;
     }
+  }
+
+  #excuse(limit: string): void {
+    this.#excused ??= new Set();
+    this.#excused.add(limit);
   }
 
   #message(question: Question, decision: Decision): Decision | Promise<Decision> {
@@ -288,7 +293,7 @@ export class ClientLimits {
     const refused = costs[taken.refused];
     if (refused === undefined) return decision;
     this.#limiter.observer.limited(refused.kind, refused.rate);
-    if (!isOwn(refused)) this.#excused.add('errors'); // a 450 to MAIL is one
+    if (!isOwn(refused)) this.#excuse('errors'); // a 450 to MAIL is one
     if (refused.rate === 'recipient_rate' && isOwn(refused)) this.#messageHit = true;
     return this.#refusal(decision, `limits.${refused.kind}.${refused.rate}`, 'reject', reply);
   }
