@@ -11,7 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   smtp: [],
   policy: ['smtp', 'ipaddr.js'],
   limits: ['ioredis', 'lru-cache'],
-  proxy: ['smtp', 'ipaddr.js', 'lru-cache'],
+  proxy: ['observe', 'smtp', 'ipaddr.js', 'lru-cache'],
   observe: ['smtp', 'pino', 'prom-client'],
   demo: [],
   status: [],

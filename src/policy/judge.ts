@@ -14,7 +14,7 @@ import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
 import { whyMayBe } from './members.ts';
-import { firstMatch, type Trial, trialsOf, tryRules, whyMapped, whySpelled } from './rules.ts';
+import { firstMatch, type Trial, tryRules, whyMapped, whySpelled } from './rules.ts';
 import { readingsOf } from './spellings.ts';
 import type { Suspects } from './suspects.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
@@ -107,8 +107,6 @@ export class Judgement {
   readonly #refusedSenders: Readonly<Record<SenderKey, Decision>>;
   /** What each rule decides, and behind them what is decided when none matches. */
   readonly #ruled: readonly Decision[];
-  /** Of the decision that is being made: the condition that failed in each rule, null where the rule has expired. */
-  readonly #failed: (Condition | null)[] = [];
 
   constructor(domains: Domains, terms: Terms, users: UserNames, now: () => number) {
     this.#domains = domains;
@@ -210,23 +208,27 @@ export class Judgement {
 
   #byRules(facts: Facts): Decision | Unknown {
     const { rules } = this.#terms;
-    const place = firstMatch(rules, facts, NO_GUESS, this.#now, this.#failed);
+    const place = firstMatch(rules, facts, NO_GUESS, this.#now);
     if (isUnknown(place)) return this.#byRulesUnknowing(facts);
     const ruled = this.#ruled[place] as Decision;
     if (ruled.action === 'proceed' || rules.length === 0) return ruled;
-    const failed = this.#failed.slice(0, place);
-    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(trialsOf(rules, failed), facts));
+    return this.#rejectedBy(ruled, facts);
   }
 
   /** Something that a rule asks for cannot be told. */
   #byRulesUnknowing(facts: Facts): Decision | Unknown {
     const { rules } = this.#terms;
     const ruled = settle((guess): Decision | Unknown => {
-      const place = firstMatch(rules, facts, guess, this.#now, this.#failed);
+      const place = firstMatch(rules, facts, guess, this.#now);
       return isUnknown(place) ? place : (this.#ruled[place] as Decision);
     }, isSameAction);
     if (isUnknown(ruled) || ruled.action === 'proceed') return ruled;
-    return reject(ruled.reason, ruled.rule, ruled.reply, () => formatTrials(tryRules(rules, facts, this.#now), facts));
+    return this.#rejectedBy(ruled, facts);
+  }
+
+  /** What was tried is found again where somebody reads it: most refusals are counted, not told. */
+  #rejectedBy({ reason, rule, reply }: Exclude<Decision, { action: 'proceed' }>, facts: Facts): Decision {
+    return reject(reason, rule, reply, () => formatTrials(tryRules(this.#terms.rules, facts, this.#now), facts));
   }
 
   #withoutDomain(address: Address): Decision {

@@ -281,38 +281,14 @@ export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number
   return trials;
 }
 
-/** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing.
- * `failed` takes, for each rule before that, the condition that failed, or null where the rule has expired. */
-export function firstMatch(
-  rules: readonly Rule[],
-  facts: Facts,
-  guess: Guess,
-  now: () => number,
-  failed: (Condition | null)[],
-): number | Unknown {
-  for (const [i, rule] of rules.entries()) {
-    if (hasExpired(rule, now)) {
-      failed[i] = null;
-      continue;
-    }
+/** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing. */
+export function firstMatch(rules: readonly Rule[], facts: Facts, guess: Guess, now: () => number): number | Unknown {
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i] as Rule;
+    if (hasExpired(rule, now)) continue;
     const obstacle = obstacleOf(rule.conditions, facts, guess);
     if (obstacle === null) return i;
     if (isUnknown(obstacle)) return obstacle;
-    failed[i] = obstacle;
   }
   return rules.length;
-}
-
-/** What tryRules finds, from what firstMatch noted without a guess: nothing that mattered was unknown. */
-export function trialsOf(rules: readonly Rule[], failed: readonly (Condition | null)[]): Trial[] {
-  return rules.slice(0, failed.length + 1).map((rule, i) => {
-    const condition = failed[i];
-    return {
-      rule,
-      matched: condition === undefined,
-      expired: condition === null,
-      failed: condition ?? null,
-      open: null,
-    };
-  });
 }

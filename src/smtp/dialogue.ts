@@ -9,7 +9,7 @@ import { Spans } from './bytes.ts';
 import { type Capabilities, NO_CAPABILITIES } from './capabilities.ts';
 import type { MailData } from './mail-data.ts';
 import * as replies from './replies.ts';
-import { formatReply } from './replies.ts';
+import { formatReply, replyLine, replyText } from './replies.ts';
 import { ReplyQueue } from './reply-queue.ts';
 import { readSaid } from './said.ts';
 import type { SaslExchange } from './sasl.ts';
@@ -165,10 +165,12 @@ export class Dialogue {
 
   ask(question: Question, decided: (decision: Decision) => void): void {
     const decision = this.wire.judge(question);
-    if (decision !== null) {
-      decided(decision);
-      return;
-    }
+    if (decision !== null) decided(decision);
+    else this.await(decided);
+  }
+
+  /** The judge owes a decision. */
+  await(decided: (decision: Decision) => void): void {
     this.hold = HOLD_JUDGE;
     this.decided = decided;
   }
@@ -230,13 +232,13 @@ export class Dialogue {
     then?.();
   }
 
-  /** A reply of ours as octets, its placeholders filled. */
-  format(own: OwnReply, fill: replies.Fill = {}): Buffer {
-    return formatReply(own, this.offersCodes, { ...fill, client_address: this.clientAddress });
+  /** A reply of ours as the client would read it, its placeholders filled. */
+  text(own: OwnReply, recipient = '', sender = ''): string {
+    return replyText(own, this.offersCodes, { recipient, sender, client_address: this.clientAddress });
   }
 
   say(own: OwnReply): void {
-    this.put(this.format(own));
+    this.put(replyLine(this.text(own)));
   }
 
   /** A reply on its way to the client, by way of the tarpit if it is a 5yz to somebody who has not logged in. */
@@ -272,7 +274,7 @@ export class Dialogue {
   tellRefused(own: OwnReply, key: string | null = null): void {
     const { verb, text: said, login } = readSaid(this.said, this.triedLogin);
     this.triedLogin ||= login;
-    const reply = this.format(own).toString('latin1').trimEnd();
+    const reply = this.text(own);
     this.wire.event({ name: 'refused', verb, said, reply, key });
   }
 

@@ -166,7 +166,7 @@ function takeMail(dialogue: Dialogue, command: Extract<Command, { verb: 'MAIL' }
         return;
       }
       if (decision.observed) {
-        const reply = said(dialogue, decision.reply, { sender: path.written });
+        const reply = said(dialogue, decision.reply, '', path.written);
         senderEvent(dialogue, 'would_reject', decision, path.written, reply);
       }
       const { remains } = dialogue.transaction;
@@ -212,10 +212,10 @@ function declaredSize(parameters: Parameters): number {
 }
 
 function refuseSender(dialogue: Dialogue, decision: Exclude<Decision, { action: 'proceed' }>, sender: string): void {
-  const reply = dialogue.format(decision.reply, { sender });
-  senderEvent(dialogue, 'reject', decision, sender, reply.toString('latin1').trimEnd());
+  const reply = dialogue.text(decision.reply, '', sender);
+  senderEvent(dialogue, 'reject', decision, sender, reply);
   if (dialogue.isError()) return;
-  dialogue.put(reply);
+  dialogue.put(replies.replyLine(reply));
   if (decision.action === 'disconnect')
     dialogue.close({ origin: 'policy', what: 'sender refused', key: decision.rule ?? undefined });
 }
@@ -260,8 +260,8 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
   }
   const { offered, profile, tls } = dialogue;
   if (!offered.allowsRcpt(parameters, profile, tls) || !isHarmlessOrcpt(dialogue, path, parameters)) {
-    const trace = () => line.toString('latin1').trimEnd(); // which parameter
-    refuseRecipient(dialogue, replies.BAD_PARAMETER, { reason: 'syntax', rule: null, trace }, path.written);
+    const why: Why = { reason: 'syntax', rule: null, trace: whichParameter(line) };
+    refuseRecipient(dialogue, replies.BAD_PARAMETER, why, path.written);
     return;
   }
   const over = transaction.recipients >= dialogue.profile.limits.recipientsPerMessage;
@@ -276,18 +276,32 @@ function takeRcpt(dialogue: Dialogue, command: Extract<Command, { verb: 'RCPT' }
     path.written,
     path.addresses,
   );
-  dialogue.ask(question, (decision) => {
-    if (decision.action === 'proceed') {
-      if (decision.observed) observeRecipient(dialogue, decision.reply, decision, path.written);
-      else if (over) observeRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, TOO_MANY, path.written);
-      else recipientEvent(dialogue, 'proceed', decision, path.written, '');
-      transaction.recipients++;
-      dialogue.forward(line, TO_RCPT);
-      return;
-    }
-    refuseRecipient(dialogue, decision.reply, decision, path.written);
-    if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
-  });
+  const decision = dialogue.wire.judge(question);
+  if (decision !== null) rcptDecided(dialogue, decision, line, path.written, over);
+  else awaitDecision(dialogue, line, path.written, over);
+}
+
+/** In functions of their own, as few RCPTs need a closure. */
+function awaitDecision(dialogue: Dialogue, line: Buffer, written: string, over: boolean): void {
+  dialogue.await((decision) => rcptDecided(dialogue, decision, line, written, over));
+}
+
+function whichParameter(line: Buffer): () => string {
+  return () => line.toString('latin1').trimEnd();
+}
+
+/** `over`: beyond the limit of recipients, where that is only observed. */
+function rcptDecided(dialogue: Dialogue, decision: Decision, line: Buffer, written: string, over: boolean): void {
+  if (decision.action === 'proceed') {
+    if (decision.observed) observeRecipient(dialogue, decision.reply, decision, written);
+    else if (over) observeRecipient(dialogue, replies.TOO_MANY_RECIPIENTS, TOO_MANY, written);
+    else recipientEvent(dialogue, 'proceed', decision, written, '');
+    dialogue.transaction.recipients++;
+    dialogue.forward(line, TO_RCPT);
+    return;
+  }
+  refuseRecipient(dialogue, decision.reply, decision, written);
+  if (decision.action === 'disconnect') dialogue.close({ origin: 'policy', what: 'recipient refused' });
 }
 
 /** A server may take a parameter that it does not know for a part of the address (go-smtp does): then the last @ of the line
@@ -312,20 +326,19 @@ type Why = Pick<Decision, 'reason' | 'rule' | 'trace'>;
 const TOO_MANY: Why = { reason: 'limit', rule: 'limits.session.recipients_per_message' };
 
 function refuseRecipient(dialogue: Dialogue, own: OwnReply, why: Why, recipient: string): void {
-  const reply = dialogue.format(own, { recipient, sender: dialogue.transaction.sender });
-  recipientEvent(dialogue, 'reject', why, recipient, reply.toString('latin1').trimEnd());
-  dialogue.put(reply);
+  const reply = dialogue.text(own, recipient, dialogue.transaction.sender);
+  recipientEvent(dialogue, 'reject', why, recipient, reply);
+  dialogue.put(replies.replyLine(reply));
 }
 
 /** In observe: it goes on, and the log has what would have been said. */
 function observeRecipient(dialogue: Dialogue, own: OwnReply | undefined, why: Why, recipient: string): void {
-  const fill = { recipient, sender: dialogue.transaction.sender };
-  recipientEvent(dialogue, 'would_reject', why, recipient, said(dialogue, own, fill));
+  recipientEvent(dialogue, 'would_reject', why, recipient, said(dialogue, own, recipient, dialogue.transaction.sender));
 }
 
 /** A reply of ours as the log has it. */
-function said(dialogue: Dialogue, own: OwnReply | undefined, fill: replies.Fill): string {
-  return own === undefined ? '' : dialogue.format(own, fill).toString('latin1').trimEnd();
+function said(dialogue: Dialogue, own: OwnReply | undefined, recipient: string, sender: string): string {
+  return own === undefined ? '' : dialogue.text(own, recipient, sender);
 }
 
 function recipientEvent(

@@ -64,7 +64,7 @@ function askForLogin(dialogue: Dialogue, exchange: SaslExchange, then: (decision
   dialogue.ask(question, (decision) => {
     const refused = decision.action !== 'proceed';
     if (refused || decision.observed) {
-      const reply = decision.reply === undefined ? '' : dialogue.format(decision.reply).toString('latin1').trimEnd();
+      const reply = decision.reply === undefined ? '' : dialogue.text(decision.reply);
       const says = refused ? 'reject' : 'would_reject';
       dialogue.wire.event({ name: 'login_refused', decision: says, login, rule: decision.rule, reply });
     }

@@ -42,6 +42,8 @@ const CLASSES = new Uint8Array(128).map((_, octet) => {
     (/[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.]/.test(character) ? ATOM : 0) | (/[A-Za-z0-9_.-]/.test(character) ? DOMAIN : 0)
   );
 });
+const LABELS = /^[a-z0-9_\x80-\xff-]+(\.[a-z0-9_\x80-\xff-]+)*$/;
+const NO_HOST = { domain: null, literal: null };
 const LITERAL = /^[0-9A-Za-z.:-]+$/;
 const DOMAIN_LIMIT = 255; // RFC 5321 §4.5.3.1.2
 const IMCEA_ROUNDS = 4;
@@ -51,10 +53,9 @@ const HIDDEN_LIMIT = 64; // readings of one local part; an honest one needs a fe
 export function parseForwardPath(text: string, at: number, utf8: boolean): ForwardPath | BadPath {
   const bracketed = text[at] === '<';
   const start = bracketed ? at + 1 : at;
-  const bad = (trick: boolean): BadPath => ({ trick, written: writtenIn(text, at) });
-  if (text[start] === '@') return bad(true); // a source route, or no local part
+  if (text[start] === '@') return badPath(text, at, true); // a source route, or no local part
   const local = parseLocal(text, start, utf8);
-  if (local === null) return bad(false);
+  if (local === null) return badPath(text, at, false);
   let end = local.end;
   let domain = '';
   const bare = text[end] !== '@';
@@ -63,18 +64,23 @@ export function parseForwardPath(text: string, at: number, utf8: boolean): Forwa
     end = endOfDomain(text, domainStart, utf8);
     domain = text.slice(domainStart, end);
   }
-  const host = bare ? { domain: null, literal: null } : parseHost(domain);
-  if (host === null) return bad(false);
+  const host = bare ? NO_HOST : parseHost(domain);
+  if (host === null) return badPath(text, at, false);
   const written = text.slice(start, end);
   if (bracketed) {
-    if (text[end] !== '>') return bad(text[end] === '@' || text[end] === ',');
+    if (text[end] !== '>') return badPath(text, at, text[end] === '@' || text[end] === ',');
     end++;
   }
-  if (end < text.length && text[end] !== ' ') return bad(false);
+  if (end < text.length && text[end] !== ' ') return badPath(text, at, false);
   const hidden = MAY_HIDE.test(local.decoded) ? hiddenAddresses(unpackX400(local.decoded)) : NOTHING_HIDDEN;
-  if (hidden === null) return bad(true);
-  const address = { local: local.decoded, ...host };
-  return { written, end, address, addresses: [address, ...hidden.addresses], bare, gateway: hidden.gateway };
+  if (hidden === null) return badPath(text, at, true);
+  const address = { local: local.decoded, domain: host.domain, literal: host.literal };
+  const addresses = hidden === NOTHING_HIDDEN ? [address] : [address, ...hidden.addresses];
+  return { written, end, address, addresses, bare, gateway: hidden.gateway };
+}
+
+function badPath(text: string, at: number, trick: boolean): BadPath {
+  return { trick, written: writtenIn(text, at) };
 }
 
 /** Reads a reverse-path at `at`, leniently; null when its end cannot be told. */
@@ -161,12 +167,9 @@ function parseHost(text: string): Pick<Address, 'domain' | 'literal'> | null {
   let domain = foldAscii(text);
   if (domain.endsWith('.')) domain = domain.slice(0, -1); // protocol: one trailing dot is dropped
   if (domain === '' || domain.length > DOMAIN_LIMIT) return null;
-  const labels = domain.split('.');
-  for (const label of labels) {
-    if (label === '' || /[^a-z0-9_\x80-\xff-]/.test(label)) return null;
-  }
+  if (!LABELS.test(domain)) return null;
   // A number is an address to inet_aton and to WHATWG URLs: 3405803783 and 0x7f000001 are hosts (163.com is a name).
-  if (/^(\d+|0x[0-9a-f]*)$/.test(labels[labels.length - 1] as string)) return null;
+  if (/^(\d+|0x[0-9a-f]*)$/.test(domain.slice(domain.lastIndexOf('.') + 1))) return null;
   if (/[\x80-\xff]/.test(domain) && !isUtf8(Buffer.from(domain, 'latin1'))) return null;
   return { domain, literal: null };
 }

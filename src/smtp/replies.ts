@@ -335,17 +335,50 @@ export interface Fill {
 }
 
 const LINE_LIMIT = 510; // RFC 5321 §4.5.3.1.5: 512 with CRLF
-const PLACEHOLDER = /\{(recipient|sender|client_address)\}/g;
+const PLACEHOLDER = /\{(recipient|sender|client_address)\}/;
 
-/** One reply line with its CRLF. The enhanced code appears only where `enhanced` says that the session offered them
+/** A reply cut at its placeholders: text, name, text, name … text. */
+interface Template {
+  readonly pieces: readonly string[];
+  /** Octets of the text alone. */
+  readonly octets: number;
+}
+
+const templates = new WeakMap<OwnReply, Template>(); // of those that were said
+
+function templateOf(own: OwnReply): Template {
+  const known = templates.get(own);
+  if (known !== undefined) return known;
+  const pieces = own.text.split(PLACEHOLDER).map((piece, i) => (i % 2 === 0 ? toPrintable(piece) : piece));
+  const octets = pieces.reduce((sum, { length }, i) => (i % 2 === 0 ? sum + length : sum), 0);
+  const template = { pieces, octets };
+  templates.set(own, template);
+  return template;
+}
+
+/** One reply line without its CRLF. The enhanced code appears only where `enhanced` says that the session offered them
  * (RFC 2034 §3). A filling that makes the line too long is shortened, so that the sentence behind it still stands. */
+export function replyText(own: OwnReply, enhanced: boolean, fill: Fill = {}): string {
+  const { pieces, octets } = templateOf(own);
+  let text = enhanced && own.enhanced !== null ? `${own.code} ${own.enhanced} ` : `${own.code} `;
+  let room = LINE_LIMIT - text.length - octets;
+  for (let i = 0; i < pieces.length; i++) {
+    const piece = pieces[i] as string;
+    if (i % 2 === 0) text += piece;
+    else {
+      const filled = toPrintable(fill[piece as keyof Fill] ?? '').slice(0, Math.max(0, room));
+      room -= filled.length;
+      text += filled;
+    }
+  }
+  return text.length > LINE_LIMIT ? text.slice(0, LINE_LIMIT) : text;
+}
+
+/** The same with its CRLF, as it goes out. */
 export function formatReply(own: OwnReply, enhanced: boolean, fill: Fill = {}): Buffer {
-  const head = enhanced && own.enhanced !== null ? `${own.code} ${own.enhanced} ` : `${own.code} `;
-  let room = LINE_LIMIT - head.length - own.text.replace(PLACEHOLDER, '').length;
-  const text = own.text.replace(PLACEHOLDER, (_, name: keyof Fill) => {
-    const filled = toPrintable(fill[name] ?? '').slice(0, Math.max(0, room));
-    room -= filled.length;
-    return filled;
-  });
-  return Buffer.from(`${(head + toPrintable(text)).slice(0, LINE_LIMIT)}\r\n`, 'latin1');
+  return replyLine(replyText(own, enhanced, fill));
+}
+
+export function replyLine(text: string): Buffer {
+  return Buffer.from(`${text}\r\n`, 'latin1');
 }

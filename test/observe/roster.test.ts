@@ -37,7 +37,10 @@ test('who reads a roster while others come and go sees each that stays once', ()
     if (name === 100) for (const one of ones) if (one.name !== 299 && one.name !== 50) roster.delete(one);
     if (name === 299) roster.add(new One(300));
   }
-  assert.deepEqual(seen.slice(0, 101), ones.slice(0, 101).map(({ name }) => name));
+  assert.deepEqual(
+    seen.slice(0, 101),
+    ones.slice(0, 101).map(({ name }) => name),
+  );
   assert.deepEqual(seen.slice(101), [299, 300]);
   for (let name = 301; name < 400; name++) {
     const one = new One(name);
