@@ -43,7 +43,7 @@ export interface ByteStream {
   /** How it reads, and what the owner may do with a chunk: keep it; keep nothing of it behind the call (`kept` is what makes a
    * copy); have it until it gives it back; keep nothing, and have it read as it comes. */
   reads: 'to keep' | 'commands' | 'mail data' | 'to forget';
-  /** The chunk that was heard last is memory that is read into again once it was given back: until then nothing is read. */
+  /** The chunk that was heard last is memory that is read into again once it was given back, and never before. */
   readonly isLending: boolean;
   /** Nothing of that chunk is kept. */
   giveBack(): void;

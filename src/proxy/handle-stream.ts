@@ -2,8 +2,9 @@
 // costs more than all that we do.
 //
 // Reads go into memory that is used again. Replies are copied out of it at once; of a client's commands is copied what somebody
-// keeps (`kept`). In mail data a stream has 64 KiB of its own that it lends to its owner, and reads no further before it has them back. Writes go to the kernel at once;
-// what it does not take is kept until it does, and the owner is told.
+// keeps (`kept`). In mail data a stream reads into 64 KiB of its own and lends them to its owner. The invariant: between two
+// reads the handle never has memory that is lent, whether it is to read on or not; so no order of pause, resume and `giveBack`
+// can have it written over. Writes go to the kernel at once; what it does not take is kept until it does, and the owner is told.
 
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
@@ -23,11 +24,11 @@ const COMMANDS = 8192; // octets of a read: many commands, and few where one onl
 const MAIL_DATA = 65_536;
 const SMALL = 16_384; // octets that are copied rather than lent, so that a few of them never keep 64 KiB
 const UNHEARD = 16; // chunks that wait for a paused owner
-const LENT_STREAMS = 256; // streams with memory of their own; the others copy
+const BUFFERS = 256; // of MAIL_DATA octets; who gets none copies
 
 const common = Buffer.allocUnsafeSlow(COMMANDS);
 const spare: Buffer[] = [];
-let own = 0; // streams with memory of their own
+let inUse = 0; // buffers that a stream reads into, or lent
 
 export class HandleStream implements ByteStream, HandleReader {
   owner: StreamOwner = NOBODY;
@@ -35,12 +36,12 @@ export class HandleStream implements ByteStream, HandleReader {
   isPaused = true;
   isEnded = false;
   isGone = false;
-  isLending = false;
   remotePort = 0;
   readonly #handle: TcpHandle;
   #isReading = false;
   #hasBegun = false;
-  #own: Buffer | null = null; // what is read into instead of `common`
+  #into: Buffer = common; // what the handle reads into: that, or a buffer of its own
+  #lent: Buffer | null = null;
   #unheard: Buffer[] = [];
   #unheardOctets = 0;
   #endUnheard = false;
@@ -95,8 +96,14 @@ export class HandleStream implements ByteStream, HandleReader {
     return { remoteAddress, remotePort, localAddress, localPort };
   }
 
+  get isLending(): boolean {
+    return this.#lent !== null;
+  }
+
   giveBack(): void {
-    this.isLending = false;
+    const lent = this.#lent;
+    this.#lent = null;
+    if (lent !== null && lent !== this.#into) putBack(lent);
   }
 
   pause(atOnce = false): void {
@@ -153,6 +160,7 @@ export class HandleStream implements ByteStream, HandleReader {
 
   toSocket(): Socket {
     this.#stop();
+    if (this.#into !== common) this.#handle.useUserBuffer(common); // what it has is another stream's from now on
     this.#leave();
     this.#handle.reader = null;
     const begun = this.#hasBegun ? { pauseOnCreate: true } : { manualStart: true };
@@ -166,21 +174,21 @@ export class HandleStream implements ByteStream, HandleReader {
   // ---------------------------------------------------------------- what the handle says
 
   read(octets: number): Buffer | undefined {
-    const mine = this.#own;
-    const chunk = (mine ?? common).subarray(0, octets);
+    const into = this.#into;
+    const chunk = into.subarray(0, octets);
     if (this.isPaused) {
       this.#unheard.push(Buffer.from(chunk));
       this.#unheardOctets += octets;
       if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
-    } else if (this.reads === 'to forget' || (this.reads === 'commands' && mine === null)) this.owner.heard(chunk);
-    else if (mine === null || octets <= SMALL) this.owner.heard(Buffer.from(chunk));
+    } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.owner.heard(chunk);
+    else if (into === common || octets <= SMALL) this.owner.heard(Buffer.from(chunk));
     else {
-      this.isLending = true;
+      this.#forgetLent();
+      this.#lent = into;
       this.owner.heard(chunk);
     }
     if (this.isGone) return undefined;
     if (this.isPaused && this.#readsByTheMegabyte) this.#stop(); // it was paused before that was known
-    if (this.isLending && this.isPaused) return undefined; // it is given back before it is read on
     return this.#nextBuffer();
   }
 
@@ -188,28 +196,22 @@ export class HandleStream implements ByteStream, HandleReader {
     return this.reads === 'mail data' || this.reads === 'to forget';
   }
 
-  /** Undefined: as it was. */
+  /** What is read into next: never what is lent. Undefined: as it was. */
   #nextBuffer(): Buffer | undefined {
-    const mine = this.#own;
-    const wants = this.reads === 'mail data';
-    if (wants && mine !== null && !this.isLending) return undefined;
-    if (wants && (mine !== null || own < LENT_STREAMS)) {
-      if (mine === null) own++;
-      this.isLending = false; // whoever keeps it has it for good
-      this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(MAIL_DATA);
-      return this.#own;
-    }
-    if (mine === null) return undefined;
-    this.#giveUpOwn();
-    return common;
+    const before = this.#into;
+    const isOurs = before !== common && before !== this.#lent;
+    const isMailData = this.reads === 'mail data';
+    if (!isMailData && isOurs) putBack(before);
+    if (!isMailData) this.#into = common;
+    else if (!isOurs) this.#into = takeBuffer();
+    if (!isMailData || !this.isPaused) this.#forgetLent();
+    return this.#into === before ? undefined : this.#into;
   }
 
-  #giveUpOwn(): void {
-    if (this.#own === null) return;
-    if (!this.isLending) spare.push(this.#own);
-    this.isLending = false;
-    this.#own = null;
-    own--;
+  /** Whoever keeps it has it for good. */
+  #forgetLent(): void {
+    if (this.#lent !== null) inUse--;
+    this.#lent = null;
   }
 
   /** The peer ended it, or the connection broke. */
@@ -254,9 +256,7 @@ export class HandleStream implements ByteStream, HandleReader {
   #start(): void {
     if (this.#isReading || this.isEnded || this.isGone) return;
     this.#isReading = true;
-    // Another buffer than the handle has: at the beginning, and where what was lent is kept by somebody.
-    if (!this.#hasBegun) this.#handle.useUserBuffer(common);
-    else if (this.isLending) this.#handle.useUserBuffer(this.#nextBuffer() ?? common);
+    if (!this.#hasBegun) this.#handle.useUserBuffer(this.#into);
     this.#hasBegun = true;
     this.#handle.readStart();
   }
@@ -289,7 +289,9 @@ export class HandleStream implements ByteStream, HandleReader {
   #leave(): void {
     this.isGone = true;
     this.#behind = [];
-    this.#giveUpOwn();
+    if (this.#into !== common && this.#into !== this.#lent) putBack(this.#into);
+    this.#into = common;
+    this.#forgetLent();
     this.owner = NOBODY;
   }
 
@@ -298,6 +300,18 @@ export class HandleStream implements ByteStream, HandleReader {
     this.#closed = null;
     for (const then of waiting) then();
   }
+}
+
+/** `common` where there is none. */
+function takeBuffer(): Buffer {
+  if (inUse >= BUFFERS) return common;
+  inUse++;
+  return spare.pop() ?? Buffer.allocUnsafeSlow(MAIL_DATA);
+}
+
+function putBack(buffer: Buffer): void {
+  inUse--;
+  spare.push(buffer);
 }
 
 /** These octets for longer than the call in which a client's commands were heard: a copy, where they stand in memory that all read into. */

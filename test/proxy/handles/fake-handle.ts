@@ -1,0 +1,162 @@
+// A TCP handle in the hand of a test: what comes in, and how many octets the kernel takes, is said by the test.
+//
+// It does what Node's does (stream_base.cc, stream_wrap.cc): reads go into the buffer of the listener that came last, and what
+// `onread` returns is the next buffer of the listener that heard it. What the kernel has not taken is not copied: it is looked at
+// again when there is room, in the very memory that was written, as libuv would. Memory that is still on its way is never read
+// into: that is asserted at each read, over all handles.
+
+import assert from 'node:assert/strict';
+import type { HandleReader, TcpHandle } from '../../../src/proxy/tcp-handles.ts';
+
+type Request = Parameters<TcpHandle['writeBuffer']>[0];
+
+interface State {
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
+}
+
+const { binding } = process as unknown as { binding(name: string): unknown };
+const { streamBaseState: state, kReadBytesOrError, kLastWriteWasAsync } = binding.call(process, 'stream_wrap') as State;
+
+const ECANCELED = -125;
+const EOF = -4095;
+
+/** Writes that go on, of all handles. */
+const onTheirWay = new Set<FakeHandle>();
+
+export class FakeHandle implements TcpHandle {
+  reader: HandleReader | null = null;
+  onread!: TcpHandle['onread'];
+  isReading = false;
+  isClosed = false;
+  /** It was sent a FIN. */
+  isShutDown = false;
+  wasReset = false;
+  /** Hears each octet that the kernel takes. */
+  readonly #taken: (octets: Buffer) => void;
+  readonly #buffers: Uint8Array[] = []; // of the listeners
+  #room = 0;
+  #request: Request | null = null;
+  #left: Uint8Array = Buffer.alloc(0); // of what is written
+
+  constructor(taken: (octets: Buffer) => void = () => {}) {
+    this.#taken = taken;
+  }
+
+  /** How often its buffer was given anew, not as the answer to a read. */
+  get listeners(): number {
+    return this.#buffers.length;
+  }
+
+  /** What is written and not taken. */
+  get writeQueueSize(): number {
+    return this.#left.length;
+  }
+
+  /** The peer says these octets; those that were read. */
+  says(octets: Buffer): number {
+    if (!this.isReading || octets.length === 0) return 0;
+    const listener = this.#buffers.length - 1;
+    const into = this.#buffers[listener] as Uint8Array;
+    const isOnItsWay = [...onTheirWay].some((handle) => handle.#left.buffer === into.buffer);
+    assert.ok(!isOnItsWay, 'read into memory that is still on its way');
+    const length = octets.copy(into, 0, 0, into.length);
+    state[kReadBytesOrError] = length;
+    const next = this.onread();
+    if (next !== undefined) this.#buffers[listener] = next;
+    return length;
+  }
+
+  /** The peer sends its FIN, or is gone: an error of the system's. */
+  ends(status = EOF): void {
+    if (!this.isReading) return;
+    this.isReading = false;
+    state[kReadBytesOrError] = status;
+    this.onread();
+  }
+
+  /** The kernel takes so many more octets, and then none. */
+  takes(octets: number): void {
+    this.#room = octets;
+    if (this.#request === null) return;
+    this.#take();
+    if (this.#left.length === 0) this.#isWritten(0);
+  }
+
+  #take(): void {
+    const octets = Buffer.from(this.#left.subarray(0, this.#room)); // a copy: as it is now
+    this.#left = this.#left.subarray(octets.length);
+    this.#room -= octets.length;
+    if (octets.length > 0) this.#taken(octets);
+  }
+
+  #isWritten(status: number): void {
+    const request = this.#request as Request;
+    this.#request = null;
+    this.#left = Buffer.alloc(0);
+    onTheirWay.delete(this);
+    request.oncomplete(status);
+  }
+
+  writeBuffer(request: Request, chunk: Uint8Array): number {
+    assert.ok(!this.isClosed && this.#request === null, 'one write at a time');
+    this.#left = chunk;
+    this.#take();
+    const goesOn = this.#left.length > 0;
+    state[kLastWriteWasAsync] = goesOn ? 1 : 0;
+    if (goesOn) {
+      this.#request = request;
+      onTheirWay.add(this);
+    }
+    return 0;
+  }
+
+  readStart(): number {
+    if (!this.isClosed) this.isReading = true;
+    return 0;
+  }
+
+  readStop(): number {
+    this.isReading = false;
+    return 0;
+  }
+
+  useUserBuffer(buffer: Uint8Array): void {
+    this.#buffers.push(buffer);
+  }
+
+  shutdown(): number {
+    this.isShutDown = true;
+    return 0;
+  }
+
+  close(closed: () => void): void {
+    if (this.isClosed) return; // as Node: nobody is called back
+    this.isClosed = true;
+    this.isReading = false;
+    setImmediate(() => {
+      if (this.#request !== null) this.#isWritten(ECANCELED);
+      closed();
+    });
+  }
+
+  reset(closed: () => void): number {
+    if (this.isClosed) return 0;
+    this.close(closed);
+    this.wasReset = true;
+    return 0;
+  }
+
+  setNoDelay(): void {}
+
+  getpeername(name: { address?: string; port?: number }): number {
+    Object.assign(name, { address: '192.0.2.1', port: 40_000 });
+    return 0;
+  }
+
+  getsockname(name: { address?: string; port?: number }): number {
+    Object.assign(name, { address: '127.0.0.1', port: 25 });
+    return 0;
+  }
+}
