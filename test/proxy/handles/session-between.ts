@@ -41,19 +41,17 @@ export function sessionBetween(client: ByteStream, upstream: ByteStream, options
       return () => {};
     },
   } as unknown as Upstream;
+  const whole = { ...DEFAULT_PROFILE, limits: { ...DEFAULT_LIMITS, ...UNLIMITED }, ...profile };
   const connection = new Connection({
     client,
     handshake: null,
     tls: new ClientTls(NO_CREDENTIALS, 1),
     early: null,
-    clientAddress: '192.0.2.1',
-    profile: { ...DEFAULT_PROFILE, limits: { ...DEFAULT_LIMITS, ...UNLIMITED }, ...profile },
-    judge,
+    ends: { clientAddress: '192.0.2.1', clientPort: 1, localAddress: '192.0.2.2', localPort: 25 },
+    profile: whole,
+    admitted: { admitted: true, profile: whole, judge, release() {} },
     upstream: servers,
-    caller: {
-      ends: { source: { address: '192.0.2.1', port: 1 }, destination: { address: '192.0.2.2', port: 25 } },
-      identify: () => Promise.reject(new Error('nobody asks')),
-    },
+    identify: () => Promise.reject(new Error('nobody asks')),
     timeouts: PATIENT,
     queue,
     watcher: {
