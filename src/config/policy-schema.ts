@@ -12,6 +12,7 @@ import {
   size,
   text,
   texts,
+  upstreamName,
   wholeNumber,
 } from './kinds.ts';
 
@@ -214,6 +215,11 @@ const connector = z.strictObject({
     .prefault([])
     .describe(
       'Who may relay, to domains that are not accepted: the first rule that matches decides, and none is a no.',
+    ),
+  upstream: upstreamName
+    .prefault('default')
+    .describe(
+      'Which servers the sessions of the connector go to: default is upstream of the configuration, any other name is one of its upstreams.',
     ),
   auth: z
     .enum(['offer', 'hide', 'require_tls'])

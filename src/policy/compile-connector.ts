@@ -191,6 +191,7 @@ function profileOf(
   const { session } = limits;
   return {
     connector: document.name,
+    upstream: document.upstream,
     mode,
     relaysAnywhere,
     auth: document.auth,
@@ -200,7 +201,7 @@ function profileOf(
     hideKeywords: new Set(document.hide_keywords.map((keyword) => keyword.toUpperCase())),
     vrfy: document.vrfy,
     bareLf: document.bare_lf,
-    dotLines: options.dotLines,
+    dotLines: options.dotLines(document.upstream),
     maxMessageSize: document.max_message_size,
     earlyTalker: document.early_talker,
     unqualifiedRecipients: document.unqualified_recipients,

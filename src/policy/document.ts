@@ -21,6 +21,8 @@ export interface ConnectorDocument {
   readonly submit: SubmitDocument;
   readonly senders: SendersDocument;
   readonly rules: readonly RuleDocument[];
+  /** `default`, or a name that the configuration gives to other servers. */
+  readonly upstream: string;
   readonly auth: 'offer' | 'hide' | 'require_tls';
   readonly require_tls: boolean;
   readonly starttls: 'hide' | 'terminate' | 'passthrough';

@@ -18,6 +18,7 @@ export function connector(given: Partial<ConnectorDocument>): ConnectorDocument 
     submit: 'anyone',
     senders: { own_domains: 'allow', login_must_match: {}, others: 'allow' },
     rules: [],
+    upstream: 'default',
     auth: 'offer',
     require_tls: false,
     starttls: 'hide',

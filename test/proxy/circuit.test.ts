@@ -233,18 +233,18 @@ describe('while every server is down', () => {
     const rig = await Rig.open(t, { timeouts: { upstream_reply: 1_000 } });
     for (let times = 0; times < 5; times++) {
       const { client } = await rig.greeted('220 mail.example ESMTP');
-      assert.equal(rig.firewall.upstream.states[0]?.up, true);
+      assert.equal(rig.firewall.upstreams.states[0]?.up, true);
       client.say('EHLO client.example\r\n');
       await settled();
       await clock.advance(1_000);
       await client.rest();
     }
-    assert.equal(rig.firewall.upstream.states[0]?.why, 'it does not answer commands');
+    assert.equal(rig.firewall.upstreams.states[0]?.why, 'it does not answer commands');
   });
 
   it('so is one that hangs up on the first command, but not one that hangs up on QUIT or on a silent client', async (t) => {
     const rig = await Rig.open(t);
-    const whyDown = (): string | undefined => rig.firewall.upstream.states[0]?.why;
+    const whyDown = (): string | undefined => rig.firewall.upstreams.states[0]?.why;
     const hangUp = async (command: string): Promise<void> => {
       const { client, upstream } = await rig.greeted('220 mail.example ESMTP');
       client.say(command);
