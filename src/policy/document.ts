@@ -52,6 +52,8 @@ export type SubmitDocument =
 export interface SendersDocument {
   readonly own_domains: 'allow' | 'authenticated' | 'deny';
   readonly login_must_match: Readonly<Record<string, readonly string[]>>;
+  /** required: a login whose address user_domains tells sends as that, or as one listed for it. */
+  readonly own_address: 'required' | 'free';
   readonly others: 'allow' | 'deny';
 }
 

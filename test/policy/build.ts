@@ -16,7 +16,7 @@ export function connector(given: Partial<ConnectorDocument>): ConnectorDocument 
     remote_ip_ranges: ['any'],
     connect: { allow: ['any'], deny: [] },
     submit: 'anyone',
-    senders: { own_domains: 'allow', login_must_match: {}, others: 'allow' },
+    senders: { own_domains: 'allow', login_must_match: {}, own_address: 'free', others: 'allow' },
     rules: [],
     upstream: 'default',
     auth: 'offer',
