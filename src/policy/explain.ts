@@ -179,15 +179,19 @@ function whyNot(condition: Condition, facts: Facts): string {
   }
 }
 
-/** The account as text: the answer first, then the way to it. */
-export function formatExplanation(explanation: Explanation): string {
+/** The account as text: the answer first, then the way to it. `serversOf` an upstream, where the configuration is known. */
+export function formatExplanation(
+  explanation: Explanation,
+  serversOf: ((upstream: string) => string) | null = null,
+): string {
   const { answer, observed, reply, connector, grammar, recipients, reason, rule, setting } = explanation;
   const lines = [`${answer}${reply === null || observed ? '' : `  ${reply}`}`];
   if (observed) lines.push(`(observe: it would be refused, and is only logged: ${reply})`);
   lines.push('');
   if (connector === null) lines.push('connector  none: no connector of this local address holds the client');
   else lines.push(`connector  ${connector.name} (${connector.place}): ${connector.why}`);
-  if (connector !== null && connector.upstream !== 'default') lines.push(`upstream   ${connector.upstream}`);
+  if (connector !== null && connector.upstream !== 'default')
+    lines.push(`upstream   ${connector.upstream}${serversOf === null ? '' : `: ${serversOf(connector.upstream)}`}`);
   if (answer === 'refuse-connection' && connector !== null)
     lines.push('connection its connect list keeps the client out');
   if (answer === 'refuse-sender')

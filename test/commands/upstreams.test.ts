@@ -75,6 +75,7 @@ async function started(t: TestContext, workers: number, limits: object = {}): Pr
   const running = new Running(t, ['--config', file]);
   const port = await running.port();
   const { admin } = await running.logged('listening');
+  let reloads = 0;
   const headers = { authorization: `Bearer ${TOKEN}` };
   const ask = async (path: string) => {
     const response = await fetch(`http://${admin}${path}`, { headers });
@@ -95,7 +96,7 @@ async function started(t: TestContext, workers: number, limits: object = {}): Pr
     change: async (more, policy = policyOf('relay')) => {
       write(more, policy);
       running.signal('SIGHUP');
-      await running.logged('reloaded');
+      await running.logged('reloaded', ++reloads);
     },
   };
 }

@@ -51,7 +51,7 @@ suite('two doors to one Postfix', { skip: postfix.missing, timeout: 120_000 }, (
       assert.match(printer.reply, /^250/);
       assert.match(await printer.client.say('DATA'), /^354/);
       assert.match(await printer.client.say('Subject: scan\r\n\r\nscanned\r\n.'), /^250/);
-      await postern.logged('message', { server: `127.0.0.1:${relaying}`, connector: 'printers', relayed: 1 });
+      await postern.logged('message', { server: `127.0.0.1:${relaying}`, connector: 'printers', relayed: true });
       await sink.arrival('scanned', [FOREIGN]);
 
       const stranger = await rcpt(postern.port, '127.0.0.2');
