@@ -144,10 +144,11 @@ for (const workers of [1, 2]) {
     });
 
     it('has places of its own for each', async (t) => {
-      const { from } = await started(t, workers, { max_connections: 1, max_wait: '0s' });
+      const { running, from } = await started(t, workers, { max_connections: 1, max_wait: '0s' });
       const first = await from(PRINTER);
       assert.equal(typeof first, 'object');
       assert.match((await from(PRINTER)) as string, /^421 4\.3\.2 /);
+      assert.equal((await running.logged('connection refused')).key, 'upstreams.relay.max_connections');
       assert.equal(typeof (await from(INTERNET)), 'object');
     });
 
