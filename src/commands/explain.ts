@@ -5,9 +5,12 @@
 import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
 import { loadAny } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { nearest } from '../config/suggest.ts';
+import { upstreamCalled } from '../config/upstreams.ts';
 import { explain as explainQuestion, formatExplanation } from '../policy/explain.ts';
 import { ANSWERS, type Answer, isAnswer, type PolicyQuestion, readPolicyQuestion } from '../policy/policy-question.ts';
+import { formatEndpoint } from '../proxy/address.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
@@ -72,7 +75,12 @@ export async function explain(args: string[], out: Output): Promise<number> {
   const { answer } = explanation;
   if (request.json) {
     out.stdout(`${JSON.stringify({ ...explanation, ...(expected === null ? {} : { expected }) }, null, 2)}\n`);
-  } else out.stdout(formatExplanation(explanation));
+  } else {
+    const { config } = loaded;
+    const serversOf = (name: string, of: Config): string =>
+      upstreamCalled(name, of).servers.map(formatEndpoint).join(', ');
+    out.stdout(formatExplanation(explanation, config === null ? null : (name) => serversOf(name, config)));
+  }
   if (expected === null || expected === answer) return 0;
   out.stderr(`postern explain: expected ${expected}, got ${answer}\n`);
   return NOT_AS_EXPECTED;

@@ -9,6 +9,8 @@ import { type Finding, formatFinding, hasErrors, warningsIn } from '../config/fi
 import { configFile, type FlagValues } from '../config/flags.ts';
 import { descriptorLimit } from '../config/host.ts';
 import { loadConfigWith, loadFlags } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { DEFAULT_UPSTREAM, upstreamsOf } from '../config/upstreams.ts';
 import { notProtected, type Observer } from '../observe/events.ts';
 import { fill, LINES } from '../observe/lines.ts';
 import { formatEndpoint } from '../proxy/address.ts';
@@ -117,7 +119,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   late.onLostAddress = (address) => firewall.observer.warn('lost_address', { client_address: address });
   for (const address of lost) late.onLostAddress(address);
   for (const warning of warningsIn(findings)) firewall.observer.warn('finding', {}, warning);
-  warnOfDescriptors(config.upstream.max_connections, firewall.observer);
+  warnOfDescriptors(config, firewall.observer);
   const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
   late.reload = () => {
     void firewall.reopenFiles();
@@ -126,7 +128,12 @@ export async function run(args: string[], out: Output): Promise<number> {
   // Before it is said that we listen: who hears that may send one at once.
   process.on('SIGHUP', () => void late.reload());
   const where = firewall.addresses.map(formatEndpoint).join(', ');
-  const upstream = config.upstream.servers.map(formatEndpoint).join(', ');
+  const upstream = upstreamsOf(config)
+    .map(({ name, upstream: { servers } }) => {
+      const list = servers.map(formatEndpoint).join(', ');
+      return name === DEFAULT_UPSTREAM ? list : `${name} ${list}`;
+    })
+    .join('; ');
   const warning = notProtected(config.mode, observingIn(policy));
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
@@ -193,7 +200,8 @@ function untilSignal(firewall: RunningFirewall, patience: number): Promise<numbe
 const SPARE_DESCRIPTORS = 100; // listeners, log, admin port, DNS, probes
 
 /** A session is two connections. */
-function warnOfDescriptors(sessions: number, observer: Observer): void {
+function warnOfDescriptors(config: Config, observer: Observer): void {
+  const sessions = upstreamsOf(config).reduce((sum, { upstream }) => sum + upstream.max_connections, 0);
   const limit = descriptorLimit();
   const wanted = 2 * sessions + SPARE_DESCRIPTORS;
   if (limit === null || limit >= wanted) return;

@@ -13,12 +13,13 @@ import { beside } from './beside.ts';
 import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
 import type { Host } from './host.ts';
-import { duration, type Endpoint } from './kinds.ts';
+import { duration, type Endpoint, whyNoUpstreamName } from './kinds.ts';
 import { isThisHost, lintSameHost } from './same-host.ts';
 import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { ReadText } from './source.ts';
 import { checkUpstreamTls } from './upstream-tls.ts';
+import { DEFAULT_UPSTREAM, type NamedUpstream, upstreamsOf } from './upstreams.ts';
 
 type Add = (severity: Finding['severity'], path: Path, message: string) => void;
 
@@ -36,14 +37,14 @@ export function checkAgreement(
   };
   checkProxies(config.listeners, add);
   checkBindings(config, add);
-  findings.push(...checkUpstreamTls(config.upstream, file, place, read));
+  for (const one of upstreamsOf(config)) findings.push(...checkUpstreamTls(one, file, place, read));
   if (config.mode === 'observe')
     add('warning', ['mode'], 'observe: what policy and limits would refuse is only logged, the relay is not protected');
   lintBlock(changedLimits(config.limits), config.limits, ['limits'], {
     error: (path, message) => add('error', path, message),
     warn: (path, message) => add('warning', path, message),
   });
-  checkServers(config, host, add);
+  checkUpstreams(config, host, add);
   checkTimeouts(config.timeouts, add);
   const { admin, state_password_file: password, state_ca: ca } = config;
   const secrets: readonly (readonly [Path, string | undefined, string])[] = [
@@ -101,25 +102,51 @@ function isSamePlace(one: string, other: string): boolean {
   return isIP(one) === isIP(other) && (isWildcard(one) || isWildcard(other));
 }
 
+function checkUpstreams(config: Config, host: Host, add: Add): void {
+  for (const name of Object.keys(config.upstreams)) {
+    const path = ['upstreams', name];
+    if (name === DEFAULT_UPSTREAM)
+      add('error', path, "default is the name of what stands in upstream: give these another one, as 'relay'");
+    const wrong = whyNoUpstreamName(name);
+    if (wrong !== null) add('error', path, wrong);
+  }
+  const all = upstreamsOf(config);
+  for (const [i, one] of all.entries()) checkServers(one, all.slice(0, i), config, host, add);
+}
+
 /** A server that is Postern itself would be called by itself for ever; one that stands there twice helps nobody. */
-function checkServers(config: Config, host: Host, add: Add): void {
-  const { upstream, listeners } = config;
-  const { servers } = upstream;
+function checkServers(
+  named: NamedUpstream,
+  before: readonly NamedUpstream[],
+  { listeners }: Config,
+  host: Host,
+  add: Add,
+): void {
+  const { servers } = named.upstream;
   const isOurs = (address: string): boolean => isThisHost(address, host);
   const loops = new Set<number>();
-  for (const [i, { address, port }] of servers.entries()) {
-    const path = ['upstream', 'servers', i];
+  for (const [i, server] of servers.entries()) {
+    const { address, port } = server;
+    const path = [...named.path, 'servers', i];
     const reaches = (bound: string): boolean =>
       bound === address ||
       (isWildcard(bound) && isOurs(address) && (isIP(address) === 0 || isSamePlace(bound, address)));
     if (listeners.some(({ bind }) => bind.some((bound) => bound.port === port && reaches(bound.address)))) loops.add(i);
     if (loops.has(i))
       add('error', path, `${address} port ${port} is where Postern itself listens: the mail server behind is wanted`);
-    const first = servers.findIndex((other) => other.address === address && other.port === port);
-    if (first < i) add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
+    const isSame = (other: Endpoint): boolean => other.address === address && other.port === port;
+    if (servers.findIndex(isSame) < i)
+      add('warning', path, `${address} port ${port} stands there twice: take one of them out`);
+    const other = before.find(({ upstream }) => upstream.servers.some(isSame));
+    if (other !== undefined)
+      add(
+        'note',
+        path,
+        `${address} port ${port} stands in ${formatPath(other.path)} as well: one server, that counts the places of both`,
+      );
   }
   lintSameHost(
-    config,
+    named,
     host,
     (i) => loops.has(i),
     (path, message) => add('warning', path, message),

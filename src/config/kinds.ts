@@ -205,6 +205,18 @@ export const hostName = text
   })
   .meta({ title: 'host name', examples: ['mail.example.com'] });
 
+/** What is wrong with the name of an upstream; null: nothing. */
+export function whyNoUpstreamName(name: string): string | null {
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name)
+    ? null
+    : `'${name}' is no name for servers: letters, digits, dots and dashes are wanted, as 'relay'`;
+}
+
+export const upstreamName = text.superRefine((name, context) => {
+  const wrong = whyNoUpstreamName(name);
+  if (wrong !== null) context.addIssue({ code: 'custom', message: wrong });
+});
+
 /** Where to listen or connect: an IP address or a host name, and a port. */
 export interface Endpoint {
   readonly address: string;

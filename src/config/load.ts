@@ -26,6 +26,8 @@ import { type Config, configSchema } from './schema.ts';
 import { checkShape, type PlaceOf } from './shape.ts';
 import { inSlices } from './slices.ts';
 import { type ReadOctets, type ReadText, readOctets, type Source, sourceOf, textOf } from './source.ts';
+import { lintUpstreams } from './upstream-names.ts';
+import { upstreamCalled } from './upstreams.ts';
 
 /** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
 export interface World {
@@ -178,7 +180,7 @@ class Loader {
     const settings: Partial<PolicyOptions> = {
       mode: config.mode,
       limits: config.limits,
-      dotLines: config.upstream.dot_lines,
+      dotLines: (name) => upstreamCalled(name, config).dot_lines,
       lostAddressGuard: config.lost_address_guard,
     };
     yield;
@@ -349,12 +351,16 @@ class Loader {
   /** What listeners and connectors must agree on. */
   #checkReach(config: Config, document: PolicyDocument, placeInPolicy: PlaceOf, place: PlaceOf): void {
     const prefix = typeof config.policy === 'string' ? [] : ['policy'];
-    lintReach(config.listeners, document, {
-      listener: (severity, path, message) =>
-        this.#findings.push({ ...place(path), severity, key: formatPath(path), message }),
-      connector: (severity, path, message) =>
-        this.#findings.push({ ...placeInPolicy(path), severity, key: formatPath([...prefix, ...path]), message }),
-    });
+    const report = {
+      config: (severity: Finding['severity'], path: Path, message: string): void => {
+        this.#findings.push({ ...place(path), severity, key: formatPath(path), message });
+      },
+      connector: (severity: Finding['severity'], path: Path, message: string): void => {
+        this.#findings.push({ ...placeInPolicy(path), severity, key: formatPath([...prefix, ...path]), message });
+      },
+    };
+    lintReach(config.listeners, document, { listener: report.config, connector: report.connector });
+    lintUpstreams(config, document, report);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   size,
   text,
   texts,
+  upstreamName,
   wholeNumber,
 } from './kinds.ts';
 
@@ -202,10 +203,18 @@ const connector = z.strictObject({
         .record(z.string(), texts)
         .prefault({})
         .describe('For a login, the addresses that it may send as, and no other.'),
+      own_address: z
+        .enum(['required', 'free'])
+        .prefault('free')
+        .describe(
+          'required: a login sends as its own address, which user_domains tells (CORP\\alice is alice@corp.example.com), or as one that login_must_match lists for it; whose address is not told falls under others.',
+        ),
       others: z
         .enum(['allow', 'deny'])
         .prefault('allow')
-        .describe('Whether logins that login_must_match does not name may send as they like.'),
+        .describe(
+          'Whether logins that login_must_match does not name, and whose own address is not required, may send as they like.',
+        ),
     })
     .prefault({})
     .describe('Which reverse-paths a client may use.'),
@@ -214,6 +223,11 @@ const connector = z.strictObject({
     .prefault([])
     .describe(
       'Who may relay, to domains that are not accepted: the first rule that matches decides, and none is a no.',
+    ),
+  upstream: upstreamName
+    .prefault('default')
+    .describe(
+      'Which servers the sessions of the connector go to: default is upstream of the configuration, any other name is one of its upstreams.',
     ),
   auth: z
     .enum(['offer', 'hide', 'require_tls'])

@@ -65,7 +65,7 @@ export function lintClearText(
   );
 }
 
-function holdsEverything(text: string): boolean {
+export function holdsEverything(text: string): boolean {
   return parseRange(text).ranges.some(isEverything);
 }
 

@@ -3,7 +3,7 @@
 
 import type { Path } from '../policy/problem.ts';
 import type { Host } from './host.ts';
-import type { Config } from './schema.ts';
+import type { NamedUpstream, UpstreamConfig } from './upstreams.ts';
 
 /** The last words of the warning: what is only feared here is known there. */
 export const ASK_IT = 'postern check --live asks whether it does';
@@ -21,24 +21,24 @@ export function isThisHost(address: string, { ownAddresses }: Host): boolean {
 }
 
 /** Whether it sees us and not the client. */
-export function seesUs({ upstream: { identity } }: Config): boolean {
+export function seesUs({ identity }: UpstreamConfig): boolean {
   return identity === 'none' || identity === 'xforward';
 }
 
-/** Once, at the first of them; `isWrong` are servers of which something worse was said. */
+/** Once for an upstream, at the first of them; `isWrong` are servers of which something worse was said. */
 export function lintSameHost(
-  config: Config,
+  { upstream, path }: NamedUpstream,
   host: Host,
   isWrong: (index: number) => boolean,
   warn: (path: Path, message: string) => void,
 ): void {
-  if (!seesUs(config)) return;
-  const { servers } = config.upstream;
+  if (!seesUs(upstream)) return;
+  const { servers } = upstream;
   const first = servers.findIndex(({ address }, i) => isThisHost(address, host) && !isWrong(i));
   const server = servers[first];
   if (server === undefined) return;
   warn(
-    ['upstream', 'servers', first],
+    [...path, 'servers', first],
     `${server.address} is this host, and mail servers let the host they run on relay: behind Postern its own relay check would be off for every client; ${DISTRUST_US}; ${ASK_IT}`,
   );
 }

@@ -149,6 +149,12 @@ export const configSchema = z.strictObject({
     .prefault([{}])
     .describe('Where clients connect.'),
   upstream: upstream.describe('The mail servers behind.'),
+  upstreams: z
+    .record(z.string(), upstream)
+    .prefault({})
+    .describe(
+      'Other mail servers, or other ways into the same one, by a name that connectors give as their upstream; each has the keys of upstream.',
+    ),
   policy: z
     .union([fileName, policySchema], {
       error: ({ input }) =>

@@ -5,19 +5,19 @@ import { formatPath } from '../policy/problem.ts';
 import { beside } from './beside.ts';
 import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
-import type { Config } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { ReadText } from './source.ts';
+import type { NamedUpstream } from './upstreams.ts';
 
 export function checkUpstreamTls(
-  { tls, servers }: Config['upstream'],
+  { upstream: { tls, servers }, path: at }: NamedUpstream,
   file: string | null,
   place: PlaceOf,
   read: (path: string) => ReadText,
 ): Finding[] {
   const findings: Finding[] = [];
   const add = (severity: Finding['severity'], name: keyof typeof tls, message: string): void => {
-    const path = ['upstream', 'tls', name];
+    const path = [...at, 'tls', name];
     findings.push({ ...place(path), severity, key: formatPath(path), message });
   };
   const { mode, ca, verify, pin, name } = tls;

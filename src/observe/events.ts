@@ -226,6 +226,12 @@ class LoggingObserver {
     this.#metrics.inForce(connectors, observing, rules);
   }
 
+  /** The servers behind, from now on. */
+  serversAre(servers: readonly string[]): void {
+    this.#metrics.serversAre(servers);
+    this.#upstream.serversAre(servers);
+  }
+
   /** The last reload, where it was refused. `at`: milliseconds since 1970. */
   get refusedReload(): { readonly at: number; readonly findings: readonly string[] } | null {
     return this.#refusedReload;

@@ -24,7 +24,7 @@ const OF_DOOR: Readonly<Partial<Record<ConnectionRefusal, string>>> = {
   banned: 'limits.ban',
 };
 
-const WHOLE = /^(limits|timeouts|listeners|connectors|upstream|blocked_domains|valid_recipients)\b/;
+const WHOLE = /^(limits|timeouts|listeners|connectors|upstreams?|blocked_domains|valid_recipients)\b/;
 
 /** As a core event or a CloseReason names it, in full. */
 export function fullKey(connector: string | null, key: string): string;

@@ -42,6 +42,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #sessions = new SessionCounts();
   readonly #shortages: Counter<'code'>;
+  #servers: readonly string[] = [];
   readonly #upstreamUp: Gauge<'server'>;
   readonly #upstreamDraining: Gauge<'server'>;
   readonly #connectSeconds = new PlainHistogram(
@@ -89,10 +90,7 @@ export class Metrics {
       aggregator: 'first', // the main thread is told
       registers,
     });
-    for (const server of servers) {
-      this.#upstreamUp.set({ server }, 0);
-      this.#upstreamDraining.set({ server }, 0);
-    }
+    this.serversAre(servers);
     this.#limited = new Counter({
       name: 'postern_limited_total',
       help: 'How often a limit answered.',
@@ -263,6 +261,21 @@ export class Metrics {
 
   shortOf(code: string): void {
     this.#shortages.inc({ code: Object.hasOwn(SHORTAGES, code) ? code : 'other' });
+  }
+
+  /** Those that are new begin at 0, the others are as they were; the series of all else end. */
+  serversAre(servers: readonly string[]): void {
+    for (const server of this.#servers) {
+      if (servers.includes(server)) continue;
+      this.#upstreamUp.remove({ server });
+      this.#upstreamDraining.remove({ server });
+    }
+    for (const server of servers) {
+      if (this.#servers.includes(server)) continue;
+      this.#upstreamUp.set({ server }, 0);
+      this.#upstreamDraining.set({ server }, 0);
+    }
+    this.#servers = servers;
   }
 
   upstreamUp(server: string, up: boolean): void {

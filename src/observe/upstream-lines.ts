@@ -70,6 +70,11 @@ export class UpstreamLines {
     write(this.#log, 'upstream_unidentified', { server, identity });
   }
 
+  /** The others are forgotten. */
+  serversAre(servers: readonly string[]): void {
+    for (const server of this.#servers.keys()) if (!servers.includes(server)) this.#servers.delete(server);
+  }
+
   /** As Readiness.upstream. */
   get answers(): boolean | null {
     const states = [...this.#servers.values()];

@@ -30,6 +30,8 @@ export class UserNames {
   readonly #domains = new Map<string, string>();
   /** Windows names and mail domains, widely folded, and the mail domain that they are. */
   readonly #known = new Map<string, string>();
+  /** By the widely folded mail domain: how an address of its users ends, in octets as in user_domains. */
+  readonly #mails = new Map<string, string>();
   #last = { domain: '', realm: UNTOLD };
   readonly #readings = new WeakMap<Login, readonly Reading[]>();
 
@@ -38,6 +40,7 @@ export class UserNames {
     const mail = domainKey(mailDomain);
     this.#known.set(domainKey(windowsDomain), mail);
     this.#known.set(mail, mail);
+    this.#mails.set(mail, foldAscii(toOctets(mailDomain)));
     this.#last = { domain: '', realm: UNTOLD };
   }
 
@@ -52,6 +55,38 @@ export class UserNames {
   /** `name` as a configuration file writes it. */
   keyOfWritten(name: string): string {
     return this.key(toOctets(name));
+  }
+
+  /** Some login has an address that is known. */
+  get tellsAddresses(): boolean {
+    return this.#mails.size > 0;
+  }
+
+  /** Whether user_domains gives somebody an address in a domain, as it comes from the wire. */
+  hasAddressAt(domain: string | null): boolean {
+    return [...this.#mails.values()].some((mail) => mail === domain);
+  }
+
+  /** The address of a login that is spelled as CORP\alice or alice@corp.example.com, with both told by user_domains; null: it is
+   * not known. In folded octets. A name beyond ASCII is none for a yes: Windows takes it for one without accents. */
+  addressOf(login: Login): string | null {
+    const [reading, more] = this.readingsOf(login);
+    if (login.name === null || reading?.realm.kind !== 'known' || more !== undefined) return null;
+    const address = `${foldAscii(reading.name)}@${this.#mails.get(reading.realm.name)}`;
+    return /^[\x21-\x7e]*$/.test(reading.name) && this.keyOfWritten(login.name) === address ? address : null;
+  }
+
+  /** For a no: the addresses of all whose login it may be; null where it may be anybody's. */
+  addressesOf(login: Login): readonly string[] | null {
+    const readings = this.readingsOf(login);
+    if (readings.length === 0) return this.tellsAddresses ? null : [];
+    const addresses = new Set<string>();
+    for (const { name, realm } of readings) {
+      const mails = [...this.#mails].filter(([mail]) => realm.kind !== 'known' || mail === realm.name);
+      const local = toOctets(foldAccount(name));
+      if (realm.kind !== 'flat') for (const [, mail] of mails) addresses.add(`${local}@${mail}`);
+    }
+    return [...addresses];
   }
 
   /** What a login's limits are counted under: what all spellings of one account have in common. A name without a domain, or

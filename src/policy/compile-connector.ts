@@ -25,6 +25,7 @@ import {
   SourceSet,
   warnOfEmpty,
 } from './lists.ts';
+import { LoginSenders } from './login-senders.ts';
 import { membersOf, memberTest, usersOf } from './members.ts';
 import { isEverybody, several, whyNoUser } from './names.ts';
 import type { PolicyOptions } from './options.ts';
@@ -88,7 +89,7 @@ export function* draftConnector(
 
 /** Who gets past MAIL only under conditions could get past them in a stream that nobody reads. */
 function mayAllSubmit({ submit, senders, require_tls }: ConnectorDocument): boolean {
-  const free = senders.own_domains === 'allow' && senders.others === 'allow';
+  const free = senders.own_domains === 'allow' && senders.others === 'allow' && senders.own_address !== 'required';
   return submit === 'anyone' && !require_tls && free && Object.keys(senders.login_must_match).length === 0;
 }
 
@@ -139,9 +140,13 @@ export function* finishConnector(
     requireTls: document.require_tls,
     submit: yield* submitTest(document, path, words),
     ownDomains: document.senders.own_domains,
-    loginSenders,
-    suspects: yield* Suspects.inSteps(words.users, Object.keys(document.senders.login_must_match)),
-    otherLogins: document.senders.others,
+    loginSenders: new LoginSenders({
+      listed: loginSenders,
+      suspects: yield* Suspects.inSteps(words.users, Object.keys(document.senders.login_must_match)),
+      ownAddress: document.senders.own_address,
+      others: document.senders.others,
+      users: words.users,
+    }),
     rules,
     usesPtr: rules.some(({ document: rule }) => mentionsPtr(rule.allow ?? rule.deny)),
     unqualified: document.unqualified_recipients,
@@ -191,6 +196,7 @@ function profileOf(
   const { session } = limits;
   return {
     connector: document.name,
+    upstream: document.upstream,
     mode,
     relaysAnywhere,
     auth: document.auth,
@@ -200,7 +206,7 @@ function profileOf(
     hideKeywords: new Set(document.hide_keywords.map((keyword) => keyword.toUpperCase())),
     vrfy: document.vrfy,
     bareLf: document.bare_lf,
-    dotLines: options.dotLines,
+    dotLines: options.dotLines(document.upstream),
     maxMessageSize: document.max_message_size,
     earlyTalker: document.early_talker,
     unqualifiedRecipients: document.unqualified_recipients,

@@ -57,7 +57,7 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
     words.guard,
     notes,
   );
-  yield* lint({ document, domains, drafts, options, notes });
+  yield* lint({ document, domains, users: words.users, drafts, options, notes });
   const sound = !notes.problems.some(({ severity }) => severity === 'error');
   const onLostAddress = words.guard ? options.onLostAddress : null;
   return {

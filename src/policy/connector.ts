@@ -86,6 +86,11 @@ export class Connector {
     return this.#parts.users.keyOfWritten(name);
   }
 
+  /** The address that user_domains tells of a login; null: none. */
+  addressOf(login: Login): string | null {
+    return this.#parts.users.addressOf(login);
+  }
+
   /** What the limits of a login with a name are counted under, the same for all its spellings. */
   userKeys(login: Login): string[] {
     return this.#parts.users.limitKeys(login);

@@ -21,6 +21,8 @@ export interface ConnectorDocument {
   readonly submit: SubmitDocument;
   readonly senders: SendersDocument;
   readonly rules: readonly RuleDocument[];
+  /** `default`, or a name that the configuration gives to other servers. */
+  readonly upstream: string;
   readonly auth: 'offer' | 'hide' | 'require_tls';
   readonly require_tls: boolean;
   readonly starttls: 'hide' | 'terminate' | 'passthrough';
@@ -50,6 +52,8 @@ export type SubmitDocument =
 export interface SendersDocument {
   readonly own_domains: 'allow' | 'authenticated' | 'deny';
   readonly login_must_match: Readonly<Record<string, readonly string[]>>;
+  /** required: a login whose address user_domains tells sends as that, or as one listed for it. */
+  readonly own_address: 'required' | 'free';
   readonly others: 'allow' | 'deny';
 }
 

@@ -25,7 +25,13 @@ export interface Explanation {
   readonly reply: string | null;
   readonly reason: string | null;
   readonly rule: string | null;
-  readonly connector: { readonly name: string; readonly place: string; readonly why: string } | null;
+  readonly connector: {
+    readonly name: string;
+    readonly place: string;
+    readonly why: string;
+    /** Which servers its sessions go to: `default`, or a name of the configuration. */
+    readonly upstream: string;
+  } | null;
   /** What the grammar says when it ended the matter, before any policy. */
   readonly grammar: string | null;
   /** The setting that refused, or would in observe; left out where none did, or rules decided. */
@@ -97,6 +103,7 @@ export async function explain(
             name: connector.name,
             place: at(connector.path),
             why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${asked.source}`,
+            upstream: connector.document.upstream,
           },
     grammar,
     ...(setting === null ? {} : { setting }),
@@ -172,14 +179,19 @@ function whyNot(condition: Condition, facts: Facts): string {
   }
 }
 
-/** The account as text: the answer first, then the way to it. */
-export function formatExplanation(explanation: Explanation): string {
+/** The account as text: the answer first, then the way to it. `serversOf` an upstream, where the configuration is known. */
+export function formatExplanation(
+  explanation: Explanation,
+  serversOf: ((upstream: string) => string) | null = null,
+): string {
   const { answer, observed, reply, connector, grammar, recipients, reason, rule, setting } = explanation;
   const lines = [`${answer}${reply === null || observed ? '' : `  ${reply}`}`];
   if (observed) lines.push(`(observe: it would be refused, and is only logged: ${reply})`);
   lines.push('');
   if (connector === null) lines.push('connector  none: no connector of this local address holds the client');
   else lines.push(`connector  ${connector.name} (${connector.place}): ${connector.why}`);
+  if (connector !== null && connector.upstream !== 'default')
+    lines.push(`upstream   ${connector.upstream}${serversOf === null ? '' : `: ${serversOf(connector.upstream)}`}`);
   if (answer === 'refuse-connection' && connector !== null)
     lines.push('connection its connect list keeps the client out');
   if (answer === 'refuse-sender')

@@ -13,10 +13,9 @@ import type { Mode, ReplyName, SendersDocument } from './document.ts';
 import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
-import { whyMayBe } from './members.ts';
+import type { LoginKey, LoginSenders } from './login-senders.ts';
 import { firstMatch, type Trial, tryRules, whyMapped, whySpelled } from './rules.ts';
 import { readingsOf } from './spellings.ts';
-import type { Suspects } from './suspects.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
 export type KnownKind = 'accepted' | 'relay';
@@ -46,10 +45,7 @@ export interface Terms {
   /** Null: anyone may submit. */
   readonly submit: Condition['holds'] | null;
   readonly ownDomains: SendersDocument['own_domains'];
-  /** Compared user name to the senders that are theirs; for a login spelled otherwise, whom it may be. */
-  readonly loginSenders: ReadonlyMap<string, AddressSet>;
-  readonly suspects: Suspects;
-  readonly otherLogins: 'allow' | 'deny';
+  readonly loginSenders: LoginSenders;
   readonly rules: readonly Rule[];
   readonly usesPtr: boolean;
   readonly unqualified: 'reject' | 'allow';
@@ -66,8 +62,8 @@ export interface Session {
   readonly localPort: number;
 }
 
-/** The keys of a connector that a sender is held against, in their order; the last three stand below `senders`. */
-export type SenderKey = 'require_tls' | 'submit' | 'own_domains' | 'login_must_match' | 'others';
+/** The keys of a connector that a sender is held against, in their order; from own_domains on they stand below `senders`. */
+export type SenderKey = 'require_tls' | 'submit' | 'own_domains' | LoginKey;
 
 /** The way to a decision: the first of blocked, known and trials that says something has decided. */
 export interface Steps {
@@ -120,6 +116,7 @@ export class Judgement {
       submit: reject('submit', null, submit),
       own_domains: refusedSender,
       login_must_match: refusedSender,
+      own_address: refusedSender,
       others: refusedSender,
     };
     this.#blocked = reject('blocked_domain', null, relay);
@@ -273,10 +270,9 @@ export class Judgement {
 
   /** What another spelling, of the sender's domain or of the login, had to do with it. */
   #whySpelled(key: SenderKey, { user, question: { login, senderAddress } }: Facts): string | null {
-    const { loginSenders, suspects } = this.#terms;
     if (key === 'own_domains') return whyMapped(this.#domains.known, senderAddress?.domain);
     if (key === 'require_tls' || key === 'submit' || login === null || user === null) return null;
-    return loginSenders.has(user) ? null : whyMayBe(login, suspects);
+    return this.#terms.loginSenders.whySpelled(login, user);
   }
 
   /** The key that keeps this sender out, for people. */
@@ -291,16 +287,16 @@ export class Judgement {
     };
     const settled = settle(asked, (one, other) => (one.key === null) === (other.key === null));
     if (!isUnknown(settled)) return { ...settled, open: false, spelling: null };
-    const { submit } = this.#terms;
+    const { submit, loginSenders } = this.#terms;
     return {
-      key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : 'login_must_match',
+      key: submit !== null && isUnknown(submit(facts, NO_GUESS)) ? 'submit' : loginSenders.openKey,
       open: true,
       spelling: null,
     };
   }
 
   #senderKey(facts: Facts, guess: Guess): SenderKey | null | Unknown {
-    const { requireTls, submit, ownDomains, loginSenders, otherLogins } = this.#terms;
+    const { requireTls, submit, ownDomains, loginSenders } = this.#terms;
     const { question, user } = facts;
     if (requireTls && !question.tls) return 'require_tls';
     if (submit !== null) {
@@ -311,10 +307,7 @@ export class Judgement {
     if (question.sender === '') return null;
     const ownForbidden = ownDomains === 'deny' || (ownDomains === 'authenticated' && question.login === null);
     if (ownForbidden && this.#mayBeOwn(question.senderAddress)) return 'own_domains';
-    const theirs = this.#senderIsTheirs(facts, guess);
-    if (isUnknown(theirs)) return theirs;
-    if (theirs) return null;
-    return otherLogins === 'allow' || (user !== null && loginSenders.has(user)) ? 'login_must_match' : 'others';
+    return loginSenders.keyFor(question.login, user, question.senderAddress, guess);
   }
 
   /** A bare name is completed by the server behind us, and what is no plain address (a route) may name anyone. */
@@ -325,28 +318,6 @@ export class Judgement {
     if (domain !== null) return [domain, ...readingsOf(domain)].some((one) => known.find(one) === 'accepted');
     const ip = literal === null ? null : parseIp(literal.replace(/^ipv6:/i, ''));
     return literal === null || (ip === null ? literals.size > 0 : literals.has(ip));
-  }
-
-  /** Whether the login may use this reverse-path; who has not logged in is not asked. */
-  #senderIsTheirs(facts: Facts, guess: Guess): boolean | Unknown {
-    const { loginSenders, suspects, otherLogins } = this.#terms;
-    const { login, senderAddress } = facts.question;
-    if (login === null || (loginSenders.size === 0 && otherLogins === 'allow')) return true;
-    const owns = (senders: AddressSet | undefined): boolean =>
-      senders !== undefined && senderAddress !== null && senders.has(senderAddress);
-    if (facts.user !== null) {
-      const senders = loginSenders.get(facts.user);
-      if (senders !== undefined) return owns(senders);
-      // Spelled otherwise it may be one of those named or one of the others: both must let it.
-      if (otherLogins === 'deny') return false;
-      for (const user of suspects.whoMayBe(login))
-        if (!owns(loginSenders.get(this.#users.keyOfWritten(user)))) return false;
-      return true;
-    }
-    // It may be any of those named, or none of them.
-    const answers = new Set([otherLogins === 'allow', ...[...loginSenders.values()].map(owns)]);
-    const [answer] = answers;
-    return answers.size === 1 ? (answer as boolean) : (guess.get(NAMELESS_LOGIN) ?? NAMELESS_LOGIN);
   }
 }
 
@@ -368,8 +339,6 @@ function formatTrials(trials: readonly Trial[], facts: Facts): string {
   if (trials.length > TRACED_RULES) told.push(`${trials.length - TRACED_RULES} more`);
   return told.join(', ');
 }
-
-const NAMELESS_LOGIN: Unknown = { fact: 'login' };
 
 /** The address in an address literal (RFC 5321 §4.1.3): dotted, or behind the tag `IPv6:`. */
 export function parseLiteral(text: string): Ip | null {

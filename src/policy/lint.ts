@@ -6,12 +6,14 @@
 // `not` identify nobody and are left out of account, so that lint errs towards refusing.
 
 import { foldAscii } from '../smtp/bytes.ts';
+import type { UserNames } from './accounts.ts';
 import type { Rule } from './condition.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
 import { lintLimits } from './lint-limits.ts';
+import { lintOwnAddress, lintOwnDomains } from './lint-senders.ts';
 import type { Notes, SourceEntry, SourceSet } from './lists.ts';
 import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
@@ -24,6 +26,7 @@ import { first, STEP, type Steps } from './steps.ts';
 export interface Subject {
   readonly document: PolicyDocument;
   readonly domains: Domains;
+  readonly users: UserNames;
   readonly drafts: readonly Draft[];
   readonly options: PolicyOptions;
   readonly notes: Notes;
@@ -32,16 +35,18 @@ export interface Subject {
 const SOON = 30 * 86_400_000;
 
 export function* lint(subject: Subject): Steps<void> {
-  const { document, drafts, notes } = subject;
+  const { document, domains, users, drafts, notes } = subject;
   if (document.connectors.length === 0) notes.error(['connectors'], 'no connector: every connection would be refused');
   if (document.accepted_domains.length === 0)
     notes.warn(['accepted_domains'], 'no domain is accepted: no mail for the server behind would pass');
   lintNames(document, notes);
   yield* lintDomains(subject);
+  lintOwnDomains(document, domains, notes);
   for (const draft of drafts) {
     yield* lintOpenRelay(draft, subject);
     yield* lintLostAddresses(draft, subject);
     yield* lintRules(draft, subject);
+    yield* lintOwnAddress(draft.document, draft.path, document, users, notes);
     lintDialogue(draft, subject);
   }
 }

@@ -12,7 +12,8 @@ export interface PolicyOptions {
   readonly mode: Mode;
   /** Those of the top of the configuration; connectors replace what they name. */
   readonly limits: Limits;
-  readonly dotLines: 'pass' | 'strict';
+  /** Of the servers of that name (`connectors[].upstream`). */
+  readonly dotLines: (upstream: string) => 'pass' | 'strict';
   readonly lostAddressGuard: 'refuse' | 'warn';
   /** This host's own addresses, and its default gateways: where clients seem to be when their address is lost. */
   readonly ownAddresses: readonly string[];
@@ -30,7 +31,7 @@ export const DEFAULT_OPTIONS: Omit<PolicyOptions, 'now'> = {
   },
   mode: 'enforce',
   limits: DEFAULT_LIMITS,
-  dotLines: 'pass',
+  dotLines: () => 'pass',
   lostAddressGuard: 'refuse',
   ownAddresses: [],
   gateways: [],

@@ -82,7 +82,9 @@ function pathOf(key: SenderKey, { login }: Question, connector: Connector): Path
   return [...path, 'senders', key, ...(written === undefined ? [] : [written])];
 }
 
-function whySender(key: SenderKey, { login, sender, senderAddress }: Question, { document }: Connector): string {
+function whySender(key: SenderKey, { login, sender, senderAddress }: Question, connector: Connector): string {
+  const { document } = connector;
+  const own = login === null || document.senders.own_address !== 'required' ? null : connector.addressOf(login);
   const who = login === null ? 'nobody has logged in' : login.name === null ? 'the login has no name' : null;
   switch (key) {
     case 'require_tls':
@@ -92,14 +94,18 @@ function whySender(key: SenderKey, { login, sender, senderAddress }: Question, {
         ? `authenticated, and ${who ?? 'that login does not count'}`
         : `only these users and groups, and ${who ?? `${login?.name} is none of them`}`;
     case 'own_domains': {
-      const own = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
+      const is = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
       const but = document.senders.own_domains === 'authenticated' ? ', and nobody has logged in' : '';
-      return `${document.senders.own_domains}: <${fromOctets(sender)}> ${own} an address of an accepted domain${but}`;
+      return `${document.senders.own_domains}: <${fromOctets(sender)}> ${is} an address of an accepted domain${but}`;
     }
     case 'login_must_match':
-      return `<${fromOctets(sender)}> is none of the senders of ${login?.name}`;
+      return `<${fromOctets(sender)}> is none of the senders of ${login?.name}${own === null ? '' : `, nor is it ${fromOctets(own)}`}`;
+    case 'own_address':
+      return own === null
+        ? `required, and <${fromOctets(sender)}> is not known to be the address of ${login?.name}`
+        : `required: ${login?.name} is ${fromOctets(own)}, not <${fromOctets(sender)}>`;
     case 'others':
-      return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}`;
+      return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}${document.senders.own_address !== 'required' ? '' : ', and no address of its own is known'}`;
   }
 }
 

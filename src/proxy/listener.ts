@@ -263,9 +263,10 @@ function seat(entry: AcceptedClient, keeper: ListenerHandlers, admitted: Admitte
     leave?.();
     admitted.release();
     if (client.isGone) return;
-    const { connector } = admitted.profile;
+    const { connector, upstream } = admitted.profile;
+    const key = upstream === 'default' ? undefined : `upstreams.${upstream}.max_connections`;
     refuseConnection(client, SERVER_BUSY, keeper.queue, ends.clientAddress, early);
-    keeper.refused(ends, { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections' });
+    keeper.refused(ends, { admitted: false, connector, reply: SERVER_BUSY, reason: 'upstream_connections', key });
   });
 }
 

@@ -7,7 +7,7 @@
 
 import type { AddressInfo, Server } from 'node:net';
 import { Roster } from '../observe/roster.ts';
-import { ENDED_BY_OPERATOR, SHUTTING_DOWN } from '../smtp/replies.ts';
+import { ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
   Admit,
   Admitted,
@@ -21,7 +21,6 @@ import type {
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { AdmittedSession, type SessionHost } from './admitted-session.ts';
 import type { ByteStream } from './byte-stream.ts';
-import type { CallSettings } from './call.ts';
 import { ClientTls, type Credentials, NO_CREDENTIALS } from './client-tls.ts';
 import type { Connection } from './connection.ts';
 import type { SessionWatcher } from './connection-options.ts';
@@ -30,9 +29,9 @@ import { refuseConnection } from './lingering-close.ts';
 import { type AcceptedClient, type ListenerOptions, listen } from './listener.ts';
 import type { Timeouts } from './phase-timers.ts';
 import type { LiveSession } from './snapshot.ts';
-import { type DialObserver, Upstream } from './upstream.ts';
+import type { DialObserver } from './upstream.ts';
 import type { ReleaseSlot, SlotKeeper } from './upstream-slots.ts';
-import type { UpstreamTls } from './upstream-tls.ts';
+import { type UpstreamSettings, Upstreams } from './upstreams.ts';
 
 /** What a listener is opened with. */
 export interface ListenerSettings extends Omit<ListenerOptions, 'tls' | 'implicitTls'> {
@@ -47,12 +46,10 @@ export interface RelayOptions {
   readonly sharePorts?: boolean;
   /** For session tickets that all of them can read; of this thread alone when left out. */
   readonly ticketKeys?: Uint8Array | undefined;
-  readonly servers: readonly Endpoint[];
-  /** For as many sessions as the servers take in all. */
+  /** The servers behind, and how they are spoken to; a connector's profile says which of them its sessions go to. */
+  readonly upstreams: readonly UpstreamSettings[];
+  /** For as many sessions as each of them takes. */
   readonly slots: SlotKeeper;
-  /** How the servers are spoken to, and told who the client is. */
-  readonly tls: UpstreamTls | null;
-  readonly identity: CallSettings['identity'];
   /** Whether other threads have sessions at this server; left out where there are none. */
   readonly servedElsewhere?: (server: string) => Promise<boolean>;
   /** Our host name where it is a full one. */
@@ -92,7 +89,7 @@ const BY_OPERATOR: CloseReason = { origin: 'operator', what: 'ended by the opera
 const LAST_WORDS = 1000; // ms for clients to read their last reply
 
 export class Relay {
-  readonly upstream: Upstream;
+  readonly upstreams: Upstreams;
   readonly #options: RelayOptions;
   readonly #tls: readonly ClientTls[];
   readonly #connections = new Roster<Connection>();
@@ -106,7 +103,7 @@ export class Relay {
   /** Throws what OpenSSL does not accept. */
   constructor(options: RelayOptions) {
     this.#options = options;
-    const { timeouts, tls, identity, ourName, ticketKeys } = options;
+    const { timeouts, ourName, ticketKeys } = options;
     this.#host = {
       timeouts,
       queue: this.#queue,
@@ -122,8 +119,8 @@ export class Relay {
     this.#tls = options.listeners.map(
       ({ credentials }) => new ClientTls(credentials ?? NO_CREDENTIALS, tls_handshake, ticketKeys),
     );
-    const settings = { connectWithin: upstream_connect, greetWithin: upstream_greeting, tls, identity, ourName };
-    this.upstream = new Upstream(options.servers, settings, options.observer, options.servedElsewhere);
+    const common = { connectWithin: upstream_connect, greetWithin: upstream_greeting, ourName };
+    this.upstreams = new Upstreams(options.upstreams, common, options.observer, options.servedElsewhere);
   }
 
   /** Binds; rejects with a sentence that names the address that cannot be bound. */
@@ -135,7 +132,7 @@ export class Relay {
     this.#servers = await listen(opened, sharePorts, {
       queue: this.#queue,
       admit,
-      place: () => this.#options.slots.take(),
+      place: ({ profile }) => this.#options.slots.take(profile.upstream),
       headerTimeout: timeouts.proxy_header,
       refused: (ends, { connector, reason, reply, key }) =>
         observer.connectionRefused(ends, connector, reason, reply, key),
@@ -154,15 +151,19 @@ export class Relay {
       const { reason, reply, key } = observed;
       observer.connectionWouldBeRefused(ends, profile.connector, reason, reply, key);
     }
-    if (this.#draining) {
-      observer.connectionRefused(ends, profile.connector, 'shutting_down', SHUTTING_DOWN);
-      leave(); // its PROXY header or its handshake came too late
+    const upstream = this.upstreams.of(profile.upstream);
+    if (this.#draining || upstream === null) {
+      // Its PROXY header or its handshake came too late, or a reload took its servers away meanwhile.
+      const reply = this.#draining ? SHUTTING_DOWN : SERVER_BUSY;
+      const reason = this.#draining ? 'shutting_down' : 'upstream_connections';
+      observer.connectionRefused(ends, profile.connector, reason, reply);
+      leave();
       admitted.release();
-      refuseConnection(client, SHUTTING_DOWN, this.#queue, ends.clientAddress, null);
+      refuseConnection(client, reply, this.#queue, ends.clientAddress, null);
       return;
     }
     const watcher = observer.sessionOpened(ends, profile.connector);
-    const { connection } = new AdmittedSession(this.#host, entry, admitted, this.upstream, watcher, leave);
+    const { connection } = new AdmittedSession(this.#host, entry, admitted, upstream, watcher, leave);
     this.#connections.add(connection);
     connection.start();
   }
@@ -192,7 +193,7 @@ export class Relay {
   /** Stops listening and drains; resolves with the number of sessions that had to be cut off after `patience` ms. */
   async drain(patience: number): Promise<number> {
     this.#draining = true;
-    this.upstream.close();
+    this.upstreams.close();
     this.stopListening();
     for (const connection of [...this.#connections]) connection.drain();
     await this.#wait(() => this.#connections.size === 0, patience);

@@ -1,4 +1,4 @@
-// The places at the upstream: as many sessions as it takes, and a short queue for the next that becomes free.
+// The places at an upstream: as many sessions as it takes, and a short queue for the next that becomes free.
 //
 // Exact: a place is counted from when it is given until it is given back, whoever waits or has left meanwhile. First come,
 // first served; who has waited for the whole time gets none. The queue is bounded, and one timer serves it, since all
@@ -14,12 +14,43 @@ interface Waiting {
   readonly resolve: (leave: ReleaseSlot | null) => void;
 }
 
-/** Where places are asked for. */
-export type SlotKeeper = Pick<UpstreamSlots, 'take'>;
+/** Where places are asked for, by the name of the upstream. */
+export interface SlotKeeper {
+  take(upstream: string): ReleaseSlot | null | Promise<ReleaseSlot | null>;
+}
+
+export interface SlotSettings {
+  readonly name: string;
+  readonly limit: number;
+  /** Milliseconds to wait for a place. */
+  readonly patience: number;
+}
+
+/** The places of all upstreams. */
+export class AllSlots implements SlotKeeper {
+  /** Those of an upstream that a reload took out stay: its sessions give theirs back. */
+  readonly #of = new Map<string, UpstreamSlots>();
+
+  constructor(upstreams: readonly SlotSettings[]) {
+    this.change(upstreams);
+  }
+
+  change(upstreams: readonly SlotSettings[]): void {
+    for (const { name, limit, patience } of upstreams) {
+      const slots = this.#of.get(name);
+      if (slots === undefined) this.#of.set(name, new UpstreamSlots(limit, patience));
+      else slots.change(limit, patience);
+    }
+  }
+
+  take(upstream: string): ReleaseSlot | null | Promise<ReleaseSlot | null> {
+    return this.#of.get(upstream)?.take() ?? null;
+  }
+}
 
 export class UpstreamSlots {
-  readonly #limit: number;
-  readonly #patience: number;
+  #limit: number;
+  #patience: number;
   #taken = 0;
   #queue: Waiting[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -28,6 +59,16 @@ export class UpstreamSlots {
   constructor(limit: number, patience: number) {
     this.#limit = limit;
     this.#patience = patience;
+  }
+
+  /** From now on; who has a place keeps it, and who waits may have one of those that are new. */
+  change(limit: number, patience: number): void {
+    this.#limit = limit;
+    this.#patience = patience;
+    while (this.#taken < this.#limit && this.#queue.length > 0) {
+      this.#taken++;
+      this.#queue.shift()?.resolve(this.#leave);
+    }
   }
 
   /** A place now, null when there is none and nobody may wait, or what the wait will bring. */
@@ -44,7 +85,7 @@ export class UpstreamSlots {
   }
 
   readonly #leave: ReleaseSlot = () => {
-    const next = this.#queue.shift();
+    const next = this.#taken > this.#limit ? undefined : this.#queue.shift();
     if (next === undefined) this.#taken--;
     else next.resolve(this.#leave);
   };

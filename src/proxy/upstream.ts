@@ -13,6 +13,7 @@
 import { type Endpoint, formatEndpoint } from './address.ts';
 import { type Answer, Call, type Caller, type CallSettings, SILENT_AFTER } from './call.ts';
 import { Health } from './health.ts';
+import type { ServerReport, ServerState } from './server-reports.ts';
 import { leaveBehindQuit } from './upstream-end.ts';
 
 /** What dialling tells the observer. */
@@ -41,24 +42,6 @@ export interface Reached extends Answer {
   ended(how: 'silent' | 'served' | 'neither'): void;
 }
 
-/** How a server is doing, for /readyz. */
-export interface ServerState {
-  readonly server: string;
-  readonly up: boolean;
-  /** The operator keeps new sessions away; left out where he does not. */
-  readonly draining?: true;
-  readonly why?: string;
-  readonly next_probe_seconds?: number;
-}
-
-/** The same for the operator. */
-export interface ServerReport extends ServerState {
-  /** For how long it has been up or down, ms; null: it was never asked. */
-  readonly forMs: number | null;
-  /** Sessions that it has. */
-  readonly sessions: number;
-}
-
 interface Server {
   readonly endpoint: Endpoint;
   readonly name: string;
@@ -72,36 +55,61 @@ interface Server {
   probe: Call | null;
   /** What the probe under way will find. */
   found: Promise<boolean> | null;
+  /** A reload took it out: it is neither asked nor told of any more. */
+  left: boolean;
 }
 
 export class Upstream {
-  readonly #servers: readonly Server[];
-  readonly #settings: CallSettings;
+  #servers: readonly Server[];
+  #settings: CallSettings;
   readonly #observer: DialObserver;
   readonly #servedElsewhere: ((server: string) => Promise<boolean>) | null;
+  readonly #downElsewhere: (server: string) => boolean;
   #trial = false; // a session tries servers that are down
   #closed = false;
 
-  /** `servedElsewhere`: whether other threads have sessions at this server. */
+  /** `servedElsewhere`: whether other threads have sessions at this server; `downElsewhere`: whether another upstream that
+   * names it finds it down, so that it is not told to be up. */
   constructor(
     servers: readonly Endpoint[],
     settings: CallSettings,
     observer: DialObserver,
     servedElsewhere: ((server: string) => Promise<boolean>) | null = null,
+    downElsewhere: (server: string) => boolean = () => false,
   ) {
     this.#servedElsewhere = servedElsewhere;
-    this.#servers = servers.map((endpoint) => ({
-      endpoint,
-      name: formatEndpoint(endpoint),
-      health: new Health(),
-      draining: false,
-      serving: 0,
-      timer: null,
-      probe: null,
-      found: null,
-    }));
+    this.#downElsewhere = downElsewhere;
+    this.#servers = servers.map(newServer);
     this.#settings = settings;
     this.#observer = observer;
+  }
+
+  /** Other servers, or the same spoken to otherwise. What is known of one that stays is kept, and one that is down is asked
+   * at once: it may have been mended just now. Sessions stay where they are. */
+  change(servers: readonly Endpoint[], settings: CallSettings): void {
+    const before = this.#servers;
+    this.#settings = settings;
+    this.#servers = servers.map(
+      (endpoint) => before.find(({ name }) => name === formatEndpoint(endpoint)) ?? newServer(endpoint),
+    );
+    for (const server of before) {
+      if (this.#servers.includes(server)) continue;
+      server.left = true;
+      stopWaiting(server);
+    }
+    for (const server of this.#servers) {
+      if (server.health.isUp || this.#closed) continue;
+      stopWaiting(server);
+      void this.#ask(server);
+    }
+  }
+
+  get names(): string[] {
+    return this.#servers.map(({ name }) => name);
+  }
+
+  isDown(name: string): boolean {
+    return this.#servers.some((server) => server.name === name && !server.health.isUp);
   }
 
   /** Calls back once, perhaps before it returns: with a server that answered, or with null when none did. `shortOf`: the
@@ -226,7 +234,7 @@ export class Upstream {
   close(): void {
     this.#closed = true;
     for (const server of this.#servers) {
-      if (server.timer !== null) clearTimeout(server.timer);
+      stopWaiting(server);
       server.probe?.giveUp();
     }
   }
@@ -245,9 +253,8 @@ export class Upstream {
 
   #greeted(server: Server): void {
     server.health.greeted(performance.now());
-    if (server.timer !== null) clearTimeout(server.timer);
-    server.timer = null;
-    this.#observer.upstreamUp(server.name, true);
+    stopWaiting(server);
+    if (!server.left && !this.#downElsewhere(server.name)) this.#observer.upstreamUp(server.name, true);
   }
 
   #reached(server: Server, answer: Answer): Reached {
@@ -294,12 +301,12 @@ export class Upstream {
 
   /** Sees to it that it is asked again. `anew`: its back-off has just begun. */
   #isDown(server: Server, now: number, anew: boolean): void {
+    if (server.left) return;
     const { why, retryAt } = server.health;
     const wait = Math.max(0, retryAt - now);
     if (anew) {
       this.#observer.upstreamUp(server.name, false, why ?? '', wait / 1000);
-      if (server.timer !== null) clearTimeout(server.timer);
-      server.timer = null;
+      stopWaiting(server);
     }
     if (this.#closed || server.timer !== null) return;
     server.timer = setTimeout(() => {
@@ -353,6 +360,18 @@ const TWO = 0x32; // the first octet of a 2yz
 const FOUR = 0x34;
 const NOT_GREETED = `it accepted the connection and did not greet within ${SILENT_AFTER / 1000} s`;
 const ASK_NEXT_AFTER = 250; // ms
+
+function newServer(endpoint: Endpoint): Server {
+  const name = formatEndpoint(endpoint);
+  const health = new Health();
+  return { endpoint, name, health, draining: false, serving: 0, timer: null, probe: null, found: null, left: false };
+}
+
+function stopWaiting(server: Server): void {
+  if (server.timer !== null) clearTimeout(server.timer);
+  server.timer = null;
+}
+
 function takeLeave(stream: NonNullable<Answer['stream']>): void {
   stream.write(Buffer.from('QUIT\r\n'));
   leaveBehindQuit(stream);

@@ -29,6 +29,7 @@ import { LiveReport } from './live-report.ts';
 import { PageReport } from './page-report.ts';
 import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
+import { serversOf } from './upstream-settings.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** `order`: without it there is one thread, whatever the configuration says. */
@@ -169,7 +170,8 @@ export async function startFirewall(
     putInForce: async (next, version, at, order) => {
       const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
       const credentials = sameListeners ? next.credentials : null;
-      await listeners.putInForce({ policy: next.policy, credentials }, order);
+      await listeners.putInForce({ config: next.config, policy: next.policy, credentials }, order);
+      live.serversAre(serversOf(next.config));
       policyInForce = next.policy;
       place = at;
       live.policyLoaded(version);

@@ -10,12 +10,11 @@ import type { SessionsHeard } from '../observe/session-lines.ts';
 import { inRanges } from '../policy/lists.ts';
 import { isWithin } from '../policy/networks.ts';
 import type { Policy } from '../policy/policy.ts';
-import { formatEndpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import { Relay, type RelayObserver } from '../proxy/relay.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { ALL_PHASES } from '../proxy/snapshot.ts';
-import { type SlotKeeper, UpstreamSlots } from '../proxy/upstream-slots.ts';
+import { AllSlots, type SlotKeeper } from '../proxy/upstream-slots.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { CloseReason, ConnectionEnds, SessionEvent } from '../smtp/types.ts';
 import { RefusalTally } from '../status/refusals.ts';
@@ -24,7 +23,7 @@ import type { Limiter } from './limiter.ts';
 import { findSessions, tallySessions } from './live-sessions.ts';
 import { countConnection, countEvent } from './refusal-counts.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
-import { fullHostName, upstreamTls } from './upstream-settings.ts';
+import { fullHostName, serversOf, slotSettings, upstreamSettings } from './upstream-settings.ts';
 
 /** A thread that serves clients beside others: what is one for the process, it asks and tells the one that keeps it. */
 export interface Shared {
@@ -81,7 +80,7 @@ export function observerFor(config: Config, policy: Policy, settings: ServeSetti
     connectors: namesIn(policy),
     rules: allowRulesIn(policy),
     isLocal: (recipient) => policy.isLocal(recipient),
-    servers: config.upstream.servers.map(formatEndpoint),
+    servers: serversOf(config),
     ...(bans === undefined ? {} : { bans }),
     ...(isInside === undefined ? {} : { isInside }),
     ...(sink === undefined ? {} : { sink }),
@@ -100,7 +99,8 @@ export async function openListeners(
 ): Promise<Listeners> {
   const { shared, order } = settings;
   const worker = shared?.number ?? 1;
-  const { max_connections, max_wait } = config.upstream;
+  const file = settings.file ?? null;
+  const ownSlots = shared === undefined ? new AllSlots(slotSettings(config)) : null;
   const refusals = new RefusalTally();
   const admissionControl = new AdmissionControl(policy, limiter, (ends) => (shared ?? observer).broughtMail(ends));
   const relay = new Relay({
@@ -112,10 +112,8 @@ export async function openListeners(
     })),
     sharePorts: shared !== undefined,
     ticketKeys: shared?.ticketKeys,
-    servers: config.upstream.servers,
-    slots: shared?.slots ?? new UpstreamSlots(max_connections, max_wait),
-    tls: upstreamTls(config, settings.file ?? null, order?.world.texts),
-    identity: config.upstream.identity,
+    upstreams: upstreamSettings(config, file, order?.world.texts),
+    slots: ownSlots ?? (shared as Shared).slots,
     ...(shared === undefined ? {} : { servedElsewhere: (server: string) => shared.servedElsewhere(server) }),
     ourName: fullHostName(),
     names: settings.resolve ?? namesFromDns(),
@@ -130,22 +128,26 @@ export async function openListeners(
     isOpen: true,
     threads: { configured: 1, open: 1 },
     measured: async () => [await observer.measured()],
-    greets: () => relay.upstream.greets(),
-    servers: () => relay.upstream.states,
-    reports: () => relay.upstream.reports,
-    drainServer: (server, draining) => relay.upstream.drainServer(server, draining),
+    greets: () => relay.upstreams.greets(),
+    servers: () => relay.upstreams.states,
+    reports: () => relay.upstreams.reports,
+    drainServer: (server, draining) => relay.upstreams.drainServer(server, draining),
     get areAllDrained() {
-      return relay.upstream.states.every(({ draining }) => draining === true);
+      return relay.upstreams.states.every(({ draining }) => draining === true);
     },
     sessions: (asked) => findSessions(relay.live, relay.sessions, asked, worker),
     refusals: () => refusals.take(),
     endSession: (of, session) => of === worker && relay.endOne(session),
-    serving: (server) => relay.upstream.serving(server),
+    serving: (server) => relay.upstreams.serving(server),
     names: (address) => settings.names?.(address) ?? null,
-    putInForce: ({ policy: next, credentials }) => {
+    putInForce: ({ config: now, policy: next, credentials }, given) => {
+      const upstreams = upstreamSettings(now, file, given?.world.texts);
       if (credentials !== null) relay.replaceCredentials(credentials);
+      ownSlots?.change(slotSettings(now));
+      relay.upstreams.change(upstreams);
       admissionControl.policy = next;
       observer.inForce(namesIn(next), observingIn(next), allowRulesIn(next), (recipient) => next.isLocal(recipient));
+      observer.serversAre(serversOf(now));
     },
     stopListening: () => {
       relay.stopListening();

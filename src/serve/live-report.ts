@@ -16,9 +16,10 @@ import { networkOf } from '../policy/networks.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import { certificateNames } from '../proxy/certificate-names.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
+import type { ServerReport } from '../proxy/server-reports.ts';
 import { ALL_PHASES } from '../proxy/snapshot.ts';
-import type { ServerReport } from '../proxy/upstream.ts';
 import type { CertificateStatus, ServerStatus, SessionList, SessionRow, Status, Total } from '../status/shapes.ts';
+import { upstreamsOf } from '../status/words.ts';
 import type { NumberedSnapshot, SessionQuestion } from './live-sessions.ts';
 import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners } from './threads.ts';
@@ -53,6 +54,11 @@ export class LiveReport implements OperatorLive {
 
   policyLoaded(version: string): void {
     this.#policy = { version, loaded: Date.now() };
+  }
+
+  /** Those that a reload left; what was drained and is none of them is forgotten. */
+  serversAre(servers: readonly string[]): void {
+    for (const server of this.#drained.keys()) if (!servers.includes(server)) this.#drained.delete(server);
   }
 
   /** What the listeners show from now on; of each, in the order of the configuration. */
@@ -141,12 +147,16 @@ export class LiveReport implements OperatorLive {
     return this.#options.reload();
   }
 
-  #server({ forMs, sessions, server, up, why, next_probe_seconds }: ServerReport, now: number): ServerStatus {
+  #server(
+    { forMs, sessions, server, up, upstreams, why, next_probe_seconds }: ServerReport,
+    now: number,
+  ): ServerStatus {
     const drainedAt = this.#drained.get(server);
     const since = drainedAt ?? (forMs === null ? null : now - forMs);
     const state = drainedAt !== undefined ? 'draining' : forMs === null ? 'unknown' : up ? 'up' : 'down';
     return {
       ...{ server, state, up, since: since === null ? null : iso(since), sessions },
+      ...(upstreams === undefined ? {} : { upstreams }),
       ...(why === undefined ? {} : { why: harmless(why) }),
       ...(next_probe_seconds === undefined ? {} : { next_probe_seconds }),
     };
@@ -263,8 +273,7 @@ function warningsOf(known: Known, unprotected: string | null, lostAddresses: str
   const { servers, workers, state, totals, certificates, reload_refused: refused } = known;
   const warnings: (string | null)[] = [unprotected];
   if (known.draining) warnings.push('this firewall is ending: it takes no new clients');
-  if (servers.every(({ state }) => state === 'down' || state === 'draining'))
-    warnings.push('no server takes sessions: each is down or drained, and clients hear 421');
+  warnings.push(...withoutServers(servers));
   if (workers.open < workers.configured) warnings.push(`${workers.configured - workers.open} workers are not running`);
   if (refused !== null)
     warnings.push(
@@ -280,6 +289,20 @@ function warningsOf(known: Known, unprotected: string | null, lostAddresses: str
   if (totals.defects > 0) warnings.push(`${totals.defects} faults of Postern itself were caught: the log has 'defect'`);
   if (totals.log_lines_lost > 0) warnings.push(`${totals.log_lines_lost} log lines were lost`);
   return warnings.filter((warning) => warning !== null);
+}
+
+/** Of all servers, or of the upstreams that have none left. */
+function withoutServers(servers: readonly ServerStatus[]): string[] {
+  const takesNone = (some: readonly ServerStatus[]): boolean =>
+    some.every(({ state }) => state === 'down' || state === 'draining');
+  if (takesNone(servers)) return ['no server takes sessions: each is down or drained, and clients hear 421'];
+  const names = [...new Set(servers.flatMap(upstreamsOf))];
+  return names
+    .filter((name) => takesNone(servers.filter((server) => upstreamsOf(server).includes(name))))
+    .map(
+      (name) =>
+        `no server of upstream '${name}' takes sessions: each is down or drained, and clients of its connectors hear 421`,
+    );
 }
 
 function iso(at: number): string {

@@ -116,8 +116,8 @@ const MOST_FINDINGS = 100; // that whoever asked for it is told; the log has all
 /** What only a new start can change, each as text. */
 function unchangeable(config: Config | null): Readonly<Record<string, string>> {
   if (config === null) return {};
-  const { upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
+  const { timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
   const listeners = listenersOf(config);
-  const keys = { listeners, upstream, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
+  const keys = { listeners, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
   return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
 }

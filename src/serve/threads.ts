@@ -11,7 +11,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { Endpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import type { SlotCalls } from '../proxy/remote-slots.ts';
-import type { ServerReport, ServerState } from '../proxy/upstream.ts';
+import type { ServerReport, ServerState } from '../proxy/server-reports.ts';
 import type { ConnectionEnds } from '../smtp/types.ts';
 import type { Refusals } from '../status/refusals.ts';
 import type { SessionQuestion, SessionsFound } from './live-sessions.ts';
@@ -25,6 +25,8 @@ export interface LoadOrder {
 
 /** What a reload puts in force. */
 export interface InForce {
+  /** What of it a reload changes: the servers behind. */
+  readonly config: Config;
   readonly policy: Policy;
   /** Of each listener, in the order of the configuration; null where they stay as they are. */
   readonly credentials: readonly Credentials[] | null;

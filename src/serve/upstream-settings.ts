@@ -1,15 +1,37 @@
-// How the servers are spoken to, as the configuration says it: what run and check --live share.
+// The servers behind and how they are spoken to, as the configuration says it: what run and check --live share.
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { beside } from '../config/beside.ts';
 import type { World } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { type UpstreamConfig, upstreamsOf } from '../config/upstreams.ts';
+import { formatEndpoint } from '../proxy/address.ts';
+import type { SlotSettings } from '../proxy/upstream-slots.ts';
 import { UpstreamTls } from '../proxy/upstream-tls.ts';
+import type { UpstreamSettings } from '../proxy/upstreams.ts';
 
-/** TLS towards the servers; null = none. `file`: the configuration, beside which the CA stands. `texts`: what was read. */
-export function upstreamTls(config: Config, file: string | null, texts?: World['texts']): UpstreamTls | null {
-  const { mode, min_version, ca, verify, pin, name } = config.upstream.tls;
+/** All upstreams. `file`: the configuration, beside which CAs stand. `texts`: what was read. Throws what OpenSSL does not accept. */
+export function upstreamSettings(config: Config, file: string | null, texts?: World['texts']): UpstreamSettings[] {
+  return upstreamsOf(config).map(({ name, upstream }) => {
+    return { name, servers: upstream.servers, tls: upstreamTls(upstream, file, texts), identity: upstream.identity };
+  });
+}
+
+export function slotSettings(config: Config): SlotSettings[] {
+  return upstreamsOf(config).map(({ name, upstream: { max_connections, max_wait } }) => {
+    return { name, limit: max_connections, patience: max_wait };
+  });
+}
+
+/** Every server of every upstream, once, as `host:port`. */
+export function serversOf(config: Config): string[] {
+  return [...new Set(upstreamsOf(config).flatMap(({ upstream }) => upstream.servers.map(formatEndpoint)))];
+}
+
+/** TLS towards the servers; null = none. */
+export function upstreamTls({ tls }: UpstreamConfig, file: string | null, texts?: World['texts']): UpstreamTls | null {
+  const { mode, min_version, ca, verify, pin, name } = tls;
   if (mode === 'none') return null;
   return new UpstreamTls({
     mode,

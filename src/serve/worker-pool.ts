@@ -15,18 +15,18 @@ import { type StoreCalls, StoreServer } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
 import type { Observer } from '../observe/events.ts';
 import { countersOf, type Measured, sumOf } from '../observe/measured.ts';
-import { type Endpoint, formatEndpoint } from '../proxy/address.ts';
+import type { Endpoint } from '../proxy/address.ts';
 import { type Credentials, newTicketKeys } from '../proxy/client-tls.ts';
 import { requireFree } from '../proxy/listener.ts';
 import { type SlotCalls, SlotServer } from '../proxy/remote-slots.ts';
-import type { ServerReport, ServerState } from '../proxy/upstream.ts';
-import { UpstreamSlots } from '../proxy/upstream-slots.ts';
+import { mergeReports, mergeStates, type ServerReport, type ServerState } from '../proxy/server-reports.ts';
+import { AllSlots } from '../proxy/upstream-slots.ts';
 import { addRefusals, type Refusals } from '../status/refusals.ts';
 import { threadIsHeld } from './held-threads.ts';
 import type { Limiter } from './limiter.ts';
 import { mergeFound, type SessionQuestion, type SessionsFound } from './live-sessions.ts';
-import { mergeReports } from './server-reports.ts';
 import type { InForce, Listeners, LoadOrder, PoolCalls, WorkerCalls } from './threads.ts';
+import { serversOf, slotSettings } from './upstream-settings.ts';
 import { WorkerChannel } from './worker-channel.ts';
 
 const ANSWER_MS = 1_000;
@@ -55,7 +55,7 @@ class PoolWorker {
     number: number,
     worker: Worker,
     { store, now }: Limiter,
-    slots: UpstreamSlots,
+    slots: AllSlots,
     calls: Omit<PoolCalls, keyof StoreCalls | keyof SlotCalls>,
   ) {
     this.number = number;
@@ -110,13 +110,15 @@ function startWorker(number: number): Worker {
 export class WorkerPool implements Listeners {
   readonly #options: PoolOptions;
   readonly #observer: Observer;
-  readonly #slots: UpstreamSlots;
+  readonly #slots: AllSlots;
   readonly #members: PoolWorker[] = [];
   readonly #ticketKeys = newTicketKeys();
-  readonly #servers: readonly string[];
+  #servers: readonly string[];
   readonly #drained = new Set<string>();
   /** By worker: how many sessions those of this number have opened. */
   readonly #opened: readonly Float64Array[];
+  /** With which a worker begins. */
+  #config: Config;
   #order: LoadOrder;
   #credentials: readonly Credentials[];
   #addresses: readonly Endpoint[] = [];
@@ -127,8 +129,9 @@ export class WorkerPool implements Listeners {
   private constructor(options: PoolOptions) {
     this.#options = options;
     this.#observer = options.observer;
-    this.#servers = options.config.upstream.servers.map(formatEndpoint);
-    this.#slots = new UpstreamSlots(options.config.upstream.max_connections, options.config.upstream.max_wait);
+    this.#config = options.config;
+    this.#servers = serversOf(options.config);
+    this.#slots = new AllSlots(slotSettings(options.config));
     const oneNumber = (): Float64Array => new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT));
     this.#opened = Array.from({ length: options.count }, oneNumber);
     this.#order = options.order;
@@ -186,15 +189,11 @@ export class WorkerPool implements Listeners {
 
   /** As the workers see it: down where one of them has it down. */
   async servers(): Promise<readonly ServerState[]> {
-    const found = new Map<string, ServerState>();
-    for (const states of await this.#askAll(ANSWER_MS, (channel) => channel.call('servers'))) {
-      for (const state of states ?? []) if (found.get(state.server)?.up !== false) found.set(state.server, state);
-    }
-    return [...found.values()];
+    return mergeStates(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('servers'))).flat());
   }
 
   async reports(): Promise<readonly ServerReport[]> {
-    return mergeReports(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('reports'))));
+    return mergeReports(present(await this.#askAll(ANSWER_MS, (channel) => channel.call('reports'))).flat());
   }
 
   /** Workers that start later hear of it as well. */
@@ -235,8 +234,14 @@ export class WorkerPool implements Listeners {
     return answers.find((answer) => answer !== null) ?? null;
   }
 
-  async putInForce({ credentials }: InForce, order: LoadOrder = this.#order): Promise<void> {
+  async putInForce({ config, credentials }: InForce, order: LoadOrder = this.#order): Promise<void> {
     this.#order = order;
+    const { upstream, upstreams } = config;
+    this.#config = { ...this.#config, upstream, upstreams };
+    this.#servers = serversOf(config);
+    for (const server of this.#drained) if (!this.#servers.includes(server)) this.#drained.delete(server);
+    this.#slots.change(slotSettings(config)); // before a worker asks for places that are new
+    this.#observer.serversAre(this.#servers);
     this.#credentials = credentials ?? this.#credentials;
     this.#lostAddressTold = false;
     // One after the other: while one of them is slow with it the others are not.
@@ -279,7 +284,7 @@ export class WorkerPool implements Listeners {
 
   /** Starts the worker of this number; its addresses as bound. */
   async #open(number: number): Promise<readonly Endpoint[]> {
-    const { config, limiter, startWorker: start = startWorker } = this.#options;
+    const { limiter, startWorker: start = startWorker } = this.#options;
     const member = new PoolWorker(number, start(number), limiter, this.#slots, {
       banned: (ban) => limiter.observer.banned(ban),
       log: (text, lines) => this.#observer.workerLog(text, lines),
@@ -294,7 +299,7 @@ export class WorkerPool implements Listeners {
     this.#members[number - 1] = member;
     const addresses = await member.channel.call('open', {
       number,
-      config: withPorts(config, this.#addresses),
+      config: withPorts(this.#config, this.#addresses),
       order: this.#order,
       credentials: this.#credentials,
       ticketKeys: this.#ticketKeys,

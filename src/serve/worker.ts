@@ -4,11 +4,10 @@
 // workers never mix. A fault that nothing catches is a defect like any other: counted, logged, and the thread lives on.
 
 import { parentPort } from 'node:worker_threads';
-import { loadInSlices } from '../config/load.ts';
+import { type Loaded, loadInSlices } from '../config/load.ts';
 import { RemoteStore } from '../limits/remote-store.ts';
 import type { Observer } from '../observe/events.ts';
 import { BatchingSink } from '../observe/log-sink.ts';
-import type { Policy } from '../policy/policy.ts';
 import { RemoteSlots } from '../proxy/remote-slots.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import type { ConnectionEnds } from '../smtp/types.ts';
@@ -21,6 +20,8 @@ interface Open {
   readonly observer: Observer;
   readonly listeners: Listeners;
 }
+
+type Sound = { readonly [Part in 'config' | 'policy']: NonNullable<Loaded[Part]> };
 
 const TELL_AGAIN_MS = 1_000;
 
@@ -48,7 +49,7 @@ const channel: WorkerChannel<PoolCalls> = new WorkerChannel<PoolCalls>(parentPor
   lives: () => true,
   putInForce: async (order, credentials) => {
     const { listeners } = await opened;
-    await listeners.putInForce({ policy: await policyFrom(order), credentials }, order);
+    await listeners.putInForce({ ...(await soundFrom(order)), credentials }, order);
     return true;
   },
   stopListening: async () => (await opened).listeners.stopListening(),
@@ -82,7 +83,7 @@ function sinkTo(call: 'log' | 'relayed'): BatchingSink {
 }
 
 async function open({ number, config, order, credentials, ticketKeys, opened, drained }: Start): Promise<Open> {
-  const policy = await policyFrom(order);
+  const { policy } = await soundFrom(order);
   const settings = {
     file: order.file,
     credentials,
@@ -118,15 +119,16 @@ async function open({ number, config, order, credentials, ticketKeys, opened, dr
 }
 
 /** The main thread has found it sound, and the texts are the ones that it read. */
-async function policyFrom({ file, values, world }: LoadOrder): Promise<Policy> {
+async function soundFrom({ file, values, world }: LoadOrder): Promise<Sound> {
   const options = {
     ...world,
     onLostAddress: (address: string) => channel.tell('lostAddress', address),
     resolve: (address: string) => resolver.names(address),
   };
-  const { policy } = await loadInSlices(file, values, process.env, options);
-  if (policy === null) throw new Error('a configuration that the main thread had found sound was faulty here');
-  return policy;
+  const { config, policy } = await loadInSlices(file, values, process.env, options);
+  if (config === null || policy === null)
+    throw new Error('a configuration that the main thread had found sound was faulty here');
+  return { config, policy };
 }
 
 /** Every session tells how dialling went; the main thread wants the changes, and to hear now and then that all is well. */

@@ -158,6 +158,8 @@ export type Admit = (ends: ConnectionEnds) => Admission | Promise<Admission>;
 /** What one connector lets its sessions do on the wire. Compiled once from a connector and shared by its sessions. */
 export interface Profile {
   readonly connector: string;
+  /** Which servers they go to: `default`, or a name of the configuration. */
+  readonly upstream: string;
   /** In observe, session limits are counted and named but not enforced; grammar and framing always are. */
   readonly mode: 'enforce' | 'observe';
   /** First rule an unconditional allow and nothing blocked: the only profile on which opaque streams may pass. */

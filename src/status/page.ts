@@ -8,7 +8,7 @@ import { Html, html } from './html.ts';
 import type { Example } from './refusals.ts';
 import { remedyFor } from './remedy.ts';
 import type { LimitsView, ServerStatus, Status } from './shapes.ts';
-import { ageOf, formatAge, formatCount } from './words.ts';
+import { ageOf, formatAge, formatCount, upstreamsOf } from './words.ts';
 
 export interface PageSnapshot {
   readonly status: Status;
@@ -107,9 +107,14 @@ function warnings(sentences: readonly string[]): Html {
 }
 
 function servers({ servers, time }: Status): Html {
-  const row = ({ server, state, up, since, sessions, why, next_probe_seconds }: ServerStatus): Html =>
-    html`<tr><th scope="row">${server}</th><td class="${up ? (state === 'up' ? 'good' : '') : 'bad'}">${state}</td><td>${since === null ? '–' : ageOf(since, time)}</td><td class="number">${formatCount(sessions)}</td><td>${why ?? ''}${next_probe_seconds === undefined ? '' : `; asked again in ${next_probe_seconds} s`}</td></tr>`;
-  return html`<h2 id="servers-title">Servers</h2>${table(['Server', 'State', 'For', 'Sessions', 'Why'], servers.map(row))}`;
+  const areNamed = servers.some(({ upstreams }) => upstreams !== undefined);
+  const name = (one: ServerStatus): Html => (areNamed ? html`<td>${upstreamsOf(one).join(', ')}</td>` : html``);
+  const heads = ['Server', ...(areNamed ? ['Upstream'] : []), 'State', 'For', 'Sessions', 'Why'];
+  const row = (one: ServerStatus): Html => {
+    const { server, state, up, since, sessions, why, next_probe_seconds } = one;
+    return html`<tr><th scope="row">${server}</th>${name(one)}<td class="${up ? (state === 'up' ? 'good' : '') : 'bad'}">${state}</td><td>${since === null ? '–' : ageOf(since, time)}</td><td class="number">${formatCount(sessions)}</td><td>${why ?? ''}${next_probe_seconds === undefined ? '' : `; asked again in ${next_probe_seconds} s`}</td></tr>`;
+  };
+  return html`<h2 id="servers-title">Servers</h2>${table(heads, servers.map(row))}`;
 }
 
 function hour(status: Status, minutes: readonly Minute[]): Html {

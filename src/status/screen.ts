@@ -5,7 +5,7 @@
 
 import type { ServerStatus, SessionList, SessionRow, Status } from './shapes.ts';
 import { type Column, cut, formatTable, wrap } from './table.ts';
-import { ageOf, formatAge, formatCount, formatOctets, plain } from './words.ts';
+import { ageOf, formatAge, formatCount, formatOctets, plain, upstreamsOf } from './words.ts';
 
 export type Paint = (colour: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string) => string;
 
@@ -95,6 +95,13 @@ function serversOf({ servers, time }: Status, width: number, paint: Paint): stri
     { head: 'SESSIONS', cell: ({ sessions }) => formatCount(sessions), most: 9, dispensable: 0, right: true },
     { head: 'WHY', cell: whyOf, most: width, dispensable: 0 },
   ];
+  if (servers.some(({ upstreams }) => upstreams !== undefined))
+    columns.splice(1, 0, {
+      head: 'UPSTREAM',
+      cell: (one) => plain(upstreamsOf(one).join(', ')),
+      most: 24,
+      dispensable: 1,
+    });
   const [head = '', ...lines] = formatTable(columns, servers, width);
   return [
     paint('dim', head),

@@ -56,6 +56,8 @@ export interface ServerStatus {
   /** Since when it is in that state; null: it was never asked. */
   readonly since: string | null;
   readonly sessions: number;
+  /** The names of the upstreams that it is one of; left out where that is the default alone. */
+  readonly upstreams?: readonly string[];
   /** While it does not answer. */
   readonly why?: string;
   readonly next_probe_seconds?: number;

@@ -1,5 +1,7 @@
 // How a terminal says durations, counts and octets: short, and always the same.
 
+import type { ServerStatus } from './shapes.ts';
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -35,6 +37,11 @@ export function formatOctets(octets: number): string {
     unit++;
   }
   return `${unit === 0 || left >= 100 ? Math.round(left) : left.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** The names of the upstreams that a server is one of. */
+export function upstreamsOf({ upstreams = ['default'] }: ServerStatus): readonly string[] {
+  return upstreams;
 }
 
 /** What another program said, as one line for a terminal: no control character of it is ever sent there. */

@@ -157,3 +157,40 @@ test('a policy by itself names no server', async () => {
   assert.equal(code, 64);
   assert.match(stderr, /--live: .*policy\.yaml is a policy and names no server: a configuration is wanted/);
 });
+
+test('each upstream is asked, and what its answer means to those who come there is said', async (t) => {
+  const [closed, open] = [await scripted(t, CLOSED), await scripted(t, OPEN)];
+  const policyFor = (internet: string, printers: string) => ({
+    version: 1,
+    accepted_domains: ['*.local.example'],
+    connectors: [
+      { name: 'internet', remote_ip_ranges: ['any'], starttls: 'hide', upstream: internet },
+      { name: 'printers', remote_ip_ranges: ['10.1.0.0/24'], rules: [{ name: 'all', allow: {} }], upstream: printers },
+    ],
+  });
+  const file = join(folder, 'doors.yaml');
+  const told = async (internet: string, printers: string): Promise<string[]> => {
+    const upstreams = { relay: { servers: [open.target] } };
+    const policy = policyFor(internet, printers);
+    writeFileSync(file, JSON.stringify({ upstream: { servers: [closed.target] }, upstreams, policy, admin: null }));
+    const { lines, stderr } = await run(file, '--live');
+    assert.match(stderr, new RegExp(`asking ${open.target} \\(upstream relay\\)`));
+    return lines.filter((line) => !line.includes('is this host')).map((line) => line.replace(/ \(.*?\)/, ''));
+  };
+
+  const right = await told('default', 'relay');
+  assert.deepEqual(right.slice(0, -1), [
+    `doors.yaml: note: upstream.servers[0]: ${closed.target} does not relay for this machine`,
+    `doors.yaml: note: upstreams.relay.servers[0]: ${open.target} relays for this machine: whoever reaches that port from inside sends mail to anybody; close it to all but Postern`,
+  ]);
+  const crossed = await told('relay', 'default');
+  assert.deepEqual(crossed.slice(0, -1), [
+    `doors.yaml: note: upstream.servers[0]: ${closed.target} does not relay for this machine`,
+    `doors.yaml: warning: upstream.servers[0]: ${closed.target} refuses what 'printers' may relay without a login: let it relay for this machine, at best at a port of its own that is an upstream of its own`,
+    `doors.yaml: warning: upstreams.relay.servers[0]: ${open.target} relays for this machine: whoever reaches that port from inside sends mail to anybody; close it to all but Postern`,
+    `doors.yaml: warning: upstreams.relay.servers[0]: ${open.target} relays for Postern, and 'internet', open to any, goes there: the policy alone keeps it closed; let it relay for nobody`,
+  ]);
+  const shared = await told('relay', 'relay');
+  assert.match(shared.join('\n'), /give 'printers' an upstream of its own, and let this one relay for nobody/);
+  assert.doesNotMatch(shared.join('\n'), /asks whether it does/, 'what was feared is known now');
+});

@@ -520,3 +520,23 @@ test('--expect makes it a test', async () => {
     /--expect: "refuse" is no answer: proceed, reject, defer, refuse-connection, refuse-sender are/,
   );
 });
+
+test('says which servers a session goes to where these are not those of all', async () => {
+  const configuration = join(folder, 'postern.yaml');
+  const connectors = [
+    { name: 'internet', remote_ip_ranges: ['any'], starttls: 'hide' },
+    { name: 'printers', remote_ip_ranges: ['10.1.0.0/24'], rules: [{ allow: {} }], upstream: 'relay' },
+  ];
+  const upstreams = { relay: { servers: ['10.0.0.10:2525', '10.0.0.11:2525'] } };
+  const policy = { version: 1, accepted_domains: ['example.com'], connectors };
+  writeFileSync(configuration, JSON.stringify({ upstream: { servers: ['10.0.0.10:25'] }, upstreams, policy }));
+  const ask = (source: string, ...more: string[]) =>
+    run(configuration, '--source', source, '--rcpt', 'x@foreign.example', ...more);
+  assert.match(
+    (await ask('10.1.0.9')).stdout,
+    /^proceed\n\nconnector .*\nupstream {3}relay: 10\.0\.0\.10:2525, 10\.0\.0\.11:2525\n/,
+  );
+  assert.doesNotMatch((await ask('10.2.0.9')).stdout, /upstream/);
+  assert.equal(JSON.parse((await ask('10.1.0.9', '--json')).stdout).connector.upstream, 'relay');
+  assert.equal(JSON.parse((await ask('10.2.0.9', '--json')).stdout).connector.upstream, 'default');
+});

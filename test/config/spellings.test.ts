@@ -94,6 +94,7 @@ const whole = {
     },
     dot_lines: 'pass',
   },
+  upstreams: {},
   policy: {
     version: 1,
     accepted_domains: ['*.example.com'],
@@ -111,6 +112,7 @@ const whole = {
         connect: { allow: ['any'], deny: ['192.0.2.66'] },
         submit: { users: ['CORP\\alice'], groups: ['staff'] },
         senders: { own_domains: 'allow', login_must_match: { 'CORP\\steven': ['s@example.com'] }, others: 'allow' },
+        upstream: 'default',
         rules: [
           { name: 'never', deny: { ...conditions, not: conditions }, owner: 'it@example.com', expires: '2027-11-30' },
           { name: 'some', allow: { ...conditions, tls_subject: ['CN=Gateway'], not: conditions } },
@@ -349,6 +351,7 @@ const TAKEN: readonly (readonly [keys: RegExp, values: readonly Json[], why: str
     'an entry of a list: the file is read, and check says that it is empty',
   ],
   [/(name|owner|tls\.name)$/, WORDS, 'free text, and names of hosts'],
+  [/connectors\[0\]\.upstream$/, WORDS, 'a policy by itself knows no names of servers'],
   [DOMAIN, ['maybe'], 'a domain of one label'],
   [LOGIN, ['maybe', '0', '1', '-5s', '5 s'], 'logins may be called so'],
   [RANGE, ['any'], 'every address'],

@@ -37,6 +37,7 @@ export const RELAY_DENIED: OwnReply = {
 
 export const DEFAULT_PROFILE: Profile = {
   connector: 'internet',
+  upstream: 'default',
   mode: 'enforce',
   relaysAnywhere: false,
   auth: 'offer',

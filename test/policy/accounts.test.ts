@@ -100,6 +100,7 @@ test('who may be one whose senders are listed sends as that one or not at all', 
   const ask = (others: 'allow' | 'deny', name: string, sender: string): Promise<string> => {
     const senders = {
       own_domains: 'allow' as const,
+      own_address: 'free' as const,
       others,
       login_must_match: { 'CORP\\steven': ['steven@local.example'], 'SALES\\steven': ['sales@local.example'] },
     };

@@ -376,7 +376,9 @@ test('our own domains as sender address are for whom the connector says', async 
     answer(
       sound({
         accepted_literals: ['192.0.2.25'],
-        connectors: [connector({ senders: { own_domains, login_must_match: {}, others: 'allow' } })],
+        connectors: [
+          connector({ senders: { own_domains, login_must_match: {}, own_address: 'free', others: 'allow' } }),
+        ],
       }),
       '192.0.2.1',
       mail(sender, { login: who === null ? null : login(who) }),
@@ -393,7 +395,9 @@ test('our own domains as sender address are for whom the connector says', async 
 
 test('a sender that is no plain address is not believed to be foreign', async () => {
   const policy = sound({
-    connectors: [connector({ senders: { own_domains: 'deny', login_must_match: {}, others: 'allow' } })],
+    connectors: [
+      connector({ senders: { own_domains: 'deny', login_must_match: {}, own_address: 'free', others: 'allow' } }),
+    ],
   });
   const routed = mail('@x.example:boss@local.example', { senderAddress: null });
   assert.equal(await answer(policy, '192.0.2.1', routed), '550 sender');
@@ -424,6 +428,7 @@ test('a login must match the sender where the connector says so', async () => {
           connector({
             senders: {
               own_domains: 'allow',
+              own_address: 'free',
               login_must_match: { 'CORP\\steven': ['steven@local.example', 'sales@local.example'] },
               others,
             },

@@ -125,7 +125,7 @@ test('nobody writes as one of our domains in another spelling', async () => {
   for (const own_domains of ['deny', 'authenticated'] as const) {
     const asked = policy(
       { accepted_domains: ['local.example', 'bücher.example'], accepted_literals: ['192.0.2.25'] },
-      { senders: { own_domains, others: 'allow', login_must_match: {} } },
+      { senders: { own_domains, own_address: 'free', others: 'allow', login_must_match: {} } },
     );
     const may = (address: string): Promise<string> => answer(asked, client, mail('', sender(address)));
     for (const domain of [

@@ -5,6 +5,7 @@ import { type Endpoint, formatEndpoint } from '../../src/proxy/address.ts';
 import type { CallSettings } from '../../src/proxy/call.ts';
 import { type Reached, Upstream } from '../../src/proxy/upstream.ts';
 import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
+import { Upstreams } from '../../src/proxy/upstreams.ts';
 import { CALLER } from '../helpers/identity.ts';
 import { openBlackHole } from './black-hole.ts';
 import { type Clock, holdClock } from './clock.ts';
@@ -233,18 +234,18 @@ describe('while every server is down', () => {
     const rig = await Rig.open(t, { timeouts: { upstream_reply: 1_000 } });
     for (let times = 0; times < 5; times++) {
       const { client } = await rig.greeted('220 mail.example ESMTP');
-      assert.equal(rig.firewall.upstream.states[0]?.up, true);
+      assert.equal(rig.firewall.upstreams.states[0]?.up, true);
       client.say('EHLO client.example\r\n');
       await settled();
       await clock.advance(1_000);
       await client.rest();
     }
-    assert.equal(rig.firewall.upstream.states[0]?.why, 'it does not answer commands');
+    assert.equal(rig.firewall.upstreams.states[0]?.why, 'it does not answer commands');
   });
 
   it('so is one that hangs up on the first command, but not one that hangs up on QUIT or on a silent client', async (t) => {
     const rig = await Rig.open(t);
-    const whyDown = (): string | undefined => rig.firewall.upstream.states[0]?.why;
+    const whyDown = (): string | undefined => rig.firewall.upstreams.states[0]?.why;
     const hangUp = async (command: string): Promise<void> => {
       const { client, upstream } = await rig.greeted('220 mail.example ESMTP');
       client.say(command);
@@ -452,5 +453,87 @@ describe('a server that declines a session while it serves others', () => {
     a.mood = null;
     assert.equal(await watch.upstream.greets(), true);
     assert.deepEqual(watch.told, ['A up', 'A full with 1']);
+  });
+});
+
+describe('a reload', () => {
+  const settings: CallSettings = { connectWithin: LONG, greetWithin: LONG, tls: null, identity: 'none', ourName: null };
+
+  it('keeps what is known of a server that stays, drained or up, and forgets one that goes', async (t) => {
+    const [a, b, c] = [await moody(t), await moody(t), await moody(t)];
+    const watch = new Watch(t, [a.at, b.at]);
+    assert.equal(await watch.gets(a, b), 'A');
+    watch.upstream.drainServer(formatEndpoint(a.at), true);
+    watch.upstream.change([a.at, c.at], settings);
+    const [first, second] = watch.upstream.reports;
+    assert.deepEqual([first?.server, first?.draining, first?.sessions], [formatEndpoint(a.at), true, 1]);
+    assert.deepEqual([second?.server, second?.forMs], [formatEndpoint(c.at), null]);
+    assert.equal(await watch.gets(a, b, c), 'C');
+  });
+
+  it('asks a server that is down at once, and tells of one that went no more', async (t) => {
+    holdClock(t);
+    const [a, b] = [await moody(t, null), await moody(t, null)];
+    const watch = new Watch(t, [a.at, b.at]);
+    assert.equal(await watch.dial(), null);
+    a.mood = '220 moody.example\r\n';
+    b.mood = '220 moody.example\r\n';
+    watch.upstream.change([a.at], settings);
+    for (let turns = 0; turns < 50 && !watch.told.includes('A up'); turns++) await settled();
+    assert.deepEqual(watch.told.slice(2), ['A up']);
+    assert.equal(b.peers.count, 1);
+  });
+
+  it('gives a session that is being dialled a server that is still there', async (t) => {
+    const [a, b] = [await moody(t, SILENT), await moody(t)];
+    const watch = new Watch(t, [a.at]);
+    const dialling = watch.dial();
+    await settled();
+    watch.upstream.change([b.at], settings);
+    (await a.peers.next()).socket.destroy();
+    assert.equal((await dialling)?.server, formatEndpoint(b.at));
+  });
+});
+
+describe('a server of two upstreams', () => {
+  it('is told to be up only where both find it so, and is drained for both', async (t) => {
+    const [a, b] = [await moody(t), await moody(t)];
+    const told: string[] = [];
+    const nothing = (): void => {};
+    const observer = {
+      upstreamUp: (server: string, up: boolean) =>
+        void told.push(`${server === formatEndpoint(a.at) ? 'A' : 'B'} ${up}`),
+      ...{ upstreamConnected: nothing, upstreamInClear: nothing, upstreamUnidentified: nothing },
+      ...{ shortOf: nothing, upstreamSilent: nothing, upstreamFull: nothing },
+    };
+    const common = { connectWithin: LONG, greetWithin: LONG, ourName: null };
+    const given = (name: string, ...servers: Endpoint[]) => ({ name, servers, tls: null, identity: 'none' as const });
+    const upstreams = new Upstreams([given('default', a.at, b.at), given('relay', a.at)], common, observer);
+    t.after(() => upstreams.close());
+    const dial = (name: string): Promise<Reached | null> =>
+      new Promise((resolve) => {
+        const giveUp = upstreams.of(name)?.dial(CALLER, (reached) => {
+          t.after(() => reached?.stream?.destroy());
+          resolve(reached);
+        });
+        t.after(() => giveUp?.());
+      });
+    a.mood = null;
+    assert.equal(await dial('relay'), null);
+    a.mood = '220 moody.example\r\n';
+    assert.equal((await dial('default'))?.server, formatEndpoint(a.at));
+    assert.deepEqual(told, ['A false']);
+    const [first] = upstreams.states;
+    assert.deepEqual([first?.up, first?.upstreams], [false, ['default', 'relay']]);
+
+    assert.equal((await dial('relay'))?.server, formatEndpoint(a.at));
+    assert.deepEqual(told, ['A false', 'A true']);
+    assert.equal(upstreams.reports[0]?.sessions, 2);
+    assert.equal(upstreams.drainServer(formatEndpoint(a.at), true), true);
+    assert.equal((await dial('default'))?.server, formatEndpoint(b.at));
+    assert.equal(await dial('relay'), null);
+    upstreams.change([given('default', b.at), given('relay', a.at), given('third', a.at)]);
+    assert.equal(await dial('third'), null, 'it is drained for one that is new as well');
+    assert.equal(upstreams.of('fourth'), null);
   });
 });

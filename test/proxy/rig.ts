@@ -9,7 +9,7 @@ import type { Endpoint } from '../../src/proxy/address.ts';
 import type { SessionWatcher } from '../../src/proxy/connection-options.ts';
 import type { Timeouts } from '../../src/proxy/phase-timers.ts';
 import { Relay } from '../../src/proxy/relay.ts';
-import { UpstreamSlots } from '../../src/proxy/upstream-slots.ts';
+import { AllSlots } from '../../src/proxy/upstream-slots.ts';
 import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
@@ -84,10 +84,15 @@ export class Rig {
     const admission: Admission = { admitted: true, profile: { ...DEFAULT_PROFILE, ...profile }, judge, release };
     this.firewall = new Relay({
       listeners: [{ bind: [{ address: '127.0.0.1', port: 0 }], proxyPeers: proxied ? () => true : null }],
-      servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
-      slots: new UpstreamSlots(maxConnections ?? Number.POSITIVE_INFINITY, maxWait),
-      tls: null,
-      identity: 'none',
+      upstreams: [
+        {
+          name: 'default',
+          servers: servers ?? [{ address: '127.0.0.1', port: upstreams.port }],
+          tls: null,
+          identity: 'none',
+        },
+      ],
+      slots: new AllSlots([{ name: 'default', limit: maxConnections ?? Number.POSITIVE_INFINITY, patience: maxWait }]),
       ourName: null,
       names: async () => [],
       timeouts: { ...PATIENT, ...timeouts },

@@ -223,10 +223,10 @@ test('a worker that hangs does not hold up the end', async (t) => {
 });
 
 test('a new worker begins with the policy in force, not with what the files say now', async (t) => {
-  const { pool, port, threads, logged } = await started(t, 2);
-  const values = { upstream: ['127.0.0.1:1'], acceptedDomain: ['new.example'] };
-  const { policy, world } = load(values);
-  await pool.putInForce({ policy, credentials: null }, { file: null, values, world });
+  const { pool, port, threads, logged, upstream } = await started(t, 2);
+  const values = { upstream: [`127.0.0.1:${upstream.port}`], acceptedDomain: ['new.example'] };
+  const { config, policy, world } = load(values);
+  await pool.putInForce({ config, policy, credentials: null }, { file: null, values, world });
   for (const thread of threads.slice(0, 2)) await thread.terminate();
   await logged('worker started anew', 2);
   for (const client of await many(port, 12)) {

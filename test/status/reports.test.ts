@@ -1,21 +1,25 @@
 // Of several threads one answer, and for whom a session waits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerReport } from '../../src/proxy/upstream.ts';
+import { mergeReports, type ServerReport } from '../../src/proxy/server-reports.ts';
 import { mergeFound, type NumberedSnapshot } from '../../src/serve/live-sessions.ts';
-import { mergeReports } from '../../src/serve/server-reports.ts';
 
 const up = (forMs: number | null, sessions = 0): ServerReport => ({ server: 'a:25', up: true, forMs, sessions });
 const down = (forMs: number, sessions = 0): ServerReport => ({ ...up(forMs, sessions), up: false, why: 'refused' });
 
 test('a server is down where one thread has it down, since the first of these, with the sessions of all', () => {
-  assert.deepEqual(mergeReports([[up(9_000, 3)], [down(50, 1)], [down(700, 2)]]), [down(700, 6)]);
-  assert.deepEqual(mergeReports([[down(50, 1)], [up(9_000, 3)]]), [down(50, 4)]);
+  assert.deepEqual(mergeReports([up(9_000, 3), down(50, 1), down(700, 2)]), [down(700, 6)]);
+  assert.deepEqual(mergeReports([down(50, 1), up(9_000, 3)]), [down(50, 4)]);
 });
 
 test('it is up since no thread has seen it otherwise, and unknown where none has asked', () => {
-  assert.deepEqual(mergeReports([[up(9_000)], [up(null)], [up(60)]]), [up(60)]);
-  assert.deepEqual(mergeReports([[up(null)], [up(null)]]), [up(null)]);
+  assert.deepEqual(mergeReports([up(9_000), up(null), up(60)]), [up(60)]);
+  assert.deepEqual(mergeReports([up(null), up(null)]), [up(null)]);
+});
+
+test('a server of two upstreams is one, and says of which', () => {
+  const relay = { ...down(10, 2), upstreams: ['relay'] };
+  assert.deepEqual(mergeReports([up(9_000, 3), relay]), [{ ...down(10, 5), upstreams: ['default', 'relay'] }]);
 });
 
 test('the oldest sessions of all threads are shown', () => {

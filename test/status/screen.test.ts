@@ -41,6 +41,18 @@ test('a server that is down is red, a warning yellow', () => {
   assert.ok(lines.some((line) => line.startsWith('10.0.0.10:25')));
 });
 
+test('where there are several upstreams each server says of which it is', () => {
+  const [first, second] = STATUS.servers;
+  assert.ok(first !== undefined && second !== undefined);
+  const servers = [first, { ...second, upstreams: ['default', 'relay'] }];
+  const lines = drawStatus({ ...STATUS, servers }, LIST, size(120), plainly);
+  const at = lines.findIndex((line) => line.startsWith('SERVER'));
+  assert.match(lines[at] ?? '', /^SERVER +UPSTREAM +STATE/);
+  assert.match(lines[at + 1] ?? '', /^10\.0\.0\.10:25 +default +up/);
+  assert.match(lines[at + 2] ?? '', /^10\.0\.0\.11:25 +default, relay +down/);
+  assert.doesNotMatch(drawStatus(STATUS, LIST, size(120), plainly).join('\n'), /UPSTREAM/);
+});
+
 test('a firewall that nobody uses has a short picture', () => {
   const idle = { ...STATUS, warnings: [], sessions: { open: 0, by_phase: {}, by_connector: {} } };
   const lines = drawStatus(idle, { open: 0, more: false, sessions: [] }, size(80), plainly);

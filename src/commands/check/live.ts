@@ -9,7 +9,10 @@ import type { Finding } from '../../config/finding.ts';
 import { type Host, thisHost } from '../../config/host.ts';
 import { DISTRUST_US, isThisHost, seesUs } from '../../config/same-host.ts';
 import type { Config } from '../../config/schema.ts';
-import type { PolicyDocument } from '../../policy/document.ts';
+import { isOpen, relaysUnnamed } from '../../config/upstream-names.ts';
+import { type NamedUpstream, type UpstreamConfig, upstreamsOf } from '../../config/upstreams.ts';
+import type { ConnectorDocument, PolicyDocument } from '../../policy/document.ts';
+import { formatPath } from '../../policy/problem.ts';
 import { type Endpoint, formatEndpoint } from '../../proxy/address.ts';
 import { Call, type CallSettings } from '../../proxy/call.ts';
 import { fullHostName, upstreamTls } from '../../serve/upstream-settings.ts';
@@ -32,32 +35,44 @@ export async function checkLive(
   times: Times = {},
 ): Promise<Finding[]> {
   const { upstream_connect, upstream_greeting } = config.timeouts;
-  const settings: CallSettings = {
-    connectWithin: upstream_connect,
-    greetWithin: upstream_greeting,
-    tls: upstreamTls(config, file),
-    identity: config.upstream.identity,
-    ourName: fullHostName(),
-    asSocket: true,
-  };
+  const calls = { connectWithin: upstream_connect, greetWithin: upstream_greeting, ourName: fullHostName() };
   const host = thisHost();
   const findings: Finding[] = [];
-  for (const [i, server] of config.upstream.servers.entries()) {
-    const name = formatEndpoint(server);
-    asking(name);
-    const to = { host: server.address, port: server.port, source: null, reach: () => reach(server, settings) };
-    const examination = await examine({ to, domain: ownDomain(policy), pace: PACE, ...times });
-    const said =
-      typeof examination === 'string'
-        ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
-        : [
-            relaying(name, examination),
-            ...trusting(config, server, examination, host),
-            ...login(name, examination, logsInToRelay(policy)),
-          ];
-    findings.push(...said.map((one) => ({ file, line: 0, column: 0, key: `upstream.servers[${i}]`, ...one })));
+  const all = upstreamsOf(config);
+  for (const { name: called, path, upstream } of all) {
+    const { identity, servers } = upstream;
+    const settings: CallSettings = { ...calls, tls: upstreamTls(upstream, file), identity, asSocket: true };
+    for (const [i, server] of servers.entries()) {
+      const name = formatEndpoint(server);
+      asking(called === 'default' ? name : `${name} (upstream ${called})`);
+      const to = { host: server.address, port: server.port, source: null, reach: () => reach(server, settings) };
+      const examination = await examine({ to, domain: ownDomain(policy), pace: PACE, ...times });
+      const users = policy.connectors.filter((connector) => goesTo(connector, server, all));
+      const said =
+        typeof examination === 'string'
+          ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
+          : [
+              relaying(name, examination, wants(users, upstream)),
+              ...serving(name, upstream, users, examination),
+              ...trusting(upstream, server, examination, host),
+              ...login(name, examination, logsInToRelay(users)),
+            ];
+      const key = formatPath([...path, 'servers', i]);
+      findings.push(...said.map((one) => ({ file, line: 0, column: 0, key, ...one })));
+    }
   }
   return findings;
+}
+
+/** Whether sessions of this connector may come to a server, by whichever upstream. */
+function goesTo(connector: ConnectorDocument, { address, port }: Endpoint, all: readonly NamedUpstream[]): boolean {
+  const { upstream } = all.find(({ name }) => name === connector.upstream) ?? {};
+  return upstream?.servers.some((other) => other.address === address && other.port === port) === true;
+}
+
+/** Nobody comes to it but those for whom it has to relay. */
+function wants(users: readonly ConnectorDocument[], upstream: UpstreamConfig): boolean {
+  return seesUs(upstream) && users.length > 0 && users.every((one) => relaysUnnamed(one) && !isOpen(one));
 }
 
 type Said = Pick<Finding, 'severity' | 'message'>;
@@ -83,7 +98,7 @@ function ownDomain({ accepted_domains }: PolicyDocument): string | null {
 }
 
 /** Some rule gives a login the right to relay. */
-function logsInToRelay({ connectors }: PolicyDocument): boolean {
+function logsInToRelay(connectors: readonly ConnectorDocument[]): boolean {
   return connectors.some(
     ({ auth, rules }) =>
       auth !== 'hide' &&
@@ -93,7 +108,8 @@ function logsInToRelay({ connectors }: PolicyDocument): boolean {
 
 const CLOSE_IT = 'close it to all but Postern';
 
-function relaying(name: string, examination: Examination): Said {
+/** `meant`: it is there to relay for us. */
+function relaying(name: string, examination: Examination, meant: boolean): Said {
   const verdict = verdictOf(examination.answers, null);
   switch (verdict.because) {
     case 'refuses':
@@ -107,16 +123,44 @@ function relaying(name: string, examination: Examination): Said {
       };
     default:
       return {
-        severity: 'warning',
+        severity: meant ? 'note' : 'warning',
         message: `${name} relays for this machine (${proofOf(verdict, examination)}): whoever reaches that port from inside sends mail to anybody; ${CLOSE_IT}`,
       };
   }
 }
 
-/** Of a server on this host, which sees every client as us. */
-function trusting(config: Config, { address }: Endpoint, { answers }: Examination, host: Host): Said[] {
+/** What its answer means to those who come to it, where it takes all of them for us. */
+function serving(
+  name: string,
+  upstream: UpstreamConfig,
+  users: readonly ConnectorDocument[],
+  { answers }: Examination,
+): Said[] {
+  if (!seesUs(upstream)) return [];
   const { verdict } = verdictOf(answers, null);
-  if (verdict !== 'open' || !seesUs(config) || !isThisHost(address, host)) return [];
+  const relay = users.find(relaysUnnamed);
+  const open = users.find(isOpen);
+  if (verdict === 'closed' && relay !== undefined)
+    return [
+      {
+        severity: 'warning',
+        message: `${name} refuses what '${relay.name}' may relay without a login: let it relay for this machine, at best at a port of its own that is an upstream of its own`,
+      },
+    ];
+  if (verdict !== 'open' || open === undefined) return [];
+  const others = users.find((one) => one !== open && relaysUnnamed(one));
+  return [
+    {
+      severity: 'warning',
+      message: `${name} relays for Postern, and '${open.name}', open to any, goes there: the policy alone keeps it closed; ${others === undefined ? 'let it relay for nobody' : `give '${others.name}' an upstream of its own, and let this one relay for nobody`}`,
+    },
+  ];
+}
+
+/** Of a server on this host, which sees every client as us. */
+function trusting(upstream: UpstreamConfig, { address }: Endpoint, { answers }: Examination, host: Host): Said[] {
+  const { verdict } = verdictOf(answers, null);
+  if (verdict !== 'open' || !seesUs(upstream) || !isThisHost(address, host)) return [];
   return [
     {
       severity: 'warning',
