@@ -29,8 +29,8 @@ export interface Explanation {
     readonly name: string;
     readonly place: string;
     readonly why: string;
-    /** Which servers its sessions go to: `default`, or a name of the configuration. */
-    readonly upstream: string;
+    /** Which servers its sessions go to, as the configuration names them; left out where that is the default. */
+    readonly upstream?: string;
   } | null;
   /** What the grammar says when it ended the matter, before any policy. */
   readonly grammar: string | null;
@@ -103,7 +103,7 @@ export async function explain(
             name: connector.name,
             place: at(connector.path),
             why: `${bound ? 'bound to the local address, and ' : ''}'${entry.text}' (${at(entry.path)}) is the most specific range that holds ${asked.source}`,
-            upstream: connector.document.upstream,
+            ...(connector.document.upstream === 'default' ? {} : { upstream: connector.document.upstream }),
           },
     grammar,
     ...(setting === null ? {} : { setting }),
@@ -190,7 +190,7 @@ export function formatExplanation(
   lines.push('');
   if (connector === null) lines.push('connector  none: no connector of this local address holds the client');
   else lines.push(`connector  ${connector.name} (${connector.place}): ${connector.why}`);
-  if (connector !== null && connector.upstream !== 'default')
+  if (connector !== null && connector.upstream !== undefined)
     lines.push(`upstream   ${connector.upstream}${serversOf === null ? '' : `: ${serversOf(connector.upstream)}`}`);
   if (answer === 'refuse-connection' && connector !== null)
     lines.push('connection its connect list keeps the client out');

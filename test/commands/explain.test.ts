@@ -538,5 +538,5 @@ test('says which servers a session goes to where these are not those of all', as
   );
   assert.doesNotMatch((await ask('10.2.0.9')).stdout, /upstream/);
   assert.equal(JSON.parse((await ask('10.1.0.9', '--json')).stdout).connector.upstream, 'relay');
-  assert.equal(JSON.parse((await ask('10.2.0.9', '--json')).stdout).connector.upstream, 'default');
+  assert.equal(JSON.parse((await ask('10.2.0.9', '--json')).stdout).connector.upstream, undefined);
 });

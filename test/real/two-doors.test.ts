@@ -40,7 +40,7 @@ suite('two doors to one Postfix', { skip: postfix.missing, timeout: 120_000 }, (
     const sink = await Sink.start();
     const [closed, relaying] = [await freePort(), await freePort()];
     const bed = await startPostfix(sink.port, closed, {
-      main: ['mynetworks = 192.0.2.1/32', 'mydestination = local.example'],
+      main: ['mynetworks = 192.0.2.1/32', 'mydestination = local.example', 'local_recipient_maps = inline:{user=x}'],
       ports: new Map([[relaying, [`mynetworks=${POSTERN}`, 'smtpd_relay_restrictions=permit_mynetworks,reject']]]),
     });
     const upstream = { servers: [`127.0.0.1:${closed}`] };

@@ -53,9 +53,9 @@ export async function checkLive(
           ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
           : [
               relaying(name, examination, wants(users, upstream)),
-              ...serving(name, upstream, users, examination),
               ...trusting(upstream, server, examination, host),
               ...login(name, examination, logsInToRelay(users)),
+              ...serving(name, upstream, users, examination),
             ];
       const key = formatPath([...path, 'servers', i]);
       findings.push(...said.map((one) => ({ file, line: 0, column: 0, key, ...one })));
