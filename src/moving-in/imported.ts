@@ -74,6 +74,9 @@ export interface Imported {
 /** What was said beside the files. */
 export interface Given {
   readonly acceptedDomains: readonly string[];
+  /** The network that reaches what relays for whoever reaches it: an internal address, a server without a list. Empty: nobody
+   * has said, and such a right is left out. */
+  readonly inside: readonly string[];
   /** A file of valid recipients, as the policy will name it. */
   readonly validRecipients: string | null;
   /** Only with this is an open relay of the old server imported as one (`i_know_this_is_open`). */

@@ -61,7 +61,9 @@ function filesAt(path: string): string[] | string {
   if (path === '-') return [path];
   const status = statSync(path, { throwIfNoEntry: false });
   if (status?.isDirectory()) {
-    const files = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+    const files = readdirSync(path, { withFileTypes: true }).filter(
+      (entry) => entry.isFile() && !entry.name.startsWith('.'),
+    );
     return files.length === 0 ? 'no file is in this folder' : files.map(({ name }) => join(path, name)).sort();
   }
   if (status !== undefined) return [path];
@@ -74,7 +76,11 @@ function readInput(path: string): InputFile | Fault {
   const name = path === '-' ? 'standard input' : path;
   try {
     const size = path === '-' ? 0 : statSync(path).size;
-    if (size > LARGEST) return faultIn(name, `${Math.round(size / 2 ** 20)} MiB are no file of settings: is it a log? Those are for inventory and replay`);
+    if (size > LARGEST)
+      return faultIn(
+        name,
+        `${Math.round(size / 2 ** 20)} MiB are no file of settings: is it a log? Those are for inventory and replay`,
+      );
     const read = readFileSync(path === '-' ? 0 : path);
     const octets = read[0] === 0x1f && read[1] === 0x8b ? gunzipSync(read, { maxOutputLength: LARGEST }) : read;
     if (octets[0] === 0x50 && octets[1] === 0x4b && octets[2] === 3 && octets[3] === 4)
@@ -99,7 +105,8 @@ export function decode(name: string, octets: Buffer): InputFile | Fault {
     const even = isOdd ? octets.subarray(0, -1) : octets;
     const text = (little ? even : Buffer.from(even).swap16()).toString('utf16le').replace(/^\ufeff/, '');
     const file = new InputFile(name, text);
-    if (isOdd) return { ...file.place(text.length), message: 'the file ends in half a character of UTF-16: it is cut off' };
+    if (isOdd)
+      return { ...file.place(text.length), message: 'the file ends in half a character of UTF-16: it is cut off' };
     return nothingUnreadable(file);
   }
   const utf8 = isUtf8(octets);
@@ -111,5 +118,8 @@ export function decode(name: string, octets: Buffer): InputFile | Fault {
 function nothingUnreadable(file: InputFile): InputFile | Fault {
   const nul = file.text.indexOf('\0');
   if (nul === -1) return file;
-  return { ...file.place(nul), message: 'a NUL octet: this is no text, or one in two encodings: save it as UTF-8 or as UTF-16 with a mark' };
+  return {
+    ...file.place(nul),
+    message: 'a NUL octet: this is no text, or one in two encodings: save it as UTF-8 or as UTF-16 with a mark',
+  };
 }

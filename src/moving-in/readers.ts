@@ -4,34 +4,13 @@
 // may stand in two of them. A new one is an entry in SYSTEMS and nothing else.
 
 import { nearest } from '../config/suggest.ts';
-import type { Fault, Given, Imported, Report } from './imported.ts';
+import { exchange55 } from './exchange-5.5.ts';
+import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
-
-export interface Kind {
-  /** What --as takes. */
-  readonly name: string;
-  /** What people call it: `a registry export of the Internet Mail Service`. */
-  readonly what: string;
-  recognises(file: InputFile): boolean;
-  /** Where the file looks like this kind and is another form of it that nobody can read: what to do instead. */
-  readonly instead?: ((file: InputFile) => string | null) | undefined;
-}
-
-export interface KnownFile {
-  readonly kind: Kind;
-  readonly file: InputFile;
-}
-
-export interface System {
-  /** As `Exchange 5.5`. */
-  readonly name: string;
-  readonly kinds: readonly Kind[];
-  /** All files are of its kinds; there is at least one. Whatever is wrong goes into the report: nothing throws. */
-  read(files: readonly KnownFile[], given: Given, report: Report): Omit<Imported, 'report' | 'faults'>;
-}
+import type { Kind, KnownFile, System } from './system.ts';
 
 /** In the order in which kinds are tried: the most particular first. */
-export const SYSTEMS: readonly System[] = [];
+export const SYSTEMS: readonly System[] = [exchange55];
 
 /** Files of one system, or what is wrong with them. `as`: the kind of all of them, whatever they look like. */
 export function recognise(

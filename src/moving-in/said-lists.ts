@@ -1,0 +1,45 @@
+// A list of addresses of the old server as the policy says it, with a line of the report where it is not the same.
+
+import { type Address, type Entry, sayDenial, sayGrant } from './addresses.ts';
+import { Noted, type Report, type Written } from './imported.ts';
+
+export interface SaidList {
+  /** Addresses and ranges. */
+  readonly ranges: readonly Written[];
+  /** Patterns of names in DNS. */
+  readonly names: readonly Written[];
+  /** What of it the policy holds. */
+  readonly addresses: readonly Address[];
+}
+
+/** `setting` is what the old system calls the list, `became` the rule that says it now. */
+export function sayList(
+  entries: readonly Entry[],
+  as: 'grant' | 'denial',
+  setting: string,
+  became: string,
+  report: Report,
+  isOpenMeant = false,
+): SaidList {
+  const ranges: Written[] = [];
+  const names: Written[] = [];
+  const addresses: Address[] = [];
+  for (const entry of entries) {
+    const { texts, address, differs } = as === 'grant' ? sayGrant(entry, isOpenMeant) : sayDenial(entry);
+    if (address !== null) addresses.push(address);
+    if (texts.length === 0) report.loud(entry.where, setting, entry.written, 'cannot be said', '', differs);
+    else if (differs !== '') report.stricter(entry.where, setting, entry.written, became, differs);
+    const list = 'name' in entry.address ? names : ranges;
+    const isOther = differs !== '' || texts.length > 1;
+    for (const [i, text] of texts.entries())
+      list.push(
+        isOther && i === 0 ? new Noted(text, `was ${entry.written}${differs === '' ? '' : `: ${differs}`}`) : text,
+      );
+  }
+  return { ranges, names, addresses };
+}
+
+/** Ranges and names in one list, as connect has them. */
+export function both({ ranges, names }: SaidList): Written[] {
+  return [...ranges, ...names];
+}
