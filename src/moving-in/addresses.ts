@@ -74,24 +74,34 @@ export interface Saying {
 
 const MOST_PIECES = 16; // of a mask with holes; with more it stays a mask, and check warns of it
 
-/** What a grant may say. `isOpenMeant`: a right for the whole Internet is asked for on purpose. */
-export function sayGrant({ address }: Entry, isOpenMeant: boolean): Saying {
-  const none = (differs: string): Saying => ({ texts: [], address: null, differs });
+/** Who may talk at all: as it was, since that is no right to relay. */
+export function sayAdmission({ address }: Entry): Saying {
   if ('name' in address) return { texts: [address.name], address, differs: '' };
-  if (neverMatches(address)) return none('left out: its address has bits outside its mask, so that it never matched');
+  if (neverMatches(address)) return leftOut(NEVER_MATCHED);
   const said = sayExactly(address);
-  if (said === null) return none('left out: a mask with many holes that does not begin with 255 cannot be said');
-  const wide = spansOf(address).find((span) => atOnce(publicPart([span])).some(isWide));
-  if (wide !== undefined && !isOpenMeant)
-    return none('left out: wider than a /16 of public addresses, which is an open relay; name those that are meant');
-  const touchesLoopback = spansOf(address).some(({ lo, hi }) => lo !== hi && overlapsLoopback({ lo, hi }));
-  if (touchesLoopback)
-    return holds(address, LOCALHOST)
-      ? { texts: ['127.0.0.1'], address: { net: LOCALHOST, mask: LAST_IPV4 }, differs: LOOPBACK_ONLY }
-      : none(LOOPBACK_ONLY);
-  return { texts: said, address, differs: '' };
+  return said === null ? leftOut(NO_MASK) : { texts: said, address, differs: '' };
 }
 
+/** What a grant may say. `isOpenMeant`: a right for the whole Internet is asked for on purpose. */
+export function sayGrant(entry: Entry, isOpenMeant: boolean): Saying {
+  const said = sayAdmission(entry);
+  const { address } = said;
+  if (address === null || 'name' in address) return said;
+  const isWideOpen = isOpenFor([address]);
+  if (isWideOpen && !isOpenMeant)
+    return leftOut('left out: wider than a /16 of public addresses, which is an open relay; name those that are meant');
+  if (isWideOpen || !spansOf(address).some((span) => span.lo !== span.hi && overlapsLoopback(span))) return said;
+  return holds(address, LOCALHOST)
+    ? { texts: ['127.0.0.1'], address: { net: LOCALHOST, mask: LAST_IPV4 }, differs: LOOPBACK_ONLY }
+    : leftOut(LOOPBACK_ONLY);
+}
+
+function leftOut(differs: string): Saying {
+  return { texts: [], address: null, differs };
+}
+
+const NEVER_MATCHED = 'left out: its address has bits outside its mask, so that it never matched';
+const NO_MASK = 'left out: a mask with many holes that does not begin with 255 cannot be said';
 const LOCALHOST = 0x7f000001;
 const LOOPBACK_ONLY =
   'of a range with loopback only 127.0.0.1: behind a NAT or proxy strangers seem to come from there';

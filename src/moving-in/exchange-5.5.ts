@@ -158,7 +158,7 @@ class Import {
         ? null
         : sayList(
             connection.entries,
-            connection.mode === 'only' ? 'grant' : 'denial',
+            connection.mode === 'only' ? 'admission' : 'denial',
             'Connections tab',
             'connect',
             this.#report,

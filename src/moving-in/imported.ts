@@ -87,6 +87,7 @@ export interface Given {
 export class Report {
   readonly equivalences: Equivalence[] = [];
   readonly faults: Fault[] = [];
+  readonly #said = new Set<string>();
 
   exact(where: Place, setting: string, value: string, became: string, why = ''): void {
     this.add(where, setting, value, 'exact', became, why);
@@ -103,11 +104,19 @@ export class Report {
 
   /** As the others, and nobody shall overlook it. */
   loud(where: Place, setting: string, value: string, verdict: Verdict, became: string, why: string): void {
-    this.equivalences.push({ setting, value: shown(value), where, became, verdict, why, loud: true });
+    this.#push({ setting, value: shown(value), where, became, verdict, why, loud: true });
   }
 
   add(where: Place, setting: string, value: string, verdict: Verdict, became: string, why: string): void {
-    this.equivalences.push({ setting, value: shown(value), where, became, verdict, why });
+    this.#push({ setting, value: shown(value), where, became, verdict, why });
+  }
+
+  /** Once: a setting of several servers is read for each. */
+  #push(one: Equivalence): void {
+    const key = JSON.stringify(one);
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    this.equivalences.push(one);
   }
 
   fault({ file, line, column }: Place, message: string): void {

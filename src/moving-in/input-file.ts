@@ -24,9 +24,18 @@ export class InputFile {
     this.isGuessed = isGuessed;
   }
 
-  place(offset = 0): Place {
+  /** The offset of a place; both from 1. */
+  offset(line: number, column: number): number {
+    return (this.#starts()[line - 1] ?? this.text.length) + column - 1;
+  }
+
+  #starts(): number[] {
     this.#lineStarts ??= [0, ...[...this.text.matchAll(/\r\n|\n|\r/g)].map(({ index, 0: end }) => index + end.length)];
-    const starts = this.#lineStarts;
+    return this.#lineStarts;
+  }
+
+  place(offset = 0): Place {
+    const starts = this.#starts();
     let low = 0;
     for (let high = starts.length; high - low > 1; ) {
       const middle = (low + high) >> 1;

@@ -120,7 +120,8 @@ class Reader {
     this.#which = as;
     if (as !== null) this.#take = this.#access(as, 'only', this.#file.place());
     for (const { text, offset } of this.#file.lines()) {
-      const content = text.replace(/(^|\s)[#;]\s.*$|^\s*[#;].*$/, '').trim();
+      // A # with a word behind it is none: that is how a routing table writes an exact domain.
+      const content = text.replace(/(^|\s)[#;](\s.*)?$/, '').trim();
       const where = this.#file.place(offset + text.search(/\S|$/));
       const heading = HEADING.exec(content)?.[1];
       if (content === '' || /^[=_-]{3,}$/.test(content)) continue;

@@ -7,10 +7,11 @@ import { nearest } from '../config/suggest.ts';
 import { exchange55 } from './exchange-5.5.ts';
 import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
+import { smtpService } from './smtp-service.ts';
 import type { Kind, KnownFile, System } from './system.ts';
 
 /** In the order in which kinds are tried: the most particular first. */
-export const SYSTEMS: readonly System[] = [exchange55];
+export const SYSTEMS: readonly System[] = [exchange55, smtpService];
 
 /** Files of one system, or what is wrong with them. `as`: the kind of all of them, whatever they look like. */
 export function recognise(

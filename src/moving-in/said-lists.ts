@@ -1,6 +1,6 @@
 // A list of addresses of the old server as the policy says it, with a line of the report where it is not the same.
 
-import { type Address, type Entry, sayDenial, sayGrant } from './addresses.ts';
+import { type Address, type Entry, sayAdmission, sayDenial, sayGrant } from './addresses.ts';
 import { Noted, type Report, type Written } from './imported.ts';
 
 export interface SaidList {
@@ -12,10 +12,10 @@ export interface SaidList {
   readonly addresses: readonly Address[];
 }
 
-/** `setting` is what the old system calls the list, `became` the rule that says it now. */
+/** A grant is a right to relay, an admission one to talk. `setting` is what the old system calls the list, `became` the rule that says it now. */
 export function sayList(
   entries: readonly Entry[],
-  as: 'grant' | 'denial',
+  as: 'grant' | 'admission' | 'denial',
   setting: string,
   became: string,
   report: Report,
@@ -25,7 +25,8 @@ export function sayList(
   const names: Written[] = [];
   const addresses: Address[] = [];
   for (const entry of entries) {
-    const { texts, address, differs } = as === 'grant' ? sayGrant(entry, isOpenMeant) : sayDenial(entry);
+    const { texts, address, differs } =
+      as === 'grant' ? sayGrant(entry, isOpenMeant) : as === 'denial' ? sayDenial(entry) : sayAdmission(entry);
     if (address !== null) addresses.push(address);
     if (texts.length === 0) report.loud(entry.where, setting, entry.written, 'cannot be said', '', differs);
     else if (differs !== '') report.stricter(entry.where, setting, entry.written, became, differs);
