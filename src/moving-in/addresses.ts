@@ -41,7 +41,10 @@ export function parseEntry(text: string): Address | string {
   }
   if (/^[0-9./:-]*$/.test(first)) return wanted;
   const pattern = parseDomainPattern(first.toLowerCase());
-  return typeof pattern === 'string' || !first.includes('.') ? wanted : { name: pattern.text };
+  // A top-level name has no digits: 10.20.30.1O7 is a mistyped address and no name.
+  return typeof pattern === 'string' || !/\.([a-z]{2,}|xn--[a-z0-9-]+)\.?$/i.test(first)
+    ? wanted
+    : { name: pattern.text };
 }
 
 function masked(address: string, maskText: string, text: string): Address | string {

@@ -51,7 +51,7 @@ function settingsOf(key: RegistryKey, report: Report): RelaySettings {
   const value = (name: string): RegistryValue | null =>
     key.values.find((one) => one.name.toLowerCase() === name.toLowerCase()) ?? null;
   const flagsValue = value('RelayFlags');
-  if (flagsValue !== null && flagsValue.type !== 'number')
+  if (flagsValue !== null && flagsValue.type !== 'number' && flagsValue.type !== 'faulty')
     report.fault(flagsValue.where, 'RelayFlags is no number (REG_DWORD): what was ticked is not known');
   const flags = flagsValue === null ? null : { value: flagsValue.number, where: flagsValue.where };
   const isTicked = (bit: number): boolean => flags !== null && (flags.value & bit) !== 0;
@@ -72,6 +72,7 @@ function settingsOf(key: RegistryKey, report: Report): RelaySettings {
         );
       return [];
     }
+    if (found.type === 'faulty') return [];
     if (found.type !== 'texts') {
       report.fault(found.where, `${name} is no list of texts (REG_MULTI_SZ, hex(7))`);
       return [];

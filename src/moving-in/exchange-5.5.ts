@@ -33,6 +33,7 @@ const RELAYING_PROHIBITED = '550 Relaying is prohibited';
 export const exchange55: System = {
   name: 'Exchange 5.5',
   kinds: [registry, lists],
+  needs: registry,
   read(files, given, report) {
     const beside = new Lists();
     let settings: RelaySettings | null = null;
@@ -41,11 +42,6 @@ export const exchange55: System = {
       else if (settings !== null) report.fault(file.place(), 'a second registry export: import one server at a time');
       else settings = readRelaySettings(file, report);
     }
-    if (settings === null && report.faults.length === 0)
-      report.fault(
-        (files[0] as (typeof files)[number]).file.place(),
-        'no registry export of MSExchangeIMC\\Parameters is among the files',
-      );
     const nothing = { system: this.name, policy: policyOf({ accepted: [], connectors: [] }), cases: [] };
     if (settings === null) return nothing;
     const rows = readRows([...settings.routing, ...beside.routing], report);

@@ -130,9 +130,10 @@ class Reader {
     }
   }
 
+  /** Words under no heading are a script's banner: only what may be an entry has to be one of a list. */
   #entry(line: Line): void {
     if (this.#take !== null) this.#take(line);
-    else {
+    else if (/[0-9.@\\]/.test(line.text)) {
       this.#report.fault(
         line.where,
         `'${line.text}' stands under no heading, so that nobody knows which list it is of: a line [relay: only the list below] or another heading is wanted above it (docs/moving-in.md has them all)`,
@@ -143,7 +144,9 @@ class Reader {
 
   /** What ExIPSec's properties and the scripts around them print. */
   #script(text: string, where: Place): boolean {
-    if (WHICH.test(text)) this.#which = 'relay';
+    if (/^Replacing Re[p]?layIpList/i.test(text))
+      this.#take = () => {}; // its dialog, behind what it printed
+    else if (WHICH.test(text)) this.#which = 'relay';
     else if (WHICH_CONNECTION.test(text)) this.#which = 'connection';
     else if (/^\*?(nil|none|empty)\*?$/i.test(text)) return true;
     else if (DIALOG.test(text))

@@ -38,7 +38,11 @@ export function recognise(
     }
   }
   if (faults.length > 0) return faults;
-  const system = systems.find((one) => known.every((each) => each.systems.includes(one)));
+  const system = systems.find(
+    (one) =>
+      known.every((each) => each.systems.includes(one)) &&
+      (one.needs === undefined || known.some(({ file }) => file.kind === one.needs)),
+  );
   if (system !== undefined) return { system, files: known.map(({ file }) => file) };
   return known.map(({ systems: [one], file: { kind, file } }) => ({
     ...file.place(),

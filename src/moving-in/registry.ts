@@ -10,7 +10,8 @@ import type { InputFile } from './input-file.ts';
 export interface RegistryValue {
   readonly name: string;
   readonly where: Place;
-  readonly type: 'text' | 'number' | 'texts' | 'octets';
+  /** `faulty`: that was said. */
+  readonly type: 'text' | 'number' | 'texts' | 'octets' | 'faulty';
   readonly text: string;
   readonly number: number;
   readonly texts: readonly { readonly text: string; readonly where: Place }[];
@@ -81,15 +82,15 @@ function readValue(parts: readonly Part[], file: InputFile, report: Report): Reg
   const [first] = parts as [Part];
   const where = file.place(first.offset + first.text.search(/\S/));
   const head = /^\s*(?:"((?:[^"\\]|\\.)*)"|@)\s*=\s*(.*?)\s*$/.exec(first.text);
-  const wrong = (message: string): null => {
+  const name = unescaped(head?.[1] ?? '');
+  const none = { name, where, text: '', number: 0, texts: [] };
+  const wrong = (message: string): RegistryValue => {
     report.fault(where, message);
-    return null;
+    return { ...none, type: 'faulty' };
   };
   if (head === null)
     return wrong(`this is no line of a registry export: "NAME"=dword:…, ="text" or =hex(7):… is wanted`);
-  const name = unescaped(head[1] ?? '');
   const data = head[2] as string;
-  const none = { name, where, text: '', number: 0, texts: [] };
   if (data === '-') return null;
   const text = /^"((?:[^"\\]|\\.)*)"$/.exec(data);
   if (text !== null) return { ...none, type: 'text', text: unescaped(text[1] as string) };
@@ -102,7 +103,7 @@ function readValue(parts: readonly Part[], file: InputFile, report: Report): Reg
   const hex = /^hex(?:\(([0-9a-f]+)\))?:/i.exec(data);
   if (hex === null) return wrong(`${name}: '${data.slice(0, 20)}' is no value: dword:…, "text" or hex(7):… is wanted`);
   const octets = readOctets(parts, file, where, name, report);
-  if (octets === null) return null;
+  if (octets === null) return { ...none, type: 'faulty' };
   if (hex[1] === '7') {
     const texts = readTexts(octets);
     if (texts === null) return wrong(`${name}: its last text has no end; is the file cut off?`);

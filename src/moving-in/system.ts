@@ -22,6 +22,8 @@ export interface System {
   /** As `Exchange 5.5`. */
   readonly name: string;
   readonly kinds: readonly Kind[];
+  /** Without a file of this kind the others are not this system's. */
+  readonly needs?: Kind | undefined;
   /** All files are of its kinds; there is at least one. Whatever is wrong goes into the report: nothing throws. */
   read(files: readonly KnownFile[], given: Given, report: Report): Omit<Imported, 'report' | 'faults'>;
 }
