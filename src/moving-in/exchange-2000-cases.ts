@@ -95,6 +95,7 @@ class Cases {
     const local = binding === undefined ? '' : `local=${binding.replace(/^\*/, '192.0.2.25')}`;
     const words = [
       formatIp(who.ip),
+      this.#said.server.requireTls ? 'tls' : '',
       local,
       who.login && `login=${who.login}`,
       ...(who.names ?? []).map((name) => `ptr=${name}`),

@@ -239,6 +239,14 @@ class Said {
       rules: own.rules.length === 0 ? undefined : own.rules,
       i_know_this_is_open: isOpen || undefined,
     });
+    if (this.#server.requireTls)
+      this.#report.exact(
+        this.#server.where,
+        `${name}: require secure channel`,
+        'ticked',
+        'require_tls',
+        'the listener needs a certificate for that',
+      );
     const submit = this.#submit();
     const called = connectorName(name);
     if (

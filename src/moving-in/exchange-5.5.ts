@@ -4,13 +4,12 @@
 // ticked, or nothing but NEVER, relays for everyone: that is imported closed, unless it was asked for otherwise. The order
 // of rules here is the order in which Exchange asks.
 
-import { type Ip, parseIp } from '../policy/ip.ts';
-import { type Address, formatSpan, holds, rangeOf, samples } from './addresses.ts';
+import { casesOf } from './exchange-5.5-cases.ts';
 import { FLAGS, type RelaySettings, readRelaySettings } from './exchange-5.5-settings.ts';
-import { type Given, Noted, type Report, type WrittenBlock, type WrittenCase } from './imported.ts';
+import { type Given, Noted, type Report, type WrittenBlock } from './imported.ts';
 import { Lists, looksLikeLists, readLists } from './lists.ts';
 import { isRegistryExport } from './registry.ts';
-import { type Row, readRows, rowFor } from './routing-table.ts';
+import { type Row, readRows } from './routing-table.ts';
 import { both, type SaidList, sayList } from './said-lists.ts';
 import type { Kind, System } from './system.ts';
 import { policyOf, sendersOf } from './written-policy.ts';
@@ -102,7 +101,17 @@ class Import {
       { accepted, relayed, blocked, windowsDomains: this.#beside.windowsDomains, connectors: [connector] },
       this.#given,
     );
-    return { system: exchange55.name, policy, cases: this.#cases(accepted, relayed) };
+    const said = {
+      flags: this.#flags,
+      isOpen: this.#isOpen,
+      never: this.#never.addresses,
+      clients: this.#clients.addresses,
+      internal: this.#internal.addresses,
+      rows: this.#rows,
+      blocked,
+      connection: this.#beside.server('').connection ?? null,
+    };
+    return { system: exchange55.name, policy, cases: casesOf(said, [...accepted, ...relayed], this.#given) };
   }
 
   #domains(): { accepted: string[]; relayed: string[]; blocked: string[] } {
@@ -291,98 +300,10 @@ class Import {
     );
     return [];
   }
-
-  // What Exchange answers, by Q193922 and nothing of ours.
-
-  #cases(accepted: readonly string[], relayed: readonly string[]): { heading: string; cases: WrittenCase[] }[] {
-    const own = accepted.map(instanceOf);
-    const foreign = 'x@foreign.example';
-    const probes = (list: SaidList) => [...new Set(list.addresses.slice(0, MOST_ENTRIES).flatMap(samples))];
-    const ask = (ip: Ip, login = '', local = ''): WrittenCase => {
-      const words = [text(ip), login && `login=${login}`, local && `local=${local}`].filter((word) => word !== '');
-      const may = this.#mayConnect(ip)
-        ? this.#mayRelay(ip, login !== '', local)
-          ? 'proceed'
-          : 'reject'
-        : 'refuse-connection';
-      return { expected: may, asked: `${words.join(' ')} -> ${foreign}` };
-    };
-    const stranger = parseIp('203.0.113.7') as Ip;
-    const inbound = (domain: string): WrittenCase => ({
-      expected: this.#mayConnect(stranger) ? 'proceed' : 'refuse-connection',
-      asked: `${text(stranger)} -> user@${domain}`,
-    });
-    const local = this.#internal.addresses.flatMap((one) =>
-      'net' in one ? [formatSpan({ lo: one.net, hi: one.net })] : [],
-    );
-    const { inside } = this.#given;
-    const behind = inside.flatMap((range) => samples(rangeOf(range)));
-    return [
-      {
-        heading: 'domains that are delivered here, and those that everyone may reach',
-        cases: [...own, ...relayed.map(instanceOf)].map(inbound),
-      },
-      { heading: 'a stranger, with and without a login', cases: [ask(stranger), ask(stranger, 'CORP\\alice')] },
-      {
-        heading: 'NEVER, with and without a login',
-        cases: probes(this.#never).flatMap((ip) => [ask(ip), ask(ip, 'CORP\\alice')]),
-      },
-      { heading: 'these client addresses, and those beside them', cases: probes(this.#clients).map((ip) => ask(ip)) },
-      {
-        heading: inside.length === 0 ? 'internal addresses: left out' : `internal addresses, for ${inside.join(', ')}`,
-        cases: local.flatMap((address) =>
-          behind.filter((ip) => text(ip) !== address).map((ip) => ask(ip, '', address)),
-        ),
-      },
-      { heading: 'rows that lie within others', cases: this.#rows.map((row) => this.#rowCase(row, stranger)) },
-    ];
-  }
-
-  #rowCase({ pattern, where }: Row, stranger: Ip): WrittenCase {
-    const domain = instanceOf(pattern);
-    const row = rowFor(this.#rows, domain);
-    const passes = row !== null && row.goes !== 'on';
-    const may = !this.#mayConnect(stranger)
-      ? 'refuse-connection'
-      : passes || this.#mayRelay(stranger, false, '')
-        ? 'proceed'
-        : 'reject';
-    return { expected: may, asked: `${text(stranger)} -> user@${domain}`, comment: `line ${where.line}` };
-  }
-
-  #mayConnect(ip: Ip): boolean {
-    const { connection } = this.#beside.server('');
-    if (connection === undefined) return true;
-    return connection.entries.some(({ address }) => holds(address, ip)) === (connection.mode === 'only');
-  }
-
-  /** Of what was imported: entries that were left out hold nobody. */
-  #mayRelay(ip: Ip, isLoggedIn: boolean, local: string): boolean {
-    const isIn = (list: readonly Address[], one: Ip | null): boolean =>
-      one !== null && list.some((entry) => holds(entry, one));
-    const { inside, keepOpen } = this.#given;
-    const isInside = inside.some((range) => holds(rangeOf(range), ip));
-    if (isIn(this.#never.addresses, ip)) return false;
-    if (this.#isOpen) return inside.length > 0 ? isInside : keepOpen;
-    if (isIn(this.#clients.addresses, ip)) return true;
-    if (isInside && isIn(this.#internal.addresses, parseIp(local))) return true;
-    return isLoggedIn && (this.#flags & FLAGS.logins) !== 0;
-  }
-}
-
-const MOST_ENTRIES = 40; // of a list that get cases
-
-function text(ip: Ip): string {
-  return formatSpan({ lo: ip, hi: ip });
 }
 
 function count(list: readonly unknown[]): string {
   return list.length === 1 ? '1 entry' : `${list.length} entries`;
-}
-
-/** A domain that a pattern holds. */
-function instanceOf(pattern: string): string {
-  return pattern.replace(/^\*\./, 'sub.');
 }
 
 function covers(wide: string, narrow: string): boolean {

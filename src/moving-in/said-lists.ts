@@ -1,6 +1,6 @@
 // A list of addresses of the old server as the policy says it, with a line of the report where it is not the same.
 
-import { type Address, type Entry, sayAdmission, sayDenial, sayGrant } from './addresses.ts';
+import { type Address, type Entry, isOpenFor, sayAdmission, sayDenial, sayGrant } from './addresses.ts';
 import { Noted, type Report, type Written } from './imported.ts';
 
 export interface SaidList {
@@ -24,9 +24,12 @@ export function sayList(
   const ranges: Written[] = [];
   const names: Written[] = [];
   const addresses: Address[] = [];
+  const isTooWide = as === 'grant' && isOpenFor(entries.map(({ address }) => address));
   for (const entry of entries) {
-    const { texts, address, differs } =
+    let { texts, address, differs } =
       as === 'grant' ? sayGrant(entry, isOpenMeant) : as === 'denial' ? sayDenial(entry) : sayAdmission(entry);
+    if (as === 'grant' && !isOpenMeant && address !== null && isTooWide && isOpenFor([...addresses, address]))
+      ({ texts, address, differs } = { texts: [], address: null, differs: TOGETHER });
     if (address !== null) addresses.push(address);
     if (texts.length === 0) report.loud(entry.where, setting, entry.written, 'cannot be said', '', differs);
     else if (differs !== '') report.stricter(entry.where, setting, entry.written, became, differs);
@@ -39,6 +42,9 @@ export function sayList(
   }
   return { ranges, names, addresses };
 }
+
+const TOGETHER =
+  'left out: with those before it wider than a /16 of public addresses, which is an open relay; name those that are meant';
 
 /** Ranges and names in one list, as connect has them. */
 export function both({ ranges, names }: SaidList): Written[] {
