@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readOctets } from '../config/source.ts';
-import { type Fault, type Given, type Imported, Report } from '../moving-in/imported.ts';
+import { type Fault, type Given, type Imported, oneLine, Report } from '../moving-in/imported.ts';
 import { InputFile, readInputs } from '../moving-in/input-file.ts';
 import { formatEquivalence, inOrder, plain, printCases, printPolicy } from '../moving-in/print-policy.ts';
 import { formatProof, type Proof, prove } from '../moving-in/prove.ts';
@@ -70,7 +70,8 @@ export async function importSettings(args: string[], out: Output): Promise<numbe
 
 function fail(faults: readonly Fault[], { json }: Request, out: Output): number {
   if (json) out.stdout(`${JSON.stringify({ faults }, null, 2)}\n`);
-  for (const { file, line, column, message } of faults) out.stderr(`${file}:${line}:${column}: error: ${message}\n`);
+  for (const { file, line, column, message } of faults)
+    out.stderr(`${file}:${line}:${column}: error: ${oneLine(message)}\n`);
   out.stderr('postern import: no policy is printed\n');
   return BAD_DATA;
 }

@@ -126,8 +126,12 @@ export class Report {
 
 const LONGEST_VALUE = 120;
 
-/** One line, without control characters. */
-export function shown(value: string): string {
-  const line = value.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
+/** Whatever a file holds, what is said of it is one line and leaves the terminal alone. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+}
+
+function shown(value: string): string {
+  const line = oneLine(value).trim();
   return line.length <= LONGEST_VALUE ? line : `${line.slice(0, LONGEST_VALUE - 2)} …`;
 }

@@ -86,7 +86,7 @@ export function looksLikeLists({ text }: InputFile): boolean {
   const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== '' && !/^\s*[#;]/.test(line));
   const [first = ''] = lines;
   const heading = HEADING.exec(first)?.[1];
-  if (heading !== undefined) return !/^-?HKEY|\\/i.test(heading);
+  if (heading !== undefined) return /^[a-z]/i.test(heading) && !/[\\{}"]/.test(heading); // no registry, no JSON
   return (
     lines.some((line) => EXIPSEC.test(line) || DIALOG.test(line)) ||
     lines.every((line) => typeof parseEntry(line) !== 'string')

@@ -7,6 +7,7 @@ import {
   type Equivalence,
   type Imported,
   Noted,
+  oneLine,
   type Written,
   type WrittenBlock,
   type WrittenCase,
@@ -91,7 +92,9 @@ export function formatEquivalence({ setting, value, where, became, verdict, why,
   const { file, line, column } = where;
   const what = value === '' ? setting : `${setting} ${value}`;
   const says = [became, why].filter((text) => text !== '').join('; ');
-  return `${file}:${line}:${column}: ${loud ? 'LOOK HERE: ' : ''}${verdict}: ${what}${says === '' ? '' : `: ${says}`}`;
+  return oneLine(
+    `${file}:${line}:${column}: ${loud ? 'LOOK HERE: ' : ''}${verdict}: ${what}${says === '' ? '' : `: ${says}`}`,
+  );
 }
 
 /** What needs a person first, then what is not as it was. */

@@ -291,6 +291,18 @@ test('what the scripts of old print is read', async (t) => {
     );
 });
 
+test('what stands in a file leaves the terminal alone', async (t) => {
+  const { said, yaml } = await service(t, {
+    RelayFlags: 'dword:00000002',
+    RelayAllowList: multi(['\x1b]0;x\x07 \x9b1m', '10.1.1.1']),
+  });
+  assert.match(said, /RelayAllowList entry/);
+  assert.doesNotMatch(said + yaml, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+  const fault = await importFiles(t, { 'l.txt': '[relay: only the list below]\n\x1b[2J' });
+  assert.equal(fault.code, 65);
+  assert.doesNotMatch(fault.said, /\x1b/);
+});
+
 test('no accepted domain: told, and check --strict does not let it pass', async (t) => {
   const { said } = await importFiles(t, { 'imc.reg': registryExport({ RelayFlags: 'dword:00000008' }) });
   assert.match(said, /LOOK HERE: cannot be said: the routing table: .*--accepted-domain/);
