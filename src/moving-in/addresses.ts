@@ -85,15 +85,12 @@ export function sayAdmission({ address }: Entry): Saying {
   return said === null ? leftOut(NO_MASK) : { texts: said, address, differs: '' };
 }
 
-/** What a grant may say. `isOpenMeant`: a right for the whole Internet is asked for on purpose. */
-export function sayGrant(entry: Entry, isOpenMeant: boolean): Saying {
+/** What a grant may say; that it is not wide is for the whole list to see. */
+export function sayGrant(entry: Entry): Saying {
   const said = sayAdmission(entry);
   const { address } = said;
-  if (address === null || 'name' in address) return said;
-  const isWideOpen = isOpenFor([address]);
-  if (isWideOpen && !isOpenMeant)
-    return leftOut('left out: wider than a /16 of public addresses, which is an open relay; name those that are meant');
-  if (isWideOpen || !spansOf(address).some((span) => span.lo !== span.hi && overlapsLoopback(span))) return said;
+  if (address === null || 'name' in address || isOpenFor([address])) return said;
+  if (!spansOf(address).some((span) => span.lo !== span.hi && overlapsLoopback(span))) return said;
   return holds(address, LOCALHOST)
     ? { texts: ['127.0.0.1'], address: { net: LOCALHOST, mask: LAST_IPV4 }, differs: LOOPBACK_ONLY }
     : leftOut(LOOPBACK_ONLY);

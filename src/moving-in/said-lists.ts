@@ -27,9 +27,9 @@ export function sayList(
   const isTooWide = as === 'grant' && isOpenFor(entries.map(({ address }) => address));
   for (const entry of entries) {
     let { texts, address, differs } =
-      as === 'grant' ? sayGrant(entry, isOpenMeant) : as === 'denial' ? sayDenial(entry) : sayAdmission(entry);
+      as === 'grant' ? sayGrant(entry) : as === 'denial' ? sayDenial(entry) : sayAdmission(entry);
     if (as === 'grant' && !isOpenMeant && address !== null && isTooWide && isOpenFor([...addresses, address]))
-      ({ texts, address, differs } = { texts: [], address: null, differs: TOGETHER });
+      ({ texts, address, differs } = { texts: [], address: null, differs: TOO_WIDE });
     if (address !== null) addresses.push(address);
     if (texts.length === 0) report.loud(entry.where, setting, entry.written, 'cannot be said', '', differs);
     else if (differs !== '') report.stricter(entry.where, setting, entry.written, became, differs);
@@ -43,8 +43,8 @@ export function sayList(
   return { ranges, names, addresses };
 }
 
-const TOGETHER =
-  'left out: with those before it wider than a /16 of public addresses, which is an open relay; name those that are meant';
+const TOO_WIDE =
+  'left out: wider than a /16 of public addresses (with those before it), which is an open relay; name those that are meant';
 
 /** Ranges and names in one list, as connect has them. */
 export function both({ ranges, names }: SaidList): Written[] {

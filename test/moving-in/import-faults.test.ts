@@ -1,7 +1,10 @@
 // Faulty files of old settings: each is a sentence with its place, and nothing is printed as a policy.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { prove } from '../../src/moving-in/prove.ts';
 import { importFiles, ldif, metabase, multi, type Net, registryExport, securityOctets } from './settings.ts';
 
 const list = multi(['10.20.30.17', '10.20.30.64;255.255.255.192', '10.20.40.0;255.255.255.0']);
@@ -209,6 +212,32 @@ for (const [what, file, content, said] of [
     assert.match(heard, said);
     assert.equal(yaml, '');
     assert.equal(code, 65);
+  });
+}
+
+for (const [file, whole] of [
+  ['a.reg', sound],
+  ['m.xml', Buffer.from(xml)],
+  ['d.ldf', Buffer.from(directory)],
+  ['o.txt', Buffer.from(numbers)],
+] as const) {
+  test(`${file}, cut off anywhere: a fault, or a policy by which nobody relays who did not`, async (t) => {
+    const { folder } = await importFiles(t, { [file]: whole }, '--accepted-domain', 'example.com');
+    const cases = readFileSync(join(folder, 'office.cases'), 'utf8');
+    let faults = 0;
+    for (let length = 0; length < whole.length; length += 17) {
+      const cut = await importFiles(t, { [file]: whole.subarray(0, length) }, '--accepted-domain', 'example.com');
+      if (cut.code === 65) faults++;
+      else {
+        const { failed } = await prove('cut.yaml', cut.yaml, cases);
+        assert.deepEqual(
+          failed.filter((one) => /expected (reject|refuse-\S+), got proceed/.test(one)),
+          [],
+          `at ${length}`,
+        );
+      }
+    }
+    assert.notEqual(faults, 0);
   });
 }
 
