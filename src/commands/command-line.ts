@@ -6,6 +6,7 @@ import { isHeld } from '../serve/held-threads.ts';
 import { check } from './check.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
+import { importSettings } from './import.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
 import { run } from './run.ts';
@@ -22,6 +23,7 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
   test     ask a policy the questions of its .cases files
   status   what a running firewall is doing
   probe    is this server an open relay?
+  import   an old server's settings, as a policy
   demo     an old Exchange that relays for everyone, before and after
 
 postern COMMAND --help says more; --version prints the version.
@@ -34,6 +36,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   test,
   status,
   probe,
+  import: importSettings,
   demo,
 };
 const USAGE = 64;
