@@ -4,14 +4,13 @@
 // that deny are not in them. What Exchange asks of a session by means that go past us (X-EXPS between servers, a partner's
 // certificate) gives nothing here.
 
-import { parseRange, isSingle, type Range } from '../policy/ranges.ts';
-import { hullOf } from '../policy/ranges.ts';
 import { formatIp } from '../policy/ip.ts';
+import { hullOf, isSingle, parseRange, type Range } from '../policy/ranges.ts';
 import { isWide, publicPart, union } from '../policy/spans.ts';
 import { atOnce } from '../policy/steps.ts';
+import { importLimits } from './exchange-limits.ts';
 import type { Mailbox } from './exchange-objects.ts';
 import { type ConnectorRights, GROUPS, looksLikeGroup } from './exchange-rights.ts';
-import { importLimits } from './exchange-limits.ts';
 import { bindingOf, flagOf, flagsOf, listOf, rangeOf, textOf } from './exchange-values.ts';
 import { type Exported, type Field, fieldOf } from './exported.ts';
 import { Noted, type Report, type WrittenBlock } from './imported.ts';
@@ -73,7 +72,10 @@ function bindingsOf(field: Field, report: Report): readonly string[] | null {
   for (const value of listOf(field.value)) {
     const binding = bindingOf(value);
     if (binding === null || parseRange(binding.address).error !== undefined) {
-      report.fault(field, `${JSON.stringify(textOf(value) ?? 'an object')} is no binding: 0.0.0.0:25 or [::]:25 is wanted`);
+      report.fault(
+        field,
+        `${JSON.stringify(textOf(value) ?? 'an object')} is no binding: 0.0.0.0:25 or [::]:25 is wanted`,
+      );
       return null;
     }
     const { address, port } = binding;
@@ -130,7 +132,7 @@ export function grantsOf(old: OldConnector, rights: ConnectorRights, isKnown: bo
   return {
     anonymousSubmits: submits || isPartner,
     loginSubmits: rights.has('authenticated', 'submit'),
-    accountsSubmit: withRight('submit', 'allow'),
+    accountsSubmit: withRight('submit', 'allow').filter((who) => !looksLikeGroup(who)),
     anonymousRelays: isKnown && submits && rights.has(anonymous, 'relay'),
     loginRelays: isKnown && rights.has('authenticated', 'submit') && rights.has('authenticated', 'relay'),
     accountsRelay: isKnown ? withRight('relay', 'allow').filter((who) => !looksLikeGroup(who)) : [],
@@ -157,14 +159,17 @@ export function writeConnector(old: OldConnector, around: Surroundings, report: 
   const shown = (name: string): string => listText(fieldOf(object, name));
   const key = `connectors '${old.name}'`;
 
-  report.exact(place('Bindings'), 'Bindings', shown('Bindings'), around.bindings.length === 0 ? 'no bindings: port 25' : 'bindings');
+  report.exact(
+    place('Bindings'),
+    'Bindings',
+    shown('Bindings'),
+    around.bindings.length === 0 ? 'no bindings: port 25' : 'bindings',
+  );
   report.exact(place('RemoteIPRanges'), 'RemoteIPRanges', shown('RemoteIPRanges'), 'remote_ip_ranges');
   const rules = rulesOf(old, granted, around, report);
-  const submit = anonymousSubmits
-    ? undefined
-    : loginSubmits
-      ? 'authenticated'
-      : { users: accountsSubmit.filter((who) => !looksLikeGroup(who)) };
+  const isForNobody = !anonymousSubmits && !loginSubmits && accountsSubmit.length === 0;
+  const submit =
+    anonymousSubmits || isForNobody ? undefined : loginSubmits ? 'authenticated' : { users: accountsSubmit };
   reportSubmit(old, granted, report);
   const isOpen = rules.some(({ name }) => name === 'accept-any-recipient') && isWorld(ranges);
   const isExternal = mechanisms.has('ExternalAuthoritative');
@@ -172,6 +177,7 @@ export function writeConnector(old: OldConnector, around: Surroundings, report: 
     name: old.name,
     bindings: around.bindings.length === 0 ? undefined : around.bindings,
     remote_ip_ranges: ranges,
+    connect: isForNobody ? new Noted({ deny: ['any'] }, 'nobody may hand in mail here whom we could tell') : undefined,
     submit,
     senders: sendersOf(old, granted, around, report),
     rules: rules.length === 0 ? undefined : rules,
@@ -184,22 +190,34 @@ export function writeConnector(old: OldConnector, around: Surroundings, report: 
 }
 
 function listText(field: Field | null): string {
-  return listOf(field?.value ?? null).map((value) => rangeOf(value) ?? '').join(', ');
+  return listOf(field?.value ?? null)
+    .map((value) => rangeOf(value) ?? '')
+    .join(', ');
 }
 
 function reportSubmit({ object, groups, name }: OldConnector, granted: Grants, report: Report): void {
   const field = fieldOf(object, 'PermissionGroups') ?? object;
   const listed = [...groups].join(', ') || 'None';
-  const who = granted.anonymousSubmits ? 'anyone' : granted.loginSubmits ? 'authenticated' : 'nobody but users that are named';
-  report.exact(field, `PermissionGroups of '${name}'`, listed, `submit: ${who}`);
+  const { anonymousSubmits, loginSubmits, accountsSubmit } = granted;
+  const named = accountsSubmit.length > 0 ? 'users' : null;
+  const who = anonymousSubmits ? 'anyone' : loginSubmits ? 'authenticated' : named;
+  report.exact(field, `PermissionGroups of '${name}'`, listed, who === null ? 'connect: deny' : `submit: ${who}`);
   for (const group of groups) {
     if (group === 'Partners') {
-      const why = 'a partner proves itself by certificate, which is not seen here: whoever comes from these ranges may write to accepted domains, and not as a sender of ours';
+      const why =
+        'a partner proves itself by certificate, which is not seen here: whoever comes from these ranges may write to accepted domains, and not as a sender of ours';
       report.cannotBeSaid(field, group, name, why);
     } else if (group === 'ExchangeServers' || group === 'ExchangeLegacyServers') {
-      const why = 'servers prove themselves with X-EXPS, which is not seen here: their addresses alone give them nothing; a connector for single addresses with allow: {} would trust those';
+      const why =
+        'servers prove themselves with X-EXPS, which is not seen here: their addresses alone give them nothing; a connector for single addresses with allow: {} would trust those';
       report.stricter(field, group, name, '', why);
-    } else if (GROUPS[group] === undefined) report.cannotBeSaid(field, 'PermissionGroups', group, 'no permission group of that name is known: it gives nothing');
+    } else if (GROUPS[group] === undefined)
+      report.cannotBeSaid(
+        field,
+        'PermissionGroups',
+        group,
+        'no permission group of that name is known: it gives nothing',
+      );
   }
 }
 
@@ -222,14 +240,26 @@ function rulesOf(old: OldConnector, granted: Grants, around: Surroundings, repor
     const why = isGroup
       ? 'whoever is in it is not told: nobody relays here by login'
       : 'taken for one account: if it is a group, name its members in this rule';
-    report.loud(entry ?? field, `${setting}: denied`, who, isGroup ? 'stricter' : 'exact', isGroup ? '' : 'rule denied', why);
+    report.loud(
+      entry ?? field,
+      `${setting}: denied`,
+      who,
+      isGroup ? 'stricter' : 'exact',
+      isGroup ? '' : 'rule denied',
+      why,
+    );
   }
   if (denied.length > 0) rules.push({ name: 'denied', deny: { users: denied } });
   if (opens) {
     const why = 'anybody on the Internet, to anywhere: an open relay. Left out; name the clients that need it';
     report.loud(field, setting, 'anonymous', 'stricter', '', why);
   } else if (granted.anonymousRelays) {
-    report.exact(field, setting, old.mechanisms.has('ExternalAuthoritative') ? 'externally secured' : 'anonymous', 'rule accept-any-recipient');
+    report.exact(
+      field,
+      setting,
+      old.mechanisms.has('ExternalAuthoritative') ? 'externally secured' : 'anonymous',
+      'rule accept-any-recipient',
+    );
     rules.push({ name: 'accept-any-recipient', allow: {} });
     return rules;
   }
@@ -237,13 +267,24 @@ function rulesOf(old: OldConnector, granted: Grants, around: Surroundings, repor
     report.exact(field, setting, 'who logs in', 'rule exchange-users');
     rules.push({ name: 'exchange-users', allow: { authenticated: true } });
   } else if (granted.accountsRelay.length > 0) {
-    report.exact(around.rights.accounts.get(granted.accountsRelay[0] as string)?.[0] ?? field, setting, granted.accountsRelay.join(', '), 'rule accounts', 'each taken for one account: if it is a group, name its members');
+    report.exact(
+      around.rights.accounts.get(granted.accountsRelay[0] as string)?.[0] ?? field,
+      setting,
+      granted.accountsRelay.join(', '),
+      'rule accounts',
+      'each taken for one account: if it is a group, name its members',
+    );
     rules.push({ name: 'accounts', allow: { users: granted.accountsRelay } });
   } else if (rules.length === 0) report.exact(field, setting, 'nobody', 'no rule');
   return rules;
 }
 
-function sendersOf(old: OldConnector, granted: Grants, { rights, mailboxes }: Surroundings, report: Report): WrittenBlock | undefined {
+function sendersOf(
+  old: OldConnector,
+  granted: Grants,
+  { rights, mailboxes }: Surroundings,
+  report: Report,
+): WrittenBlock | undefined {
   const field = fieldOf(old.object, 'PermissionGroups') ?? old.object;
   const anonymous = old.mechanisms.has('ExternalAuthoritative') ? 'external' : 'anonymous';
   const mayOwn = rights.has(anonymous, 'ownDomains') || !granted.anonymousSubmits;
@@ -252,7 +293,8 @@ function sendersOf(old: OldConnector, granted: Grants, { rights, mailboxes }: Su
   if (!mayOwn) report.exact(field, setting, 'not for the anonymous', `senders.own_domains: ${own_domains}`);
   const asOwner = granted.loginSubmits && !rights.has('authenticated', 'anySender');
   if (asOwner && mailboxes.length === 0) {
-    const why = "which addresses a login owns stands in its mailbox (Get-Mailbox with Login, UserPrincipalName, EmailAddresses): the server behind goes on looking";
+    const why =
+      'which addresses a login owns stands in its mailbox (Get-Mailbox with Login, UserPrincipalName, EmailAddresses): the server behind goes on looking';
     report.cannotBeSaid(field, `ms-Exch-SMTP-Accept-Any-Sender of '${old.name}'`, 'not for logins', why);
   }
   if (!asOwner || mailboxes.length === 0) return own_domains === undefined ? undefined : { own_domains };
@@ -267,13 +309,26 @@ function dialogueOf({ object, mechanisms, name }: OldConnector, report: Report):
   const logins = mechanisms.has('Integrated') || mechanisms.has('BasicAuth');
   const inTls = mechanisms.has('BasicAuthRequireTLS') && !mechanisms.has('Integrated');
   const auth = field === null ? undefined : !logins ? 'hide' : inTls ? 'require_tls' : undefined;
-  if (field !== null) report.exact(field, `AuthMechanism of '${name}'`, [...mechanisms].join(', ') || 'None', `auth: ${auth ?? 'offer'}`);
+  if (field !== null)
+    report.exact(field, `AuthMechanism of '${name}'`, [...mechanisms].join(', ') || 'None', `auth: ${auth ?? 'offer'}`);
   for (const one of mechanisms)
-    if (MECHANISMS[one] === undefined) report.cannotBeSaid(field ?? object, 'AuthMechanism', one, 'no mechanism of that name is known');
+    if (MECHANISMS[one] === undefined)
+      report.cannotBeSaid(field ?? object, 'AuthMechanism', one, 'no mechanism of that name is known');
   const requireTls = fieldOf(object, 'RequireTLS');
   const require_tls = flag('RequireTLS') === true ? true : undefined;
   if (require_tls === true) report.exact(requireTls as Field, 'RequireTLS', 'True', 'require_tls');
   const isTls = mechanisms.has('Tls');
-  if (isTls) report.stricter(field ?? object, `STARTTLS of '${name}'`, 'Tls', 'starttls: hide', 'terminate it once the listener has a certificate');
-  return { auth, require_tls, starttls: isTls ? new Noted('hide', 'terminate, once the listener has a certificate') : undefined };
+  if (isTls)
+    report.stricter(
+      field ?? object,
+      `STARTTLS of '${name}'`,
+      'Tls',
+      'starttls: hide',
+      'terminate it once the listener has a certificate',
+    );
+  return {
+    auth,
+    require_tls,
+    starttls: isTls ? new Noted('hide', 'terminate, once the listener has a certificate') : undefined,
+  };
 }

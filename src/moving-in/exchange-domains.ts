@@ -26,7 +26,10 @@ export function importDomains(domains: readonly Exported[], given: Given, report
     const name = field === null ? null : nameOf(field.value);
     const type = enumOf(fieldOf(object, 'DomainType')?.value ?? null, TYPES);
     if (field === null || name === null || type === null) {
-      report.fault(field ?? object, `an accepted domain needs DomainName and DomainType (${TYPES.join(', ')}): is it cut off?`);
+      report.fault(
+        field ?? object,
+        `an accepted domain needs DomainName and DomainType (${TYPES.join(', ')}): is it cut off?`,
+      );
       continue;
     }
     const setting = `AcceptedDomain, ${type}`;

@@ -16,13 +16,28 @@ const KEYWORDS: Readonly<Record<string, string>> = {
 
 /** Settings that are not ours to keep: what they usually are, which needs no word, and what becomes of them. */
 const BEHIND: Readonly<Record<string, { usual: readonly string[]; why: string }>> = {
-  ConnectionTimeout: { usual: ['00:10:00', '00:05:00'], why: 'how long a session may last at most: the server behind goes on counting' },
-  ConnectionInactivityTimeout: { usual: ['00:05:00'], why: 'one for all connectors: timeouts.client_idle of the configuration' },
+  ConnectionTimeout: {
+    usual: ['00:10:00', '00:05:00'],
+    why: 'how long a session may last at most: the server behind goes on counting',
+  },
+  ConnectionInactivityTimeout: {
+    usual: ['00:05:00'],
+    why: 'one for all connectors: timeouts.client_idle of the configuration',
+  },
   MaxHeaderSize: { usual: [], why: '' },
   RequireEHLODomain: { usual: ['False'], why: 'the server behind goes on asking for a name in EHLO' },
-  DomainSecureEnabled: { usual: ['False'], why: "mutual TLS needs the client's own handshake, which ends here or is not offered" },
-  EnableAuthGSSAPI: { usual: ['False'], why: 'a login by GSSAPI shows no name: it relays nowhere; allow_unnamed: true beside authenticated would let it' },
-  ExtendedProtectionPolicy: { usual: ['None', 'Allow', '0', '1'], why: 'channel binding fails where TLS ends before the server: set it to Allow or None there' },
+  DomainSecureEnabled: {
+    usual: ['False'],
+    why: "mutual TLS needs the client's own handshake, which ends here or is not offered",
+  },
+  EnableAuthGSSAPI: {
+    usual: ['False'],
+    why: 'a login by GSSAPI shows no name: it relays nowhere; allow_unnamed: true beside authenticated would let it',
+  },
+  ExtendedProtectionPolicy: {
+    usual: ['None', 'Allow', '0', '1'],
+    why: 'channel binding fails where TLS ends before the server: set it to Allow or None there',
+  },
   TlsDomainCapabilities: { usual: [''], why: 'what a certificate gives is not seen here: it gives nothing' },
   LongAddressesEnabled: { usual: ['False'], why: 'XLONGADDR is not passed on' },
   OrarEnabled: { usual: ['False'], why: 'XORAR is not passed on' },
@@ -35,19 +50,30 @@ const BEHIND: Readonly<Record<string, { usual: readonly string[]; why: string }>
 export function importLimits(object: Exported, report: Report): WrittenBlock {
   for (const [name, { usual, why }] of Object.entries(BEHIND)) {
     const field = fieldOf(object, name);
-    const value = field === null ? '' : (textOf(field.value) ?? String((field.value as readonly unknown[]).length || ''));
+    const value =
+      field === null ? '' : (textOf(field.value) ?? String((field.value as readonly unknown[]).length || ''));
     if (field === null || why === '' || usual.some((one) => one.toLowerCase() === value.toLowerCase())) continue;
     report.cannotBeSaid(field, name, value, why);
   }
   const hidden = Object.entries(KEYWORDS).filter(([name]) => flagOf(fieldOf(object, name)?.value ?? null) === false);
-  const isSizeHidden = enumOf(fieldOf(object, 'SizeEnabled')?.value ?? null, ['Disabled', 'Enabled', 'EnabledWithoutValue']) === 'Disabled';
+  const isSizeHidden =
+    enumOf(fieldOf(object, 'SizeEnabled')?.value ?? null, ['Disabled', 'Enabled', 'EnabledWithoutValue']) ===
+    'Disabled';
   const keywords = [...hidden.map(([, keyword]) => keyword), ...(isSizeHidden ? ['SIZE'] : [])];
-  for (const [name, keyword] of hidden) report.exact(fieldOf(object, name) as Field, name, 'False', `hide_keywords: ${keyword}`);
+  for (const [name, keyword] of hidden)
+    report.exact(fieldOf(object, name) as Field, name, 'False', `hide_keywords: ${keyword}`);
   const chunking = flagOf(fieldOf(object, 'ChunkingEnabled')?.value ?? null) === false ? 'hide' : undefined;
-  if (chunking !== undefined) report.exact(fieldOf(object, 'ChunkingEnabled') as Field, 'ChunkingEnabled', 'False', 'chunking: hide');
+  if (chunking !== undefined)
+    report.exact(fieldOf(object, 'ChunkingEnabled') as Field, 'ChunkingEnabled', 'False', 'chunking: hide');
   const bareLf = fieldOf(object, 'BareLinefeedRejectionEnabled');
   if (bareLf !== null && flagOf(bareLf.value) === false)
-    report.stricter(bareLf, 'BareLinefeedRejectionEnabled', 'False', 'bare_lf: reject', 'what ends a message for one server and not for another is refused');
+    report.stricter(
+      bareLf,
+      'BareLinefeedRejectionEnabled',
+      'False',
+      'bare_lf: reject',
+      'what ends a message for one server and not for another is refused',
+    );
   const limits = limitsOf(object, report);
   return {
     chunking,
@@ -62,9 +88,16 @@ function maxSize(object: Exported, report: Report): string | undefined {
   if (field === null) return undefined;
   const octets = sizeOf(field.value);
   const text = textOf(field.value) ?? '';
-  if (octets === null) report.cannotBeSaid(field, 'MaxMessageSize', text, 'no size that is understood: the server behind goes on refusing');
+  if (octets === null)
+    report.cannotBeSaid(
+      field,
+      'MaxMessageSize',
+      text,
+      'no size that is understood: the server behind goes on refusing',
+    );
   if (octets === null || octets === 'unlimited' || octets === 0) return undefined;
-  const size = octets % 2 ** 20 === 0 ? `${octets / 2 ** 20}MiB` : octets % 1024 === 0 ? `${octets / 1024}KiB` : `${octets}B`;
+  const size =
+    octets % 2 ** 20 === 0 ? `${octets / 2 ** 20}MiB` : octets % 1024 === 0 ? `${octets / 1024}KiB` : `${octets}B`;
   report.exact(field, 'MaxMessageSize', text, `max_message_size: ${size}`);
   return size;
 }
@@ -80,7 +113,8 @@ function limitsOf(object: Exported, report: Report): WrittenBlock {
   };
   const failures = count('MaxLogonFailures', 'limits.session.auth_failures');
   const tarpit = secondsOf(fieldOf(object, 'TarpitInterval')?.value ?? null);
-  if (tarpit !== null) report.exact(fieldOf(object, 'TarpitInterval') as Field, 'TarpitInterval', `${tarpit}s`, 'limits.tarpit');
+  if (tarpit !== null)
+    report.exact(fieldOf(object, 'TarpitInterval') as Field, 'TarpitInterval', `${tarpit}s`, 'limits.tarpit');
   const rate = messageRate(object, report);
   return {
     session: block({
@@ -112,6 +146,11 @@ function messageRate(object: Exported, report: Report): { source?: string; sende
   const source = from === null ? 'IPAddress' : enumOf(from.value, ['None', 'IPAddress', 'User', 'All']);
   const keys = { source: source === 'IPAddress' || source === 'All', sender: source === 'User' || source === 'All' };
   const became = Object.entries(keys).flatMap(([key, holds]) => (holds ? [`limits.${key}.message_rate`] : []));
-  report.exact(field, 'MessageRateLimit', `${limit} in a minute, by ${source ?? 'nothing known'}`, became.join(', ') || 'nothing counted');
+  report.exact(
+    field,
+    'MessageRateLimit',
+    `${limit} in a minute, by ${source ?? 'nothing known'}`,
+    became.join(', ') || 'nothing counted',
+  );
   return { ...(keys.source ? { source: `${limit}/1m` } : {}), ...(keys.sender ? { sender: `${limit}/1m` } : {}) };
 }

@@ -1,10 +1,10 @@
 // Which of an export's objects are what: receive connectors, accepted domains, entries of access control lists, mailboxes,
 // the organisation's transport settings. What is none of these is told and left out.
 
+import { type Entry, entryOf } from './exchange-rights.ts';
 import { isTypeName, listOf, textOf } from './exchange-values.ts';
 import { type Exported, fieldOf } from './exported.ts';
 import type { Report } from './imported.ts';
-import { type Entry, entryOf } from './exchange-rights.ts';
 
 export interface Mailbox {
   /** `CORP\alice`, or the user principal name. */
@@ -29,16 +29,29 @@ export function sortObjects(objects: readonly Exported[], report: Report): Excha
       report.fault(object, 'it went through Format-List or Format-Table before it was exported: leave that out');
     else if (has('RemoteIPRanges') || has('Bindings') || has('PermissionGroups')) addConnector(object, sorted, report);
     else if (has('DomainName', 'DomainType')) sorted.domains.push(object);
-    else if (has('User') && (has('ExtendedRights') || has('AccessRights'))) addEntry(object, sorted, report);
+    else if (has('User') && (has('ExtendedRights') || has('AccessRights') || has('Deny')))
+      addEntry(object, sorted, report);
     else if (has('EmailAddresses')) addMailbox(object, sorted, report);
     else if (has('MaxReceiveSize')) sorted.transport.push(object);
-    else report.cannotBeSaid(object, nameOf(object), textOf(object) ?? '', 'nothing is known of such an object: it is left out');
+    else
+      report.cannotBeSaid(
+        object,
+        nameOf(object),
+        textOf(object) ?? '',
+        'nothing is known of such an object: it is left out',
+      );
   }
   return sorted;
 }
 
 function nameOf({ types, fields }: Exported): string {
-  return types[0]?.replace(/^(Deserialized\.|Selected\.)*.*\./, '') ?? [...fields.values()].slice(0, 3).map(({ name }) => name).join(', ');
+  return (
+    types[0]?.replace(/^(Deserialized\.|Selected\.)*.*\./, '') ??
+    [...fields.values()]
+      .slice(0, 3)
+      .map(({ name }) => name)
+      .join(', ')
+  );
 }
 
 const LISTS = ['RemoteIPRanges', 'Bindings'];
@@ -46,10 +59,12 @@ const LISTS = ['RemoteIPRanges', 'Bindings'];
 function addConnector(object: Exported, { connectors }: ExchangeObjects, report: Report): void {
   for (const name of LISTS) {
     const field = fieldOf(object, name);
-    if (field === null) return report.fault(object, `a receive connector without ${name}: is the export cut off? ${RUN}`);
-    if (!isTypeName(field.value)) continue;
-    const why = `Export-Csv has written the name of a type in the place of ${name}, and its values are lost: ${RUN}`;
-    return report.fault(field, why);
+    if (field === null) report.fault(object, `a receive connector without ${name}: is the export cut off? ${RUN}`);
+    else if (isTypeName(field.value)) {
+      const why = `Export-Csv has written the name of a type in the place of ${name}, and its values are lost: ${RUN}`;
+      report.fault(field, why);
+    } else continue;
+    return;
   }
   connectors.push(object);
 }
@@ -67,9 +82,14 @@ function addMailbox(object: Exported, { mailboxes }: ExchangeObjects, report: Re
   const principalName = text('UserPrincipalName');
   const login = text('Login') ?? principalName;
   const addresses = fieldOf(object, 'EmailAddresses');
-  if (addresses !== null && isTypeName(addresses.value))
-    return report.fault(addresses, 'Export-Csv has written the name of a type in the place of EmailAddresses: use Export-Clixml');
-  if (login === null) return report.fault(object, 'a mailbox without Login or UserPrincipalName: whose addresses these are is not said');
+  const wrong =
+    addresses !== null && isTypeName(addresses.value)
+      ? 'Export-Csv has written the name of a type in the place of EmailAddresses: use Export-Clixml'
+      : 'a mailbox without Login or UserPrincipalName: whose addresses these are is not said';
+  if (login === null || wrong.startsWith('Export-Csv')) {
+    report.fault(addresses ?? object, wrong);
+    return;
+  }
   const written = listOf(addresses?.value ?? null).map((one) => textOf(one) ?? '');
   const smtp = written.filter((one) => /^(smtp:)?[^:]+@/i.test(one)).map((one) => one.replace(/^smtp:/i, ''));
   mailboxes.push({ login, principalName, addresses: smtp });
@@ -82,7 +102,8 @@ export function userDomainsOf(mailboxes: readonly Mailbox[]): Readonly<Record<st
     const [, windows, user] = /^([^\\]+)\\(.+)$/.exec(login) ?? [];
     const [, name, mail] = /^(.+)@([^@]+)$/.exec(principalName ?? '') ?? [];
     if (windows === undefined || mail === undefined) continue;
-    const agrees = user?.toLowerCase() === name?.toLowerCase() && [undefined, mail].includes(domains.get(windows) ?? undefined);
+    const agrees =
+      user?.toLowerCase() === name?.toLowerCase() && [undefined, mail].includes(domains.get(windows) ?? undefined);
     domains.set(windows, agrees && domains.get(windows) !== null ? mail : null);
   }
   return Object.fromEntries([...domains].filter((pair): pair is [string, string] => pair[1] !== null));

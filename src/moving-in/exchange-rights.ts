@@ -78,6 +78,8 @@ function rightsOf(object: Exported): readonly string[] | string {
     return 'Export-Csv has written the name of a type in the place of ExtendedRights: use Export-Clixml FILE in its place';
   const names = listOf(named).map((right) => (textOf(right) ?? '').toLowerCase());
   if (names.length > 0) return names;
+  if (!object.fields.has('extendedrights') && !object.fields.has('accessrights'))
+    return 'neither ExtendedRights nor AccessRights: is the export cut off?';
   const access = listOf(fieldOf(object, 'AccessRights')?.value ?? null).map((right) => textOf(right) ?? '');
   // ActiveDirectoryRights: GenericAll 983551, ExtendedRight 256.
   const isAll = access.some((right) => /^(GenericAll|ExtendedRight)$/i.test(right) || (Number(right) & 256) !== 0);

@@ -4,7 +4,7 @@
 import { isClixml, parseClixml } from './clixml.ts';
 import { isCsv, parseCsv } from './csv.ts';
 import { casesOf } from './exchange-cases.ts';
-import { grantsOf, type OldConnector, readConnector, writeConnector } from './exchange-connector.ts';
+import { grantsOf, isWorld, type OldConnector, readConnector, writeConnector } from './exchange-connector.ts';
 import { importDomains } from './exchange-domains.ts';
 import { type ExchangeObjects, sortObjects, userDomainsOf } from './exchange-objects.ts';
 import { ConnectorRights, type Entry } from './exchange-rights.ts';
@@ -70,7 +70,12 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     bindings: bindings.get(old) ?? [],
   }));
   const userDomains = userDomainsOf(objects.mailboxes);
-  const asked = around.map((one) => ({ ...one, granted: grantsOf(one.old, one.rights, isKnown) }));
+  const asked = around.map((one) => {
+    const granted = grantsOf(one.old, one.rights, isKnown);
+    // An open relay is not carried over, and its case says so.
+    const isClosed = isWorld(one.old.ranges) && !given.keepOpen;
+    return { ...one, granted: { ...granted, anonymousRelays: granted.anonymousRelays && !isClosed } };
+  });
   return {
     system: EXCHANGE.name,
     policy: {
@@ -101,13 +106,17 @@ function checkWhole({ connectors }: ExchangeObjects, files: readonly KnownFile[]
   if (report.faults.length > 0) return;
   const place = (files[0] as KnownFile).file.place();
   if (connectors.length === 0)
-    return report.fault(place, 'no receive connector is in it: Get-ReceiveConnector | Export-Clixml connectors.xml is needed first of all');
+    report.fault(
+      place,
+      'no receive connector is in it: Get-ReceiveConnector | Export-Clixml connectors.xml is needed first of all',
+    );
   const servers = new Map<string, Exported>();
   const seen = new Map<string, Exported>();
   for (const object of connectors) {
     const server = textOf(fieldOf(object, 'Server')?.value ?? null);
     if (server !== null && !servers.has(server.toLowerCase())) servers.set(server.toLowerCase(), object);
-    const identity = textOf(fieldOf(object, 'Identity')?.value ?? null) ?? textOf(fieldOf(object, 'Name')?.value ?? null) ?? '';
+    const identity =
+      textOf(fieldOf(object, 'Identity')?.value ?? null) ?? textOf(fieldOf(object, 'Name')?.value ?? null) ?? '';
     const before = seen.get(identity.toLowerCase());
     if (before !== undefined)
       report.fault(object, `'${identity}' stands in ${before.file}:${before.line} already: give each connector once`);
@@ -116,7 +125,10 @@ function checkWhole({ connectors }: ExchangeObjects, files: readonly KnownFile[]
   const [, second] = [...servers.values()];
   if (second === undefined) return;
   const names = [...servers.keys()].join(', ');
-  report.fault(second, `connectors of ${servers.size} servers (${names}): a policy is for one, Get-ReceiveConnector -Server NAME gives its own`);
+  report.fault(
+    second,
+    `connectors of ${servers.size} servers (${names}): a policy is for one, Get-ReceiveConnector -Server NAME gives its own`,
+  );
 }
 
 /** Connectors of port 25 alone have none, so that they answer wherever no other is bound. */
@@ -132,7 +144,9 @@ function entriesOf({ object }: OldConnector, entries: readonly Entry[]): readonl
 
 /** EX01\Relay, Relay, its distinguished name, or a path that ends in it. */
 function isCalled(object: Exported, identity: string): boolean {
-  const names = ['Identity', 'DistinguishedName', 'Guid', 'Name'].map((name) => textOf(fieldOf(object, name)?.value ?? null));
+  const names = ['Identity', 'DistinguishedName', 'Guid', 'Name'].map((name) =>
+    textOf(fieldOf(object, name)?.value ?? null),
+  );
   const wanted = identity.toLowerCase();
   if (names.some((name) => name?.toLowerCase() === wanted)) return true;
   const [full, distinguished, , name] = names;
@@ -144,7 +158,12 @@ function reportStrayEntries({ entries }: ExchangeObjects, connectors: readonly O
   const stray = entries.filter(({ identity }) => !connectors.some(({ object }) => isCalled(object, identity)));
   for (const identity of new Set(stray.map((entry) => entry.identity))) {
     const entry = stray.find((one) => one.identity === identity) as Entry;
-    report.cannotBeSaid(entry, 'Get-ADPermission', identity, 'no connector of this name was given, or it is switched off');
+    report.cannotBeSaid(
+      entry,
+      'Get-ADPermission',
+      identity,
+      'no connector of this name was given, or it is switched off',
+    );
   }
 }
 

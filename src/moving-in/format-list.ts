@@ -56,6 +56,8 @@ export function parseFormatList({ name: file, text }: InputFile): readonly Expor
     }
   }
   finish();
+  const cutAt = whereCut(objects);
+  if (cutAt !== null) return cutAt;
   for (const { fields } of objects) {
     for (const { name, value, line, column } of fields.values()) {
       const message = whyCut(name, value);
@@ -63,6 +65,23 @@ export function parseFormatList({ name: file, text }: InputFile): readonly Expor
     }
   }
   return objects;
+}
+
+/** Objects of one kind have the same properties: the last one has fewer where the file ends too soon. */
+function whereCut(objects: readonly Exported[]): Fault | null {
+  const last = objects.at(-1);
+  const before = objects.at(-2);
+  if (last === undefined || before === undefined) return null;
+  const missing = [...before.fields.keys()].slice(last.fields.size);
+  const begins = [...last.fields.keys()].every((name, i) => name === [...before.fields.keys()][i]);
+  if (missing.length === 0 || !begins) return null;
+  const { file, line, column } = [...last.fields.values()].at(-1) as Field;
+  return {
+    file,
+    line,
+    column,
+    message: `${before.fields.get(missing[0] as string)?.name} is missing behind it: is the file cut off?`,
+  };
 }
 
 function whyCut(name: string, value: Field['value']): string | null {
