@@ -300,13 +300,12 @@ test('whatever is cut off in the middle is told, wherever it is cut', () => {
   for (const [form, write] of Object.entries(FORMS)) {
     const text = write(settings);
     const from = text.indexOf('Relay', text.indexOf('EX01\\A') + 10);
-    const seen = new Set<string>();
-    for (let end = from - 30; end < text.lastIndexOf('Identity'); end += 7) {
+    // What stands last in the text of Format-List may be a short name as well.
+    const last = form === 'Format-List' ? text.lastIndexOf('Identity') : text.trimEnd().length - 1;
+    for (let end = from - 30; end < last; end += 7) {
       const { faults } = imported(EXCHANGE, [text.slice(0, end)]);
       assert.notDeepEqual(faults, [], `${form}: ${JSON.stringify(text.slice(end - 60, end))}`);
-      seen.add((faults[0] as (typeof faults)[number]).message.replace(/[0-9]+|<\w+>/g, ''));
     }
-    assert.ok(seen.size > 0, form);
   }
 });
 
