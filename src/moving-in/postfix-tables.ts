@@ -1,0 +1,94 @@
+// Lookup tables of Postfix as their source texts have them: access tables, lists of networks and of domains.
+//
+// A table that is not among the files, or whose kind needs a server (mysql, ldap …), is null: what it says is not known. Of
+// a pattern only what is plainly an address, a domain, or everything below one is read; any other is given back as it is.
+
+import type { Place } from '../policy/problem.ts';
+import type { InputFile } from './input-file.ts';
+import { logicalLines } from './postconf.ts';
+
+export interface TableEntry {
+  readonly key: string;
+  /** '' where only keys stand. */
+  readonly value: string;
+  /** The key is a pattern, without its slashes. */
+  readonly isPattern: boolean;
+  /** `!/pattern/`, or a pattern inside `if … endif`. */
+  readonly isConditional: boolean;
+  readonly where: Place;
+}
+
+/** Kinds whose source is a text of keys and values. */
+const INDEXED = /^(hash|btree|dbm|cdb|lmdb|texthash|sdbm)$/;
+
+export type TableKind = 'indexed' | 'cidr' | 'pattern' | 'static' | 'inline' | null;
+
+export function kindOfTable(type: string): TableKind {
+  if (INDEXED.test(type)) return 'indexed';
+  if (type === 'cidr' || type === 'static' || type === 'inline') return type;
+  return type === 'regexp' || type === 'pcre' ? 'pattern' : null;
+}
+
+/** A line of keys and values, or of keys alone: what every table without a better name looks like. */
+export function isTable(text: string): boolean {
+  const lines = logicalLines(text);
+  return lines.length > 0 && lines.every(({ text: line }) => /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line));
+}
+
+export class Tables {
+  readonly #files: readonly InputFile[];
+
+  constructor(files: readonly InputFile[]) {
+    this.#files = files;
+  }
+
+  /** The file of a table or list by the last part of its name; null where none or several bear it. */
+  file(path: string): InputFile | null {
+    const base = path.replace(/^.*\//, '');
+    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/]/, '') === base);
+    return found.length === 1 ? (found[0] as InputFile) : null;
+  }
+
+  /** Entries in their order; null: not known. `texthash:/etc/postfix/access`, `inline:{a=b}`. */
+  entries(table: string): readonly TableEntry[] | null {
+    const [, type = '', path = ''] = /^(?:proxy:)?(\w+):(.*)$/.exec(table) ?? [];
+    const kind = kindOfTable(type);
+    if (kind === null || kind === 'static' || kind === 'inline') return null;
+    const file = this.file(path);
+    return file === null ? null : entriesIn(file, kind);
+  }
+}
+
+function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): readonly TableEntry[] {
+  let depth = 0;
+  return logicalLines(file.text).flatMap(({ text, line }): TableEntry[] => {
+    const where = { file: file.name, line, column: 1 };
+    if (kind === 'pattern' && /^if\s/i.test(text)) {
+      depth++;
+      return [];
+    }
+    if (kind === 'pattern' && /^endif\s*$/i.test(text)) {
+      depth--;
+      return [];
+    }
+    const pattern = kind === 'pattern' ? /^(!?)(\S)(.*)\2([A-Za-z]*)\s+(\S.*)$/.exec(text) : null;
+    if (pattern !== null) {
+      const [, not = '', , key = '', flags = '', value = ''] = pattern;
+      // Case is folded unless a flag i turns it off.
+      return [{ key, value, isPattern: true, isConditional: not !== '' || depth > 0 || flags !== '', where }];
+    }
+    const [, key = '', value = ''] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
+    return [{ key: key.replace(/:$/, ''), value: value.trim(), isPattern: false, isConditional: key.startsWith('!'), where }];
+  });
+}
+
+/** What a pattern means, where it is plain: `^user@example\.com$`, `@example\.com$`, `\.example\.com$`, `^example\.com$`. */
+export function plainPattern(pattern: string): { kind: 'exact' | 'domain' | 'below'; text: string } | null {
+  const match = /^(\^)?(@|\\\.|\(\^\|\\\.\)|\(\\\.\|\^\))?((?:[A-Za-z0-9_@-]|\\\.)+)\$$/.exec(pattern);
+  if (match === null) return null;
+  const text = (match[3] as string).replaceAll('\\.', '.');
+  if (match[1] !== undefined && match[2] === undefined) return { kind: 'exact', text };
+  if (match[1] !== undefined) return null;
+  if (match[2] === '@') return { kind: 'domain', text };
+  return match[2] === undefined || text.includes('@') ? null : { kind: 'below', text: match[2] === '\\.' ? `.${text}` : text };
+}
