@@ -138,12 +138,17 @@ export class OpenTable<V> {
 /** Texts that are the same again and again, each kept once. */
 export class Interned {
   readonly #all = new Map<string, string>();
+  readonly #most: number;
+
+  constructor(most = 1000) {
+    this.#most = most;
+  }
 
   of(text: string): string {
     const known = this.#all.get(text);
     if (known !== undefined) return known;
     const copy = copyOf(text);
-    if (this.#all.size < 1000) this.#all.set(copy, copy);
+    if (this.#all.size < this.#most) this.#all.set(copy, copy);
     return copy;
   }
 }
