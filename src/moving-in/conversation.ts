@@ -18,19 +18,20 @@ const CHUNK = 7; //    a BDAT that is not the last
 const RESET = 8;
 const START_TLS = 9;
 
-const AWAITED: Readonly<Record<string, number>> = {
-  MAIL,
-  RCPT,
-  DATA,
-  BDAT: CHUNK,
-  EHLO: HELLO,
-  HELO: HELLO,
-  RSET: RESET,
-  AUTH: LOGIN,
-  'X-EXPS': LOGIN,
-  STARTTLS: START_TLS,
-  'X-ANONYMOUSTLS': START_TLS,
-};
+/** By the first four letters, which tell them apart. */
+const AWAITED: ReadonlyMap<string, number> = new Map([
+  ['MAIL', MAIL],
+  ['RCPT', RCPT],
+  ['DATA', DATA],
+  ['BDAT', CHUNK],
+  ['EHLO', HELLO],
+  ['HELO', HELLO],
+  ['RSET', RESET],
+  ['AUTH', LOGIN],
+  ['X-EX', LOGIN], // X-EXPS
+  ['STAR', START_TLS], // STARTTLS
+  ['X-AN', START_TLS], // X-ANONYMOUSTLS
+]);
 
 const MOST_AWAITED = 4096; // no client pipelines more; else the log and we have lost each other
 
@@ -59,23 +60,23 @@ export class Conversation {
   command(line: string, at: () => number | null, place: Place): void {
     const kind = this.#awaited.at(-1);
     if (kind === LOGIN && !/^[A-Za-z-]{4,} ?/.test(line)) return; // part of a login, where a log shows that
-    const verb = verbOf(line);
-    if (verb === 'MAIL') this.#mail(pathIn(line), at(), place);
-    else if (verb === 'RCPT') {
+    const said = AWAITED.get(line.slice(0, 4)) ?? AWAITED.get(line.slice(0, 4).toUpperCase()) ?? OTHER;
+    if (said === MAIL) this.#mail(pathIn(line), at(), place);
+    else if (said === RCPT) {
       this.#open ??= new Transaction(place, at(), null);
       this.#awaitedRecipients.push(this.#open.add(copyOf(pathIn(line))));
-    } else if (verb === 'EHLO' || verb === 'HELO') this.client.helo = copyOf(line.slice(5).trim());
-    else if (verb === 'AUTH' || verb === 'X-EXPS') this.#trying = null;
-    this.#await(verb === 'BDAT' && / LAST\s*$/i.test(line) ? END : (AWAITED[verb] ?? OTHER));
+    } else if (said === HELLO) this.client.helo = copyOf(line.slice(5).trim());
+    else if (said === LOGIN) this.#trying = null;
+    this.#await(said === CHUNK && / LAST\s*$/i.test(line) ? END : said);
   }
 
-  /** `code` and text, as the server said it. */
-  reply(text: string): void {
+  /** What the server said, with its code: the text from here to there. */
+  reply(text: string, from: number, to: number): void {
     const kind = this.#awaited[0];
     if (kind === undefined) return; // the greeting, or a 421 that nobody asked for
-    if (kind === LOGIN && text.startsWith('334')) return;
+    if (kind === LOGIN && text.startsWith('334', from)) return;
     this.#awaited.shift();
-    const answer = answerOf(text);
+    const answer = to > from ? answerOf(text.charCodeAt(from)) : 'unknown';
     switch (kind) {
       case MAIL:
         if (this.#open !== null) this.#open.senderAnswer = answer;
@@ -85,12 +86,12 @@ export class Conversation {
         const recipient = this.#awaitedRecipients.shift();
         if (recipient == null) return;
         recipient.answer = answer;
-        recipient.reply = replies.of(text);
+        recipient.reply = replies.of(text.slice(from, to));
         return;
       }
       case DATA:
-        if (text.startsWith('354')) this.#awaited.unshift(END);
-        else if (text !== '') this.#end('no');
+        if (text.startsWith('354', from)) this.#awaited.unshift(END);
+        else if (to > from) this.#end('no');
         return;
       case CHUNK:
         if (answer === 'refused' || answer === 'deferred') this.#end('no');
@@ -152,10 +153,9 @@ export class Conversation {
   }
 }
 
-function verbOf(line: string): string {
-  const end = line.search(/[ :<]|$/);
-  return line.slice(0, end).toUpperCase();
-}
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+const CLOSE = 0x3e; // >
 
 /** The path behind FROM: or TO:, without brackets; lenient: what no server would take is told as it stands. */
 export function pathIn(line: string): string {
@@ -169,10 +169,10 @@ export function pathIn(line: string): string {
   }
   let quoted = false;
   for (let at = from + 1; at < line.length; at++) {
-    const character = line[at];
-    if (character === '\\') at++;
-    else if (character === '"') quoted = !quoted;
-    else if (character === '>' && !quoted) return line.slice(from + 1, at);
+    const character = line.charCodeAt(at);
+    if (character === BACKSLASH) at++;
+    else if (character === QUOTE) quoted = !quoted;
+    else if (character === CLOSE && !quoted) return line.slice(from + 1, at);
   }
   return line.slice(from + 1);
 }

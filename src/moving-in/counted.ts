@@ -8,30 +8,33 @@ const LONGEST = 255; // characters; what a client calls itself may be longer
 const names = new Interned(20_000);
 
 export class Counted {
-  #names: string[] | null = null;
-  #counts: number[] | null = null;
+  /** Name, count, name, count: there are many of these, most with one name, and an array takes more than what is in it. */
+  #pairs: (string | number)[] | null = null;
   /** Times that some other name came. */
   more = 0;
 
   add(name: string): void {
     const cut = name.length > LONGEST ? name.slice(0, LONGEST) : name;
-    this.#names ??= [];
-    this.#counts ??= [];
-    const at = this.#names.indexOf(cut);
-    if (at !== -1) this.#counts[at] = (this.#counts[at] as number) + 1;
-    else if (this.#names.length < MOST) {
-      this.#names.push(names.of(cut));
-      this.#counts.push(1);
-    } else this.more += 1;
+    if (this.#pairs === null) {
+      this.#pairs = [names.of(cut), 1];
+      return;
+    }
+    const at = this.#pairs.indexOf(cut);
+    if (at !== -1) this.#pairs[at + 1] = (this.#pairs[at + 1] as number) + 1;
+    else if (this.#pairs.length < 2 * MOST) this.#pairs = [...this.#pairs, names.of(cut), 1];
+    else this.more += 1;
   }
 
   /** The most frequent first. */
   list(): { readonly name: string; readonly times: number }[] {
-    const all = (this.#names ?? []).map((name, at) => ({ name, times: this.#counts?.[at] ?? 0 }));
+    const pairs = this.#pairs ?? [];
+    const all: { name: string; times: number }[] = [];
+    for (let at = 0; at < pairs.length; at += 2)
+      all.push({ name: pairs[at] as string, times: pairs[at + 1] as number });
     return all.sort((a, b) => b.times - a.times);
   }
 
   get isEmpty(): boolean {
-    return this.#names === null;
+    return this.#pairs === null;
   }
 }

@@ -13,17 +13,39 @@ import { type Client, copyOf, Interned, OpenTable, type Out, type Place, unknown
 
 const COMMA = 0x2c;
 const QUOTE = 0x22;
-const SESSION_LENGTH = 16;
+const HASH = 0x23;
+const CAME = 0x2b; //     +
+const LEFT = 0x2d; //     -
+const SAID = 0x3c; //     <
+const ANSWERED = 0x3e; // >
+const TOLD = 0x2a; //     *
+
+const TIME_LENGTH = 24; // 2026-01-31T08:00:00.000Z
+const ID_LENGTH = 16;
+const RECENT = 0x3ff; // sessions looked for first, by the last bits of their id
 
 const FRONT = 1;
 const HUB = 2;
 
 class Session {
+  /** The two halves of its id. */
+  readonly high: number;
+  readonly low: number;
+  readonly id: string;
   readonly conversation: Conversation;
   /** The id of the front end's session, where this one was handed on by it. */
   handedOn: string | null = null;
 
-  constructor(client: Client, fromStart: boolean, tell: (session: Session, message: LoggedMessage) => void) {
+  constructor(
+    high: number,
+    low: number,
+    client: Client,
+    fromStart: boolean,
+    tell: (session: Session, message: LoggedMessage) => void,
+  ) {
+    this.high = high;
+    this.low = low;
+    this.id = client.session;
     this.conversation = new Conversation(client, fromStart, (message) => tell(this, message));
   }
 }
@@ -31,6 +53,7 @@ class Session {
 export class ExchangeLog {
   readonly #out: Out;
   readonly #open: OpenTable<Session>;
+  readonly #recent: (Session | undefined)[] = new Array(RECENT + 1).fill(undefined);
   readonly #names = new Interned();
   readonly #told: SeenSessions;
   /** `#Fields` says another order, or has other columns: nothing below it is understood. */
@@ -48,51 +71,90 @@ export class ExchangeLog {
   }
 
   line(line: string, place: Place): boolean {
-    if (line.charCodeAt(0) === 0x23) return this.#header(line);
-    if (this.#isOther) return false;
-    const timeEnd = line.indexOf(',');
-    const connectorEnd = endOfField(line, timeEnd + 1);
-    const sessionEnd = connectorEnd + 1 + SESSION_LENGTH;
-    if (timeEnd < 19 || connectorEnd === -1 || line.charCodeAt(sessionEnd) !== COMMA) return false;
-    const sequenceEnd = line.indexOf(',', sessionEnd + 1);
-    const localEnd = line.indexOf(',', sequenceEnd + 1);
-    const remoteEnd = line.indexOf(',', localEnd + 1);
-    if (sequenceEnd === -1 || localEnd === -1 || remoteEnd === -1 || line.charCodeAt(remoteEnd + 2) !== COMMA)
-      return false;
+    return this.span(line, 0, line.length, place);
+  }
 
-    const id = line.slice(connectorEnd + 1, sessionEnd);
-    const event = line[remoteEnd + 1];
-    let session = this.#open.get(id);
+  /** A line as it stands in a block of text, from here to there: to cut each out first takes as long as to read it. */
+  span(text: string, from: number, to: number, place: Place): boolean {
+    if (text.charCodeAt(from) === HASH) return this.#header(text.slice(from, to));
+    if (this.#isOther) return false;
+    const timeEnd = text.charCodeAt(from + TIME_LENGTH) === COMMA ? from + TIME_LENGTH : text.indexOf(',', from);
+    const connectorEnd = endOfField(text, timeEnd + 1);
+    const idAt = connectorEnd + 1;
+    const idEnd = idAt + ID_LENGTH;
+    if (timeEnd < from + 19 || connectorEnd === -1 || idEnd >= to || text.charCodeAt(idEnd) !== COMMA) return false;
+    const localAt = text.indexOf(',', idEnd + 1);
+    if (localAt === -1) return false;
+
+    const localEnd = text.indexOf(',', localAt + 1);
+    const remoteEnd = localEnd === -1 ? -1 : text.indexOf(',', localEnd + 1);
+    if (remoteEnd === -1 || remoteEnd + 2 >= to || text.charCodeAt(remoteEnd + 2) !== COMMA) return false;
+    const event = text.charCodeAt(remoteEnd + 1);
+    // Lines of a session follow each other closely: most are found by number, without a string to look with.
+    const high = hexAt(text, idAt);
+    const low = hexAt(text, idAt + 8);
+    const recent = this.#recent[low & RECENT];
+    const isRecent = recent !== undefined && recent.low === low && recent.high === high;
+    let session = isRecent ? recent : this.#open.get(text.slice(idAt, idEnd));
     if (session === undefined) {
-      if (event === '-') return true;
-      const source = addressOf(line.slice(localEnd + 1, remoteEnd));
-      if (source === null) return false;
-      const client = unknownClient(copyOf(id), source);
-      client.local = this.#names.of(line.slice(sequenceEnd + 1, localEnd)) || null;
-      client.connector = this.#names.of(unquoted(line.slice(timeEnd + 1, connectorEnd))) || null;
-      session = new Session(client, event === '+', this.#tell);
-      this.#open.set(id, session);
+      if (event === LEFT) return true;
+      const connector = unquoted(text.slice(timeEnd + 1, connectorEnd));
+      session = this.#begin(
+        high,
+        low,
+        text.slice(idAt, idEnd),
+        connector,
+        text.slice(localAt + 1, remoteEnd),
+        event === CAME,
+      );
+      if (session === undefined) return false;
     }
-    const dataStart = remoteEnd + 3;
+    this.#recent[low & RECENT] = session;
+    const dataAt = remoteEnd + 3;
     switch (event) {
-      case '<':
-        this.#command(session, dataOf(line, dataStart), () => timeOf(line.slice(0, timeEnd)), place);
+      case SAID:
+        this.#command(session, dataOf(text, dataAt, to), () => timeOf(text.slice(from, timeEnd)), place);
         return true;
-      case '>':
-        session.conversation.reply(dataOf(line, dataStart));
+      case ANSWERED:
+        if (text.charCodeAt(dataAt) !== QUOTE) session.conversation.reply(text, dataAt, endOfData(text, dataAt, to));
+        else {
+          const data = dataOf(text, dataAt, to);
+          session.conversation.reply(data, 0, data.length);
+        }
         return true;
-      case '*':
-        this.#information(session, line, dataStart);
+      case TOLD:
+        this.#information(session, text.slice(dataAt, to));
         return true;
-      case '+':
+      case CAME:
         return true;
-      case '-':
+      case LEFT:
         session.conversation.end();
-        this.#open.delete(id);
+        this.#recent[low & RECENT] = undefined;
+        this.#open.delete(session.id);
         return true;
       default:
         return false;
     }
+  }
+
+  /** Undefined: it has no address. */
+  #begin(
+    high: number,
+    low: number,
+    id: string,
+    connector: string,
+    ends: string,
+    fromStart: boolean,
+  ): Session | undefined {
+    const [local = '', remote = ''] = ends.split(',');
+    const source = addressOf(remote);
+    if (source === null) return undefined;
+    const client = unknownClient(copyOf(id), source);
+    client.local = this.#names.of(local) || null;
+    client.connector = this.#names.of(connector) || null;
+    const session = new Session(high, low, client, fromStart, this.#tell);
+    this.#open.set(id, session);
+    return session;
   }
 
   end(): void {
@@ -122,17 +184,17 @@ export class ExchangeLog {
     session.conversation.command(line, at, place);
   }
 
-  #information({ conversation }: Session, line: string, dataStart: number): void {
+  #information({ conversation }: Session, line: string): void {
     if (line.endsWith(',Set Session Permissions')) {
-      conversation.client.mayRelay = line.includes('SMTPAcceptAnyRecipient', dataStart);
+      conversation.client.mayRelay = line.includes('SMTPAcceptAnyRecipient');
       return;
     }
     if (line.endsWith(',authenticated')) {
-      const name = dataOf(line, dataStart);
+      const name = dataOf(line, 0, line.length);
       if (name !== '' && !/^NT AUTHORITY\\/i.test(name)) conversation.loggedIn(name);
       return;
     }
-    const named = line.indexOf('User Name: ', dataStart);
+    const named = line.indexOf('User Name: ');
     if (named === -1) return;
     const name = /^[^",]+/.exec(line.slice(named + 11))?.[0].trim();
     if (name !== undefined && name !== 'NULL') conversation.tries(name);
@@ -147,6 +209,16 @@ export class ExchangeLog {
         );
     return !this.#isOther;
   }
+}
+
+/** Eight hexadecimal digits, as 32 bits. */
+function hexAt(text: string, at: number): number {
+  let value = 0;
+  for (let i = at; i < at + 8; i++) {
+    const character = text.charCodeAt(i);
+    value = (value << 4) | ((character & 15) + (character >> 6) * 9);
+  }
+  return value;
 }
 
 /** The place of the comma behind a field, which may be quoted; -1: there is none. */
@@ -165,11 +237,19 @@ function unquoted(field: string): string {
 }
 
 /** The data, which ends before the comma of the context, or with the line where it was cut off. */
-function dataOf(line: string, start: number): string {
-  const end = endOfField(line, start);
-  if (end !== -1) return unquoted(line.slice(start, end));
-  const rest = line.slice(start);
-  return rest.charCodeAt(0) === QUOTE ? rest.slice(1).replace(/"$/, '').replaceAll('""', '"') : rest;
+function dataOf(text: string, start: number, to: number): string {
+  if (text.charCodeAt(start) !== QUOTE) return text.slice(start, endOfData(text, start, to));
+  const end = endOfField(text, start);
+  if (end !== -1 && end < to) return unquoted(text.slice(start, end));
+  return text
+    .slice(start + 1, to)
+    .replace(/"$/, '')
+    .replaceAll('""', '"');
+}
+
+function endOfData(text: string, start: number, to: number): number {
+  const end = text.indexOf(',', start);
+  return end === -1 || end > to ? to : end;
 }
 
 /** The address of `IP:port`, `[v6]:port` or a bare address, without zone; null: it is none. */

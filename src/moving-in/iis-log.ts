@@ -62,7 +62,7 @@ class Sessions {
     // A message is one row: the 354 between is not logged.
     const isData = verb === 'DATA';
     conversation.command(isData ? 'BDAT 0 LAST' : `${verb} ${row.argument}`, row.at, place);
-    conversation.reply(row.status);
+    conversation.reply(row.status, 0, row.status.length);
   }
 
   end(): void {

@@ -83,7 +83,8 @@ export class PosternLog {
     transaction.delivered = answer === 'accepted' ? 'yes' : 'no';
     transaction.untold = Number(fields.recipients_untold ?? 0);
     for (const one of recipients as Fields[]) {
-      const ours = one.decision === 'reject' ? answerOf(textOf(one.reply) ?? '5') : answerNamed(one.answer);
+      const ours =
+        one.decision === 'reject' ? answerOf((textOf(one.reply) ?? '5').charCodeAt(0)) : answerNamed(one.answer);
       transaction.add(textOf(one.recipient) ?? '', ours, textOf(one.reply) ?? '');
     }
     this.#tell({ client, transaction });
@@ -100,8 +101,8 @@ export class PosternLog {
       ({ address, answer }) => address === recipient && answer === 'unknown',
     );
     if (isLetPass) open.transaction.add(recipient);
-    else if (known === undefined) open.transaction.add(recipient, answerOf(reply), reply);
-    else Object.assign(known, { answer: answerOf(reply), reply });
+    else if (known === undefined) open.transaction.add(recipient, answerOf(reply.charCodeAt(0)), reply);
+    else Object.assign(known, { answer: answerOf(reply.charCodeAt(0)), reply });
     return true;
   }
 
@@ -109,7 +110,7 @@ export class PosternLog {
     this.#leave(sessionOf(fields));
     const open = this.#open(fields, place);
     if (open === null) return false;
-    open.transaction.senderAnswer = answerOf(textOf(fields.reply) ?? '');
+    open.transaction.senderAnswer = answerOf((textOf(fields.reply) ?? '').charCodeAt(0));
     this.#leave(sessionOf(fields));
     return true;
   }

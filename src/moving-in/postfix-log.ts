@@ -133,7 +133,7 @@ export class PostfixLog {
     const client = queued?.client ?? this.#connection(process, name, address).client;
     if (helo !== undefined) client.helo = copyOf(helo);
     if (login !== undefined && login !== '') client.login = copyOf(login);
-    const answer = answerOf(reply);
+    const answer = answerOf(reply.charCodeAt(0));
     if (state !== 'RCPT' && state !== 'MAIL') {
       if (queued !== undefined) queued.transaction.delivered = 'no';
       return true;

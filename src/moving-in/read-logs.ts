@@ -19,10 +19,13 @@ import type { Out, Place } from './transaction.ts';
 interface LogReader {
   /** False: the line is not understood. */
   line(line: string, place: Place): boolean;
+  /** The same of a line within a block of text, where that is quicker. */
+  span?(text: string, from: number, to: number, place: Place): boolean;
   /** All has been read: what is open is told. */
   end(): void;
 }
 
+const CR = 0x0d;
 const UNKNOWN_KEPT = 20;
 const HEAD_LINES = 200; //   of a part, looked at for what it is
 const BLOCKS_A_TURN = 64; // then the event loop has its turn: signals, progress
@@ -181,12 +184,14 @@ class Reading implements Out {
     for (let at = 0; at < text.length; ) {
       let end = text.indexOf('\n', at);
       if (end === -1) end = text.length;
-      const isCrlf = end > at && text.charCodeAt(end - 1) === 0x0d;
-      place.line += 1;
-      const line = text.slice(at, isCrlf ? end - 1 : end);
+      const to = end > at && text.charCodeAt(end - 1) === CR ? end - 1 : end;
+      const from = at;
       at = end + 1;
-      if (line === '' || reader.line(line, place)) continue;
-      reader = this.#other(line);
+      place.line += 1;
+      if (from === to) continue;
+      const isUnderstood =
+        reader.span === undefined ? reader.line(text.slice(from, to), place) : reader.span(text, from, to, place);
+      if (!isUnderstood) reader = this.#other(text.slice(from, to));
     }
   }
 

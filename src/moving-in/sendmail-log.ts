@@ -124,10 +124,10 @@ export class SendmailLog {
     if (ruleset === 'relay') return true;
     const { transaction } = this.#open(queue, key, rest, at, place);
     const address = copyOf(withoutBrackets(argument));
-    if (ruleset === 'rcpt') transaction.add(address, answerOf(reply), copyOf(reply));
+    if (ruleset === 'rcpt') transaction.add(address, answerOf(reply.charCodeAt(0)), copyOf(reply));
     else if (ruleset === 'mail') {
       transaction.sender = address;
-      transaction.senderAnswer = answerOf(reply);
+      transaction.senderAnswer = answerOf(reply.charCodeAt(0));
       transaction.delivered = 'no';
     } else transaction.delivered = 'no';
     return true;

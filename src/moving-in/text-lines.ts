@@ -13,28 +13,42 @@ type Encoding = 'octets' | 'utf16le' | 'utf16be';
 
 export class TextLines {
   #encoding: Encoding | null = null;
-  #rest: Buffer = Buffer.alloc(0);
+  /** An unfinished line at its beginning, and room for what comes. */
+  #held = Buffer.allocUnsafeSlow(1 << 17);
+  #rest = 0;
   /** Some line was neither UTF-8 nor UTF-16. */
   isMixed = false;
 
   /** Text up to the last line end in what has come. */
   take(block: Buffer): string {
-    let octets = this.#rest.length === 0 ? block : Buffer.concat([this.#rest, block]);
+    let octets = this.#withRest(block);
     if (this.#encoding === null) {
       this.#encoding = encodingOf(octets);
       octets = withoutMark(octets, this.#encoding);
     }
     let end = lastLineEnd(octets, this.#encoding);
     if (end === 0 && octets.length > LONGEST) end = octets.length & ~1;
-    this.#rest = Buffer.from(octets.subarray(end));
-    return this.#decode(octets.subarray(0, end));
+    const text = this.#decode(octets.subarray(0, end));
+    this.#rest = octets.copy(this.#held, 0, end);
+    return text;
   }
 
   /** What is left: a last line that has no end. */
   end(): string {
-    const rest = this.#rest;
-    this.#rest = Buffer.alloc(0);
+    const rest = this.#held.subarray(0, this.#rest);
+    this.#rest = 0;
     return this.#decode(rest);
+  }
+
+  #withRest(block: Buffer): Buffer {
+    const length = this.#rest + block.length;
+    if (length > this.#held.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * length);
+      this.#held.copy(larger, 0, 0, this.#rest);
+      this.#held = larger;
+    }
+    block.copy(this.#held, this.#rest);
+    return this.#held.subarray(0, length);
   }
 
   #decode(octets: Buffer): string {

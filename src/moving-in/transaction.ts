@@ -25,13 +25,13 @@ export function copyOf(text: string): string {
   return text.length < 13 ? text : ` ${text}`.slice(1); // V8 copies short ones anyway
 }
 
-export function answerOf(code: string | undefined): LoggedAnswer {
-  const first = code?.charCodeAt(0);
-  return first === 0x32 || first === 0x33
+/** By the first digit of a reply. */
+export function answerOf(digit: number): LoggedAnswer {
+  return digit === 0x32 || digit === 0x33
     ? 'accepted'
-    : first === 0x35
+    : digit === 0x35
       ? 'refused'
-      : first === 0x34
+      : digit === 0x34
         ? 'deferred'
         : 'unknown';
 }
