@@ -27,11 +27,12 @@
       }
       process.exit(code);
     };
-    // The firewall works with a small young heap: less memory, and shorter pauses, than what Node lets grow. That can be said
-    // only where a process begins, so it begins anew (as the same one), unless the command line said it already.
+    // The firewall, and what reads long logs, work with a small young heap: less memory, and shorter pauses, than what Node lets
+    // grow. That can be said only where a process begins, so it begins anew (as the same one), unless the command line said it already.
     const young = '--max-semi-space-size';
     const said = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => text.includes(young));
-    if (process.argv[2] === 'run' && !said && process.send === undefined && execve !== undefined && canBegin()) {
+    const isLong = ['run', 'inventory', 'replay', 'suggest'].includes(process.argv[2] ?? '');
+    if (isLong && !said && process.send === undefined && execve !== undefined && canBegin()) {
       execve(
         process.execPath,
         [process.execPath, `${young}=4`, ...process.execArgv, ...process.argv.slice(1)],

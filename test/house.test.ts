@@ -17,7 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   status: [],
   config: ['policy', 'yaml', 'zod'],
   serve: ['config', 'limits', 'observe', 'policy', 'proxy', 'smtp', 'status'],
-  'moving-in': ['config', 'policy', 'saxes', 'smtp', 'yaml'],
+  'moving-in': ['config', 'policy', 'saxes', 'smtp', 'status', 'yaml', 'yauzl'],
   commands: ['config', 'demo', 'limits', 'moving-in', 'observe', 'policy', 'proxy', 'serve', 'smtp', 'status'],
 };
 

@@ -7,6 +7,7 @@ import { check } from './check.ts';
 import { demo } from './demo.ts';
 import { explain } from './explain.ts';
 import { importSettings } from './import.ts';
+import { inventory } from './inventory.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
 import { run } from './run.ts';
@@ -17,14 +18,15 @@ const HELP = `Usage: postern COMMAND [OPTION…]
 
 A firewall for SMTP relaying: stands in front of a mail server and decides every recipient.
 
-  run      the firewall
-  check    read a configuration or policy, and say what is wrong with it
-  explain  why a client may, or may not, reach a recipient
-  test     ask a policy the questions of its .cases files
-  status   what a running firewall is doing
-  probe    is this server an open relay?
-  import   an old server's settings, as a policy
-  demo     an old Exchange that relays for everyone, before and after
+  run        the firewall
+  check      read a configuration or policy, and say what is wrong with it
+  explain    why a client may, or may not, reach a recipient
+  test       ask a policy the questions of its .cases files
+  status     what a running firewall is doing
+  probe      is this server an open relay?
+  import     an old server's settings, as a policy
+  inventory  who sends what through the old server, by its logs
+  demo       an old Exchange that relays for everyone, before and after
 
 postern COMMAND --help says more; --version prints the version.
 `;
@@ -37,6 +39,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   status,
   probe,
   import: importSettings,
+  inventory,
   demo,
 };
 const USAGE = 64;

@@ -8,6 +8,8 @@ export interface Output {
   stderr(text: string): void;
   /** Standard output is a terminal: colours are welcome. */
   readonly isTTY: boolean;
+  /** Standard error is a terminal: progress is welcome. */
+  readonly stderrIsTTY?: boolean;
   /** Of the terminal. */
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
@@ -19,6 +21,7 @@ const CANNOT_WRITE = 1;
 
 export class StandardStreams implements Output {
   readonly isTTY = process.stdout.isTTY === true;
+  readonly stderrIsTTY = process.stderr.isTTY === true;
 
   get columns(): number | undefined {
     return process.stdout.columns;

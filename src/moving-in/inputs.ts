@@ -1,0 +1,153 @@
+// What the administrator points at, as parts: files, folders, globs, standard input; gzip and zip looked into, by content.
+//
+// A part is one log file. Its octets come in blocks that are used again: who wants to keep some copies them. A folder is gone
+// through with all that is below it, in the order in which servers number their files, the oldest first. Not here: what is in a part.
+
+import { closeSync, globSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { type Entry, openPromise } from 'yauzl';
+
+export interface Part {
+  /** As people know it: the path, or `archive.zip:name`. */
+  readonly name: string;
+  /** The path itself was given, so that it has to be a log: what lies about in a folder need not. */
+  readonly named: boolean;
+  /** In milliseconds; null where nobody knows. */
+  readonly changed: number | null;
+  blocks(): AsyncIterable<Buffer>;
+}
+
+const BLOCK = 1 << 16;
+const GZIP = [0x1f, 0x8b];
+const ZIP = [0x50, 0x4b, 0x03, 0x04];
+
+export const STDIN = '-';
+
+export interface Found {
+  readonly path: string;
+  readonly named: boolean;
+  readonly octets: number;
+  readonly changed: number;
+}
+
+/** The files that `paths` mean; a string says what is wrong with one. */
+export function findFiles(paths: readonly string[]): (Found | string)[] {
+  return paths.flatMap((path): (Found | string)[] => {
+    if (path === STDIN) return [{ path, named: true, octets: 0, changed: 0 }];
+    const status = statSync(path, { throwIfNoEntry: false });
+    if (status !== undefined) return status.isDirectory() ? filesBelow(path) : [foundAt(path, true)];
+    if (!/[*?[{]/.test(path)) return [`${path}: there is no such file or folder`];
+    const matches = inOrder(globSync(path));
+    if (matches.length === 0) return [`${path}: no file matches`];
+    return matches.flatMap((match) => (statSync(match).isDirectory() ? filesBelow(match) : [foundAt(match, true)]));
+  });
+}
+
+function foundAt(path: string, named: boolean): Found {
+  const { size, mtimeMs } = statSync(path);
+  return { path, named, octets: size, changed: mtimeMs };
+}
+
+function filesBelow(folder: string): (Found | string)[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
+    const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+    if (files.length === 0) return [`${folder}: no file is in it`];
+    return inOrder(files.map((entry) => join(entry.parentPath, entry.name))).map((path) => foundAt(path, false));
+  } catch (error) {
+    return [`${folder}: ${(error as Error).message}`];
+  }
+}
+
+const NATURAL = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
+
+/** RECV…-2 before RECV…-10, and of rotated files (mail.log, mail.log.1, mail.log.2.gz) the highest number first. */
+export function inOrder(names: readonly string[]): string[] {
+  const keyed = names.map((name) => {
+    const rotated = /^(.*?)(?:\.(\d{1,4}))?(?:\.gz)?$/i.exec(name);
+    return { name, base: rotated?.[1] ?? name, age: Number(rotated?.[2] ?? 0) };
+  });
+  return keyed.sort((a, b) => NATURAL.compare(a.base, b.base) || b.age - a.age).map(({ name }) => name);
+}
+
+/** The parts of one file. `took` hears of its octets as they are read, compressed as they are. Throws what reading throws. */
+export async function* partsOf(
+  { path, named, changed }: Found,
+  took: (octets: number) => void,
+  stdin: AsyncIterable<Uint8Array> = process.stdin,
+): AsyncGenerator<Part> {
+  if (path === STDIN) {
+    yield { name: 'standard input', named, changed: null, blocks: () => inflated(told(stdin, took)) };
+    return;
+  }
+  const file = openSync(path, 'r');
+  try {
+    const head = Buffer.alloc(ZIP.length);
+    readSync(file, head, 0, ZIP.length, 0); // FIFO
+    if (startsWith(head, ZIP)) yield* zipped(path, named, took);
+    else yield { name: path, named, changed, blocks: () => inflated(told(blocksOf(file), took)) };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function startsWith(octets: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((octet, at) => octets[at] === octet);
+}
+
+/** Read at once: to wait for a thread to do it takes as long again. */
+async function* blocksOf(file: number): AsyncGenerator<Buffer> {
+  const block = Buffer.allocUnsafeSlow(BLOCK);
+  for (let octets = readSync(file, block); octets > 0; octets = readSync(file, block)) yield block.subarray(0, octets);
+}
+
+async function* told(blocks: AsyncIterable<Uint8Array>, took: (octets: number) => void): AsyncGenerator<Buffer> {
+  for await (const block of blocks) {
+    took(block.length);
+    yield Buffer.isBuffer(block) ? block : Buffer.from(block);
+  }
+}
+
+/** What is compressed with gzip is no longer. */
+async function* inflated(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  const first = await blocks.next();
+  if (first.done === true) return;
+  if (startsWith(first.value, ZIP)) throw new Error('a .zip is read from a file, not from standard input');
+  if (!startsWith(first.value, GZIP)) {
+    yield first.value;
+    yield* blocks;
+    return;
+  }
+  const copies = async function* (): AsyncGenerator<Buffer> {
+    yield Buffer.from(first.value);
+    for await (const block of blocks) yield Buffer.from(block);
+  };
+  const source = Readable.from(copies(), { objectMode: false });
+  const gunzip = createGunzip({ chunkSize: BLOCK });
+  source.on('error', (error) => gunzip.destroy(error));
+  yield* source.pipe(gunzip) as AsyncIterable<Buffer>;
+}
+
+async function* zipped(path: string, named: boolean, took: (octets: number) => void): AsyncGenerator<Part> {
+  const archive = await openPromise(path, { lazyEntries: true, autoClose: false });
+  try {
+    const entries = new Map<string, Entry>();
+    for await (const entry of archive.eachEntry()) {
+      if (!/\/$|(^|\/)\.|^__MACOSX/.test(entry.fileName)) entries.set(entry.fileName, entry);
+    }
+    for (const name of inOrder([...entries.keys()])) {
+      const entry = entries.get(name) as Entry;
+      const share = entry.compressedSize / Math.max(1, entry.uncompressedSize);
+      const blocks = async function* (): AsyncGenerator<Buffer> {
+        const stream = await archive.openReadStreamPromise(entry);
+        yield* inflated(told(stream, (octets) => took(octets * share)));
+      };
+      const changed = entry.getLastModDate().getTime();
+      yield { name: `${path}:${name}`, named: named && entries.size === 1, changed, blocks };
+    }
+  } finally {
+    archive.close();
+  }
+}
