@@ -71,9 +71,9 @@ class Reader {
   }
 
   #reference(element: Element): Value {
-    const value = this.#objects.get(element.attributes['RefId'] ?? '');
+    const value = this.#objects.get(element.attributes.RefId ?? '');
     if (value === undefined)
-      throw new Unreadable(element, `RefId ${element.attributes['RefId']} stands nowhere before it`);
+      throw new Unreadable(element, `RefId ${element.attributes.RefId} stands nowhere before it`);
     return value;
   }
 
@@ -103,21 +103,20 @@ class Reader {
     const named = element.children.find(({ name }) => name === 'TN');
     if (named !== undefined) {
       const types = named.children.map(({ text }) => text);
-      this.#types.set(named.attributes['RefId'] ?? '', types);
+      this.#types.set(named.attributes.RefId ?? '', types);
       return types;
     }
     const reference = element.children.find(({ name }) => name === 'TNRef');
-    return this.#types.get(reference?.attributes['RefId'] ?? '') ?? [];
+    return this.#types.get(reference?.attributes.RefId ?? '') ?? [];
   }
 
   #field(element: Element): Field {
-    return { name: unescapeText(element.attributes['N'] ?? ''), value: this.#value(element), ...this.#place(element) };
+    return { name: unescapeText(element.attributes.N ?? ''), value: this.#value(element), ...this.#place(element) };
   }
 
   /** <En><S N="Key">…</S><… N="Value">…</En> */
   #entry(entry: Element): Field {
-    const part = (name: string): Element | undefined =>
-      entry.children.find(({ attributes }) => attributes['N'] === name);
+    const part = (name: string): Element | undefined => entry.children.find(({ attributes }) => attributes.N === name);
     const key = part('Key');
     const value = part('Value');
     const name = unescapeText(key?.text ?? '');

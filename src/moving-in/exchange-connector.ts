@@ -182,7 +182,7 @@ export function writeConnector(old: OldConnector, around: Surroundings, report: 
     senders: sendersOf(old, granted, around, report),
     rules: rules.length === 0 ? undefined : rules,
     ...dialogueOf(old, report),
-    exchange_verbs: isExternal && rules[0]?.['name'] === 'accept-any-recipient' ? 'forward' : undefined,
+    exchange_verbs: isExternal && rules[0]?.name === 'accept-any-recipient' ? 'forward' : undefined,
     ...importLimits(object, report),
     replies: { relay: '550 5.7.1 Unable to relay' },
     i_know_this_is_open: isOpen ? new Noted(true, `as ${key} of the old server was: close it`) : undefined,

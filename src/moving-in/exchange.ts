@@ -14,7 +14,7 @@ import { isFormatList, isFormatTable, parseFormatList } from './format-list.ts';
 import type { Fault, Given, Imported, Report } from './imported.ts';
 import type { InputFile } from './input-file.ts';
 import { isJson, parseJson } from './json.ts';
-import type { Kind, KnownFile, System } from './readers.ts';
+import type { Kind, KnownFile, System } from './system.ts';
 
 const CLIXML: Kind = {
   name: 'clixml',

@@ -29,7 +29,8 @@ export function isPostconf(text: string): boolean {
   return lines.some((line) => KNOWN.test(line)) && lines.every((line) => PARAMETER.test(line));
 }
 
-const KNOWN = /^(my(networks|destination|hostname|domain|origin)|relay_domains|smtpd_\w+|compatibility_level|inet_interfaces|config_directory|queue_directory)\s*=/;
+const KNOWN =
+  /^(my(networks|destination|hostname|domain|origin)|relay_domains|smtpd_\w+|compatibility_level|inet_interfaces|config_directory|queue_directory)\s*=/;
 
 export function isMasterCf(text: string): boolean {
   const lines = logicalLines(text);
@@ -133,6 +134,16 @@ export class Parameters {
   /** Its value with everything filled in; null where that cannot be told. */
   value(name: string): string | null {
     return this.#value(name, 0);
+  }
+
+  /** What it is where nothing is said: its value, not filled in; null: not known here. */
+  text(name: string): string | null {
+    return this.#values.get(name)?.value ?? DEFAULTS[name] ?? null;
+  }
+
+  /** A piece of a value with everything filled in; null where that cannot be told. */
+  filled(text: string): string | null {
+    return this.#expand(text, 0);
   }
 
   isYes(name: string): boolean {

@@ -5,7 +5,7 @@
 // client gave (orig_to). Mail that comes back from a content filter with its first client (orig_client) is not counted twice.
 // Not told by Postfix: HELO names but of refusals, the local address, and recipients of what is still in the queue at the end.
 
-import type { Entry } from './syslog.ts';
+import type { Entry } from './syslog-entry.ts';
 import {
   answerOf,
   type Client,

@@ -32,7 +32,12 @@ export function kindOfTable(type: string): TableKind {
 /** A line of keys and values, or of keys alone: what every table without a better name looks like. */
 export function isTable(text: string): boolean {
   const lines = logicalLines(text);
-  return lines.length > 0 && lines.every(({ text: line }) => /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line));
+  return (
+    lines.length > 0 &&
+    lines.every(({ text: line }) =>
+      /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line),
+    )
+  );
 }
 
 export class Tables {
@@ -78,7 +83,9 @@ function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): reado
       return [{ key, value, isPattern: true, isConditional: not !== '' || depth > 0 || flags !== '', where }];
     }
     const [, key = '', value = ''] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
-    return [{ key: key.replace(/:$/, ''), value: value.trim(), isPattern: false, isConditional: key.startsWith('!'), where }];
+    return [
+      { key: key.replace(/:$/, ''), value: value.trim(), isPattern: false, isConditional: key.startsWith('!'), where },
+    ];
   });
 }
 
@@ -90,5 +97,7 @@ export function plainPattern(pattern: string): { kind: 'exact' | 'domain' | 'bel
   if (match[1] !== undefined && match[2] === undefined) return { kind: 'exact', text };
   if (match[1] !== undefined) return null;
   if (match[2] === '@') return { kind: 'domain', text };
-  return match[2] === undefined || text.includes('@') ? null : { kind: 'below', text: match[2] === '\\.' ? `.${text}` : text };
+  return match[2] === undefined || text.includes('@')
+    ? null
+    : { kind: 'below', text: match[2] === '\\.' ? `.${text}` : text };
 }

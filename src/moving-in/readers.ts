@@ -4,14 +4,16 @@
 // may stand in two of them. A new one is an entry in SYSTEMS and nothing else.
 
 import { nearest } from '../config/suggest.ts';
+import { EXCHANGE } from './exchange.ts';
 import { exchange55 } from './exchange-5.5.ts';
 import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
+import { POSTFIX } from './postfix.ts';
 import { smtpService } from './smtp-service.ts';
 import type { Kind, KnownFile, System } from './system.ts';
 
 /** In the order in which kinds are tried: the most particular first. */
-export const SYSTEMS: readonly System[] = [exchange55, smtpService];
+export const SYSTEMS: readonly System[] = [exchange55, smtpService, EXCHANGE, POSTFIX];
 
 /** Files of one system, or what is wrong with them. `as`: the kind of all of them, whatever they look like. */
 export function recognise(
@@ -44,6 +46,16 @@ export function recognise(
       (one.needs === undefined || known.some(({ file }) => file.kind === one.needs)),
   );
   if (system !== undefined) return { system, files: known.map(({ file }) => file) };
+  const lacks = ({ needs }: System): boolean => needs !== undefined && !known.some(({ file }) => file.kind === needs);
+  const alone = known.filter((each) => each.systems.every(lacks));
+  if (alone.length > 0)
+    return alone.map(({ systems: [one], file: { kind, file } }) => ({
+      ...file.place(),
+      message:
+        as === null
+          ? unknown(file, systems)
+          : `${kind.what} says nothing by itself: ${one?.needs?.what ?? ''} is needed beside it`,
+    }));
   return known.map(({ systems: [one], file: { kind, file } }) => ({
     ...file.place(),
     message: `this is ${kind.what} (${one?.name}): the files are of several systems, import one at a time`,

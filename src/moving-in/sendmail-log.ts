@@ -4,7 +4,7 @@
 // Sendmail submits for a program on its own machine has no client's address and is left out. Not told: HELO names, TLS where
 // its line is missing, the local address.
 
-import type { Entry } from './syslog.ts';
+import type { Entry } from './syslog-entry.ts';
 import {
   answerOf,
   type Client,

@@ -8,17 +8,8 @@ import { EXIM_TIME, SYSLOG_LINE } from './log-kinds.ts';
 import { PosternLog } from './postern-log.ts';
 import { PostfixLog } from './postfix-log.ts';
 import { SendmailLog } from './sendmail-log.ts';
+import type { Entry, YearOf } from './syslog-entry.ts';
 import type { Out, Place } from './transaction.ts';
-
-/** A line without its head. */
-export interface Entry {
-  readonly host: string;
-  readonly process: string;
-  readonly text: string;
-  readonly at: number | null;
-}
-
-export type YearOf = (monthAndDay: (year: number) => number) => number;
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const EXPORT_FIELD = /^([A-Z_][A-Z0-9_]*)=(.*)$/;

@@ -51,7 +51,7 @@ const EXCHANGE_2007 = {
   domains: [acceptedDomain('*.example.com', 'Authoritative'), acceptedDomain('subsidiary.example', 'ExternalRelay')],
   rights: [entry('Anonymous relay', ANONYMOUS, RELAY), entry('Guests', ANONYMOUS, OWN, { Deny: true })],
   mailboxes: [
-    mailbox('steven', ['steven@example.com'], 'corp.example.com'),
+    mailbox('steven', ['steven@example.com', 'sales@example.com'], 'corp.example.com'),
     mailbox('alice', ['alice@example.com'], 'corp.example.com'),
   ],
 };

@@ -8,11 +8,12 @@ import { stringify } from 'yaml';
 import { loadPolicy } from '../../src/config/load.ts';
 import { type Given, type Imported, Noted, Report, type Written } from '../../src/moving-in/imported.ts';
 import { decode, InputFile } from '../../src/moving-in/input-file.ts';
-import { recognise, type System } from '../../src/moving-in/readers.ts';
+import { recognise } from '../../src/moving-in/readers.ts';
+import type { System } from '../../src/moving-in/system.ts';
 import { parseCases } from '../../src/policy/cases.ts';
 import { answerQuestion } from '../../src/policy/policy-question.ts';
 
-const NOTHING_GIVEN: Given = { acceptedDomains: [], validRecipients: null, keepOpen: false };
+const NOTHING_GIVEN: Given = { acceptedDomains: [], inside: [], validRecipients: null, keepOpen: false };
 
 /** Texts become files a.txt, b.txt …; octets are decoded first, and a pair has its name in front. */
 export function imported(

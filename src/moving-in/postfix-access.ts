@@ -1,0 +1,140 @@
+// An access table of Postfix as conditions of ours, in the order in which they are looked at.
+//
+// An indexed table is asked for the most specific key first, a cidr or pattern table from its top. What a key means depends
+// on what it is compared with: the client's name and address, the sender, the recipient, or the name in HELO.
+
+import { parseDomainPattern } from '../policy/domains.ts';
+import { parseRange } from '../policy/ranges.ts';
+import { plainPattern, type TableEntry } from './postfix-tables.ts';
+
+/** Conditions of a rule (policy/document.ts), as far as they are used here. */
+export interface When {
+  readonly sources?: readonly string[];
+  readonly ptr?: readonly string[];
+  readonly authenticated?: true;
+  readonly tls?: true;
+  readonly senders?: readonly string[];
+  readonly sender_domains?: readonly string[];
+  readonly recipients?: readonly string[];
+  readonly recipient_domains?: readonly string[];
+  readonly helo?: readonly string[];
+  readonly not?: When;
+}
+
+export type Subject = 'client' | 'helo' | 'sender' | 'recipient';
+
+export interface AccessEntry {
+  readonly entry: TableEntry;
+  /** Null: nothing of ours says when. */
+  readonly when: When | null;
+}
+
+/** `parents`: a domain stands for what is below it too (parent_domain_matches_subdomains has smtpd_access_maps). */
+export function accessEntries(
+  entries: readonly TableEntry[],
+  type: string,
+  subject: Subject,
+  parents: boolean,
+): AccessEntry[] {
+  const read = entries.map((entry) => ({ entry, when: entry.isConditional ? null : whenOf(entry, subject, parents) }));
+  if (type === 'cidr' || type === 'regexp' || type === 'pcre') return read;
+  return read.toSorted((a, b) => rank(b.entry.key) - rank(a.entry.key));
+}
+
+/** Addresses of mail before names, names before addresses of clients, longer before shorter. */
+function rank(key: string): number {
+  const kind = key.includes('@') ? 2 : isAddressLike(key) ? 0 : 1;
+  return kind * 1000 + key.length;
+}
+
+function isAddressLike(key: string): boolean {
+  return /^[0-9]{1,3}(\.[0-9]{1,3}){0,3}$/.test(key) || (/^[0-9a-fA-F:]+$/.test(key) && key.includes(':'));
+}
+
+function whenOf(entry: TableEntry, subject: Subject, parents: boolean): When | null {
+  if (entry.isPattern) return whenPattern(entry.key, subject);
+  const { key } = entry;
+  if (subject === 'client') {
+    const range = networkOf(key);
+    if (range !== null) return { sources: [range] };
+    const domain = domainOf(key, parents);
+    return domain === null ? null : { ptr: [domain] };
+  }
+  if (subject === 'helo') {
+    const domain = domainOf(key, parents);
+    return domain === null ? null : { helo: [domain] };
+  }
+  if (key.includes('@') || key === '<>') return addressIs(subject, key);
+  const domain = domainOf(key, parents);
+  return domain === null ? null : domainIs(subject, domain);
+}
+
+/** `10.1` is 10.1.0.0/16, `2001:db8` is 2001:db8::/32. */
+function networkOf(key: string): string | null {
+  if (key.includes('/')) return parseRange(key).error === undefined ? key : null;
+  if (parseRange(key).error === undefined && key !== 'any') return key;
+  if (/^[0-9]{1,3}(\.[0-9]{1,3}){0,2}$/.test(key)) {
+    const octets = key.split('.');
+    const range = `${[...octets, '0', '0', '0'].slice(0, 4).join('.')}/${octets.length * 8}`;
+    return parseRange(range).error === undefined ? range : null;
+  }
+  if (!/^[0-9a-fA-F]{1,4}(:[0-9a-fA-F]{1,4}){0,6}$/.test(key) || !key.includes(':')) return null;
+  return `${key}::/${key.split(':').length * 16}`;
+}
+
+/** Where parents match, `.d` means nothing to Postfix. */
+function domainOf(key: string, parents: boolean): string | null {
+  if (key.startsWith('.')) return null;
+  const name = parents ? `*.${key}` : key;
+  return typeof parseDomainPattern(name) === 'string' ? null : name;
+}
+
+function addressIs(subject: 'sender' | 'recipient', address: string): When | null {
+  if (!/^(<>|[^@\s"\\]+@[^@\s]+)$/.test(address)) return null;
+  return subject === 'sender' ? { senders: [address] } : { recipients: [address] };
+}
+
+function domainIs(subject: 'sender' | 'recipient', domain: string): When {
+  return subject === 'sender' ? { sender_domains: [domain] } : { recipient_domains: [domain] };
+}
+
+function whenPattern(pattern: string, subject: Subject): When | null {
+  const octets = /^\^((?:[0-9]{1,3}\\\.){1,3})$/.exec(pattern)?.[1];
+  if (octets !== undefined && subject === 'client')
+    return whenPlain('exact', octets.replaceAll('\\.', '.').slice(0, -1), 'client');
+  const plain = plainPattern(pattern);
+  if (plain === null) return null;
+  // `\.d$` holds what is below d and not d itself, which no pattern of ours says.
+  return plain.text.startsWith('.') ? null : whenPlain(plain.kind, plain.text, subject);
+}
+
+function whenPlain(kind: 'exact' | 'domain' | 'below', text: string, subject: Subject): When | null {
+  if (subject === 'client' || subject === 'helo') {
+    if (kind === 'domain') return null;
+    const range = subject === 'client' && kind === 'exact' ? networkOf(text) : null;
+    if (range !== null) return { sources: [range] };
+    const domain = domainOf(text, kind === 'below');
+    return domain === null ? null : subject === 'client' ? { ptr: [domain] } : { helo: [domain] };
+  }
+  if (kind === 'exact') return text.includes('@') ? addressIs(subject, text) : null;
+  const domain = domainOf(text, kind === 'below');
+  return domain === null ? null : domainIs(subject, domain);
+}
+
+/** Both hold; null where no rule of ours says so. */
+export function both(a: When, b: When): When | null {
+  const shared = Object.keys(b).filter((key) => key in a);
+  if (shared.every((key) => JSON.stringify(a[key as keyof When]) === JSON.stringify(b[key as keyof When])))
+    return { ...a, ...b };
+  if (a.not === undefined) return { ...a, not: { not: b } };
+  return b.not === undefined ? { ...b, not: { not: a } } : null;
+}
+
+export function isAlways(when: When): boolean {
+  return Object.keys(when).length === 0;
+}
+
+/** It looks at nothing but who the client is. */
+export function isOfClient(when: When): boolean {
+  return Object.keys(when).length > 0 && Object.keys(when).every((key) => key === 'sources' || key === 'ptr');
+}

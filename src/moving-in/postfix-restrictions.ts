@@ -1,0 +1,370 @@
+// The lists smtpd_*_restrictions of Postfix as rules of ours, for recipients that are nobody's here.
+//
+// A list is read from its start; the first permit or reject that holds ends it. A recipient is let through where every list
+// does, so lists are put together one by one. What permits and cannot be said is left out. A denial of clients that cannot be
+// said closes everything behind it. What looks at sender, recipient and HELO alone, the server behind goes on looking at.
+
+import type { Place } from '../policy/problem.ts';
+import type { Report } from './imported.ts';
+import { entriesOf, type Parameters } from './postconf.ts';
+import {
+  type AccessEntry,
+  accessEntries,
+  both,
+  isAlways,
+  isOfClient,
+  type Subject,
+  type When,
+} from './postfix-access.ts';
+import type { Networks } from './postfix-networks.ts';
+import type { Tables } from './postfix-tables.ts';
+
+export interface Step {
+  readonly action: 'allow' | 'deny';
+  readonly when: When;
+  /** What the rule is called. */
+  readonly name: string;
+}
+
+/** A list for foreign recipients. `end`: what becomes of those that no step holds. */
+export interface Steps {
+  readonly steps: readonly Step[];
+  readonly end: 'allow' | 'deny';
+}
+
+export interface Surroundings {
+  readonly parameters: Parameters;
+  readonly tables: Tables;
+  readonly networks: Networks;
+  readonly accepted: ReadonlySet<string>;
+  readonly report: Report;
+}
+
+/** Restrictions that let nobody through and are no matter of a client's rights. */
+const BEHIND =
+  /^(reject_(non_fqdn|unknown|invalid|unlisted|unverified|unauth_pipelining|multi_recipient)|check_(sender|recipient|helo)_(mx|ns|a)_access)/;
+
+/** They look at the client's address, which the server behind no longer sees. */
+const BY_CLIENT = /^(reject_(rbl|unknown_(reverse_)?client|rhsbl_(reverse_)?client)|check_(reverse_client|client)_)/;
+
+const WITH_ARGUMENT = /^(reject_r(bl|hsbl)_|permit_(dnswl|rhswl)_|check_|sleep$)/;
+
+const LOGIN_MISMATCH = new Set(['reject_sender_login_mismatch', 'reject_authenticated_sender_login_mismatch']);
+
+export class Restrictions {
+  readonly #around: Surroundings;
+  /** Clients that are refused whatever they want. */
+  readonly denied: { readonly sources: string[]; readonly names: string[] } = { sources: [], names: [] };
+  readonly blocked: string[] = [];
+  tiesSenders = false;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  /** One of the parameters, as steps. */
+  list(name: string): Steps {
+    const { parameters, report } = this.#around;
+    const where = parameters.written(name)?.where ?? NOWHERE;
+    const value = parameters.value(name);
+    if (value === null) {
+      report.loud(
+        where,
+        name,
+        parameters.text(name) ?? '',
+        'cannot be said',
+        '',
+        'it names a parameter that is not there: nobody relays',
+      );
+      return { steps: [], end: 'deny' };
+    }
+    const walk = new Walk(this.#around, this, name, where);
+    const ended = walk.words(entriesOf(value), {}, 0);
+    return { steps: walk.steps, end: ended === 'deny' ? 'deny' : 'allow' };
+  }
+}
+
+const NOWHERE: Place = { file: 'postconf', line: 1, column: 1 };
+const MOST_DEPTH = 10;
+
+/** One list, step by step. */
+class Walk {
+  readonly steps: Step[] = [];
+  readonly #around: Surroundings;
+  readonly #found: Restrictions;
+  readonly #list: string;
+  readonly #where: Place;
+
+  constructor(around: Surroundings, found: Restrictions, list: string, where: Place) {
+    this.#around = around;
+    this.#found = found;
+    this.#list = list;
+    this.#where = where;
+  }
+
+  /** `when`: what has to hold for these words to be looked at. Says how the list ended, if it did for everybody. */
+  words(words: readonly string[], when: When, depth: number): 'allow' | 'deny' | null {
+    for (let i = 0; i < words.length; i++) {
+      const word = (words[i] as string).toLowerCase();
+      const takes =
+        WITH_ARGUMENT.test(word) ||
+        (/^(reject|defer|permit)$/.test(word) === false && word.includes('_access') && !word.includes(':'));
+      if (word === 'warn_if_reject') {
+        const next = (words[i + 1] ?? '').toLowerCase();
+        this.#tell(`warn_if_reject ${next}`, 'it only warned there: left out');
+        i += WITH_ARGUMENT.test(next) ? 2 : 1;
+        continue;
+      }
+      const argument = takes ? (words[++i] ?? '') : '';
+      const ended = this.#word(words[i - (takes ? 1 : 0)] as string, argument, when, depth);
+      if (ended !== null) return ended;
+    }
+    return null;
+  }
+
+  #word(written: string, argument: string, when: When, depth: number): 'allow' | 'deny' | null {
+    const word = written.toLowerCase();
+    const { parameters, networks } = this.#around;
+    if (/^(dunno|permit_auth_destination|sleep)$/.test(word)) return null;
+    if (word === 'permit_mynetworks') {
+      for (const group of networks.groups) this.#step('allow', when, group, 'mynetworks');
+      return null;
+    }
+    if (word === 'permit_sasl_authenticated') {
+      const login: When = parameters.isYes('smtpd_tls_auth_only')
+        ? { authenticated: true, tls: true }
+        : { authenticated: true };
+      if (parameters.isYes('smtpd_sasl_auth_enable')) this.#step('allow', when, login, 'sasl-authenticated');
+      return null;
+    }
+    if (/^(reject|defer|reject_unauth_destination|defer_unauth_destination)$/.test(word))
+      return this.#step('deny', when, {}, word);
+    if (word === 'permit' || word === 'ok') return this.#step('allow', when, {}, word);
+    if (LOGIN_MISMATCH.has(word)) {
+      this.#found.tiesSenders ||= !this.steps.some(
+        ({ action, when: one }) => action === 'allow' && one.authenticated === true,
+      );
+      return null;
+    }
+    const access = /^check_(client|helo|sender|recipient)_access$/.exec(word);
+    if (access !== null) return this.#access(argument, access[1] as Subject, when, depth);
+    if (/^[a-z]+:/.test(word)) return this.#access(written, this.#ownSubject(), when, depth);
+    const classes = entriesOf(parameters.value('smtpd_restriction_classes') ?? '');
+    if (classes.includes(written) && depth < MOST_DEPTH) {
+      const value = parameters.value(written);
+      if (value !== null) return this.words(entriesOf(value), when, depth + 1);
+    }
+    return this.#unknown(word, argument, when);
+  }
+
+  #ownSubject(): Subject {
+    return (/^smtpd_(client|helo|sender)_/.exec(this.#list)?.[1] ?? 'recipient') as Subject;
+  }
+
+  #unknown(word: string, argument: string, when: When): 'allow' | 'deny' | null {
+    const setting = argument === '' ? word : `${word} ${argument}`;
+    if (BY_CLIENT.test(word))
+      this.#tell(
+        setting,
+        'it looks at the client, whom the server behind no longer sees: with identity: xclient it goes on doing so',
+      );
+    else if (BEHIND.test(word)) this.#tell(setting, 'the server behind goes on doing it');
+    else if (word.startsWith('permit_')) this.#tell(setting, 'it lets through, and nothing here says whom: left out');
+    else if (word === 'check_policy_service')
+      this.#tell(setting, 'a program of its own answers: what it lets through is left out');
+    else {
+      this.#tell(setting, 'not known here: nobody relays by what stands behind it');
+      return this.#step('deny', when, {}, 'not-known');
+    }
+    return null;
+  }
+
+  #tell(setting: string, why: string, where = this.#where): void {
+    this.#around.report.cannotBeSaid(where, this.#list, setting, why);
+  }
+
+  /** Says how the list ended, where it did for everybody that `when` holds. */
+  #step(action: 'allow' | 'deny', outer: When, inner: When, name: string): 'allow' | 'deny' | null {
+    const when = both(outer, inner);
+    if (when === null) {
+      // A denial may hold for more, a permission may not.
+      if (action === 'deny') this.steps.push({ action, when: outer, name });
+      else this.#tell(name, 'too many conditions for one rule: left out');
+      return null;
+    }
+    if (isAlways(when)) return action;
+    this.steps.push({ action, when, name });
+    return null;
+  }
+
+  #access(table: string, subject: Subject, when: When, depth: number): 'allow' | 'deny' | null {
+    const { tables, parameters } = this.#around;
+    const [type = '', rest = ''] = table.split(/:(.*)/s);
+    if (type === 'static') return this.#result(rest, subject, when, {}, depth, this.#where);
+    const entries = tables.entries(table);
+    if (entries === null) {
+      if (subject === 'client') {
+        this.#loud(
+          table,
+          'whom it denies is not known: nobody relays by what stands behind it; name the file of this table beside the others',
+        );
+        return this.#step('deny', when, {}, 'not-known');
+      }
+      this.#tell(
+        `check_${subject}_access ${table}`,
+        'its file is not here: what it lets through is left out, and what it denies the server behind goes on denying',
+      );
+      return null;
+    }
+    const parents = entriesOf(parameters.value('parent_domain_matches_subdomains') ?? '').includes('smtpd_access_maps');
+    let spared: When | null = null;
+    let isSparedTold = true;
+    for (const one of accessEntries(entries, type, subject, parents)) {
+      const isDunno = /^(dunno|warn|hold|filter|prepend|redirect|bcc|info|defer_if_reject)\b/i.test(one.entry.value);
+      if (one.when === null) {
+        const ended = this.#unsaid(one, subject, when, isDunno);
+        if (ended !== null) return ended;
+        isSparedTold &&= !isDunno;
+      } else if (isDunno) {
+        const before: When | null = spared;
+        spared = before === null ? one.when : joined(before, one.when);
+        isSparedTold &&= spared !== null;
+        spared ??= before;
+      } else {
+        // What a more particular entry spares is not denied by a wider one, nor allowed.
+        const shielded = spared === null ? one.when : both(one.when, { not: spared });
+        const isAllow = /^(ok|permit|[0-9]+$)/i.test(one.entry.value);
+        if (isAllow && (shielded === null || !isSparedTold)) {
+          this.#tell(
+            `${one.entry.key} ${one.entry.value}`,
+            'an entry before it holds for some of these: left out',
+            one.entry.where,
+          );
+          continue;
+        }
+        const ended = this.#result(one.entry.value, subject, when, shielded ?? one.when, depth, one.entry.where);
+        if (ended !== null) return ended;
+      }
+    }
+    return null;
+  }
+
+  #loud(value: string, why: string): void {
+    this.#around.report.loud(this.#where, this.#list, value, 'cannot be said', '', why);
+  }
+
+  #unsaid({ entry }: AccessEntry, subject: Subject, when: When, isDunno: boolean): 'allow' | 'deny' | null {
+    const said = `${entry.key} ${entry.value}`;
+    const denies = !isDunno && !/^(ok|permit|[0-9]+$)/i.test(entry.value);
+    if (!denies || subject !== 'client') {
+      this.#tell(
+        said,
+        denies ? 'the server behind goes on denying it' : 'no condition of ours says this: left out',
+        entry.where,
+      );
+      return null;
+    }
+    const why = 'no condition of ours says whom it denies: nobody relays by what stands behind it';
+    this.#around.report.loud(entry.where, this.#list, said, 'cannot be said', '', why);
+    return this.#step('deny', when, {}, 'not-known');
+  }
+
+  /** The right side of a table: an action, or restrictions. */
+  #result(
+    value: string,
+    subject: Subject,
+    outer: When,
+    when: When,
+    depth: number,
+    where: Place,
+  ): 'allow' | 'deny' | null {
+    const word = (/^\S+/.exec(value)?.[0] ?? '').toLowerCase();
+    const isDenial = /^(reject|defer|discard|defer_if_permit|[45][0-9]{2})$/.test(word);
+    if (isDenial) return this.#denied(subject, outer, when, where);
+    const isPermission = word === 'ok' || /^[0-9]+$/.test(word);
+    if (isPermission && (subject === 'sender' || subject === 'helo')) {
+      const why = 'anybody may say so: whoever did might relay anywhere; left out';
+      this.#around.report.loud(where, this.#list, `${JSON.stringify(when)} ${value}`, 'stricter', '', why);
+      return null;
+    }
+    if (isPermission) return this.#step('allow', outer, when, `${subject}-access`);
+    const inner = both(outer, when);
+    if (inner === null) return null;
+    const ended = this.words(entriesOf(value), inner, depth + 1);
+    return ended;
+  }
+
+  #denied(subject: Subject, outer: When, when: When, where: Place): 'allow' | 'deny' | null {
+    const { accepted, report } = this.#around;
+    if (subject === 'client' && isAlways(outer) && isOfClient(when)) this.#denyEverything(when);
+    else if (subject === 'recipient' && isAlways(outer) && !this.steps.some(({ action }) => action === 'allow')) {
+      for (const domain of when.recipient_domains ?? [])
+        if (accepted.has(domain.replace(/^\*\./, ''))) this.#found.blocked.push(domain);
+    } else if (subject !== 'client')
+      report.add(
+        where,
+        this.#list,
+        JSON.stringify(when),
+        'exact',
+        'a rule, for mail that is not ours',
+        'for our own domains the server behind goes on denying it',
+      );
+    return this.#step('deny', outer, when, `${subject}-access`);
+  }
+
+  /** A denial of clients holds for mail to our own domains too, but for those whom a permit before it let through. */
+  #denyEverything({ sources = [], ptr = [] }: When): void {
+    const permitted = this.steps.flatMap(({ action, when }) =>
+      action === 'allow' && when.sources !== undefined && isOfClient(when) ? when.sources : [],
+    );
+    this.#found.denied.sources.push(...sources.filter((one) => !this.#around.networks.holdsAll(permitted, one)));
+    this.#found.denied.names.push(...ptr);
+  }
+}
+
+/** Either holds, where one list can say that. */
+function joined(a: When, b: When): When | null {
+  const [key, second] = Object.keys(a);
+  if (second !== undefined || key === undefined || Object.keys(b).join() !== key) return null;
+  const name = key as 'sources';
+  return { [key]: [...(a[name] ?? []), ...(b[name] ?? [])] };
+}
+
+/** Steps that let through what both lists do. */
+export function allOf(one: Steps, other: Steps): Steps {
+  if (other.steps.length === 0) return other.end === 'allow' ? one : { steps: [], end: 'deny' };
+  const steps: Step[] = [];
+  for (const step of one.steps) {
+    if (step.action === 'deny') steps.push(step);
+    else steps.push(...within(step, other));
+  }
+  if (one.end === 'deny') return { steps, end: 'deny' };
+  return { steps: [...steps, ...other.steps], end: other.end };
+}
+
+/** What becomes of those whom `step` allows, in the other list. */
+function within(step: Step, other: Steps): Step[] {
+  const steps: Step[] = [];
+  for (const next of other.steps) {
+    if (JSON.stringify(next.when) === JSON.stringify(step.when)) return [...steps, { ...step, action: next.action }];
+    const when = both(step.when, next.when);
+    if (when !== null) steps.push({ ...next, when });
+    else if (next.action === 'deny') steps.push(next);
+  }
+  return [...steps, { ...step, action: other.end }];
+}
+
+/** Without steps that are never reached, and without a permission that a wider one stands right behind. */
+export function tidy(steps: readonly Step[]): Step[] {
+  const reached = steps.filter((step, i) => !steps.slice(0, i).some((before) => isWider(before.when, step.when)));
+  return reached.filter((step, i) => {
+    const rest = reached.slice(i + 1);
+    const other = rest.findIndex(({ action }) => action !== step.action);
+    return !rest.slice(0, other === -1 ? rest.length : other).some((next) => isWider(next.when, step.when));
+  });
+}
+
+/** Whatever holds for `b` holds for `a`, by their very words. */
+function isWider(a: When, b: When): boolean {
+  return Object.entries(a).every(([key, value]) => JSON.stringify(value) === JSON.stringify(b[key as keyof When]));
+}

@@ -1,0 +1,250 @@
+// Postfix: `postconf -n` (or main.cf), `postconf -M` (or master.cf) for the other ports, and the files that they name.
+
+import { parseRange } from '../policy/ranges.ts';
+import {
+  type Given,
+  type Imported,
+  Noted,
+  type Report,
+  type Written,
+  type WrittenBlock,
+  type WrittenCase,
+} from './imported.ts';
+import type { InputFile } from './input-file.ts';
+import {
+  isMasterCf,
+  isPostconf,
+  type Parameter,
+  Parameters,
+  parsePostconf,
+  parseServices,
+  type Service,
+} from './postconf.ts';
+import { limitsOf, loginSenders } from './postfix-limits.ts';
+import { domainsOf, Networks, type PostfixDomains } from './postfix-networks.ts';
+import { allOf, Restrictions, type Step, type Steps, tidy } from './postfix-restrictions.ts';
+import { isTable, Tables } from './postfix-tables.ts';
+import type { Kind, KnownFile, System } from './system.ts';
+
+const POSTCONF: Kind = {
+  name: 'postconf',
+  what: 'what postconf -n prints',
+  recognises: ({ text }) => isPostconf(text),
+};
+
+const MASTER_CF: Kind = {
+  name: 'master.cf',
+  what: 'what postconf -M prints',
+  recognises: ({ text }) => isMasterCf(text),
+};
+
+const TABLE: Kind = {
+  name: 'postfix-table',
+  what: 'a lookup table of Postfix',
+  recognises: ({ text }) => isTable(text),
+};
+
+export const POSTFIX: System = { name: 'Postfix', kinds: [POSTCONF, MASTER_CF, TABLE], needs: POSTCONF, read };
+
+const LISTS = [
+  'smtpd_client_restrictions',
+  'smtpd_helo_restrictions',
+  'smtpd_sender_restrictions',
+  'smtpd_recipient_restrictions',
+  'smtpd_relay_restrictions',
+];
+
+function read(files: readonly KnownFile[], given: Given, report: Report): Omit<Imported, 'report' | 'faults'> {
+  const of = (kind: Kind): InputFile[] => files.filter((one) => one.kind === kind).map(({ file }) => file);
+  const [settings, ...more] = of(POSTCONF);
+  const place = (files[0] as KnownFile).file.place();
+  if (settings === undefined)
+    report.fault(place, 'tables, and no settings that name them: what postconf -n prints is needed first of all');
+  for (const file of more)
+    report.fault(file.place(), `a second output of postconf, beside ${settings?.name}: give the one of one server`);
+  const parameters = settings === undefined ? [] : parsePostconf(settings);
+  const services = of(MASTER_CF).flatMap(parseServices);
+  const tables = new Tables(of(TABLE));
+  const plain = new Parameters(parameters);
+  const domains = domainsOf(plain, tables, given, report);
+  const blocked = new Set<string>();
+  const connectors = serving(services).map((service, _, all) => {
+    const own = new Parameters(parameters, service?.overrides ?? []);
+    return { service, made: connectorOf(service, all.length > 1, own, { tables, domains, given, report, blocked }) };
+  });
+  reportUnused(plain, report);
+  return {
+    system: POSTFIX.name,
+    policy: {
+      version: 1,
+      accepted_domains: domains.accepted.filter((name) => !blocked.has(name) && !blocked.has(`*.${name}`)),
+      relay_domains: domains.relay.length === 0 ? undefined : domains.relay,
+      blocked_domains: blocked.size === 0 ? undefined : [...blocked],
+      accepted_literals: domains.literals.length === 0 ? undefined : domains.literals,
+      valid_recipients: given.validRecipients === null ? undefined : { file: given.validRecipients },
+      connectors: connectors.map(({ made }) => made.written),
+    },
+    cases: connectors.map(({ made, service }) => ({ heading: service?.name ?? 'smtpd', cases: made.cases })),
+  };
+}
+
+/** Null: no master.cf was given, and one smtpd is meant. */
+function serving(services: readonly Service[]): readonly (Service | null)[] {
+  return services.length === 0 ? [null] : services;
+}
+
+interface Around {
+  readonly tables: Tables;
+  readonly domains: PostfixDomains;
+  readonly given: Given;
+  readonly report: Report;
+  readonly blocked: Set<string>;
+}
+
+function connectorOf(
+  service: Service | null,
+  isOneOfMany: boolean,
+  parameters: Parameters,
+  around: Around,
+): { written: WrittenBlock; cases: WrittenCase[] } {
+  const { tables, domains, given, report } = around;
+  const networks = new Networks(parameters, tables, given, report);
+  const accepted = new Set([...domains.accepted, ...domains.relay].map((name) => name.replace(/^\*\./, '')));
+  const restrictions = new Restrictions({ parameters, tables, networks, accepted, report });
+  const all = LISTS.map((name) => restrictions.list(name)).reduce(allOf);
+  for (const domain of restrictions.blocked) around.blocked.add(domain);
+  const steps = closed(all, parameters, given, report);
+  const name = service?.name ?? 'smtpd';
+  const binding = service !== null && isOneOfMany ? bindingOf(service, report) : null;
+  const { sources, names } = restrictions.denied;
+  const denied = [...new Set([...sources, ...names])];
+  if (denied.length > 0) {
+    const where = parameters.written('smtpd_client_restrictions')?.where ?? { file: 'postconf', line: 1, column: 1 };
+    report.stricter(
+      where,
+      'check_client_access',
+      denied.join(', '),
+      'connect.deny',
+      'at once, and not at RCPT; whoever logs in from there as well',
+    );
+  }
+  const tls = parameters.value('smtpd_tls_security_level') ?? '';
+  const needsTls = tls === 'encrypt' || parameters.isYes('smtpd_enforce_tls');
+  const isTls = needsTls || tls === 'may' || parameters.isYes('smtpd_use_tls');
+  const auth = !parameters.isYes('smtpd_sasl_auth_enable')
+    ? 'hide'
+    : parameters.isYes('smtpd_tls_auth_only')
+      ? 'require_tls'
+      : undefined;
+  const written: WrittenBlock = {
+    name,
+    bindings: binding === null ? undefined : [binding],
+    remote_ip_ranges: ['any'],
+    connect: denied.length === 0 ? undefined : { deny: denied },
+    senders: restrictions.tiesSenders ? sendersOf(parameters, tables, report) : undefined,
+    rules: steps.length === 0 ? undefined : named(steps),
+    auth,
+    require_tls: needsTls ? true : undefined,
+    starttls: isTls ? new Noted('terminate', 'with a certificate of the listener') : undefined,
+    ...limitsOf(parameters, report),
+    replies: { relay: '554 5.7.1 <{recipient}>: Relay access denied' },
+  };
+  return { written, cases: casesOf(networks, steps, denied, domains, binding) };
+}
+
+/** An end that lets everybody through is an open relay. */
+function closed({ steps, end }: Steps, parameters: Parameters, given: Given, report: Report): Step[] {
+  const rules = tidy(steps);
+  while (rules.at(-1)?.action === 'deny' && end === 'deny') rules.pop();
+  if (end === 'deny') return rules;
+  const name = 'smtpd_relay_restrictions';
+  const where = parameters.written(name)?.where ??
+    parameters.written('smtpd_recipient_restrictions')?.where ?? { file: 'postconf', line: 1, column: 1 };
+  const why = 'no list ends with reject_unauth_destination: an open relay for whoever is left. Not carried over';
+  report.loud(
+    where,
+    name,
+    parameters.text(name) ?? '',
+    'stricter',
+    '',
+    given.keepOpen ? `${why}, whatever was asked for` : why,
+  );
+  return rules;
+}
+
+function named(steps: readonly Step[]): Written[] {
+  const used = new Map<string, number>();
+  return steps.map(({ action, when, name }) => {
+    const count = (used.get(name) ?? 0) + 1;
+    used.set(name, count);
+    return { name: count === 1 ? name : `${name}-${count}`, [action]: when as WrittenBlock };
+  });
+}
+
+function bindingOf({ name, where }: Service, report: Report): string {
+  const [, host = '', port = name] = /^(?:(.*):)?([^:]+)$/.exec(name) ?? [];
+  const number = { smtp: '25', submission: '587', smtps: '465', submissions: '465' }[port] ?? port;
+  const address =
+    host === '' || host === 'localhost' ? (host === '' ? '*' : '127.0.0.1') : host.replace(/^\[(.*)\]$/, '$1');
+  if (!/^[0-9]+$/.test(number) || (address !== '*' && parseRange(address).error !== undefined))
+    report.fault(where, `'${name}' is no port that is known, with or without an address: write it as 192.0.2.1:587`);
+  return `${address.includes(':') ? `[${address}]` : address}:${number}`;
+}
+
+function sendersOf(parameters: Parameters, tables: Tables, report: Report): WrittenBlock | undefined {
+  const logins = loginSenders(parameters, tables, report);
+  return logins === null ? undefined : { login_must_match: logins, others: 'deny' };
+}
+
+const ELSEWHERE = '198.51.100.77';
+
+function casesOf(
+  networks: Networks,
+  steps: readonly Step[],
+  denied: readonly string[],
+  { accepted, relay }: PostfixDomains,
+  binding: string | null,
+): WrittenCase[] {
+  const local = binding === null ? '' : ` local=${binding.replace(/^\*/, '192.0.2.25')}`;
+  const cases: WrittenCase[] = [];
+  const ask = (expected: string, source: string, recipient: string): void => {
+    cases.push({ expected, asked: `${source}${local} -> ${recipient}` });
+  };
+  // A rule that asks for a name in DNS may make it a question of that.
+  if (denied.length > 0 || steps.some(({ when }) => when.ptr !== undefined)) return cases;
+  for (const domain of accepted.slice(0, 3)) ask('proceed', ELSEWHERE, `user@${domain.replace(/^\*\./, '')}`);
+  for (const domain of relay.slice(0, 3)) ask('proceed', ELSEWHERE, `user@${domain.replace(/^\*\./, '')}`);
+  const may = ({ action, when: { authenticated, sources } }: Step): boolean =>
+    action === 'allow' &&
+    authenticated === undefined &&
+    (sources === undefined || networks.holdsAll(sources, ELSEWHERE));
+  if (!steps.some(may)) ask('reject', ELSEWHERE, 'someone@not-accepted.example');
+  const [first] = steps;
+  const [group] = networks.groups;
+  if (group !== undefined && first?.action === 'allow' && first.when === group) {
+    for (const source of (group.sources ?? []).slice(0, 5))
+      ask('proceed', source.replace(/\/.*/, ''), 'someone@not-accepted.example');
+  }
+  return cases;
+}
+
+/** Settings of smtpd that nobody looked at. */
+function reportUnused(parameters: Parameters, report: Report): void {
+  const said = new Set(report.equivalences.map(({ setting }) => setting));
+  for (const name of parameters.names) {
+    const isOurs =
+      /^smtpd_.*(restrictions|limit|access|clients|exceptions|relay)$|^postscreen_|^smtpd_(proxy|milters|delay_reject|reject_footer|discard)/.test(
+        name,
+      );
+    if (!isOurs || said.has(name) || READ.has(name)) continue;
+    const { where, value } = parameters.written(name) as Parameter;
+    report.cannotBeSaid(
+      where,
+      name,
+      value,
+      'nothing here says it: the server behind goes on doing it, for the address of Postern',
+    );
+  }
+}
+
+const READ = new Set([...LISTS, 'smtpd_restriction_classes', 'smtpd_client_event_limit_exceptions']);
