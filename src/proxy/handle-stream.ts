@@ -176,7 +176,8 @@ export class HandleStream implements ByteStream, HandleReader {
   read(octets: number): Buffer | undefined {
     const into = this.#into;
     const chunk = into.subarray(0, octets);
-    if (this.isPaused) {
+    if (this.isPaused || this.#unheard.length > 0) {
+      // what came before it is heard before it
       this.#unheard.push(Buffer.from(chunk));
       this.#unheardOctets += octets;
       if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();

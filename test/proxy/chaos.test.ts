@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { serverPair } from '../helpers/certificates.ts';
+import { numbers } from '../helpers/numbers.ts';
 import { openFirewall } from '../helpers/postern.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { GREETING, quit } from './front.ts';
@@ -54,17 +55,6 @@ const LINES = [
   'FROB',
   'QUIT',
 ];
-
-/** Numbers below the bound, from a seed (mulberry32). */
-function numbers(seed: number): (bound: number) => number {
-  let state = seed;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
-  };
-}
 
 /** One client, from its connection to its end. `implicit`: TLS comes first, if it comes. */
 async function misbehave(client: Peer, below: (bound: number) => number, implicit: boolean): Promise<void> {

@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { ByteStream } from '../../../src/proxy/byte-stream.ts';
 import { FairQueue } from '../../../src/proxy/fair-queue.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
 import { settled } from '../peer.ts';
 import { FakeHandle } from './fake-handle.ts';
-import { MailServer, sessionBetween } from './session-between.ts';
-import { tlsWithoutKernel } from './tls-without-kernel.ts';
+import { sessionBetween } from './session-between.ts';
+import { type ServerWithoutKernel, serverInTls, serverOverHandle } from './without-kernel.ts';
 import '../../helpers/poison.ts';
 
 const LINE = `${'x'.repeat(62)}\r\n`;
@@ -23,32 +22,8 @@ class FullQueue extends FairQueue {
   }
 }
 
-interface Server {
-  readonly stream: ByteStream;
-  readonly heard: () => string;
-  /** It takes so many more octets. */
-  takes(octets: number): void;
-}
-
-function plainServer(): Server {
-  const handle = new FakeHandle((octets) => server.reads(octets));
-  const server = new MailServer((reply) => setImmediate(() => handle.says(Buffer.from(reply))));
-  return {
-    stream: new HandleStream(handle),
-    heard: () => server.heard.toString(),
-    takes: (octets) => handle.takes(octets),
-  };
-}
-
-async function tlsServer(): Promise<Server> {
-  const { stream, server: socket, wire } = await tlsWithoutKernel();
-  const server = new MailServer((reply) => socket.write(reply));
-  socket.on('data', (octets) => server.reads(octets));
-  return { stream, heard: () => server.heard.toString(), takes: (octets) => wire.takes(octets) };
-}
-
 /** A session in mail data, whose client reads into memory of its own. */
-async function inMailData(t: TestContext, server: Server) {
+async function inMailData(t: TestContext, server: ServerWithoutKernel) {
   const queue = new FullQueue();
   const client = new FakeHandle();
   client.takes(1e9);
@@ -58,43 +33,46 @@ async function inMailData(t: TestContext, server: Server) {
     connection.shutDown();
     await settled();
     client.ends();
+    server.ends();
   });
   let said = '';
-  const says = (text: string): void => {
+  const says = async (text: string): Promise<void> => {
     said += text;
     assert.equal(client.says(Buffer.from(text)), text.length);
-  };
-  for (const line of ['EHLO c', 'MAIL FROM:<s@sender.example>', 'RCPT TO:<r@local.example>', 'DATA', 'Subject: x']) {
-    says(`${line}\r\n`);
     await settled();
-  }
-  assert.equal(server.heard(), said);
+    server.says(1e9);
+    await settled();
+  };
+  for (const line of ['EHLO c', 'MAIL FROM:<s@sender.example>', 'RCPT TO:<r@local.example>', 'DATA', 'Subject: x'])
+    await says(`${line}\r\n`);
   return { queue, client, connection, says, said: () => said };
+}
+
+/** It heard all of it, and nothing else. */
+function assertHeard({ server }: ServerWithoutKernel, said: string): void {
+  assert.ok(server.heard.toString() === said, 'it heard something else');
 }
 
 describe('mail data that the server has not taken is not read into', () => {
   it('by what comes behind the end of a message', async (t) => {
-    const server = plainServer();
+    const server = serverOverHandle();
     const { client, says, said } = await inMailData(t, server);
     server.takes(10);
-    says(`${LINE.repeat(500)}.\r\n`);
-    const whole = said();
+    await says(`${LINE.repeat(500)}.\r\n`);
     client.says(Buffer.from(FORBIDDEN.repeat(900)));
     server.takes(1e9);
-    assert.ok(server.heard() === whole, 'it heard something else');
+    assertHeard(server, said());
   });
 
   it('when it waits for its turn, and what was lent before it has gone out', async (t) => {
-    const server = await tlsServer();
+    const server = await serverInTls();
     const { queue, says, said } = await inMailData(t, server);
-    says(LINE.repeat(300)); // which TLS takes as its own in a while, and nobody is told
-    await settled();
+    await says(LINE.repeat(300)); // which TLS takes as its own in a while, and nobody is told
     queue.isFull = true;
-    says(LINE.repeat(301));
+    const goesOn = says(LINE.repeat(301));
     queue.isFull = false;
-    await settled();
-    says('.\r\n');
-    await settled();
-    assert.ok(server.heard() === said(), 'it heard something else');
+    await goesOn;
+    await says('.\r\n');
+    assertHeard(server, said());
   });
 });
