@@ -318,17 +318,11 @@ function dialogueOf({ object, mechanisms, name }: OldConnector, report: Report):
   const require_tls = flag('RequireTLS') === true ? true : undefined;
   if (require_tls === true) report.exact(requireTls as Field, 'RequireTLS', 'True', 'require_tls');
   const isTls = mechanisms.has('Tls');
-  if (isTls)
-    report.stricter(
-      field ?? object,
-      `STARTTLS of '${name}'`,
-      'Tls',
-      'starttls: hide',
-      'terminate it once the listener has a certificate',
-    );
-  return {
-    auth,
-    require_tls,
-    starttls: isTls ? new Noted('hide', 'terminate, once the listener has a certificate') : undefined,
-  };
+  const needsTls = require_tls === true || auth === 'require_tls';
+  const starttls = needsTls
+    ? new Noted('terminate', 'with a certificate of the listener')
+    : new Noted('hide', 'terminate, once the listener has a certificate');
+  if (isTls && !needsTls)
+    report.stricter(field ?? object, `STARTTLS of '${name}'`, 'Tls', 'starttls: hide', starttls.comment);
+  return { auth, require_tls, starttls: isTls || needsTls ? starttls : undefined };
 }
