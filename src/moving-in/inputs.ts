@@ -53,13 +53,16 @@ function foundAt(path: string, named: boolean): Found {
 function filesBelow(folder: string): (Found | string)[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-    const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+    const files = entries.filter((entry) => entry.isFile() && !NEVER.test(entry.name));
     if (files.length === 0) return [`${folder}: no file is in it`];
     return inOrder(files.map((entry) => join(entry.parentPath, entry.name))).map((path) => foundAt(path, false));
   } catch (error) {
     return [`${folder}: ${(error as Error).message}`];
   }
 }
+
+/** Hidden ones, and what Exim says once more beside its mainlog. */
+const NEVER = /^\.|^(reject|panic)log(\.|$)/;
 
 const NATURAL = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 
