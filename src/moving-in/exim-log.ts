@@ -13,7 +13,7 @@ interface Queued {
 }
 
 const ID = /^([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})) (.*)$/;
-const HOST = /(?:^| )H=(?:([^\s([]\S*) )?(?:\(([^)]*)\) )?\[([^\]]+)\]/;
+const HOST = /(?:^| )H=(?:([^\s([]\S*) )?(?:\((.*?)\) )?\[([0-9A-Fa-f.:]+)\]/;
 const DELIVERY = /^(?:=>|->|>>|\*>|==|\*\*) (\S+|"[^"]*"\S*)(?: \([^)]*\))?(?: <([^>]*)>)?/;
 const REFUSAL = /(?:^| )F=<([^>]*)>.*? (temporarily )?rejected (RCPT|MAIL) (.*)$/;
 const TOGETHER_MS = 60_000;
@@ -90,6 +90,8 @@ export class EximLog {
     }
     const [, list] = / for (\S+@\S+(?: \S+)*)$/.exec(rest) ?? [];
     for (const address of list?.split(' ') ?? []) transaction.add(copyOf(address), 'accepted');
+    const earlier = this.#queue.get(id);
+    if (earlier !== undefined) this.#tell(earlier); // of another server's log
     this.#queue.set(id, { client, transaction });
   }
 

@@ -115,16 +115,21 @@ async function* told(blocks: AsyncIterable<Uint8Array>, took: (octets: number) =
 
 /** What is compressed with gzip is no longer. */
 async function* inflated(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  const first = await blocks.next();
-  if (first.done === true) return;
-  if (startsWith(first.value, ZIP)) throw new Error('a .zip is read from a file, not from standard input');
-  if (!startsWith(first.value, GZIP)) {
-    yield first.value;
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < ZIP.length) {
+    const next = await blocks.next();
+    if (next.done === true) break;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]); // standard input may come in any pieces
+    if (head.length < ZIP.length) head = Buffer.from(head);
+  }
+  if (startsWith(head, ZIP)) throw new Error('a .zip is read from a file, not from standard input');
+  if (!startsWith(head, GZIP)) {
+    if (head.length > 0) yield head;
     yield* blocks;
     return;
   }
   const copies = async function* (): AsyncGenerator<Buffer> {
-    yield Buffer.from(first.value);
+    yield Buffer.from(head);
     for await (const block of blocks) yield Buffer.from(block);
   };
   const source = Readable.from(copies(), { objectMode: false });

@@ -93,6 +93,33 @@ test('Sendmail: accepted and refused recipients, and mail of the machine itself 
   assert.deepEqual([told[0]?.login, told[0]?.delivered, told[0]?.ptr], ['alice', 'yes', 'printer.example.net']);
 });
 
+// As Sendmail 8.17 wrote them, but for the addresses.
+test('Sendmail: refused at the end of the message, though it had a sender and a recipient', async () => {
+  const { told } = await read(
+    sendmail(
+      '6ASNiIQE015406: from=<a@example.com>, size=25, class=0, nrcpts=1, proto=ESMTP, daemon=bed, relay=localhost [192.0.2.1]',
+    ) +
+      sendmail(
+        '6ASNiIQE015406: ruleset=check_eom, arg1=25, relay=localhost [192.0.2.1], reject=554 5.7.1 not this one',
+      ) +
+      sendmail('6ASNiIQE015406: to=<x@foreign.example>, delay=00:00:00, pri=30025, stat=not this one') +
+      sendmail(
+        '6ASNiIBI015405: ruleset=check_rcpt, arg1=<nobody@example.com>, relay=localhost [192.0.2.1], reject=550 5.1.1 <nobody@example.com>... nobody here',
+      ) +
+      sendmail(
+        '6ASNiIBI015405: from=<>, size=0, class=0, nrcpts=0, proto=ESMTP, daemon=bed, relay=localhost [192.0.2.1]',
+      ),
+  );
+  assert.deepEqual(
+    told.map(({ sender, delivered }) => [sender, delivered]),
+    [
+      ['a@example.com', 'no'],
+      ['', 'no'],
+    ],
+  );
+  assert.deepEqual(told.map(answers), [['accepted x@foreign.example'], ['refused nobody@example.com']]);
+});
+
 test('journalctl -o json and -o export are read as the lines themselves', async () => {
   const client = 'A1: client=printer.example.net[198.51.100.17]';
   const entries = [

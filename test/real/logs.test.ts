@@ -1,6 +1,6 @@
 // The logs that real servers write of the same sessions, read by our readers: what was said is what is told.
 //
-// Sendmail writes to syslog alone, which is not here: its lines are in test/moving-in/syslog.test.ts, as it wrote them once.
+// Sendmail writes to syslog alone, which is not here: test/moving-in/syslog.test.ts has lines that it wrote once.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

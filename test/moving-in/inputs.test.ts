@@ -1,0 +1,132 @@
+// What may be pointed at: folders, patterns, compressed files, encodings, and what is wrong with them.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { inOrder } from '../../src/moving-in/inputs.ts';
+import { folder, read, readFiles, write } from './read.ts';
+
+/** One message of this source, in Exim's words: a line is enough. */
+const message = (source: string, day = 2): string =>
+  `2026-01-0${day} 08:00:00 +0000 1vb0aa-000000001aB-0cDe <= a@example.com H=(héllo) [${source}] P=esmtp S=9 for b@example.com\n`;
+
+test('the same log as UTF-8, UTF-16 with and without mark, Windows-1252, with CRLF, in gzip and from standard input', async () => {
+  const text = message('198.51.100.17').replace('\n', '\r\n');
+  const utf16 = Buffer.from(text, 'utf16le');
+  const forms: Record<string, Buffer> = {
+    plain: Buffer.from(text),
+    mark: Buffer.from(`\ufeff${text}`),
+    utf16le: Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]),
+    utf16be: Buffer.concat([Buffer.from([0xfe, 0xff]), Buffer.from(utf16).swap16()]),
+    unmarked: utf16,
+    windows: Buffer.from(text, 'latin1'),
+    gzip: gzipSync(text),
+  };
+  for (const [form, octets] of Object.entries(forms)) {
+    const { told } = await read(octets);
+    assert.deepEqual(
+      told.map(({ source, helo }) => [source, helo]),
+      [['198.51.100.17', 'héllo']],
+      form,
+    );
+  }
+  const stdin = (async function* () {
+    for (const octet of forms.gzip as Buffer) yield Buffer.from([octet]); // cut everywhere
+  })();
+  const { told, report } = await readFiles(['-'], { stdin });
+  assert.equal(told[0]?.file, 'standard input');
+  assert.deepEqual(report.problems, []);
+});
+
+test('a folder is gone through in the order of its days, and what is no log there is only noted', async () => {
+  const own = join(folder, 'days');
+  mkdirSync(join(own, 'below'), { recursive: true });
+  writeFileSync(join(own, 'RECV2026-10.LOG'), message('192.0.2.10'));
+  writeFileSync(join(own, 'RECV2026-9.LOG'), message('192.0.2.9'));
+  writeFileSync(join(own, 'below', 'z.log.gz'), gzipSync(message('192.0.2.1')));
+  writeFileSync(join(own, 'readme.txt'), 'hello\n');
+  const { told, report } = await readFiles([own]);
+  assert.deepEqual(
+    told.map(({ source }) => source),
+    ['192.0.2.1', '192.0.2.9', '192.0.2.10'],
+  );
+  assert.deepEqual(report.problems, []);
+  assert.match(report.notes[0] ?? '', /readme\.txt: no log that is known.*left out/);
+  const some = await readFiles([join(own, 'RECV*.LOG')]);
+  assert.equal(some.told.length, 2);
+});
+
+test('rotated files come the oldest first', () => {
+  assert.deepEqual(inOrder(['mail.log', 'mail.log.1', 'mail.log.10.gz', 'mail.log.2.gz']), [
+    'mail.log.10.gz',
+    'mail.log.2.gz',
+    'mail.log.1',
+    'mail.log',
+  ]);
+});
+
+test('a .zip is looked into', { skip: zipMissing() }, async () => {
+  const own = join(folder, 'zip');
+  mkdirSync(own);
+  writeFileSync(join(own, 'a-2.log'), message('192.0.2.2'));
+  writeFileSync(join(own, 'a-1.log'), message('192.0.2.1'));
+  const script =
+    'import zipfile,sys\nz=zipfile.ZipFile("a.zip","w",zipfile.ZIP_DEFLATED)\nz.write("a-2.log");z.write("a-1.log");z.close()';
+  execFileSync('python3', ['-c', script], { cwd: own });
+  const { told } = await readFiles([join(own, 'a.zip')]);
+  assert.deepEqual(
+    told.map(({ source, file }) => [source, file.slice(file.lastIndexOf('/') + 1)]),
+    [
+      ['192.0.2.1', 'a.zip:a-1.log'],
+      ['192.0.2.2', 'a.zip:a-2.log'],
+    ],
+  );
+});
+
+function zipMissing(): string | false {
+  try {
+    execFileSync('python3', ['--version'], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'no python3';
+  }
+}
+
+test('what cannot be read says so: missing, empty, binary, cut off, settings, a mixture', async () => {
+  const problem = async (path: string): Promise<string> => {
+    const { report } = await readFiles([path]);
+    return report.problems[0] ?? report.notes[0] ?? '';
+  };
+  assert.match(await problem(join(folder, 'nowhere')), /nowhere: there is no such file or folder/);
+  assert.match(await problem(join(folder, 'no*where')), /no file matches/);
+  assert.match(await problem(write('')), /it is empty/);
+  assert.match(await problem(write(Buffer.from([1, 2, 3, 0, 10, 255]))), /it is no text/);
+  assert.match(await problem(write('REGEDIT4\r\n\r\n[HKEY]\r\n')), /postern import/);
+  const lines = Array.from({ length: 20_000 }, (_, at) => message(`10.0.${at >> 8}.${at & 255}`)).join('');
+  const cut = await read(gzipSync(lines).subarray(0, 20_000));
+  assert.match(
+    cut.report.problems[0] ?? '',
+    /log-\d+:\d+: its compressed octets end in the middle; what stands before that was read/,
+  );
+  assert.ok(cut.told.length > 0);
+  const mixed = await read(
+    `${message('192.0.2.1')}{"level":"info","time":"2026-01-02T08:00:00Z","client_address":"192.0.2.2","session":1,"sender":"","recipients":[],"answer":"accepted","msg":"message"}\nnonsense\n`,
+  );
+  assert.deepEqual(mixed.told.map(({ source }) => source).toSorted(), ['192.0.2.1', '192.0.2.2']);
+  assert.deepEqual(
+    mixed.report.unknownLines.map(({ line, text }) => [line, text]),
+    [[3, 'nonsense']],
+  );
+});
+
+test('--since and --until leave out what is outside', async () => {
+  const text = [1, 2, 3].map((day) => message('192.0.2.1', day).replace('1vb0aa', `1vb0a${day}`)).join('');
+  const { told, report } = await read(text, { since: Date.UTC(2026, 0, 2), until: Date.UTC(2026, 0, 3) });
+  assert.deepEqual(
+    told.map(({ at }) => new Date(at ?? 0).getUTCDate()),
+    [2],
+  );
+  assert.equal(report.outside, 2);
+});
