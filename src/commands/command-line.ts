@@ -5,6 +5,7 @@ import { nearest } from '../config/suggest.ts';
 import { isHeld } from '../serve/held-threads.ts';
 import { check } from './check.ts';
 import { demo } from './demo.ts';
+import { diff } from './diff.ts';
 import { explain } from './explain.ts';
 import { importSettings } from './import.ts';
 import { inventory } from './inventory.ts';
@@ -26,6 +27,7 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
   probe      is this server an open relay?
   import     an old server's settings, as a policy
   inventory  who sends what through the old server, by its logs
+  diff       who gains and who loses between two policies
   demo       an old Exchange that relays for everyone, before and after
 
 postern COMMAND --help says more; --version prints the version.
@@ -40,6 +42,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   probe,
   import: importSettings,
   inventory,
+  diff,
   demo,
 };
 const USAGE = 64;

@@ -66,7 +66,12 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
   };
 }
 
-function* vocabulary(document: PolicyDocument, options: PolicyOptions, notes: Notes): Steps<Vocabulary> {
+/** What rules of this policy share: its groups, and how its users are spelled. */
+export function* vocabulary(
+  document: PolicyDocument,
+  options: Pick<PolicyOptions, 'lostAddressGuard'>,
+  notes: Notes,
+): Steps<Vocabulary> {
   const users = new UserNames();
   const mails = new Map<string, string>();
   const windowsDomains = new Set<string>();
