@@ -23,7 +23,7 @@ where one observes and the other does not, that is a difference of its own.
   --help  print this
 
 Not compared: limits, replies, TLS and what else a session is offered (what differs is named), and clients whose own address was lost.
-Exit code: 0 no difference, 1 a difference, 64 when the arguments are wrong, 78 when a file is faulty.
+Exit code: 0 no difference, 1 a difference or something that was not compared, 64 when the arguments are wrong, 78 when a file is faulty.
 `;
 
 const DIFFERENT = 1;
@@ -52,7 +52,7 @@ export async function diff(args: string[], out: Output, now: () => number = Date
   if (old === undefined || later === undefined) return BAD_CONFIG;
   const comparison = await compare(old, later, world);
   out.stdout(request.json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : formatComparison(comparison));
-  return isDifferent(comparison) ? DIFFERENT : 0;
+  return isDifferent(comparison) || comparison.leftOut.length > 0 ? DIFFERENT : 0;
 }
 
 interface Request {

@@ -2,7 +2,7 @@
 //
 // This machine's own addresses do not count, as in `test`: the answer is the same everywhere.
 
-import { basename } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Finding } from '../../config/finding.ts';
 import { linesOf } from '../../config/list-files.ts';
 import { loadAny } from '../../config/load.ts';
@@ -46,7 +46,8 @@ export function readCompared(file: string, world: World): Compared | readonly Fi
   if (policy === null || document === null) return findings;
   const guard = config?.lost_address_guard ?? 'refuse';
   const list = document.valid_recipients?.file;
-  const path = list === undefined ? undefined : [...read.texts.keys()].find((name) => name.endsWith(basename(list)));
+  const path =
+    list === undefined ? undefined : [...read.texts.keys()].find((name) => resolve(name).endsWith(join('/', list)));
   const octets = path === undefined ? undefined : read.texts.get(path);
   const validRecipients = function* (): Iterable<string> {
     if (octets === undefined || !('octets' in octets)) return;
