@@ -133,6 +133,7 @@ for (const preset of PRESETS) {
 }
 
 // The other direction: whatever somebody asks at random, the answers differ only where a row says so.
+// POSTERN_DIFF_ROUNDS plays more of them.
 test('random questions to random policies are answered otherwise only where a row is', async () => {
   let seed = 20261101;
   const random = (below: number): number => {
@@ -191,7 +192,8 @@ test('random questions to random policies are answered otherwise only where a ro
   let pairs = 0;
   let differing = 0;
   let equal = 0;
-  for (let round = 0; round < 150; round++) {
+  const rounds = Number(process.env.POSTERN_DIFF_ROUNDS ?? 40);
+  for (let round = 0; round < rounds; round++) {
     const first = policy() as Any;
     const second = structuredClone(random(4) === 0 ? (policy() as Any) : first);
     const rules = second.connectors[random(2)].rules;
@@ -281,7 +283,7 @@ test('random questions to random policies are answered otherwise only where a ro
     if (rows.length === 0) equal++;
   }
   assert.ok(
-    pairs > 100 && differing > 1000 && equal > 5,
+    pairs > rounds / 2 && differing > 6 * rounds && equal > rounds / 30,
     `${pairs} pairs, ${differing} answers differ, ${equal} pairs are equal`,
   );
 });
