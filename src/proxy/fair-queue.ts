@@ -45,11 +45,6 @@ export class FairQueue {
     return this.#left > 0 && this.#heap.isEmpty;
   }
 
-  /** Work was done for this address: milliseconds. */
-  workedFor(address: string, ms: number): void {
-    this.spent(this.#sourceOf(address), ms);
-  }
-
   /** For Turns alone. */
   spent(source: Source, ms: number): void {
     if (source.finish < this.#clock) source.finish = this.#clock;

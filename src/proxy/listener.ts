@@ -201,25 +201,7 @@ function awaitHeader(
   client.resume();
 }
 
-/** To be let in is work as well: where others wait, it is done in the turn of its source. */
 function enter(
-  client: ByteStream,
-  early: Buffer | null,
-  ends: ConnectionEnds,
-  listener: ListenerOptions,
-  keeper: ListenerHandlers,
-): void {
-  const { queue } = keeper;
-  const takeTurn = (): void => {
-    const begun = performance.now();
-    letIn(client, early, ends, listener, keeper);
-    queue.workedFor(ends.clientAddress, performance.now() - begun);
-  };
-  if (queue.isFree) takeTurn();
-  else queue.turnsOf(ends.clientAddress, { takeTurn }).wait();
-}
-
-function letIn(
   client: ByteStream,
   early: Buffer | null,
   ends: ConnectionEnds,

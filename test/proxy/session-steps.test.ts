@@ -50,18 +50,6 @@ describe('while it is not its turn', () => {
     await upstream.hears('MAIL FROM:<s@sender.example>\r\n');
   });
 
-  it('a client that comes is let in when it is', async (t) => {
-    const rig = await Rig.open(t);
-    const goOn = holdTurns(t);
-    const client = await rig.client();
-    await settled();
-    assert.equal(rig.firewall.sessions, 0, 'nothing is done for it');
-    goOn();
-    const upstream = await rig.upstreams.next();
-    upstream.say('220 mail.example ESMTP\r\n');
-    await client.hears('220 mail.example ESMTP\r\n');
-  });
-
   it('what both sides said keeps its order', async (t) => {
     const rig = await Rig.open(t);
     const { client, upstream } = await rig.introduced();
