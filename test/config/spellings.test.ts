@@ -111,7 +111,12 @@ const whole = {
         remote_ip_ranges: ['192.0.2.0/24'],
         connect: { allow: ['any'], deny: ['192.0.2.66'] },
         submit: { users: ['CORP\\alice'], groups: ['staff'] },
-        senders: { own_domains: 'allow', login_must_match: { 'CORP\\steven': ['s@example.com'] }, others: 'allow' },
+        senders: {
+          own_domains: 'allow',
+          own_address: 'free',
+          login_must_match: { 'CORP\\steven': ['s@example.com'] },
+          others: 'allow',
+        },
         upstream: 'default',
         rules: [
           { name: 'never', deny: { ...conditions, not: conditions }, owner: 'it@example.com', expires: '2027-11-30' },
