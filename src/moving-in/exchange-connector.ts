@@ -324,5 +324,5 @@ function dialogueOf({ object, mechanisms, name }: OldConnector, report: Report):
     : new Noted('hide', 'terminate, once the listener has a certificate');
   if (isTls && !needsTls)
     report.stricter(field ?? object, `STARTTLS of '${name}'`, 'Tls', 'starttls: hide', starttls.comment);
-  return { auth, require_tls, starttls: isTls || needsTls ? starttls : undefined };
+  return { auth, require_tls, starttls: isTls || needsTls ? starttls : 'hide' };
 }

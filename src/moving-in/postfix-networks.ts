@@ -101,7 +101,7 @@ export class Networks {
         finish();
         excluded = [...excluded, range];
         report.exact(where, 'mynetworks', text, 'rule mynetworks: not');
-      } else if (isWorld(range) && !given.keepOpen) {
+      } else if (isWorld([range]) && !given.keepOpen) {
         report.loud(
           where,
           'mynetworks',
@@ -149,8 +149,10 @@ function rangeOf(text: string): string | null {
   );
 }
 
-function isWorld(text: string): boolean {
-  return atOnce(publicPart(union(parseRange(text).ranges.map(hullOf)))).some(isWide) || text.endsWith('/0');
+/** Wide parts of the Internet, where nobody's address says who they are. */
+export function isWorld(ranges: readonly string[]): boolean {
+  const spans = union(ranges.flatMap((text) => parseRange(text).ranges.map(hullOf)));
+  return ranges.some((text) => text.endsWith('/0')) || atOnce(publicPart(spans)).some(isWide);
 }
 
 function isLoopback(text: string): boolean {

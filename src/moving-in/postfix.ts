@@ -21,7 +21,7 @@ import {
   type Service,
 } from './postconf.ts';
 import { limitsOf, loginSenders } from './postfix-limits.ts';
-import { domainsOf, Networks, type PostfixDomains } from './postfix-networks.ts';
+import { domainsOf, isWorld, Networks, type PostfixDomains } from './postfix-networks.ts';
 import { allOf, Restrictions, type Step, type Steps, tidy } from './postfix-restrictions.ts';
 import { isTable, Tables } from './postfix-tables.ts';
 import type { Kind, KnownFile, System } from './system.ts';
@@ -145,31 +145,37 @@ function connectorOf(
     rules: steps.length === 0 ? undefined : named(steps),
     auth,
     require_tls: needsTls ? true : undefined,
-    starttls: isTls ? new Noted('terminate', 'with a certificate of the listener') : undefined,
+    starttls: isTls ? new Noted('terminate', 'with a certificate of the listener') : 'hide',
     ...limitsOf(parameters, report),
     replies: { relay: '554 5.7.1 <{recipient}>: Relay access denied' },
+    i_know_this_is_open: steps.some(isOpen) ? true : undefined,
   };
   return { written, cases: casesOf(networks, steps, denied, domains, binding) };
 }
 
-/** An end that lets everybody through is an open relay. */
-function closed({ steps, end }: Steps, parameters: Parameters, given: Given, report: Report): Step[] {
-  const rules = tidy(steps);
-  while (rules.at(-1)?.action === 'deny' && end === 'deny') rules.pop();
-  if (end === 'deny') return rules;
+/** What lets everybody through is an open relay, and carried over where that was asked for. */
+function closed({ steps, end }: Steps, parameters: Parameters, { keepOpen }: Given, report: Report): Step[] {
   const name = 'smtpd_relay_restrictions';
   const where = parameters.written(name)?.where ??
     parameters.written('smtpd_recipient_restrictions')?.where ?? { file: 'postconf', line: 1, column: 1 };
-  const why = 'no list ends with reject_unauth_destination: an open relay for whoever is left. Not carried over';
-  report.loud(
-    where,
-    name,
-    parameters.text(name) ?? '',
-    'stricter',
-    '',
-    given.keepOpen ? `${why}, whatever was asked for` : why,
-  );
+  const open: Step[] = end === 'allow' ? [{ action: 'allow', when: {}, name: 'open' }] : [];
+  // Before anything is tidied away that stands in front of it.
+  const carried = [...steps, ...open].filter((step) => {
+    if (!isOpen(step)) return true;
+    const who = step.name === 'open' ? 'no list ends with reject_unauth_destination' : JSON.stringify(step.when);
+    const why = `an open relay: anybody might relay by it. ${keepOpen ? 'Carried over, as was asked for' : 'Left out'}`;
+    report.loud(where, name, who, keepOpen ? 'exact' : 'stricter', keepOpen ? `rule ${step.name}` : '', why);
+    return keepOpen;
+  });
+  const rules = tidy(carried);
+  while (rules.at(-1)?.action === 'deny') rules.pop();
   return rules;
+}
+
+/** It lets through, and neither says who nor to which domains. */
+function isOpen({ action, when }: Step): boolean {
+  if (action === 'deny' || when.authenticated === true || when.ptr !== undefined) return false;
+  return when.sources === undefined ? when.recipient_domains === undefined : isWorld(when.sources);
 }
 
 function named(steps: readonly Step[]): Written[] {

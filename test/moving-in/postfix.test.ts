@@ -72,11 +72,21 @@ test('a login relays where logins are switched on', async () => {
   await answers('', ['reject 203.0.113.7 login=alice -> x@foreign.example']);
 });
 
-test('lists without reject_unauth_destination are an open relay, and not carried over', async () => {
-  const settings = `${BASE}smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks\n`;
-  const made = imported(POSTFIX, [settings], { keepOpen: true });
-  assert.deepEqual((await tried(made, [`proceed ${INSIDE}`, `reject ${OUTSIDE}`])).wrong, []);
-  assert.ok(made.report.some(({ loud, why }) => loud === true && why.includes('open relay')));
+test('an open relay is not carried over unless it is asked for', async () => {
+  const may = 'permit_mynetworks, check_recipient_access hash:/a/r, check_client_access cidr:/a/c';
+  const tables = [
+    ['r', 'friend@foreign.example OK\n'],
+    ['c', '0.0.0.0/0 OK\n'],
+  ] as const;
+  for (const end of ['', ', reject_unauth_destination']) {
+    const settings = `${BASE}smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = ${may}${end}\n`;
+    const made = imported(POSTFIX, [settings, ...tables]);
+    const asked = [`proceed ${INSIDE}`, `reject ${OUTSIDE}`, 'reject 203.0.113.7 -> friend@foreign.example'];
+    assert.deepEqual((await tried(made, asked)).wrong, []);
+    assert.ok(made.report.some(({ loud, why }) => loud === true && why.startsWith('an open relay')));
+    const open = imported(POSTFIX, [settings, ...tables], { keepOpen: true });
+    assert.deepEqual((await tried(open, [`proceed ${OUTSIDE}`])).wrong, []);
+  }
 });
 
 test('the whole Internet in mynetworks is not carried over', () =>
