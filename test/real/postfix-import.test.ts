@@ -133,7 +133,8 @@ suite(`Postfix and the policy that is made of its settings, seed ${SEED}`, { ski
         if (accepted === !refused.has(asked)) same++;
         else if (accepted) stricter++;
         // Of its own domains the server behind goes on refusing what it refuses: it is relaying that is asked here.
-        else if (!/@(\w+\.)*(example\.com|backup\.example)$/.test(asked)) looser.push(`${asked}\n  ${lines.join('\n  ')}`);
+        else if (!/@(\w+\.)*(example\.com|backup\.example)$/.test(asked))
+          looser.push(`${asked}\n  ${lines.join('\n  ')}`);
       }
     }
     console.log(`${same} the same, ${stricter} stricter, ${looser.length} looser`);
