@@ -177,6 +177,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
     this.#steer();
     this.#giveWay();
+    if (this.#handshakeDue) this.#shakeHands();
   }
 
   upstreamDrained(): void {
@@ -185,8 +186,9 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     this.#steer();
   }
 
-  /** The client's stream is the handshake's, until that has ended. */
+  /** The client's stream is the handshake's, until that has ended; once the kernel has our 220. */
   #shakeHands(): void {
+    if (this.steps.areWaiting || !this.#toClient.isEmpty || this.#clock.unread.isFull) return;
     this.#handshakeDue = false;
     if (this.client.hasUnheard) {
       this.client.resume(); // it came in clear text before our 220 went out: the session hears it, and ends itself
@@ -202,7 +204,6 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
         return;
       }
       this.client = new SocketStream(socket);
-      this.#clock.unread.empty();
       this.client.owner = new ClientSide(this);
       this.#steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
@@ -314,7 +315,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     this.#flush();
     this.#giveBack();
     this.#giveWay();
-    if (this.#handshakeDue && !this.steps.areWaiting && this.#toClient.isEmpty) this.#shakeHands();
+    if (this.#handshakeDue) this.#shakeHands();
     if (this.#closed) return;
     this.#clock.phases.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     if (!this.#dialling) this.#clock.watch();

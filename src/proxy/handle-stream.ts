@@ -150,7 +150,8 @@ export class HandleStream implements ByteStream, HandleReader {
   }
 
   reset(): void {
-    if (!this.isGone) this.#close(this.remotePort !== 0 && !this.isEnded);
+    // libuv resets none whose FIN is on its way, and Node closes none that it was asked to reset.
+    if (!this.isGone) this.#close(this.remotePort !== 0 && !this.isEnded && !this.#endDue);
   }
 
   whenClosed(then: () => void): void {
@@ -181,16 +182,19 @@ export class HandleStream implements ByteStream, HandleReader {
       this.#unheard.push(Buffer.from(chunk));
       this.#unheardOctets += octets;
       if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
-    } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.owner.heard(chunk);
-    else if (into === common || octets <= SMALL) this.owner.heard(Buffer.from(chunk));
-    else {
-      this.#forgetLent();
-      this.#lent = into;
-      this.owner.heard(chunk);
-    }
+    } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.#hear(chunk, null);
+    else if (into === common || octets <= SMALL) this.#hear(Buffer.from(chunk), null);
+    else this.#hear(chunk, into);
     if (this.isGone) return undefined;
     if (this.isPaused && this.#readsByTheMegabyte) this.#stop(); // it was paused before that was known
     return this.#nextBuffer();
+  }
+
+  /** What was lent before and not given back has its owner for good. */
+  #hear(chunk: Buffer, lent: Buffer | null): void {
+    this.#forgetLent();
+    this.#lent = lent;
+    this.owner.heard(chunk);
   }
 
   get #readsByTheMegabyte(): boolean {
@@ -246,7 +250,7 @@ export class HandleStream implements ByteStream, HandleReader {
     const chunks = this.#unheard;
     this.#unheard = [];
     this.#unheardOctets = 0;
-    if (chunks.length > 0) this.owner.heard(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    if (chunks.length > 0) this.#hear(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks), null);
     if (this.isPaused || this.isGone) return;
     if (this.#endUnheard) this.#hearEnd();
     else this.#start();

@@ -2,8 +2,8 @@
 //
 // It does what Node's does (stream_base.cc, stream_wrap.cc): reads go into the buffer of the listener that came last, and what
 // `onread` returns is the next buffer of the listener that heard it. What the kernel has not taken is not copied: it is looked at
-// again when there is room, in the very memory that was written, as libuv would. Memory that is still on its way is never read
-// into: that is asserted at each read, over all handles.
+// again when there is room, in the very memory that was written, as libuv would. Two rules are asserted over all handles: memory
+// that is still on its way is never read into, and no two have the same memory to read into but that which all have.
 
 import assert from 'node:assert/strict';
 import type { HandleReader, TcpHandle } from '../../../src/proxy/tcp-handles.ts';
@@ -19,11 +19,16 @@ interface State {
 const { binding } = process as unknown as { binding(name: string): unknown };
 const { streamBaseState: state, kReadBytesOrError, kLastWriteWasAsync } = binding.call(process, 'stream_wrap') as State;
 
-const ECANCELED = -125;
 const EOF = -4095;
+const EINVAL = -22;
+const ECONNRESET = -104;
+const ECANCELED = -125;
 
-/** Writes that go on, of all handles. */
+/** Whose writes go on. */
 const onTheirWay = new Set<FakeHandle>();
+const COMMON = 8192; // octets of the memory that all read into
+/** Whose memory it is to read into. */
+const owners = new Map<ArrayBufferLike, FakeHandle>();
 
 export class FakeHandle implements TcpHandle {
   reader: HandleReader | null = null;
@@ -37,6 +42,8 @@ export class FakeHandle implements TcpHandle {
   readonly #taken: (octets: Buffer) => void;
   readonly #buffers: Uint8Array[] = []; // of the listeners
   #room = 0;
+  #isBroken = false;
+  #isShutting = false;
   #request: Request | null = null;
   #left: Uint8Array = Buffer.alloc(0); // of what is written
 
@@ -64,8 +71,17 @@ export class FakeHandle implements TcpHandle {
     const length = octets.copy(into, 0, 0, into.length);
     state[kReadBytesOrError] = length;
     const next = this.onread();
-    if (next !== undefined) this.#buffers[listener] = next;
+    if (next !== undefined && !this.isClosed) this.#give(listener, next);
     return length;
+  }
+
+  #give(listener: number, next: Uint8Array): void {
+    const before = this.#buffers[listener];
+    if (before !== undefined) owners.delete(before.buffer);
+    this.#buffers[listener] = next;
+    if (next.length === COMMON) return;
+    assert.equal(owners.get(next.buffer), undefined, 'two read into the same memory');
+    owners.set(next.buffer, this);
   }
 
   /** The peer sends its FIN, or is gone: an error of the system's. */
@@ -82,6 +98,12 @@ export class FakeHandle implements TcpHandle {
     if (this.#request === null) return;
     this.#take();
     if (this.#left.length === 0) this.#isWritten(0);
+  }
+
+  /** The connection breaks: the write that goes on fails, and every one behind it. */
+  breaks(): void {
+    this.#isBroken = true;
+    if (this.#request !== null) this.#isWritten(ECONNRESET);
   }
 
   #take(): void {
@@ -101,6 +123,7 @@ export class FakeHandle implements TcpHandle {
 
   writeBuffer(request: Request, chunk: Uint8Array): number {
     assert.ok(!this.isClosed && this.#request === null, 'one write at a time');
+    if (this.#isBroken) return ECONNRESET;
     this.#left = chunk;
     this.#take();
     const goesOn = this.#left.length > 0;
@@ -123,11 +146,15 @@ export class FakeHandle implements TcpHandle {
   }
 
   useUserBuffer(buffer: Uint8Array): void {
-    this.#buffers.push(buffer);
+    this.#give(this.#buffers.length, buffer);
   }
 
   shutdown(): number {
     this.isShutDown = true;
+    this.#isShutting = true;
+    setImmediate(() => {
+      this.#isShutting = false;
+    });
     return 0;
   }
 
@@ -135,6 +162,7 @@ export class FakeHandle implements TcpHandle {
     if (this.isClosed) return; // as Node: nobody is called back
     this.isClosed = true;
     this.isReading = false;
+    for (const { buffer } of this.#buffers) if (owners.get(buffer) === this) owners.delete(buffer);
     setImmediate(() => {
       if (this.#request !== null) this.#isWritten(ECANCELED);
       closed();
@@ -143,6 +171,10 @@ export class FakeHandle implements TcpHandle {
 
   reset(closed: () => void): number {
     if (this.isClosed) return 0;
+    if (this.#isShutting) {
+      this.isClosed = true; // as Node believes, while libuv will not: its descriptor is lost
+      return EINVAL;
+    }
     this.close(closed);
     this.wasReset = true;
     return 0;

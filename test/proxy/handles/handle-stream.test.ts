@@ -99,6 +99,15 @@ test('a few octets of mail data keep only themselves', async (t) => {
   assert.ok(process.memoryUsage().external - before < 16 * MIB, 'a buffer of 64 KiB for each would be 64 MB');
 });
 
+test('one that is reset right behind its FIN is let go of', { timeout: 5000 }, async (t) => {
+  const { client, peer } = await accepted(t);
+  assert.notEqual(client.ends, null); // it knows its peer, or there is none to reset
+  peer.resume();
+  client.end();
+  client.reset();
+  await new Promise<void>((resolve) => client.whenClosed(resolve));
+});
+
 describe('memory that is read into again', () => {
   it('was given to the server whole, however slowly it reads', async (t) => {
     const before = poisoned.mailData;

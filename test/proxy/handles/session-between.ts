@@ -13,6 +13,7 @@ export interface SessionOptions {
   readonly queue?: FairQueue;
   readonly judge?: Judge;
   readonly profile?: Partial<Profile>;
+  readonly tls?: ClientTls;
 }
 
 export interface Between {
@@ -24,10 +25,11 @@ export interface Between {
 }
 
 const UNLIMITED = { errors: 1e9, junkCommands: 1e9, recipientsPerMessage: 1e9, messages: 1e9 };
+const NO_TLS = new ClientTls(NO_CREDENTIALS, 1);
 const JUDGE = judgeBy({ accepted: ['local.example'] });
 
 export function sessionBetween(client: ByteStream, upstream: ByteStream, options: SessionOptions = {}): Between {
-  const { queue = new FairQueue(), judge = JUDGE, profile } = options;
+  const { queue = new FairQueue(), judge = JUDGE, profile, tls = NO_TLS } = options;
   const defects: unknown[] = [];
   let reason: CloseReason | null = null;
   const answer = { stream: upstream, greeting: Buffer.from('220 mail.example\r\n'), forwarding: null, list: null };
@@ -41,7 +43,7 @@ export function sessionBetween(client: ByteStream, upstream: ByteStream, options
   const connection = new Connection({
     client,
     handshake: null,
-    tls: new ClientTls(NO_CREDENTIALS, 1),
+    tls,
     early: null,
     ends: { clientAddress: '192.0.2.1', clientPort: 1, localAddress: '192.0.2.2', localPort: 25 },
     profile: whole,
