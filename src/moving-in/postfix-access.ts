@@ -4,7 +4,9 @@
 // on what it is compared with: the client's name and address, the sender, the recipient, or the name in HELO.
 
 import { parseDomainPattern } from '../policy/domains.ts';
-import { parseRange } from '../policy/ranges.ts';
+import { formatIp } from '../policy/ip.ts';
+import { hullOf, parseRange, type Span } from '../policy/ranges.ts';
+import { subtract, union } from '../policy/spans.ts';
 import { plainPattern, type TableEntry } from './postfix-tables.ts';
 
 /** Conditions of a rule (policy/document.ts), as far as they are used here. */
@@ -134,7 +136,24 @@ export function isAlways(when: When): boolean {
   return Object.keys(when).length === 0;
 }
 
-/** It looks at nothing but who the client is. */
-export function isOfClient(when: When): boolean {
-  return Object.keys(when).length > 0 && Object.keys(when).every((key) => key === 'sources' || key === 'ptr');
+/** Addresses that it holds for by themselves, whatever else is so. */
+export function sourcesOf({ sources = [], not, ...others }: When): readonly string[] {
+  const { sources: except = [], ...more } = not ?? {};
+  if (Object.keys(others).length > 0 || Object.keys(more).length > 0) return [];
+  return not === undefined ? sources : without(sources, except);
+}
+
+function without(texts: readonly string[], except: readonly string[]): readonly string[] {
+  const spans = (list: readonly string[]): Span[] => union(list.flatMap((text) => parseRange(text).ranges.map(hullOf)));
+  const rest = subtract(spans(texts), spans(except));
+  return rest.map(({ lo, hi }) => (lo === hi ? formatIp(lo) : `${formatIp(lo)}-${formatIp(hi)}`));
+}
+
+/** The clients that a denial is for, or some more: names cannot be taken out of networks, nor networks out of names. */
+export function deniedClients({ sources = [], ptr = [], not }: When): {
+  sources: readonly string[];
+  names: readonly string[];
+} {
+  const isOfNetworks = not !== undefined && Object.keys(not).join() === 'sources';
+  return { sources: isOfNetworks ? without(sources, not.sources ?? []) : sources, names: ptr };
 }

@@ -1,4 +1,4 @@
-// The lists smtpd_*_restrictions of Postfix as rules of ours, for recipients that are nobody's here.
+// The lists smtpd_*_restrictions of Postfix as rules of ours, for recipients that are nobody's here, or for our own.
 //
 // A list is read from its start; the first permit or reject that holds ends it. A recipient is let through where every list
 // does, so lists are put together one by one. What permits and cannot be said is left out. A denial of clients that cannot be
@@ -11,9 +11,10 @@ import {
   type AccessEntry,
   accessEntries,
   both,
+  deniedClients,
   isAlways,
-  isOfClient,
   type Subject,
+  sourcesOf,
   type When,
 } from './postfix-access.ts';
 import type { Networks } from './postfix-networks.ts';
@@ -49,6 +50,9 @@ const BY_CLIENT = /^(reject_(rbl|unknown_(reverse_)?client|rhsbl_(reverse_)?clie
 
 const WITH_ARGUMENT = /^(reject_r(bl|hsbl)_|permit_(dnswl|rhswl)_|check_|sleep$)/;
 
+/** The right side of a table that leaves nothing open, for foreign recipients. */
+const DECIDES = /^(ok|permit|reject|discard|defer|defer_if_permit|(reject|defer)_unauth_destination|[0-9]+)(\s|$)/i;
+
 const LOGIN_MISMATCH = new Set(['reject_sender_login_mismatch', 'reject_authenticated_sender_login_mismatch']);
 
 export class Restrictions {
@@ -57,9 +61,11 @@ export class Restrictions {
   readonly denied: { readonly sources: string[]; readonly names: string[] } = { sources: [], names: [] };
   readonly blocked: string[] = [];
   tiesSenders = false;
+  readonly #recipients: 'foreign' | 'ours';
 
-  constructor(around: Surroundings) {
+  constructor(around: Surroundings, recipients: 'foreign' | 'ours' = 'foreign') {
     this.#around = around;
+    this.#recipients = recipients;
   }
 
   /** One of the parameters, as steps. */
@@ -78,7 +84,7 @@ export class Restrictions {
       );
       return { steps: [], end: 'deny' };
     }
-    const walk = new Walk(this.#around, this, name, where);
+    const walk = new Walk(this.#around, this, name, where, this.#recipients === 'ours');
     const ended = walk.words(entriesOf(value), {}, 0);
     return { steps: walk.steps, end: ended === 'deny' ? 'deny' : 'allow' };
   }
@@ -94,12 +100,15 @@ class Walk {
   readonly #found: Restrictions;
   readonly #list: string;
   readonly #where: Place;
+  /** For recipients of our own domains. */
+  readonly #ours: boolean;
 
-  constructor(around: Surroundings, found: Restrictions, list: string, where: Place) {
+  constructor(around: Surroundings, found: Restrictions, list: string, where: Place, ours: boolean) {
     this.#around = around;
     this.#found = found;
     this.#list = list;
     this.#where = where;
+    this.#ours = ours;
   }
 
   /** `when`: what has to hold for these words to be looked at. Says how the list ended, if it did for everybody. */
@@ -125,7 +134,9 @@ class Walk {
   #word(written: string, argument: string, when: When, depth: number): 'allow' | 'deny' | null {
     const word = written.toLowerCase();
     const { parameters, networks } = this.#around;
-    if (/^(dunno|permit_auth_destination|sleep)$/.test(word)) return null;
+    if (/^(dunno|sleep)$/.test(word)) return null;
+    if (word === 'permit_auth_destination') return this.#ours ? this.#step('allow', when, {}, word) : null;
+    if (/^(reject|defer)_unauth_destination$/.test(word)) return this.#ours ? null : this.#step('deny', when, {}, word);
     if (word === 'permit_mynetworks') {
       for (const group of networks.groups) this.#step('allow', when, group, 'mynetworks');
       return null;
@@ -137,8 +148,7 @@ class Walk {
       if (parameters.isYes('smtpd_sasl_auth_enable')) this.#step('allow', when, login, 'sasl-authenticated');
       return null;
     }
-    if (/^(reject|defer|reject_unauth_destination|defer_unauth_destination)$/.test(word))
-      return this.#step('deny', when, {}, word);
+    if (word === 'reject' || word === 'defer') return this.#step('deny', when, {}, word);
     if (word === 'permit' || word === 'ok') return this.#step('allow', when, {}, word);
     if (LOGIN_MISMATCH.has(word)) {
       this.#found.tiesSenders ||= !this.steps.some(
@@ -155,6 +165,11 @@ class Walk {
       if (value !== null) return this.words(entriesOf(value), when, depth + 1);
     }
     return this.#unknown(word, argument, when);
+  }
+
+  /** Nobody relays by what stands behind; mail to our own domains goes on. */
+  #closed(when: When): 'allow' | 'deny' | null {
+    return this.#ours ? null : this.#step('deny', when, {}, 'not-known');
   }
 
   #ownSubject(): Subject {
@@ -174,7 +189,7 @@ class Walk {
       this.#tell(setting, 'a program of its own answers: what it lets through is left out');
     else {
       this.#tell(setting, 'not known here: nobody relays by what stands behind it');
-      return this.#step('deny', when, {}, 'not-known');
+      return this.#closed(when);
     }
     return null;
   }
@@ -201,6 +216,8 @@ class Walk {
     const { tables, parameters } = this.#around;
     const [type = '', rest = ''] = table.split(/:(.*)/s);
     if (type === 'static') return this.#result(rest, subject, when, {}, depth, this.#where);
+    // Whom of ours it denies the server behind goes on denying.
+    if (this.#ours && subject === 'recipient') return null;
     const entries = tables.entries(table);
     if (entries === null) {
       if (subject === 'client') {
@@ -208,7 +225,7 @@ class Walk {
           table,
           'whom it denies is not known: nobody relays by what stands behind it; name the file of this table beside the others',
         );
-        return this.#step('deny', when, {}, 'not-known');
+        return this.#closed(when);
       }
       this.#tell(
         `check_${subject}_access ${table}`,
@@ -217,20 +234,22 @@ class Walk {
       return null;
     }
     const parents = entriesOf(parameters.value('parent_domain_matches_subdomains') ?? '').includes('smtpd_access_maps');
+    // Whom an entry holds, no wider one behind it is asked about.
     let spared: When | null = null;
     let isSparedTold = true;
+    const spare = (when: When): void => {
+      const more = spared === null ? when : joined(spared, when);
+      isSparedTold &&= more !== null;
+      spared = more ?? spared;
+    };
     for (const one of accessEntries(entries, type, subject, parents)) {
       const isDunno = /^(dunno|warn|hold|filter|prepend|redirect|bcc|info|defer_if_reject)\b/i.test(one.entry.value);
       if (one.when === null) {
         const ended = this.#unsaid(one, subject, when, isDunno);
         if (ended !== null) return ended;
         isSparedTold &&= !isDunno;
-      } else if (isDunno) {
-        const before: When | null = spared;
-        spared = before === null ? one.when : joined(before, one.when);
-        isSparedTold &&= spared !== null;
-        spared ??= before;
-      } else {
+      } else if (isDunno) spare(one.when);
+      else {
         // What a more particular entry spares is not denied by a wider one, nor allowed.
         const shielded = spared === null ? one.when : both(one.when, { not: spared });
         const isAllow = /^(ok|permit|[0-9]+$)/i.test(one.entry.value);
@@ -244,6 +263,7 @@ class Walk {
         }
         const ended = this.#result(one.entry.value, subject, when, shielded ?? one.when, depth, one.entry.where);
         if (ended !== null) return ended;
+        if (!DECIDES.test(one.entry.value) || (this.#ours && /_unauth_dest/i.test(one.entry.value))) spare(one.when);
       }
     }
     return null;
@@ -266,7 +286,7 @@ class Walk {
     }
     const why = 'no condition of ours says whom it denies: nobody relays by what stands behind it';
     this.#around.report.loud(entry.where, this.#list, said, 'cannot be said', '', why);
-    return this.#step('deny', when, {}, 'not-known');
+    return this.#closed(when);
   }
 
   /** The right side of a table: an action, or restrictions. */
@@ -296,7 +316,7 @@ class Walk {
 
   #denied(subject: Subject, outer: When, when: When, where: Place): 'allow' | 'deny' | null {
     const { accepted, report } = this.#around;
-    if (subject === 'client' && isAlways(outer) && isOfClient(when)) this.#denyEverything(when);
+    if (subject === 'client' && isAlways(outer)) this.#denyEverything(when);
     else if (subject === 'recipient' && isAlways(outer) && !this.steps.some(({ action }) => action === 'allow')) {
       for (const domain of when.recipient_domains ?? [])
         if (accepted.has(domain.replace(/^\*\./, ''))) this.#found.blocked.push(domain);
@@ -313,12 +333,12 @@ class Walk {
   }
 
   /** A denial of clients holds for mail to our own domains too, but for those whom a permit before it let through. */
-  #denyEverything({ sources = [], ptr = [] }: When): void {
-    const permitted = this.steps.flatMap(({ action, when }) =>
-      action === 'allow' && when.sources !== undefined && isOfClient(when) ? when.sources : [],
-    );
-    this.#found.denied.sources.push(...sources.filter((one) => !this.#around.networks.holdsAll(permitted, one)));
-    this.#found.denied.names.push(...ptr);
+  #denyEverything(when: When): void {
+    const permitted = this.steps.flatMap((step) => (step.action === 'allow' ? sourcesOf(step.when) : []));
+    const { sources, names } = deniedClients(when);
+    const holdsAll = (one: string): boolean => this.#around.networks.holdsAll(permitted, one);
+    this.#found.denied.sources.push(...sources.filter((one) => !holdsAll(one)));
+    this.#found.denied.names.push(...names);
   }
 }
 

@@ -5,7 +5,7 @@ import {
   type Given,
   type Imported,
   Noted,
-  type Report,
+  Report,
   type Written,
   type WrittenBlock,
   type WrittenCase,
@@ -20,6 +20,7 @@ import {
   parseServices,
   type Service,
 } from './postconf.ts';
+import { sourcesOf, type When } from './postfix-access.ts';
 import { limitsOf, loginSenders } from './postfix-limits.ts';
 import { domainsOf, isWorld, Networks, type PostfixDomains } from './postfix-networks.ts';
 import { allOf, Restrictions, type Step, type Steps, tidy } from './postfix-restrictions.ts';
@@ -112,6 +113,9 @@ function connectorOf(
   const accepted = new Set([...domains.accepted, ...domains.relay].map((name) => name.replace(/^\*\./, '')));
   const restrictions = new Restrictions({ parameters, tables, networks, accepted, report });
   const all = LISTS.map((name) => restrictions.list(name)).reduce(allOf);
+  // What is to be said of the lists has been said.
+  const ours = new Restrictions({ parameters, tables, networks, accepted, report: new Report() }, 'ours');
+  const who = submitters(LISTS.map((name) => ours.list(name)).reduce(allOf), parameters, report);
   for (const domain of restrictions.blocked) around.blocked.add(domain);
   const steps = closed(all, parameters, given, report);
   const name = service?.name ?? 'smtpd';
@@ -140,7 +144,11 @@ function connectorOf(
     name,
     bindings: binding === null ? undefined : [binding],
     remote_ip_ranges: ['any'],
-    connect: denied.length === 0 ? undefined : { deny: denied },
+    connect:
+      denied.length === 0 && who.allow === undefined
+        ? undefined
+        : { allow: who.allow, deny: denied.length === 0 ? undefined : denied },
+    submit: who.submit,
     senders: restrictions.tiesSenders ? sendersOf(parameters, tables, report) : undefined,
     rules: steps.length === 0 ? undefined : named(steps),
     auth,
@@ -150,7 +158,37 @@ function connectorOf(
     replies: { relay: '554 5.7.1 <{recipient}>: Relay access denied' },
     i_know_this_is_open: steps.some(isOpen) ? true : undefined,
   };
-  return { written, cases: casesOf(networks, steps, denied, domains, binding) };
+  const isForAll = who.submit === undefined && who.allow === undefined;
+  return { written, cases: isForAll ? casesOf(networks, steps, denied, domains, binding) : [] };
+}
+
+/** Who may hand in mail for our own domains, where not everybody may: `permit_sasl_authenticated, reject`. */
+function submitters(
+  { steps, end }: Steps,
+  parameters: Parameters,
+  report: Report,
+): { submit?: 'authenticated'; allow?: string[] } {
+  if (end === 'allow') return {};
+  const where = parameters.written('smtpd_recipient_restrictions')?.where ??
+    parameters.written('smtpd_relay_restrictions')?.where ?? { file: 'postconf', line: 1, column: 1 };
+  const may = steps.filter(({ action }) => action === 'allow').map(({ when }) => when);
+  const sources = may.flatMap(sourcesOf);
+  const isOfLogins = (when: When): boolean =>
+    Object.keys(when).every((key) => key === 'authenticated' || key === 'tls');
+  if (may.some(isOfLogins)) {
+    const others = !may.every(isOfLogins);
+    const why = others ? 'others that were let through to our own domains must log in' : '';
+    report.add(where, 'reject, at the end of a list', '', others ? 'stricter' : 'exact', 'submit: authenticated', why);
+    return { submit: 'authenticated' };
+  }
+  report.exact(
+    where,
+    'reject, at the end of a list',
+    '',
+    'connect.allow',
+    'only those that the list lets through may connect',
+  );
+  return { allow: [...new Set(sources)] };
 }
 
 /** What lets everybody through is an open relay, and carried over where that was asked for. */

@@ -114,9 +114,9 @@ test('an indexed table is asked for the most specific key, a cidr table from its
   const table = '198.51.100 OK\n198.51.100.5 reject_unauth_destination\n198.51.100.6 DUNNO\n';
   const asked = [
     'proceed 198.51.100.4 -> x@foreign.example',
-    'reject 198.51.100.5 -> x@foreign.example',
-    'reject 198.51.100.6 -> x@foreign.example',
-    `reject ${INSIDE}`,
+    'refuse-connection 198.51.100.5 -> x@foreign.example',
+    'refuse-connection 198.51.100.6 -> a@example.com',
+    `refuse-connection ${INSIDE}`,
   ];
   await answers(list('hash'), asked, [['may', table]]);
   const cidr = '198.51.100.0/24 OK\n198.51.100.5/32 reject_unauth_destination\n';
@@ -166,6 +166,21 @@ test('a word that nobody knows closes what stands behind it', () =>
     `reject ${INSIDE}`,
   ]));
 
+test('a list that ends in reject is not for everybody, to our own domains either', async () => {
+  const list = (words: string) => `smtpd_sasl_auth_enable = yes\nsmtpd_recipient_restrictions = ${words}, reject\n`;
+  const toUs = '203.0.113.7 -> a@example.com';
+  await answers(list('permit_sasl_authenticated'), [
+    `refuse-sender ${toUs}`,
+    'proceed 203.0.113.7 login=a -> x@foreign.example',
+  ]);
+  await answers(list('permit_mynetworks'), [
+    `refuse-connection ${toUs}`,
+    'proceed 10.1.2.3 -> a@example.com',
+    `proceed ${INSIDE}`,
+  ]);
+  await answers(list('permit_auth_destination'), [`proceed ${toUs}`, `reject ${INSIDE}`]);
+});
+
 test('restriction classes stand for their lists', () =>
   answers(
     'smtpd_restriction_classes = scanners\nscanners = check_recipient_access hash:/a/r, reject\nsmtpd_relay_restrictions = check_client_access hash:/a/c, permit_mynetworks, reject_unauth_destination\n',
@@ -183,7 +198,7 @@ pickup     unix  n       -       y       60      1       pickup
 `;
   const { wrong } = await tried(imported(POSTFIX, [BASE, master]), [
     `proceed ${INSIDE}`,
-    'reject 10.1.2.3 local=10.0.0.1:587 -> x@foreign.example',
+    'refuse-sender 10.1.2.3 local=10.0.0.1:587 -> a@example.com',
     'proceed 203.0.113.7 local=10.0.0.1:587 login=alice -> x@foreign.example',
     'reject 203.0.113.7 login=alice -> x@foreign.example',
   ]);

@@ -1,5 +1,6 @@
 // What a real Postfix answers and what the policy answers that was imported of the same settings: never more, and mostly the
-// same. Lists are put together at random, with the seed in the name of the test; clients come by XCLIENT.
+// same. Lists are put together at random, with the seed in the name of the test; clients come by XCLIENT. POSTERN_IMPORTS
+// says how many settings (5 s each), POSTERN_SEED which.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -115,7 +116,7 @@ suite(`Postfix and the policy that is made of its settings, seed ${SEED}`, { ski
     rmSync(folder, { recursive: true });
   });
 
-  test('never relays more, and is the same in nearly all', { timeout: 240_000 }, async () => {
+  test('never lets more through, and is the same in nearly all', { timeout: 240_000 }, async () => {
     const looser: string[] = [];
     let same = 0;
     let stricter = 0;
@@ -132,9 +133,8 @@ suite(`Postfix and the policy that is made of its settings, seed ${SEED}`, { ski
       for (const [asked, accepted] of heard) {
         if (accepted === !refused.has(asked)) same++;
         else if (accepted) stricter++;
-        // Of its own domains the server behind goes on refusing what it refuses: it is relaying that is asked here.
-        else if (!/@(\w+\.)*(example\.com|backup\.example)$/.test(asked))
-          looser.push(`${asked}\n  ${lines.join('\n  ')}`);
+        // What is denied to a sender, to our own domains, the server behind goes on denying.
+        else if (!/evil.*-> u@(example\.com|sub\.backup)/.test(asked)) looser.push(`${asked}\n  ${lines.join('\n  ')}`);
       }
     }
     console.log(`${same} the same, ${stricter} stricter, ${looser.length} looser`);
