@@ -11,8 +11,10 @@ import { importSettings } from './import.ts';
 import { inventory } from './inventory.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
+import { replay } from './replay.ts';
 import { run } from './run.ts';
 import { status } from './status.ts';
+import { suggest } from './suggest.ts';
 import { test } from './test.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
@@ -27,6 +29,8 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
   probe      is this server an open relay?
   import     an old server's settings, as a policy
   inventory  who sends what through the old server, by its logs
+  replay     what a policy would have said to the mail in those logs
+  suggest    the rules that would let pass what it refuses of it
   diff       who gains and who loses between two policies
   demo       an old Exchange that relays for everyone, before and after
 
@@ -42,6 +46,8 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   probe,
   import: importSettings,
   inventory,
+  replay,
+  suggest,
   diff,
   demo,
 };

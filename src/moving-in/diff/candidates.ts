@@ -167,6 +167,7 @@ export function loginCandidates(words: Words): Candidate<Login | null>[] {
     all.push(candidate({ mechanism: 'PLAIN', name }, label, name));
   };
   all.push(candidate({ mechanism: 'GSSAPI', name: null }, 'logins whose name nobody sees', '?', '?'));
+  add(SOMEONE, ANYBODY_ELSE);
   for (const user of words.users) add(user, user);
   const realms = [...words.realms];
   for (const user of words.users) realms.push(...(user.includes('\\') ? [user.slice(0, user.indexOf('\\'))] : []));
@@ -184,7 +185,6 @@ export function loginCandidates(words: Words): Candidate<Login | null>[] {
       add(`${fullWidth(name[0] ?? 'x')}${name.slice(1)}`, `look-alikes of ${name}`);
     }
   }
-  add(SOMEONE, ANYBODY_ELSE);
   for (const realm of known) {
     const spelled = realm.includes('.') ? `${SOMEONE}@${realm}` : `${realm}\\${SOMEONE}`;
     add(spelled, `any other login of ${realm}`);

@@ -156,7 +156,7 @@ function disputedRecipients(both: readonly Compared[]): string[] {
       const kinds = both.map((one) => kindOf(one, path));
       const count = (seen.get(kinds.join()) ?? 0) + 1;
       seen.set(kinds.join(), count);
-      if (count <= (kinds[0] === kinds[1] ? 1 : MOST_DISPUTED)) found.push(text);
+      if (count <= (new Set(kinds).size === 1 ? 1 : MOST_DISPUTED)) found.push(text);
     }
   }
   return found;

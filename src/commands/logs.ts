@@ -1,0 +1,112 @@
+// What commands that put logs to a policy have in common: their options, the policy, and the reading, which Ctrl-C ends.
+
+import { formatFinding } from '../config/finding.ts';
+import { AskedOfLogs } from '../moving-in/asked.ts';
+import { type Compared, readCompared, type World } from '../moving-in/diff/compared.ts';
+import { complaintsOf } from '../moving-in/inventory-report.ts';
+import { LOG_KINDS, type LogKind, type ReadReport } from '../moving-in/logged.ts';
+import { parseTime } from '../moving-in/period.ts';
+import { readLogs } from '../moving-in/read-logs.ts';
+import { Replay } from '../moving-in/replay.ts';
+import type { Output } from './output.ts';
+import { Progress } from './progress.ts';
+
+export const NOTHING_READ = 65;
+export const BAD_POLICY = 78;
+export const INTERRUPTED = 130;
+
+export const LOGS_HELP = `A LOG is a file, a folder (with all below it), a pattern such as 'RECV*.LOG', or - for standard input; .gz and .zip are looked
+into. Which kind of log it is stands in the file itself (postern inventory --help says which are known).
+
+  --policy FILE        the policy, or a configuration
+  --accepted-domain D  a domain of your own beside those of the policy; may be given several times
+  --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
+  --until TIME         only messages before then; a day is read to its end
+  --as KIND            in the place of what the content looks like: ${LOG_KINDS.join(', ')}
+`;
+
+export const LOGS_OPTIONS = {
+  policy: { type: 'string' },
+  'accepted-domain': { type: 'string', multiple: true },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  as: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+export interface LogsRequest {
+  readonly logs: readonly string[];
+  readonly policy: string;
+  readonly acceptedDomains: readonly string[];
+  readonly as: LogKind | undefined;
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+}
+
+interface Values {
+  readonly policy?: string | undefined;
+  readonly 'accepted-domain'?: string[] | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  readonly as?: string | undefined;
+}
+
+/** A string is what is wrong with the arguments. */
+export function readLogsRequest(values: Values, logs: readonly string[], now: number): LogsRequest | string {
+  const { policy, as } = values;
+  if (logs.length === 0) return 'name the logs: files, folders, or - for standard input';
+  if (policy === undefined) return 'name the policy: --policy FILE';
+  if (as !== undefined && !isKind(as)) return `--as: '${as}' is no kind: ${LOG_KINDS.join(', ')}`;
+  const since = values.since === undefined ? undefined : parseTime(values.since, '--since', now);
+  const until = values.until === undefined ? undefined : parseTime(values.until, '--until', now);
+  if (typeof since === 'string') return since;
+  if (typeof until === 'string') return until;
+  if (since !== undefined && until !== undefined && since >= until) return '--since is not before --until';
+  return { logs, policy, acceptedDomains: values['accepted-domain'] ?? [], as, since, until };
+}
+
+function isKind(text: string): text is LogKind {
+  return (LOG_KINDS as readonly string[]).includes(text);
+}
+
+export interface Replayed {
+  readonly replay: Replay;
+  readonly read: ReadReport;
+  readonly compared: Compared;
+}
+
+/** The logs put to the policy; a number is the exit code where that could not be, which has been said then. */
+export async function replayLogs(name: string, request: LogsRequest, out: Output): Promise<Replayed | number> {
+  const world: World = { now: Date.now(), names: null };
+  const compared = readCompared(request.policy, world);
+  if (!('policy' in compared)) {
+    for (const one of compared) if (one.severity === 'error') out.stderr(`${formatFinding(one)}\n`);
+    return BAD_POLICY;
+  }
+  const replay = new Replay(await AskedOfLogs.of(compared, world));
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  for (const signal of SIGNALS) process.on(signal, interrupt);
+  const progress = new Progress(out);
+  const { as, since, until } = request;
+  try {
+    const options = { as, since, until, signal: interrupted.signal };
+    const told = (done: number, total: number | null): void => progress.at(done, total);
+    const read = await readLogs(request.logs, { ...options, progress: told }, replay);
+    progress.end();
+    for (const line of complaintsOf(read)) out.stderr(`${line}\n`);
+    if (read.files > 0) return { replay, read, compared };
+    out.stderr(`postern ${name}: nothing could be read\n`);
+    return NOTHING_READ;
+  } catch (error) {
+    progress.end();
+    if (!interrupted.signal.aborted) throw error;
+    out.stderr(`postern ${name}: interrupted, nothing was written\n`);
+    return INTERRUPTED;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, interrupt);
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
