@@ -131,11 +131,11 @@ async function show(
   out: Output,
 ): Promise<number> {
   for (const line of complaintsOf(read)) out.stderr(`${line}\n`);
-  if (read.files === 0) {
+  const rows = counted.rows();
+  if (read.files === 0 || (rows.length === 0 && read.unknown > 0)) {
     out.stderr('postern inventory: nothing could be read\n');
     return NOTHING_READ;
   }
-  const rows = counted.rows();
   if (request.resolve) await resolveNames(rows, signal);
   const report: InventoryReport = {
     rows,

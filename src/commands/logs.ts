@@ -96,7 +96,8 @@ export async function replayLogs(name: string, request: LogsRequest, out: Output
     const read = await readLogs(request.logs, { ...options, progress: told }, replay);
     progress.end();
     for (const line of complaintsOf(read)) out.stderr(`${line}\n`);
-    if (read.files > 0) return { replay, read, compared };
+    // Lines of which not one was understood are no proof of anything.
+    if (read.files > 0 && (read.unknown === 0 || replay.totals.messages > 0)) return { replay, read, compared };
     out.stderr(`postern ${name}: nothing could be read\n`);
     return NOTHING_READ;
   } catch (error) {

@@ -316,6 +316,12 @@ test('says what is wrong: no policy, no log, nothing to read, a faulty policy', 
     assert.equal((await run(command, '--policy', policyFile())).code, 64);
     assert.equal((await run(command, log, '--policy', policyFile(), '--since', 'x')).code, 64);
     assert.equal((await run(command, join(folder, 'nowhere'), '--policy', policyFile())).code, 65);
+    const strange = join(folder, 'not-understood.log');
+    const head = '#Log-type: SMTP Receive Protocol Log\n#Fields: date-time,connector-id,session-id,event,data\n';
+    writeFileSync(strange, `${head}what is this\nand this\n`);
+    const { code, errors } = await run(command, strange, '--policy', policyFile());
+    assert.equal(code, 65);
+    assert.match(errors, /not-understood\.log:3: .*\n(.*\n)*.*nothing could be read\n$/);
     assert.equal((await run(command, log, '--policy', policyFile({ version: 1 }))).code, 78);
     assert.equal((await run(command, '--help')).code, 0);
   }
