@@ -82,12 +82,12 @@ export class SocketStream implements ByteStream {
   }
 
   destroy(): void {
-    this.#isOurs = false;
+    this.#leave();
     this.#socket.destroy();
   }
 
   reset(): void {
-    this.#isOurs = false;
+    this.#leave();
     const beneath = this.#beneath;
     // Not at once: we may be called from within OpenSSL, and Node.js (24.21, 26.10) frees it when both sockets end there, which
     // is a segmentation fault. Behind this event it is safe, and TLS ends by itself with what lies beneath. That is reset also
@@ -103,14 +103,20 @@ export class SocketStream implements ByteStream {
   }
 
   toSocket(): Socket {
-    this.#isOurs = false;
+    this.#leave();
     for (const [event, listener] of Object.entries(this.#listeners)) this.#socket.off(event, listener);
     return this.#socket;
   }
 
   #lost(error: Error | null): void {
     if (!this.#isOurs) return;
+    const { owner } = this;
+    this.#leave();
+    owner.lost(error);
+  }
+
+  #leave(): void {
     this.#isOurs = false;
-    this.owner.lost(error);
+    this.owner = NOBODY; // what is left of it still has events
   }
 }

@@ -10,12 +10,11 @@ import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from '../
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
 import { numbers } from '../../helpers/numbers.ts';
 import { poisoned } from '../../helpers/poison.ts';
-import { FakeHandle } from './fake-handle.ts';
+import { ECONNRESET, FakeHandle } from './fake-handle.ts';
 
 const STREAMS = 400;
 const AT_ONCE = 8;
 const STEPS = 120; // of one
-const ECONNRESET = -104;
 const READS: readonly ByteStream['reads'][] = ['mail data', 'mail data', 'commands', 'to keep', 'to forget'];
 const NOISE = Buffer.from(Array.from({ length: 400_000 }, (_, at) => (at * 31 + (at >> 8) * 17) & 255));
 
@@ -62,6 +61,7 @@ class Watched implements StreamOwner {
   heard(chunk: Buffer): void {
     const copy = Buffer.from(chunk);
     assert.ok(!this.#isOver && !this.#endHeard, 'heard behind the end');
+    assert.ok(!this.stream.isPaused, 'heard while it is paused');
     assert.ok(
       copy.equals(NOISE.subarray(this.#heardUpTo, this.#heardUpTo + copy.length)),
       'what was said is not heard',
@@ -197,6 +197,7 @@ class Watched implements StreamOwner {
       await turn();
     }
     assert.ok(this.#isOver || this.#isBroken || (this.#endHeard && !this.#isOwedDrain), 'it does not come to its end');
+    assert.ok(this.#isOver || this.#isBroken || !this.#saysNoMore, 'both have ended it, and it is not over');
     this.#keepLent();
     this.#check(this.#kept);
     stream.owner = NOBODY;

@@ -21,7 +21,7 @@ const { streamBaseState: state, kReadBytesOrError, kLastWriteWasAsync } = bindin
 
 const EOF = -4095;
 const EINVAL = -22;
-const ECONNRESET = -104;
+export const ECONNRESET = -104;
 const ECANCELED = -125;
 
 /** Whose writes go on. */

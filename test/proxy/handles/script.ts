@@ -48,7 +48,7 @@ export function scriptOf(name: string, messages: number, below: Below): Part[] {
   return parts;
 }
 
-const SIZES = [50, 5_000, 40_000, 70_000, 200_000];
+const SIZES = [50, 5_000, 70_000, 200_000, 300_000];
 const COMMANDS = ['RCPT TO:<victim@foreign.example>\r\n', 'QUIT\r\n', '..\r\n', '.. DATA\r\n', 'MAIL FROM:<>\r\n'];
 
 function textOf(whose: string, below: Below): Buffer {

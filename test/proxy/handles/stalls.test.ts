@@ -1,11 +1,12 @@
 // A server that stalls at every octet: it takes so many, and then none until it is told. Whatever the sizes in which a client speaks
 // and a server takes, and whoever waits for his turn, the server reads what the client said without what was refused, and the
-// client hears each reply in its order. What was read is written over as soon as nobody may have it (poison.ts).
+// client hears each reply in its order; and where one of them goes, or the operator ends it, the server has heard the beginning of
+// that and no end. What was read is written over as soon as nobody may have it (poison.ts).
 // POSTERN_STALLS_SEED plays one run again.
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { FairQueue } from '../../../src/proxy/fair-queue.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
@@ -14,11 +15,12 @@ import { judgeBy } from '../../helpers/harness.ts';
 import { numbers } from '../../helpers/numbers.ts';
 import { poisoned } from '../../helpers/poison.ts';
 import { settled } from '../peer.ts';
-import { FakeHandle } from './fake-handle.ts';
+import { ECONNRESET, FakeHandle } from './fake-handle.ts';
 import { type Part, scriptOf } from './script.ts';
 import { type Between, sessionBetween } from './session-between.ts';
 import { type ServerWithoutKernel, serverInTls, serverOverHandle, serverOverSocket } from './without-kernel.ts';
 
+const SESSIONS = 12;
 const MESSAGES = 6; // of a session
 const IDLE = 20_000; // turns in which all must be over
 
@@ -43,7 +45,7 @@ class BusyQueue extends FairQueue {
 
 /** One octet, a few, many. */
 function some(below: Below): number {
-  return 1 + below([1, 10, 5_000, 100_000][below(4)] as number);
+  return 1 + below([1, 10, 40_000, 100_000][below(4)] as number);
 }
 
 /** A client with its script, and the server. */
@@ -59,6 +61,7 @@ class Play {
   #saying = Buffer.alloc(0) as Buffer;
   #line = ''; // of a reply, unfinished
   readonly #codes: string[] = []; // heard
+  wasCutShort = false;
 
   constructor(name: string, server: ServerWithoutKernel, queue: FairQueue, judge: Judge, below: Below) {
     this.#parts = scriptOf(name, MESSAGES, below);
@@ -68,6 +71,23 @@ class Play {
     server.takes(0);
     this.#client = new FakeHandle((octets) => this.#hears(octets));
     this.#between = sessionBetween(new HandleStream(this.#client), server.stream, { queue, judge });
+  }
+
+  /** Somebody goes, or the operator ends it. */
+  cutShort(): void {
+    const how = this.#below(7);
+    this.wasCutShort = true;
+    if (how === 0) this.#client.ends();
+    else if (how === 1) this.#client.ends(ECONNRESET);
+    else if (how === 2) this.#client.breaks();
+    else if (how === 3) this.#server.ends();
+    else if (how === 4) this.#server.breaks();
+    else if (how === 5) this.#between.connection.drain();
+    else this.#between.connection.shutDown();
+  }
+
+  get hasEnded(): boolean {
+    return this.#between.reason !== null;
   }
 
   /** The client was sent a FIN, which stands behind the last reply, and the server has all. */
@@ -106,19 +126,26 @@ class Play {
     return next !== undefined && (!next.waits || this.#codes.length === this.#owed);
   }
 
+  /** The server heard what was said and not refused, or where it was cut short the beginning of it; and so did the client. */
   check(): void {
     assert.deepEqual(this.#between.defects, []);
     const { server } = this.#server;
-    const [heard, expected] = [server.heard, this.#expected];
+    const { heard } = server;
+    const expected = this.wasCutShort ? this.#expected.subarray(0, heard.length) : this.#expected;
     const at = heard.findIndex((octet, i) => octet !== expected[i]);
-    const show = (octets: Buffer): string => octets.toString('latin1', Math.max(0, at - 30), at + 60);
-    assert.ok(
-      heard.equals(expected),
-      `octet ${at}: heard ${JSON.stringify(show(heard))}, not ${JSON.stringify(show(expected))}`,
-    );
-    assert.deepEqual(this.#codes, ['220', ...this.#parts.flatMap(({ code }) => code ?? [])]);
-    assert.deepEqual(this.#between.reason, { origin: 'client', what: 'quit' });
+    const show = (octets: Buffer): string => JSON.stringify(octets.toString('latin1', Math.max(0, at - 30), at + 60));
+    assert.ok(heard.equals(expected), `octet ${at}: heard ${show(heard)}, not ${show(expected)}`);
     for (const recipient of server.recipients) assert.match(recipient, /@local\.example>\r\n$/);
+    const codes = ['220', ...this.#parts.flatMap(({ code }) => code ?? [])];
+    if (!this.wasCutShort) {
+      assert.deepEqual(this.#codes, codes);
+      assert.deepEqual(this.#between.reason, { origin: 'client', what: 'quit' });
+      return;
+    }
+    const last = this.#codes.at(-1) ?? '';
+    if (last === '421' || last === '451') this.#codes.pop();
+    assert.deepEqual(this.#codes, codes.slice(0, this.#codes.length));
+    assert.ok(this.#server.stream.isGone || this.#between.reason?.what === 'quit'); // where it is given a moment
   }
 
   /** For the one who looks why it got stuck. */
@@ -146,33 +173,44 @@ class Play {
 
 const judge = judgeBy({ accepted: ['local.example'] });
 
-for (const [way, open, sessions] of [
-  ['over a handle', serverOverHandle, 12],
-  ['over a socket', serverOverSocket, 6],
-  ['in TLS', serverInTls, 6],
+async function playAll(t: TestContext, open: () => ServerWithoutKernel | Promise<ServerWithoutKernel>, isCut: boolean) {
+  const seed = Number(process.env.POSTERN_STALLS_SEED ?? randomInt(2 ** 31));
+  t.diagnostic(`POSTERN_STALLS_SEED=${seed}`);
+  const below = numbers(seed);
+  const queue = new BusyQueue(below);
+  const later: Judge = (question) => {
+    const decision = judge(question);
+    return below(4) > 0 ? decision : turn(decision);
+  };
+  const plays: Play[] = [];
+  t.after(() => Promise.all(plays.map((play) => play.end())));
+  for (let i = 0; i < SESSIONS; i++) plays.push(new Play(`c${i}`, await open(), queue, later, below));
+  let left = [...plays];
+  for (let turns = 0; left.length > 0; turns++) {
+    assert.ok(turns < IDLE, `stuck: ${left.map(({ state }) => state).join('\n')}`);
+    for (let times = 0; times < 20; times++) {
+      const play = left[below(left.length)] as Play;
+      play.goOn();
+      if (isCut && below(300) === 0) play.cutShort();
+    }
+    if (below(2) === 0) await turn();
+    left = left.filter((play) => !(play.wasCutShort ? play.hasEnded : play.isOver));
+  }
+  await settled();
+  for (const play of plays) play.check();
+}
+
+for (const [way, open] of [
+  ['over a handle', serverOverHandle],
+  ['over a socket', serverOverSocket],
+  ['in TLS', serverInTls],
 ] as const) {
   test(`a server ${way} that stalls at every octet hears what was said and not refused`, async (t) => {
-    const seed = Number(process.env.POSTERN_STALLS_SEED ?? randomInt(2 ** 31));
-    t.diagnostic(`POSTERN_STALLS_SEED=${seed}`);
-    const below = numbers(seed);
     const before = { ...poisoned };
-    const queue = new BusyQueue(below);
-    const later: Judge = (question) => {
-      const decision = judge(question);
-      return below(4) > 0 ? decision : turn(decision);
-    };
-    const plays: Play[] = [];
-    t.after(() => Promise.all(plays.map((play) => play.end())));
-    for (let i = 0; i < sessions; i++) plays.push(new Play(`c${i}`, await open(), queue, later, below));
-    const all = [...plays];
-    for (let turns = 0; all.length > 0; turns++) {
-      assert.ok(turns < IDLE, `stuck: ${all.map(({ state }) => state).join('\n')}`);
-      for (let times = 0; times < 20; times++) (all[below(all.length)] as Play).goOn();
-      if (below(2) === 0) await turn();
-      for (let i = all.length - 1; i >= 0; i--) if (all[i]?.isOver) all.splice(i, 1);
-    }
-    for (const play of plays) play.check();
-    assert.ok(poisoned.commands > before.commands, 'nothing was written over');
-    if (way === 'over a handle') assert.ok(poisoned.mailData > before.mailData, 'no mail data was written over');
+    await playAll(t, open, false);
+    assert.ok(poisoned.commands > before.commands && poisoned.mailData > before.mailData, 'nothing was written over');
   });
+
+  test(`a server ${way} that stalls hears the beginning of it where the session is cut short`, (t) =>
+    playAll(t, open, true));
 }

@@ -8,7 +8,7 @@ import type { ByteStream } from '../../../src/proxy/byte-stream.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
 import { SocketStream } from '../../../src/proxy/socket-stream.ts';
 import { makePair, type Pair } from '../../helpers/certificates.ts';
-import { FakeHandle } from './fake-handle.ts';
+import { ECONNRESET, FakeHandle } from './fake-handle.ts';
 import { MailServer } from './mail-server.ts';
 
 export interface ServerWithoutKernel {
@@ -20,6 +20,8 @@ export interface ServerWithoutKernel {
   /** It says so many octets of its replies, as far as we read. */
   says(octets: number): void;
   ends(): void;
+  /** The connection breaks. */
+  breaks(): void;
 }
 
 /** Replies that were not said yet. */
@@ -48,6 +50,10 @@ export function serverOverHandle(): ServerWithoutKernel {
     takes: (octets) => handle.takes(octets),
     says: (octets) => replies.next(octets, (some) => handle.says(some)),
     ends: () => handle.ends(),
+    breaks: () => {
+      handle.breaks();
+      handle.ends(ECONNRESET);
+    },
   };
 }
 
@@ -57,6 +63,7 @@ export function serverOverSocket(): ServerWithoutKernel {
     stream: new SocketStream(ours as unknown as Socket),
     ...serverAt(theirs),
     takes: (octets) => ours.takes(octets),
+    breaks: () => ours.breaks(),
   };
 }
 
@@ -71,7 +78,7 @@ export async function serverInTls(): Promise<ServerWithoutKernel> {
   const socket = connect({ socket: ours as unknown as Socket, rejectUnauthorized: false });
   await new Promise((resolve) => socket.once('secureConnect', resolve));
   const stream = new SocketStream(socket, ours as unknown as Socket);
-  return { stream, ...serverAt(server), takes: (octets) => ours.takes(octets) };
+  return { stream, ...serverAt(server), takes: (octets) => ours.takes(octets), breaks: () => ours.breaks() };
 }
 
 function serverAt(end: Duplex): Pick<ServerWithoutKernel, 'server' | 'says' | 'ends'> {
@@ -124,6 +131,10 @@ class Wire extends Duplex {
     this.#room -= octets.length;
     if (octets.length > 0) this.other?.push(octets);
     if (this.#left.length === 0) this.#written();
+  }
+
+  breaks(): void {
+    this.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
   }
 
   /** As a net.Socket. */
