@@ -24,6 +24,7 @@ const TIME_LENGTH = 24; // 2026-01-31T08:00:00.000Z
 const ID_LENGTH = 16;
 const RECENT = 0x3ff; // sessions looked for first, by the last bits of their id
 
+const TWO_ROLES = 15; // the version of Exchange 2013
 const FRONT = 1;
 const HUB = 2;
 
@@ -56,6 +57,8 @@ export class ExchangeLog {
   readonly #recent: (Session | undefined)[] = new Array(RECENT + 1).fill(undefined);
   readonly #names = new Interned();
   readonly #told: SeenSessions;
+  /** Before Exchange 2013 no session is handed on. */
+  #mayRepeat = true;
   /** `#Fields` says another order, or has other columns: nothing below it is understood. */
   #isOther = false;
 
@@ -166,7 +169,8 @@ export class ExchangeLog {
   }
 
   readonly #tell = ({ handedOn }: Session, message: LoggedMessage): void => {
-    if (this.#told.claim(handedOn ?? message.session, handedOn === null ? FRONT : HUB)) this.#out.message(message);
+    if (!this.#mayRepeat || this.#told.claim(handedOn ?? message.session, handedOn === null ? FRONT : HUB))
+      this.#out.message(message);
   };
 
   #command(session: Session, line: string, at: () => number | null, place: Place): void {
@@ -201,6 +205,8 @@ export class ExchangeLog {
   }
 
   #header(line: string): boolean {
+    const version = /^#Version:\s*(\d+)\./i.exec(line)?.[1];
+    if (version !== undefined) this.#mayRepeat = Number(version) >= TWO_ROLES;
     const fields = /^#Fields:\s*(.*)$/i.exec(line)?.[1];
     if (fields !== undefined)
       this.#isOther =

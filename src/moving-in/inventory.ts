@@ -11,8 +11,8 @@ import { domainOf, type IsAccepted } from './accepted.ts';
 import { Counted } from './counted.ts';
 import type { LoggedMessage, LogSink } from './logged.ts';
 
-export const MOST_SOURCES = 50_000;
-const LEFT_AT_ONCE = 5_000;
+export const MOST_SOURCES = 25_000;
+const LEFT_AT_ONCE = 2_500;
 
 /** A message that the policy would not have let through, as an example. */
 export interface Loss {

@@ -4,7 +4,7 @@
 // something may be counted twice, and nothing is left out.
 
 const SMALLEST = 1 << 12;
-const LARGEST = 1 << 23; // slots, at most half of them used: 64 MiB
+const LARGEST = 1 << 22; // slots, at most three of four used: 32 MiB, three million sessions
 
 const SIDE_BITS = 2;
 
@@ -23,7 +23,7 @@ export class SeenSessions {
     const at = this.#find(this.#slots, first, low);
     const found = this.#slots[at] as number;
     if (found !== 0) return (found & ((1 << SIDE_BITS) - 1)) === side;
-    if (this.#used * 4 >= this.#slots.length && !this.#grow()) {
+    if (this.#used * 8 >= this.#slots.length * 3 && !this.#grow()) {
       this.isFull = true;
       return true;
     }

@@ -119,15 +119,16 @@ test('a login counts when it succeeded, under the name that the log tells, or wi
 });
 
 test('a session of 2013 that is in the logs of both roles counts once, whichever is read first', async () => {
-  const front = file(lines(MESSAGE, { remote: '203.0.113.7:50001' }));
+  const of2013 = (text: string) => text.replace('#Version: 14.', '#Version: 15.');
+  const front = of2013(file(lines(MESSAGE, { remote: '203.0.113.7:50001' })));
   const handedOn = [
     ...MESSAGE.slice(0, 5),
     '<,XPROXYFROM SID=08D675E58CA1DA38 IP=203.0.113.7 PORT=50001 DOMAIN=printer SEQNUM=1 PERMS=0 AUTHSRC=Anonymous,',
     '>,250 XProxyFrom accepted,',
     ...MESSAGE.slice(5),
   ];
-  const hub = file(
-    lines(handedOn, { id: '08D675E58CA1FFFF', connector: 'EX1\\Default EX1', remote: '192.0.2.6:40000' }),
+  const hub = of2013(
+    file(lines(handedOn, { id: '08D675E58CA1FFFF', connector: 'EX1\\Default EX1', remote: '192.0.2.6:40000' })),
   );
   for (const order of [
     [front, hub],
