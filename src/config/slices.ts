@@ -2,7 +2,7 @@
 
 import type { Steps } from '../policy/steps.ts';
 
-const SLICE_MS = 4;
+const SLICE_MS = 1;
 
 /** Resolves with what the work comes to; rejects with what it throws. */
 export async function inSlices<T>(steps: Steps<T>): Promise<T> {
