@@ -63,6 +63,12 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     report.fault(place, 'tables, and no settings that name them: what postconf -n prints is needed first of all');
   for (const file of more)
     report.fault(file.place(), `a second output of postconf, beside ${settings?.name}: give the one of one server`);
+  for (const { file } of files)
+    if (!/[\r\n]$/.test(file.text))
+      report.fault(
+        file.place(file.text.length),
+        'the last line has no end, as Postfix and editors write one: is the file cut off? End the line where it is whole',
+      );
   const parameters = settings === undefined ? [] : parsePostconf(settings);
   const services = of(MASTER_CF).flatMap(parseServices);
   const tables = new Tables(of(TABLE));
@@ -212,8 +218,10 @@ function closed({ steps, end }: Steps, parameters: Parameters, { keepOpen }: Giv
 
 /** It lets through, and neither says who nor to which domains. */
 function isOpen({ action, when }: Step): boolean {
-  if (action === 'deny' || when.authenticated === true || when.ptr !== undefined) return false;
-  return when.sources === undefined ? when.recipient_domains === undefined : isWorld(when.sources);
+  if (action === 'deny' || when.authenticated === true) return false;
+  if (when.sources !== undefined) return isWorld(when.sources);
+  const names = when.ptr ?? when.recipient_domains;
+  return names === undefined || names.some((name) => !name.replace(/^\*\./, '').includes('.'));
 }
 
 function named(steps: readonly Step[]): Written[] {
