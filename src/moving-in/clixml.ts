@@ -65,7 +65,11 @@ class Reader {
     if (name === 'Obj') return this.#object(element);
     if (name === 'Ref') return this.#reference(element);
     if (name === 'Nil') return null;
-    if (name === 'B') return text.trim().toLowerCase() === 'true';
+    if (name === 'B') {
+      const flag = /^\s*(?:(true|1)|false|0)\s*$/i.exec(text);
+      if (flag === null) throw new Unreadable(element, `<B> holds ${JSON.stringify(text)}: true or false is wanted`);
+      return flag[1] !== undefined;
+    }
     if (NUMBERS.has(name)) return Number(text);
     return unescapeText(text);
   }

@@ -12,7 +12,7 @@ import { sizeOf, textOf } from './exchange-values.ts';
 import { type Exported, fieldOf } from './exported.ts';
 import { isFormatList, isFormatTable, parseFormatList } from './format-list.ts';
 import type { Fault, Given, Imported, Report } from './imported.ts';
-import type { InputFile } from './input-file.ts';
+import { type InputFile, unfinished } from './input-file.ts';
 import { isJson, parseJson } from './json.ts';
 import type { Kind, KnownFile, System } from './system.ts';
 
@@ -58,20 +58,23 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
   const domains = importDomains(objects.domains, given, report);
   const connectors = objects.connectors.map((object) => readConnector(object, report)).filter((old) => old !== null);
   const bindings = bindingsOf(connectors);
-  const isKnown = objects.entries.length > 0;
   reportStrayEntries(objects, connectors, report);
   reportTransport(objects.transport, report);
-  const around = connectors.map((old) => ({
-    old,
-    isKnown,
-    rights: new ConnectorRights(old.groups, entriesOf(old, objects.entries)),
-    keepOpen: given.keepOpen,
-    mailboxes: objects.mailboxes,
-    bindings: bindings.get(old) ?? [],
-  }));
+  reportFiltered(objects.entries, report);
+  const around = connectors.map((old) => {
+    const entries = entriesOf(old, objects.entries);
+    return {
+      old,
+      isKnown: entries.length > 0 && fieldOf(old.object, 'Enabled') !== null,
+      rights: new ConnectorRights(old.groups, entries),
+      keepOpen: given.keepOpen,
+      mailboxes: objects.mailboxes,
+      bindings: bindings.get(old) ?? [],
+    };
+  });
   const userDomains = userDomainsOf(objects.mailboxes);
   const asked = around.map((one) => {
-    const granted = grantsOf(one.old, one.rights, isKnown);
+    const granted = grantsOf(one.old, one.rights, one.isKnown);
     // An open relay is not carried over, and its case says so.
     const isClosed = isWorld(one.old.ranges) && !given.keepOpen;
     return { ...one, granted: { ...granted, anonymousRelays: granted.anonymousRelays && !isClosed } };
@@ -91,7 +94,8 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
 }
 
 function parsed(kind: Kind, file: InputFile, report: Report): readonly Exported[] {
-  const objects = PARSERS.get(kind)?.(file) ?? [];
+  const isText = kind === CSV || kind === FORMAT_LIST;
+  const objects = (isText ? unfinished(file) : null) ?? PARSERS.get(kind)?.(file) ?? [];
   if (Array.isArray(objects)) {
     if (objects.length === 0) report.fault(file.place(), 'no object is in it');
     return objects;
@@ -152,6 +156,15 @@ function isCalled(object: Exported, identity: string): boolean {
   const [full, distinguished, , name] = names;
   if (full?.includes('\\') || distinguished !== null) return false;
   return name !== null && name !== undefined && wanted.endsWith(`\\${name.toLowerCase()}`);
+}
+
+/** The list of all entries has inherited ones in it: without them it was picked over, and often denials were left out. */
+function reportFiltered(entries: readonly Entry[], report: Report): void {
+  const [first] = entries;
+  if (first === undefined || entries.some(({ deny, inherited }) => deny || inherited !== false)) return;
+  const why =
+    'not one is inherited, and none denies: was the list filtered? Whom something denies is not known then; Get-ReceiveConnector | Get-ADPermission | Export-Clixml rights.xml gives all of it';
+  report.loud(first, 'Get-ADPermission', '', 'cannot be said', '', why);
 }
 
 function reportStrayEntries({ entries }: ExchangeObjects, connectors: readonly OldConnector[], report: Report): void {

@@ -58,6 +58,13 @@ export class InputFile {
   }
 }
 
+/** What says that the last line has no end, as every program writes one; null: it has. */
+export function unfinished(file: InputFile): Fault | null {
+  if (/[\r\n]$/.test(file.text)) return null;
+  const message = 'the last line has no end: is the file cut off? End the line where it is whole';
+  return { ...file.place(file.text.length), message };
+}
+
 /** The files that a path, a folder, a glob or `-` means; each read, or why not. */
 export function readInputs(paths: readonly string[]): (InputFile | Fault)[] {
   return paths.flatMap((path) => {

@@ -10,7 +10,7 @@ import {
   type WrittenBlock,
   type WrittenCase,
 } from './imported.ts';
-import type { InputFile } from './input-file.ts';
+import { type InputFile, unfinished } from './input-file.ts';
 import {
   isMasterCf,
   isPostconf,
@@ -63,12 +63,7 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     report.fault(place, 'tables, and no settings that name them: what postconf -n prints is needed first of all');
   for (const file of more)
     report.fault(file.place(), `a second output of postconf, beside ${settings?.name}: give the one of one server`);
-  for (const { file } of files)
-    if (!/[\r\n]$/.test(file.text))
-      report.fault(
-        file.place(file.text.length),
-        'the last line has no end, as Postfix and editors write one: is the file cut off? End the line where it is whole',
-      );
+  report.faults.push(...files.map(({ file }) => unfinished(file)).filter((one) => one !== null));
   const parameters = settings === undefined ? [] : parsePostconf(settings);
   const services = of(MASTER_CF).flatMap(parseServices);
   const tables = new Tables(of(TABLE));

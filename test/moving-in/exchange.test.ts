@@ -11,6 +11,7 @@ import {
   asFormatList,
   asJson,
   entry,
+  fromAbove,
   mailbox,
   type PlainObject,
   receiveConnector,
@@ -85,6 +86,7 @@ const EXCHANGE_2010 = {
     mailbox('svc-crm', ['news@example.com'], 'example.com'),
     mailbox('alice', ['alice@example.com'], 'example.com'),
     mailbox('boss', ['boss@example.com'], 'example.com'),
+    mailbox('kiosk', ['kiosk@example.com'], 'example.com'),
   ],
 };
 
@@ -106,7 +108,8 @@ const FORMS: Readonly<Record<string, (objects: readonly PlainObject[]) => string
 for (const [preset, settings] of Object.entries({ 'exchange-2007': EXCHANGE_2007, 'exchange-2010': EXCHANGE_2010 })) {
   for (const [form, write] of Object.entries(FORMS)) {
     test(`${preset} out of ${form} answers every case of its preset`, async () => {
-      const files = Object.values(settings).map((objects) => write(objects));
+      const rights = [...settings.rights, ...fromAbove(settings.connectors)];
+      const files = Object.values({ ...settings, rights }).map((objects) => write(objects));
       const asked = presetCases(preset).filter((line) => !NOT_SAYABLE.has(line));
       assert.ok(asked.length > 20);
       const { wrong, findings } = await tried(imported(EXCHANGE, files), asked);
