@@ -19,8 +19,8 @@ import type { Output } from './output.ts';
 const HELP = `Usage: postern import FILE… [OPTION…] > office.yaml
 
 Reads the settings of an old server and prints the policy that says the same, with a comment on whatever was left out
-or has no equal. What each setting became goes to standard error. A FILE is a file, a folder, a glob or -; .gz is read,
-and so are UTF-16 and UTF-8 with a mark. What it is shows by its content:
+or has no equal. What each setting became goes to standard error. A FILE is a file, a folder, a glob or -; .gz and .zip are
+looked into, and UTF-16 is read as UTF-8 is. What it is shows by its content:
 KINDS
 
   --as KIND                 all files are of this kind, whatever they look like
@@ -56,7 +56,7 @@ export async function importSettings(args: string[], out: Output): Promise<numbe
     out.stdout(HELP.replace('KINDS', kinds()));
     return 0;
   }
-  const read = readInputs(request.files);
+  const read = await readInputs(request.files);
   const files = read.filter((one): one is InputFile => one instanceof InputFile);
   const report = new Report();
   report.faults.push(...read.filter((one): one is Fault => !(one instanceof InputFile)));

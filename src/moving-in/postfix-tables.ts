@@ -47,7 +47,7 @@ export class Tables {
   /** The file of a table or list by the last part of its name; null where none or several bear it. */
   file(path: string): InputFile | null {
     const base = path.replace(/^.*\//, '');
-    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/]/, '') === base);
+    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/:]/, '') === base);
     return found.length === 1 ? (found[0] as InputFile) : null;
   }
 

@@ -7,7 +7,7 @@
 import { ExchangeLog } from './exchange-log.ts';
 import { EximLog } from './exim-log.ts';
 import { NcsaLog, W3cLog } from './iis-log.ts';
-import { findFiles, type Part, partsOf, STDIN } from './inputs.ts';
+import { type Found, findFiles, type Part, partsOf, STDIN, whyNotRead } from './inputs.ts';
 import { kindOfLine, whatItIs } from './log-kinds.ts';
 import type { LoggedMessage, LogKind, LogSink, ReadOptions, ReadReport, UnknownLine } from './logged.ts';
 import { PosternLog } from './postern-log.ts';
@@ -63,8 +63,8 @@ class Reading implements Out {
 
   async read(paths: readonly string[]): Promise<ReadReport> {
     const found = findFiles(paths);
-    const files = found.filter((one) => typeof one !== 'string');
-    for (const problem of found) if (typeof problem === 'string') this.#problems.push(problem);
+    const files = found.filter((one): one is Found => !('problem' in one));
+    for (const one of found) if ('problem' in one) this.#problems.push(`${one.path}: ${one.problem}`);
     const total = files.some(({ path }) => path === STDIN) ? null : files.reduce((sum, { octets }) => sum + octets, 0);
     let done = 0;
     const took = (octets: number): void => {
@@ -76,7 +76,7 @@ class Reading implements Out {
         for await (const part of partsOf(file, took, this.#options.stdin)) await this.#part(part);
       } catch (error) {
         this.#options.signal?.throwIfAborted();
-        this.#problems.push(`${file.path}: ${whyNotRead(error as NodeJS.ErrnoException)}`);
+        this.#problems.push(`${file.path}: ${whyNotRead(error as Error)}`);
       }
     }
     for (const reader of this.#readers.values()) reader.end();
@@ -121,7 +121,7 @@ class Reading implements Out {
       try {
         yield* blocks;
       } catch (error) {
-        report(whyNotRead(error as NodeJS.ErrnoException));
+        report(whyNotRead(error as Error));
       }
     };
     let broken: string | null = null;
@@ -158,7 +158,7 @@ class Reading implements Out {
       (isEmpty
         ? 'it is empty'
         : (whatItIs(lines) ?? (isBinary(head) ? 'it is no text' : 'no log that is known: say --as KIND if it is one')));
-    if (part.named && !isEmpty) this.#problems.push(`${part.name}: ${why}`);
+    if (broken !== null || (part.named && !isEmpty)) this.#problems.push(`${part.name}: ${why}`);
     else this.note(`${part.name}: ${why}: left out`);
   }
 
@@ -263,20 +263,6 @@ class Reading implements Out {
       problems: this.#problems,
       notes: [...this.#notes].map(([sentence, times]) => (times === 1 ? sentence : `${times} ${sentence}`)),
     };
-  }
-}
-
-function whyNotRead(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EACCES':
-    case 'EPERM':
-      return 'it may not be read by this user';
-    case 'Z_BUF_ERROR':
-      return 'its compressed octets end in the middle';
-    case 'Z_DATA_ERROR':
-      return 'its compressed octets are damaged';
-    default:
-      return error.message;
   }
 }
 
