@@ -3,19 +3,7 @@
 import packageFile from '../../package.json' with { type: 'json' };
 import { nearest } from '../config/suggest.ts';
 import { isHeld } from '../serve/held-threads.ts';
-import { check } from './check.ts';
-import { demo } from './demo.ts';
-import { diff } from './diff.ts';
-import { explain } from './explain.ts';
-import { importSettings } from './import.ts';
-import { inventory } from './inventory.ts';
 import { type Output, StandardStreams } from './output.ts';
-import { probe } from './probe.ts';
-import { replay } from './replay.ts';
-import { run } from './run.ts';
-import { status } from './status.ts';
-import { suggest } from './suggest.ts';
-import { test } from './test.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
 
@@ -37,19 +25,22 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
 postern COMMAND --help says more; --version prints the version.
 `;
 
-const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise<number>>> = {
-  run,
-  check,
-  explain,
-  test,
-  status,
-  probe,
-  import: importSettings,
-  inventory,
-  replay,
-  suggest,
-  diff,
-  demo,
+type Command = (args: string[], out: Output) => Promise<number>;
+
+/** Each is loaded when it is wanted: whoever reads logs needs no proxy in memory, and the firewall no XML. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.ts')).run,
+  check: async () => (await import('./check.ts')).check,
+  explain: async () => (await import('./explain.ts')).explain,
+  test: async () => (await import('./test.ts')).test,
+  status: async () => (await import('./status.ts')).status,
+  probe: async () => (await import('./probe.ts')).probe,
+  import: async () => (await import('./import.ts')).importSettings,
+  inventory: async () => (await import('./inventory.ts')).inventory,
+  replay: async () => (await import('./replay.ts')).replay,
+  suggest: async () => (await import('./suggest.ts')).suggest,
+  diff: async () => (await import('./diff.ts')).diff,
+  demo: async () => (await import('./demo.ts')).demo,
 };
 const USAGE = 64;
 
@@ -72,7 +63,7 @@ async function choose([command, ...args]: string[], out: Output): Promise<number
     return 0;
   }
   const chosen = command !== undefined && Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (chosen !== undefined) return chosen(args, out);
+  if (chosen !== undefined) return (await chosen())(args, out);
   const meant =
     command === undefined ? null : nearest(command, [...Object.keys(COMMANDS), 'help', '--help', '--version']);
   const hint = meant === null ? '' : `: did you mean ${meant}?`;

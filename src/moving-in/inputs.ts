@@ -60,16 +60,13 @@ function foundAt(path: string, named: boolean): Found {
 function filesBelow(folder: string): (Found | NotFound)[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-    const files = entries.filter((entry) => entry.isFile() && !NEVER.test(entry.name));
+    const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
     if (files.length === 0) return [{ path: folder, problem: 'no file is in this folder' }];
     return inOrder(files.map((entry) => join(entry.parentPath, entry.name))).map((path) => foundAt(path, false));
   } catch (error) {
     return [{ path: folder, problem: whyNotRead(error as Error) }];
   }
 }
-
-/** Hidden ones, and what Exim says once more beside its mainlog. */
-const NEVER = /^\.|^(reject|panic)log(\.|$)/;
 
 const NATURAL = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 

@@ -26,6 +26,8 @@ interface LogReader {
 }
 
 const CR = 0x0d;
+/** Beside Exim's mainlog: Debian calls them so, and others exim_rejectlog. */
+const REPEATS = /(^|[\\/:])(exim_?)?(reject|panic)log[^\\/:]*$/;
 const UNKNOWN_KEPT = 20;
 const HEAD_LINES = 200; //   of a part, looked at for what it is
 const BLOCKS_A_TURN = 64; // then the event loop has its turn: signals, progress
@@ -108,6 +110,12 @@ class Reading implements Out {
   };
 
   async #part(part: Part): Promise<void> {
+    if (!part.named && REPEATS.test(part.name)) {
+      this.note(
+        `${part.name}: Exim says there again what stands in its mainlog: left out (named by itself it is read)`,
+      );
+      return;
+    }
     this.#place.file = part.name;
     this.#lines += this.#place.line;
     this.#place.line = 0;

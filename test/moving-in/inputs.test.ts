@@ -58,6 +58,24 @@ test('a folder is gone through in the order of its days, and what is no log ther
   assert.equal(some.told.length, 2);
 });
 
+test("Exim's other logs repeat its mainlog: in a folder or an archive they are left out, which is said", async () => {
+  const own = join(folder, 'exim');
+  mkdirSync(own);
+  for (const name of ['mainlog', 'rejectlog', 'rejectlog.1', 'paniclog', 'exim_rejectlog-20260102'])
+    writeFileSync(join(own, name), message('192.0.2.1'));
+  writeFileSync(
+    join(own, 'logs.zip'),
+    zip([
+      ['exim/mainlog', message('192.0.2.2')],
+      ['exim/rejectlog', message('192.0.2.3')],
+    ]),
+  );
+  const { told, report } = await readFiles([own]);
+  assert.deepEqual(told.map(({ source }) => source).toSorted(), ['192.0.2.1', '192.0.2.2']);
+  assert.equal(report.notes.filter((note) => /(reject|panic)log[^:]*: Exim says there again/.test(note)).length, 5);
+  assert.equal((await readFiles([join(own, 'rejectlog')])).told.length, 1);
+});
+
 test('rotated files come the oldest first', () => {
   assert.deepEqual(inOrder(['mail.log', 'mail.log.1', 'mail.log.10.gz', 'mail.log.2.gz']), [
     'mail.log.10.gz',
