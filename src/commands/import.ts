@@ -2,7 +2,6 @@
 //
 // It only reads and prints. Nothing is guessed open: with a fault nothing is printed but the fault (moving-in/imported.ts).
 
-import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readOctets } from '../config/source.ts';
@@ -11,6 +10,7 @@ import { InputFile, readInputs } from '../moving-in/input-file.ts';
 import { formatEquivalence, inOrder, plain, printCases, printPolicy } from '../moving-in/print-policy.ts';
 import { formatProof, type Proof, prove } from '../moving-in/prove.ts';
 import { recognise, SYSTEMS, whyNoKind } from '../moving-in/readers.ts';
+import { writeWhole } from '../moving-in/whole-file.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { atOnce } from '../policy/steps.ts';
 import { whatIsWrong } from './arguments.ts';
@@ -119,7 +119,7 @@ function asJson({ system, policy, report }: Imported, yaml: string, cases: strin
 /** Null, or why not. */
 function written(file: string, text: string): string | null {
   try {
-    writeFileSync(file, text);
+    writeWhole(file, [text]);
     return null;
   } catch (error) {
     return `${file} cannot be written: ${(error as Error).message}`;

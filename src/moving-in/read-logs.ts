@@ -68,6 +68,8 @@ class Reading implements Out {
     const files = found.filter((one): one is Found => !('problem' in one));
     for (const one of found) if ('problem' in one) this.#problems.push(`${one.path}: ${one.problem}`);
     const total = files.some(({ path }) => path === STDIN) ? null : files.reduce((sum, { octets }) => sum + octets, 0);
+    const { stdin: given = process.stdin, signal } = this.#options;
+    const stdin = signal === undefined ? given : interruptible(given, signal);
     let done = 0;
     const took = (octets: number): void => {
       done += octets;
@@ -75,7 +77,7 @@ class Reading implements Out {
     };
     for (const file of files) {
       try {
-        for await (const part of partsOf(file, took, this.#options.stdin)) await this.#part(part);
+        for await (const part of partsOf(file, took, stdin)) await this.#part(part);
       } catch (error) {
         this.#options.signal?.throwIfAborted();
         this.#problems.push(`${file.path}: ${whyNotRead(error as Error)}`);
@@ -125,10 +127,12 @@ class Reading implements Out {
     let isKnown = this.#kind !== null;
     let head = '';
     const blocks = part.blocks();
+    const { signal } = this.#options;
     const cutOff = async function* (report: (why: string) => void): AsyncGenerator<Buffer> {
       try {
         yield* blocks;
       } catch (error) {
+        signal?.throwIfAborted();
         report(whyNotRead(error as Error));
       }
     };
@@ -271,6 +275,21 @@ class Reading implements Out {
       problems: this.#problems,
       notes: [...this.#notes].map(([sentence, times]) => (times === 1 ? sentence : `${times} ${sentence}`)),
     };
+  }
+}
+
+/** Who waits for more hears of the signal too: standard input may say nothing for ever. */
+async function* interruptible(blocks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const iterator = blocks[Symbol.asyncIterator]();
+  let interrupt = (): void => {};
+  signal.addEventListener('abort', () => interrupt());
+  for (;;) {
+    const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      interrupt = () => reject(signal.reason);
+      iterator.next().then(resolve, reject);
+    });
+    if (next.done === true) return;
+    yield next.value;
   }
 }
 

@@ -120,6 +120,19 @@ test('a .zip is looked into, whatever the names in it are', async () => {
   assert.match(await why(zip([['a.log', message('192.0.2.7')]], true)), /c\.zip:a\.log: it is encrypted/);
 });
 
+test('who waits for standard input is interrupted all the same', async () => {
+  const interrupted = new AbortController();
+  const said: string[] = [];
+  const stdin = (async function* () {
+    yield Buffer.from(message('192.0.2.1'));
+    said.push('the first is read');
+    setImmediate(() => interrupted.abort());
+    await new Promise(() => {}); // and nothing more, for ever
+  })();
+  await assert.rejects(readFiles(['-'], { stdin, signal: interrupted.signal }), { name: 'AbortError' });
+  assert.deepEqual(said, ['the first is read']);
+});
+
 test('what cannot be read says so: missing, empty, binary, cut off, settings, a mixture', async () => {
   const problem = async (path: string): Promise<string> => {
     const { report } = await readFiles([path]);
