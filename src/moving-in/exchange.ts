@@ -167,17 +167,33 @@ function reportFiltered(entries: readonly Entry[], report: Report): void {
   report.loud(first, 'Get-ADPermission', '', 'cannot be said', '', why);
 }
 
-function reportStrayEntries({ entries }: ExchangeObjects, connectors: readonly OldConnector[], report: Report): void {
+/** Entries of connectors that are not there. One of this very server may answer some of the clients of a wider one: without it they
+ * would be taken for that one's. */
+function reportStrayEntries(
+  { entries, connectors: all }: ExchangeObjects,
+  connectors: readonly OldConnector[],
+  report: Report,
+): void {
   const stray = entries.filter(({ identity }) => !connectors.some(({ object }) => isCalled(object, identity)));
+  const servers = new Set(all.map((object) => serverIn(textOf(fieldOf(object, 'Identity')?.value ?? null) ?? '')));
   for (const identity of new Set(stray.map((entry) => entry.identity))) {
     const entry = stray.find((one) => one.identity === identity) as Entry;
-    report.cannotBeSaid(
-      entry,
-      'Get-ADPermission',
-      identity,
-      'no connector of this name was given, or it is switched off',
-    );
+    const isOurs = identity.includes('\\') && servers.has(serverIn(identity));
+    if (isOurs && !all.some((object) => isCalled(object, identity)))
+      report.fault(entry, `'${identity}' is not among the connectors: is the file with those cut off?`);
+    else
+      report.cannotBeSaid(
+        entry,
+        'Get-ADPermission',
+        identity,
+        'no connector of this name was given, or it is switched off',
+      );
   }
+}
+
+/** `EX01` of `EX01\Relay`. */
+function serverIn(identity: string): string {
+  return identity.replace(/\\.*$/, '').toLowerCase();
 }
 
 function reportTransport(transport: readonly Exported[], report: Report): void {

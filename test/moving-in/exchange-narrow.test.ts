@@ -116,8 +116,8 @@ test('an extended right without a name, and one that is for what stands below, a
 
 test('whether a connector is switched on must be said', async () => {
   const { Enabled: _, ...unsaid } = PRINTERS;
-  await answers([unsaid], SOUND, [`reject ${PRINTER}`]);
-  await answers([{ ...PRINTERS, Enabled: false }, LOGINS], SOUND, [`refuse-connection ${PRINTER}`]);
+  await answers([unsaid, LOGINS, SECURED], SOUND, [`reject ${PRINTER}`, `proceed ${LOGIN}`]);
+  await answers([{ ...PRINTERS, Enabled: false }, LOGINS, SECURED], SOUND, [`refuse-connection ${PRINTER}`]);
 });
 
 /** The one sentence with its place. */
@@ -148,6 +148,15 @@ test('what cannot be read where a right hangs on it is a fault', () => {
     fault(good, asClixml([entry('Printers', ANONYMOUS, [''], { Deny: true })])),
     /^c\.txt:\d+:\d+: one of its ExtendedRights has no name/,
   );
+});
+
+test('a connector that has entries and is missing may have been a narrower one', () => {
+  assert.match(
+    fault(asClixml([PRINTERS, LOGINS]), asClixml(SOUND)),
+    /^c\.txt:\d+:\d+: 'EX01\\Secured' is not among the connectors: is the file with those cut off\?$/,
+  );
+  const elsewhere = { ...entry('Other', ANONYMOUS, RELAY), Identity: 'EX02\\Other' };
+  assert.deepEqual(imported(EXCHANGE, [DOMAINS, asClixml(ALL), asClixml([...SOUND, elsewhere])]).faults, []);
 });
 
 test('1 is a denial as true is', async () => {
