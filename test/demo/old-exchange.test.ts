@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { type ReceivedMessage, startOldExchange } from '../../src/demo/old-exchange.ts';
+import type { ReceivedMessage } from '../../src/demo/house.ts';
+import { startOldExchange } from '../../src/demo/old-exchange.ts';
 
 const NOW = new Date('2009-01-01T12:00:00Z');
 
