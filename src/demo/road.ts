@@ -15,6 +15,7 @@ import { configText, devicesText, isInside, type Rule, throughUpstream } from '.
 import { Postern, type Running, type Said } from './postern-child.ts';
 
 const DAY = 86_400_000;
+const MORNING = 8 * 3_600_000;
 
 export interface RoadOptions {
   readonly system: (now: () => Date, changedAt: number) => OldSystem;
@@ -63,7 +64,7 @@ class Road {
   constructor(options: RoadOptions) {
     this.#options = options;
     this.#clock = Math.floor(options.now / DAY) * DAY - DAYS * DAY;
-    this.#system = options.system(this.#time, this.#clock + 12 * DAY + 9 * 3_600_000);
+    this.#system = options.system(this.#time, this.#clock + 12 * DAY + MORNING + 5000);
     this.#old = new OldServer(this.#system);
     this.#postern = new Postern(options.command, options.folder);
   }
@@ -101,7 +102,7 @@ class Road {
     let sent = 0;
     let whole = 0;
     for (let day = 0; day < DAYS; day++) {
-      this.#clock = first + day * DAY + 8 * 3_600_000;
+      this.#clock = first + day * DAY + MORNING;
       const deliveries = await this.#sendAll(lettersOf(day), this.#oldNetwork);
       sent += deliveries.length;
       whole += deliveries.filter((one) => one.whole).length;
@@ -144,9 +145,11 @@ class Road {
   async #suggest(): Promise<void> {
     this.#title('What is missing: suggest, and a person decides');
     const logs = [this.#system.logFolder, ...this.#asLogged];
-    const shown = await this.#ask('suggest', ...logs, '--policy', 'office.yaml');
+    const [shown, proposed] = await Promise.all([
+      this.#ask('suggest', ...logs, '--policy', 'office.yaml'),
+      this.#proposed(...logs),
+    ]);
     this.#show(shown.stdout, (line) => !/^\s*(owner|expires|#.*e\.g\.)/.test(line), 26);
-    const proposed = await this.#proposed(...logs);
     const wanted = proposed.filter(({ sources }) => sources.every(isInside));
     const struck = proposed.length - wanted.length;
     this.#accept(wanted);
@@ -154,8 +157,12 @@ class Road {
       `Accepted, with an owner: ${wanted.length} ${wanted.length === 1 ? 'rule' : 'rules'} for addresses inside, as connector 'devices'.${struck === 0 ? '' : ` Struck out: ${struck} for people outside and what logs in.`}`,
     );
     this.#must(wanted.length > 0, `a rule for each device that relays`);
-    await this.#sound();
-    const { stdout } = await this.#replayed(...this.#asLogged, '--json');
+    const [checked, { stdout }] = await Promise.all([
+      this.#ask('check', '--strict', 'office.yaml'),
+      this.#replayed(...this.#asLogged, '--json'),
+    ]);
+    this.#show(checked.stdout, () => true, 4);
+    this.#must(checked.code === 0, 'sound');
     const left = sourcesIn(stdout);
     const expected = this.#mayBeRefused;
     this.#must(
@@ -186,7 +193,6 @@ class Road {
     this.#accept(wanted);
     await running.logged('reloaded', mark);
     this.#say('Accepted into office.yaml. Postern watches the file, and has read it anew.');
-    await this.#sound();
     const before = running.mark;
     await this.#live('another day', 'some');
     const refused = running.since(before).filter(({ msg }) => msg === 'recipient would be refused');
@@ -199,6 +205,7 @@ class Road {
 
   async #enforce(): Promise<void> {
     this.#title('Nothing that is wanted is missing any more: enforce');
+    await this.#sound();
     const running = this.#running as Running;
     const mark = running.mark;
     this.#write('postern.yaml', configText('enforce', this.#old.ports));
@@ -290,10 +297,11 @@ class Road {
   }
 
   async #sound(): Promise<void> {
-    const checked = await this.#ask('check', '--strict', 'office.yaml');
-    this.#show(checked.stdout, () => true, 4);
-    const tested = await this.#ask('test', 'office.cases');
-    this.#show(tested.stdout, () => true, 4);
+    const [checked, tested] = await Promise.all([
+      this.#ask('check', '--strict', 'office.yaml'),
+      this.#ask('test', 'office.cases'),
+    ]);
+    this.#show(checked.stdout + tested.stdout, () => true, 8);
     this.#must(checked.code === 0 && tested.code === 0, 'sound, and it answers as the settings say');
   }
 
