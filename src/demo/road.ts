@@ -12,7 +12,7 @@ import { DAYS, everyKind, FORGOTTEN, type Letter, lettersOf } from './office.ts'
 import { OldServer } from './old-server.ts';
 import type { OldSystem } from './old-systems.ts';
 import { configText, devicesText, isInside, type Rule, throughUpstream } from './person.ts';
-import { Postern, type Running, type Said } from './postern-child.ts';
+import type { Postern, Running, Said } from './postern-child.ts';
 
 const DAY = 86_400_000;
 const MORNING = 8 * 3_600_000;
@@ -21,8 +21,8 @@ export interface RoadOptions {
   readonly system: (now: () => Date, changedAt: number) => OldSystem;
   /** An empty folder, for all files. */
   readonly folder: string;
-  /** The program and what stands before Postern's arguments. */
-  readonly command: readonly string[];
+  /** Our commands, in that folder. */
+  readonly postern: Postern;
   readonly say: (text: string) => void;
   /** What a stranger who tries every form finds at a port: `open`, `closed`, `cannot tell`. */
   readonly probe: (port: number) => Promise<string>;
@@ -66,7 +66,7 @@ class Road {
     this.#clock = Math.floor(options.now / DAY) * DAY - DAYS * DAY;
     this.#system = options.system(this.#time, this.#clock + 12 * DAY + MORNING + 5000);
     this.#old = new OldServer(this.#system);
-    this.#postern = new Postern(options.command, options.folder);
+    this.#postern = options.postern;
   }
 
   async play(): Promise<boolean> {

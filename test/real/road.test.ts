@@ -10,12 +10,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import SMTPConnection from 'nodemailer/lib/smtp-connection/index.js';
 import { check } from '../../src/commands/check.ts';
-import { playMovingIn } from '../../src/commands/demo/moving-in.ts';
+import { type MovingIn, playMovingIn } from '../../src/commands/demo/moving-in.ts';
 import { diff } from '../../src/commands/diff.ts';
 import { importSettings } from '../../src/commands/import.ts';
 import { inventory } from '../../src/commands/inventory.ts';
+import { replay } from '../../src/commands/replay.ts';
+import { suggest } from '../../src/commands/suggest.ts';
+import { test as testCases } from '../../src/commands/test.ts';
 import { headerFor, type Send, send as sendAsPrinter } from '../../src/demo/mail-client.ts';
 import { ACCOUNTS } from '../../src/demo/office.ts';
+import { Postern, type Said } from '../../src/demo/postern-child.ts';
 import { output } from '../moving-in/settings.ts';
 import { assertFoundClosed } from './nmap.ts';
 import { missing } from './tools.ts';
@@ -45,14 +49,36 @@ const send: Send = (letter, to) => {
   });
 };
 
+const COMMANDS = { check, import: importSettings, replay, suggest, test: testCases };
+
+/** The same commands, but for `run`, without a process for each: quicker by half. */
+class InThisProcess extends Postern {
+  readonly #folder: string;
+
+  constructor(command: readonly string[], folder: string) {
+    super(command, folder);
+    this.#folder = folder;
+  }
+
+  override async ask(name: keyof typeof COMMANDS, ...args: string[]): Promise<Said> {
+    process.chdir(this.#folder);
+    const out = output();
+    const code = await COMMANDS[name](args, out);
+    return { code, stdout: out.text, stderr: out.errors };
+  }
+}
+
 interface Played {
   readonly said: string;
   readonly folder: string;
 }
 
-async function play(t: TestContext, exchange: '2003' | '2010'): Promise<Played> {
+async function play(t: TestContext, exchange: '2003' | '2010', postern?: MovingIn['postern']): Promise<Played> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-road-test-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  t.after(() => {
+    process.chdir(tmpdir());
+    rmSync(folder, { recursive: true });
+  });
   const out = output();
   const atTheEnd = async ({ postern, old }: { postern: number; old: number }): Promise<boolean> => {
     await assertFoundClosed(postern);
@@ -63,7 +89,8 @@ async function play(t: TestContext, exchange: '2003' | '2010'): Promise<Played> 
     assert.doesNotMatch(live.text, /error:|goes there|refuses what/);
     return true;
   };
-  const code = await playMovingIn({ exchange, keep: folder, send, atTheEnd }, out);
+  const more = postern === undefined ? {} : { postern };
+  const code = await playMovingIn({ exchange, keep: folder, send, atTheEnd, ...more }, out);
   assert.equal(out.errors, '');
   assert.equal(code, 0, out.text);
   assert.match(out.text, /\nAll is as it should be\.\n$/);
@@ -91,7 +118,7 @@ function losers({ rows }: Told): string[] {
 const WITHOUT_NMAP = missing(['nmap']);
 
 test('Exchange 2003: from MetaBase.xml and the log of IIS to a closed server', { skip: WITHOUT_NMAP }, async (t) => {
-  const { said, folder } = await play(t, '2003');
+  const { said, folder } = await play(t, '2003', (command, folder) => new InThisProcess(command, folder));
   assert.match(said, /THE OLD SERVER IS AN OPEN RELAY/);
   assert.match(said, /postern probe, from outside: open/);
   assert.match(said, /probe, from outside, at Postern: closed/);

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Send } from '../../demo/mail-client.ts';
 import { DOMAIN } from '../../demo/office.ts';
 import { exchange2003System, exchange2010System } from '../../demo/old-systems.ts';
+import { Postern } from '../../demo/postern-child.ts';
 import { playRoad, type RoadOptions } from '../../demo/road.ts';
 import { toPrintable } from '../../smtp/bytes.ts';
 import type { Output } from '../output.ts';
@@ -25,6 +26,7 @@ export interface MovingIn {
   /** Where the files stay; null: they go when it ends. */
   readonly keep: string | null;
   readonly send?: Send;
+  readonly postern?: (command: readonly string[], folder: string) => Postern;
   readonly atTheEnd?: NonNullable<RoadOptions['atTheEnd']>;
 }
 
@@ -34,7 +36,7 @@ const NOT_AS_IT_SHOULD_BE = 1;
 const USAGE_ERROR = 64;
 
 /** Returns the exit code: 0 where all came of it that should. */
-export async function playMovingIn({ exchange, keep, ...more }: MovingIn, out: Output): Promise<number> {
+export async function playMovingIn({ exchange, keep, postern: made, ...more }: MovingIn, out: Output): Promise<number> {
   if (keep !== null && existsSync(keep) && readdirSync(keep).length > 0) {
     out.stderr(`postern demo: --keep: ${keep} is not empty: name a new folder\n`);
     return USAGE_ERROR;
@@ -52,7 +54,8 @@ export async function playMovingIn({ exchange, keep, ...more }: MovingIn, out: O
   const ending = new AbortController();
   const end = (): void => ending.abort();
   for (const name of SIGNALS) process.on(name, end);
-  const options = { system: SYSTEMS[exchange], folder, command: thisProgram(), now: Date.now(), signal: ending.signal };
+  const postern = made?.(thisProgram(), folder) ?? new Postern(thisProgram(), folder);
+  const options = { system: SYSTEMS[exchange], folder, postern, now: Date.now(), signal: ending.signal };
   try {
     const ok = await playRoad({ ...options, say, probe: verdictAt, ...more });
     return ok ? 0 : NOT_AS_IT_SHOULD_BE;
