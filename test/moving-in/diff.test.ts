@@ -220,3 +220,26 @@ test('that everybody sends as themselves is a difference for each login and ever
   });
   assert.ok(rows.length > 0 && rows.every(({ change }) => change !== 'gains'));
 });
+
+test('what is too much to be asked in every way is said, and is no "no difference"', async () => {
+  const names = Array.from({ length: 30 }, (_, i) => `host${i}.example.com`);
+  const rules = [
+    { name: 'named', allow: { ptr: names } },
+    ...names.map((ptr, i) => ({ name: `n${i}`, deny: { ptr: [ptr] } })),
+  ];
+  const many = { ...CLOSED, connectors: [{ name: 'internet', remote_ip_ranges: ['any'], rules }] };
+  const file = written(many, 'many-names');
+  const { code, text } = await run(file, file);
+  assert.match(
+    text,
+    /^not compared: \d+ kinds of names in DNS: clients with two of them at once were not asked about$/m,
+  );
+  assert.match(text, /^no difference in what was compared$/m);
+  assert.equal(code, 1);
+  const user_domains = Object.fromEntries(names.map((name, i) => [`W${i}`, name]));
+  const realms = written({ ...CLOSED, user_domains }, 'many-realms');
+  assert.match(
+    (await run(realms, realms)).text,
+    /^not compared: 60 Windows and mail domains of logins: names in those behind the first 16/m,
+  );
+});

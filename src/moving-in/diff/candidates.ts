@@ -172,7 +172,12 @@ export function loginCandidates(words: Words): Candidate<Login | null>[] {
   for (const user of words.users) add(user, user);
   const realms = [...words.realms];
   for (const user of words.users) realms.push(...(user.includes('\\') ? [user.slice(0, user.indexOf('\\'))] : []));
-  const known = [...new Set(realms)].slice(0, MOST_REALMS);
+  const domains = new Set(realms);
+  const known = [...domains].slice(0, MOST_REALMS);
+  if (domains.size > MOST_REALMS)
+    words.leftOut.add(
+      `${domains.size} Windows and mail domains of logins: names in those behind the first ${MOST_REALMS} are only compared as they are written`,
+    );
   for (const user of words.users) {
     const name = user.includes('\\') ? user.slice(user.indexOf('\\') + 1) : user.replace(/[@%].*$/, '');
     if (named.size < 4 * 100_000) {
