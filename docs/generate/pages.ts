@@ -2,6 +2,7 @@
 
 import { keysPage } from './keys.ts';
 import { logFieldsPage } from './log-fields.ts';
+import { manualPages } from './man.ts';
 import { metricsPage } from './metrics.ts';
 import { repliesPage } from './replies.ts';
 
@@ -11,5 +12,6 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
     'log-fields.md': logFieldsPage(),
     'metrics.md': await metricsPage(),
     'replies.md': repliesPage(),
+    ...(await manualPages()),
   };
 }

@@ -4,6 +4,7 @@ import packageFile from '../../package.json' with { type: 'json' };
 import { nearest } from '../config/suggest.ts';
 import { isHeld } from '../serve/held-threads.ts';
 import { check } from './check.ts';
+import { completion } from './completion.ts';
 import { demo } from './demo.ts';
 import { diff } from './diff.ts';
 import { explain } from './explain.ts';
@@ -11,6 +12,7 @@ import { importSettings } from './import.ts';
 import { inventory } from './inventory.ts';
 import { type Output, StandardStreams } from './output.ts';
 import { probe } from './probe.ts';
+import { reload } from './reload.ts';
 import { replay } from './replay.ts';
 import { run } from './run.ts';
 import { status } from './status.ts';
@@ -21,18 +23,20 @@ const HELP = `Usage: postern COMMAND [OPTION…]
 
 A firewall for SMTP relaying: stands in front of a mail server and decides every recipient.
 
-  run        the firewall
-  check      read a configuration or policy, and say what is wrong with it
-  explain    why a client may, or may not, reach a recipient
-  test       ask a policy the questions of its .cases files
-  status     what a running firewall is doing
-  probe      is this server an open relay?
-  import     an old server's settings, as a policy
-  inventory  who sends what through the old server, by its logs
-  replay     what a policy would have said to the mail in those logs
-  suggest    the rules that would let pass what it refuses of it
-  diff       who gains and who loses between two policies
-  demo       an old Exchange that relays for everyone, before and after
+  run         the firewall
+  check       read a configuration or policy, and say what is wrong with it
+  explain     why a client may, or may not, reach a recipient
+  test        ask a policy the questions of its .cases files
+  status      what a running firewall is doing
+  reload      have a running firewall read its files anew
+  probe       is this server an open relay?
+  import      an old server's settings, as a policy
+  inventory   who sends what through the old server, by its logs
+  replay      what a policy would have said to the mail in those logs
+  suggest     the rules that would let pass what it refuses of it
+  diff        who gains and who loses between two policies
+  demo        an old Exchange that relays for everyone, before and after
+  completion  what a shell needs to complete all this
 
 postern COMMAND --help says more; --version prints the version.
 `;
@@ -43,6 +47,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   explain,
   test,
   status,
+  reload,
   probe,
   import: importSettings,
   inventory,
@@ -50,8 +55,27 @@ const COMMANDS: Readonly<Record<string, (args: string[], out: Output) => Promise
   suggest,
   diff,
   demo,
+  completion: complete,
 };
 const USAGE = 64;
+
+function complete(args: string[], out: Output): Promise<number> {
+  return completion(args, out, helpTexts);
+}
+
+/** What each command says with --help, in their order, and behind '' what the program does. */
+export async function helpTexts(): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map([['', HELP]]);
+  for (const [name, command] of Object.entries(COMMANDS)) {
+    let text = '';
+    const hear = (said: string): void => {
+      text += said;
+    };
+    await command(['--help'], { stdout: hear, stderr: hear, isTTY: false });
+    texts.set(name, text);
+  }
+  return texts;
+}
 
 /** Runs what `args` say; `exit` is called once, with the exit code, when all that was printed is out. `held`: an end in good
  * order would wait for somebody who may never come. */

@@ -22,7 +22,8 @@ into. Which kind of log it is stands in the file itself (postern inventory --hel
   --accepted-domain D  a domain of your own beside those of the policy; may be given several times
   --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
   --until TIME         only messages before then; a day is read to its end
-  --as KIND            in the place of what the content looks like: ${LOG_KINDS.join(', ')}
+  --as ${LOG_KINDS.join('|')}
+                       in the place of what the content looks like
 `;
 
 export const LOGS_OPTIONS = {
