@@ -8,6 +8,10 @@
   const source = (process.argv[1] || '').endsWith('.ts');
   const { node } = process.versions;
   if (Number.parseInt(node, 10) >= needed) {
+    // In the one executable (npm run package) Node has no options of its own on the command line: the build has said them.
+    const one = process.getBuiltinModule('node:sea').isSea();
+    const EXIT = '--exit-with';
+    if (one && process.argv[2] === EXIT) process.exit(Number(process.argv[3]));
     // execve ends the process where it fails, so what can be known is asked first.
     const { execve } = process;
     const canBegin = () => {
@@ -23,14 +27,15 @@
       if (held && execve !== undefined && canBegin()) {
         // process.exit would wait for threads that nothing can end; another program in our place has none of them.
         process.emit('exit', code);
-        execve(process.execPath, [process.execPath, '-e', `process.exitCode = ${code}`], process.env);
+        const ends = one ? [EXIT, `${code}`] : ['-e', `process.exitCode = ${code}`];
+        execve(process.execPath, [process.execPath, ...ends], process.env);
       }
       process.exit(code);
     };
     // The firewall, and what reads long logs, work with a small young heap: less memory, and shorter pauses, than what Node
     // lets grow. That can be said only where a process begins, so it begins anew (as the same one), unless it was said already.
     const young = '--max-semi-space-size';
-    const said = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => text.includes(young));
+    const said = one || [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((text) => text.includes(young));
     const readsLogs = ['inventory', 'replay', 'suggest'].includes(process.argv[2] ?? '');
     if (readsLogs) {
       // Of long logs nothing is kept but counts: the heap need not grow to several times what is in it before it is swept.

@@ -49,7 +49,7 @@ export function keysOf(schema: Schema, stop: ReadonlySet<string> = new Set(), pa
 }
 
 /** What may stand there, in a few words. */
-function formOf(schema: Schema): string {
+export function formOf(schema: Schema): string {
   if (schema.title !== undefined) return schema.title;
   if (schema.$ref !== undefined) return `block: ${schema.$ref.split('/').at(-1)}`;
   if (schema.properties !== undefined) return 'block';
@@ -75,7 +75,7 @@ function formOf(schema: Schema): string {
   throw new Error(`a form that docs/generate/keys.ts has no word for: ${JSON.stringify(schema)}`);
 }
 
-function defaultOf({ path, schema, required }: Key): string | null {
+export function defaultOf({ path, schema, required }: Key): string | null {
   if (required) return '**wanted**';
   const limit = path.startsWith('limits.') ? limitAt(path) : undefined;
   const value = limit ?? schema.default;
@@ -110,7 +110,7 @@ function rows(keys: readonly Key[], prefix: string): Row[] {
   ]);
 }
 
-const CONDITIONS =
+export const CONDITIONS =
   'What stands under allow, deny and not. All of it must hold; a list holds when one entry does, and an empty one never.';
 const HEADS = ['key', 'what may stand there', 'default', 'what it does'];
 
@@ -133,14 +133,20 @@ function section(root: Schema, stop: ReadonlySet<string>, level: string, whole: 
 }
 
 /** The kinds of values that have a name, with how each is written. */
-function kinds(root: Schema): string {
-  const found = new Map<string, string>();
+export function kindsOf(root: Schema): readonly (readonly [string, readonly string[]])[] {
+  const found = new Map<string, readonly string[]>();
   JSON.stringify(root, (_, value) => {
-    if (value?.title !== undefined && Array.isArray(value.examples))
-      found.set(value.title, codes(value.examples.map(String)));
+    if (value?.title !== undefined && Array.isArray(value.examples)) found.set(value.title, value.examples.map(String));
     return value;
   });
-  return table(['kind', 'written as'], [...found].toSorted());
+  return [...found].toSorted();
+}
+
+function kinds(root: Schema): string {
+  return table(
+    ['kind', 'written as'],
+    kindsOf(root).map(([kind, examples]) => [kind, codes(examples)]),
+  );
 }
 
 /** Flags and variables, and which key each is: found by giving it. */

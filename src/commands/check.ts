@@ -25,7 +25,8 @@ Reads a configuration or a policy as run does and prints what is wrong with it, 
   --strict       warnings are errors
   --json         print one JSON object: { file, errors, warnings, notes, findings: [
                  { file, line, column, severity, key, message } ] }
-  --json-schema  print the JSON Schema of a configuration (or of a policy), for editors
+  --json-schema [config|policy]
+                 print the JSON Schema of a configuration (or of a policy), for editors
   --help         print this
 
 Exit code: 0 no error, 78 an error, 64 when the arguments are wrong.

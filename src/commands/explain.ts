@@ -31,7 +31,8 @@ with the condition that failed, and the reply that the client would hear.
   --ptr NAME       the client's confirmed name; repeatable; ? for a DNS that does not answer (default: it has none)
   --resolve        ask DNS for it instead
   --helo NAME      the name that the client gave
-  --expect ANSWER  a test: exit 1 where the answer is otherwise
+  --expect proceed|reject|defer|refuse-connection|refuse-sender
+                   a test: exit 1 where the answer is otherwise
   --json           print one JSON object: { answer, observed, reply, reason, rule, connector: { name, place, why },
                    grammar, setting: { key, place, why }, expected,
                    recipients: [ { address, hidden, why, rules: [ { name, place, action, matched, why } ] } ] };

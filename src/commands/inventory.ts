@@ -41,7 +41,8 @@ stands in the file itself.
   --policy FILE        a policy: its accepted domains count, and each message is put to it
   --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
   --until TIME         only messages before then; a day is read to its end
-  --as KIND            in the place of what the content looks like: ${LOG_KINDS.join(', ')}
+  --as ${LOG_KINDS.join('|')}
+                       in the place of what the content looks like
   --resolve            ask DNS for the names of the sources
   --csv                every source a line, for a spreadsheet
   --json               one JSON object

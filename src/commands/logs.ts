@@ -23,7 +23,8 @@ into. Which kind of log it is stands in the file itself (postern inventory --hel
   --no-logins          where the log does not tell whether a client had logged in (IIS, Postfix's refusals), it had not
   --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
   --until TIME         only messages before then; a day is read to its end
-  --as KIND            in the place of what the content looks like: ${LOG_KINDS.join(', ')}
+  --as ${LOG_KINDS.join('|')}
+                       in the place of what the content looks like
 `;
 
 export const LOGS_OPTIONS = {

@@ -58,7 +58,7 @@ Verdict and exit code:
   cannot tell (2)  only foreign addresses hidden behind the server's own domain were accepted
                    (old Exchange accepts these and bounces them), or too little was answered
 With --expect-relay instead: as expected (0) all were accepted, not as expected (1) one was refused, cannot tell (2).
-  1 also when the server cannot be reached, does not greet or refuses the login, 64 when the arguments are wrong.
+The code is 1 also when the server cannot be reached, does not greet or refuses the login, and 64 when the arguments are wrong.
 `;
 
 const USAGE_ERROR = 64;

@@ -25,8 +25,9 @@ import type { Output } from './output.ts';
 
 const HELP = `Usage: postern run [--config FILE] [OPTION…]
 
-The firewall. With a configuration file, or with these alone:
+The firewall. With a configuration file, or with the other options alone:
 
+  --config FILE             the configuration
   --listen HOST:PORT        where clients connect; repeatable (default 0.0.0.0:25 and [::]:25)
   --upstream HOST:PORT      the mail server behind; repeatable, the next one is taken when one does not answer
   --accepted-domain DOMAIN  mail for it is passed on; *.d is d and everything below; repeatable
@@ -34,7 +35,8 @@ The firewall. With a configuration file, or with these alone:
   --mode enforce|observe    observe only logs what policy and limits would refuse
   --admin HOST:PORT|none    metrics and health (default 127.0.0.1:9125)
   --drain-timeout DURATION  how long SIGTERM waits for transactions in flight (default 8s)
-  --log-level LEVEL         debug, info, warn, error or silent (default info)
+  --log-level debug|info|warn|error|silent
+                            the least that the log has (default info)
   --lost-address-guard refuse|warn
                             whether loopback, our own addresses and the default gateway may be given a right to relay
                             as part of a range (default refuse)

@@ -3,14 +3,10 @@
 // It only asks. What is shown is a function of the answers (status/screen); the terminal is left as it was found. Not here: a
 // way to change anything.
 
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { type IncomingMessage, request as requestInClear } from 'node:http';
-import { request as requestInside } from 'node:https';
 import { parseArgs } from 'node:util';
 import { drawStatus, type Size } from '../status/screen.ts';
 import type { SessionList, Status } from '../status/shapes.ts';
-import { plain } from '../status/words.ts';
+import { type AdminPort, adminPort, askAdmin, complaint } from './admin-port.ts';
 import { whatIsWrong } from './arguments.ts';
 import type { Output } from './output.ts';
 import { paintFor } from './paint.ts';
@@ -21,7 +17,7 @@ Is it up, is the server up and since when, who is connected, in which phase, and
 
   --watch            ask again every two seconds, until Ctrl-C
   --admin URL        the admin port (default POSTERN_ADMIN, else http://127.0.0.1:9125); HOST:PORT will do
-  --token-file FILE  the token of admin.token_file
+  --token-file FILE  the token of admin.token_file (default POSTERN_TOKEN_FILE)
   --json             the answer of GET /status, with the sessions of GET /sessions as session_list
   --help             print this
 
@@ -32,7 +28,6 @@ const FAILURE = 1;
 const USAGE = 64;
 const EVERY_MS = 2_000;
 const ANSWER_MS = 5_000;
-const MOST_OCTETS = 4 * 1024 * 1024;
 const SESSIONS = 200; // more than a terminal has lines
 
 export async function status(args: string[], out: Output): Promise<number> {
@@ -52,18 +47,10 @@ export async function status(args: string[], out: Output): Promise<number> {
   }
   const { watch = false, json = false } = values;
   if (watch && json) return wrong('--json answers once: it does not go with --watch');
-  const url = adminUrl(values.admin ?? process.env.POSTERN_ADMIN);
-  if (url === null) return wrong('--admin (or POSTERN_ADMIN): http://HOST:PORT or HOST:PORT is wanted');
-  let token: string | null = null;
-  if (values['token-file'] !== undefined) {
-    try {
-      token = readFileSync(values['token-file'], 'utf8').trim();
-    } catch (error) {
-      return wrong(`--token-file: ${(error as Error).message}`);
-    }
-  }
-  if (watch) return watchIt(url, token, out);
-  const found = await ask(url, token);
+  const port = adminPort(values);
+  if (typeof port === 'string') return wrong(port);
+  if (watch) return watchIt(port, out);
+  const found = await ask(port);
   if (typeof found === 'string') {
     out.stderr(`postern status: ${found}\n`);
     return FAILURE;
@@ -88,62 +75,25 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-/** Null: it is none. */
-function adminUrl(given = '127.0.0.1:9125'): string | null {
-  if (given === 'none') return null; // as in POSTERN_ADMIN
-  try {
-    const url = new URL(/^https?:\/\//i.test(given) ? given : `http://${given}`);
-    return url.pathname === '/' && url.username === '' ? url.origin : null;
-  } catch {
-    return null;
-  }
-}
-
 interface Found {
   readonly now: Status;
   readonly list: SessionList;
 }
 
 /** A string says why there is no answer. */
-async function ask(url: string, token: string | null): Promise<Found | string> {
-  try {
-    const [now, list] = await Promise.all([
-      get<Status>(`${url}/status`, token),
-      get<SessionList>(`${url}/sessions?limit=${SESSIONS}`, token),
-    ]);
-    if (typeof now === 'string') return now;
-    return typeof list === 'string' ? list : { now, list };
-  } catch (error) {
-    return `${url} does not answer as Postern does: ${plain(whyNot(error as Error))}`;
-  }
+async function ask(port: AdminPort): Promise<Found | string> {
+  const [now, list] = await Promise.all([
+    get<Status>(port, '/status'),
+    get<SessionList>(port, `/sessions?limit=${SESSIONS}`),
+  ]);
+  if (typeof now === 'string') return now;
+  return typeof list === 'string' ? list : { now, list };
 }
 
-/** Not by fetch, which knows ports that it does not call. A string says what the other side has against it. */
-async function get<T>(url: string, token: string | null): Promise<T | string> {
-  const request = url.startsWith('https:') ? requestInside : requestInClear;
-  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-  const sent = request(url, { headers, agent: false, signal: AbortSignal.timeout(ANSWER_MS) });
-  sent.end();
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  const body = JSON.parse(await readAll(response)) as T & { error?: string };
-  if (response.statusCode === 200) return body;
-  const hint = response.statusCode === 401 ? ' Say --token-file FILE.' : '';
-  return `${new URL(url).origin} answers ${response.statusCode}: ${plain(String(body.error))}${hint}`;
-}
-
-async function readAll(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let octets = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    octets += chunk.length;
-    if (octets > MOST_OCTETS) throw new Error('its answer has no end');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function whyNot(error: Error): string {
-  return error.name === 'AbortError' ? `nothing within ${ANSWER_MS / 1000} s` : error.message;
+async function get<T extends object>(port: AdminPort, path: string): Promise<T | string> {
+  const answered = await askAdmin(port, 'GET', path, ANSWER_MS);
+  if (typeof answered === 'string') return answered;
+  return answered.status === 200 ? (answered.body as T) : complaint(port, answered);
 }
 
 function sizeOf(out: Output): Size {
@@ -160,14 +110,14 @@ const REST_OF_LINE = '\x1b[K';
 const REST_OF_SCREEN = '\x1b[J';
 
 /** Resolves when it is ended by a signal. What is no terminal gets one picture behind the other. */
-async function watchIt(url: string, token: string | null, out: Output): Promise<number> {
+async function watchIt(port: AdminPort, out: Output): Promise<number> {
   const paint = paintFor(out.isTTY);
   const ended = Promise.withResolvers<'ended'>();
   const end = (): void => ended.resolve('ended');
   for (const signal of SIGNALS) process.on(signal, end);
   if (out.isTTY) out.stdout(ENTER);
   for (;;) {
-    const found = await Promise.race([ask(url, token), ended.promise]);
+    const found = await Promise.race([ask(port), ended.promise]);
     if (found === 'ended') break;
     const size = sizeOf(out);
     const lines =

@@ -19,7 +19,7 @@ const HELP = `Usage: postern test PATH… [--json]
 
 Puts the cases of each .cases file to the policy of the same name beside it (office.cases, office.yaml).
 A PATH is a .cases file or a folder of them. One case a line:
-  proceed|reject|defer|refuse-connection|refuse-sender SOURCE [WORD…] -> RECIPIENT   # comment
+  proceed|reject|defer|refuse-connection|refuse-sender SOURCE [WORD…] -> RECIPIENT # comment
 Words: tls, tls_subject=NAME, login=NAME|?, local=ADDRESS[:PORT], sender=ADDRESS, ptr=NAME|?, helo=NAME.
 
   --json  print one JSON object: { cases, failed, failures: [

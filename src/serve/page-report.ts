@@ -4,13 +4,11 @@
 // whoever looks. A page is drawn only for those who look, once for all of them. Not here: HTTP (observe/admin-page) and how it
 // looks (status/page).
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import type { OperatorPage, PageFile } from '../observe/admin-page.ts';
 import { History } from '../status/history.ts';
 import { drawPage, drawSections, type PageSnapshot } from '../status/page.ts';
 import type { LimitsView, Status } from '../status/shapes.ts';
+import { type ProgramFile, readProgramFile } from './program-files.ts';
 import type { Listeners } from './threads.ts';
 
 export interface PageOptions {
@@ -24,12 +22,11 @@ export interface PageOptions {
 const TICK_MS = 2_000;
 const MOST_FINDINGS = 20;
 
-/** Where each file is; those of uPlot are its package's own. */
-const FILES: Readonly<Record<string, readonly [PageFile['type'], string]>> = {
-  '/page.css': ['text/css; charset=utf-8', '../status/browser.css'],
-  '/page.js': ['text/javascript; charset=utf-8', '../status/browser.js'],
-  '/uplot.css': ['text/css; charset=utf-8', 'uPlot.min.css'],
-  '/uplot.js': ['text/javascript; charset=utf-8', 'uPlot.iife.min.js'],
+const FILES: Readonly<Record<string, readonly [PageFile['type'], ProgramFile]>> = {
+  '/page.css': ['text/css; charset=utf-8', 'browser.css'],
+  '/page.js': ['text/javascript; charset=utf-8', 'browser.js'],
+  '/uplot.css': ['text/css; charset=utf-8', 'uplot.css'],
+  '/uplot.js': ['text/javascript; charset=utf-8', 'uplot.js'],
 };
 
 export class PageReport implements OperatorPage {
@@ -76,7 +73,7 @@ export class PageReport implements OperatorPage {
   async file(path: string): Promise<PageFile | null> {
     const [type, name] = FILES[path] ?? [];
     if (type === undefined || name === undefined) return null;
-    const body = this.#files.get(path) ?? readFile(placeOf(name), 'utf8');
+    const body = this.#files.get(path) ?? readProgramFile(name);
     this.#files.set(path, body);
     return { type, body: await body };
   }
@@ -113,9 +110,4 @@ function eventOf(snapshot: PageSnapshot): string {
     sections: drawSections(snapshot),
     minutes: recent.minutes,
   });
-}
-
-function placeOf(name: string): URL | string {
-  if (name.startsWith('.')) return new URL(name, import.meta.url);
-  return join(dirname(createRequire(import.meta.url).resolve('uplot')), name);
 }

@@ -8,8 +8,7 @@
 // Not chosen: `cluster`, whose processes cost memory each and a hand-over for each connection. It would save the
 // connections that wait in a listener's queue when its worker dies, and those are as lost as that worker's sessions.
 
-import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Config } from '../config/schema.ts';
 import { type StoreCalls, StoreServer } from '../limits/remote-store.ts';
 import type { Ban } from '../limits/store.ts';
@@ -25,6 +24,7 @@ import { addRefusals, type Refusals } from '../status/refusals.ts';
 import { threadIsHeld } from './held-threads.ts';
 import type { Limiter } from './limiter.ts';
 import { mergeFound, type SessionQuestion, type SessionsFound } from './live-sessions.ts';
+import { startWorker } from './program-files.ts';
 import type { InForce, Listeners, LoadOrder, PoolCalls, WorkerCalls } from './threads.ts';
 import { serversOf, slotSettings } from './upstream-settings.ts';
 import { WorkerChannel } from './worker-channel.ts';
@@ -36,8 +36,6 @@ const DRAINED_MS = 3_000; // beyond the patience: last words, and the rest of th
 const RESTART_MS = 100; // doubled with each death in a row
 const RESTART_MOST_MS = 10_000;
 const LIVED_MS = 60_000; // who lived so long did not die of its start
-
-const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
 
 /** One worker thread from its start to its end. */
 class PoolWorker {
@@ -101,10 +99,6 @@ export interface PoolOptions {
   readonly onLostAddress?: ((address: string) => void) | undefined;
   /** Starts a thread; a test hands in its own, to get hold of it. */
   readonly startWorker?: (number: number) => Worker;
-}
-
-function startWorker(number: number): Worker {
-  return new Worker(WORKER, { name: `worker ${number}` });
 }
 
 export class WorkerPool implements Listeners {

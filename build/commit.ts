@@ -1,0 +1,11 @@
+// Which commit this is: twelve digits, with a + where files differ from it; null where there is no git to ask.
+
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+export function commit(): string | null {
+  const cwd = join(import.meta.dirname, '..');
+  const args = ['describe', '--always', '--exclude=*', '--abbrev=12', '--dirty=+'];
+  const { stdout, status } = spawnSync('git', args, { cwd, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : null;
+}
