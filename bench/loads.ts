@@ -80,7 +80,8 @@ async function measure(load: Load, names: readonly ProxyName[], flags: Flags): P
 function rowsOf({ name: load, about, unit }: Load, costs: Map<string, Cost[]>): string[][] {
   const cpuOf = (name: string) => median((costs.get(name) ?? []).map(({ cpu }) => cpu));
   return [...costs].map(([proxy, of]) => {
-    const cpu = figure({ load, proxy, unit: `CPU µs/${unit}`, rounds: of.map((cost) => cost.cpu) });
+    const cpu =
+      proxy === 'direct' ? 0 : figure({ load, proxy, unit: `CPU µs/${unit}`, rounds: of.map((cost) => cost.cpu) });
     const wall = figure({ load, proxy, unit: `wall µs/${unit}`, rounds: of.map((cost) => cost.wall) });
     const beside = (name: string) => (proxy === 'direct' || !costs.has(name) ? '–' : (cpu / cpuOf(name)).toFixed(2));
     const rounds = of.map((cost) => cost.cpu.toFixed(0)).join(' ');
