@@ -39,14 +39,14 @@ const SWEEPS: Readonly<Record<string, readonly Step[]>> = {
     args: ['-s', '4', '-l', `${at}`],
   })),
   sessions: [1, 10, 100, 1_000, 5_000].map((at) => ({
-    ...kept(at, Math.max(800, at), '-s', `${at}`, '-l', '4000'),
+    ...kept(at, Math.max(400, at), '-s', `${at}`, '-l', '4000'),
     options: { connections: at + SPARE },
   })),
   policy: [10, 100, 1_000, 10_000, 100_000].map((at) => ({
-    ...kept(at, 1_000, '-s', '10', '-l', '4000'),
+    ...kept(at, 500, '-s', '10', '-l', '4000'),
     options: { entries: at },
   })),
-  recipients: [1, 10, 100, 1_000].map((at) => kept(at, Math.ceil(1_000 / at), '-s', '2', '-l', '4000', '-r', `${at}`)),
+  recipients: [1, 10, 100, 1_000].map((at) => kept(at, Math.ceil(500 / at), '-s', '2', '-l', '4000', '-r', `${at}`)),
 };
 
 function proxiesFor(load: string, flags: Flags): ProxyName[] {

@@ -22,7 +22,7 @@ function serve(socket: Socket): void {
         continue;
       }
       const end = octets.indexOf(0x0a, at);
-      line += octets.latin1Slice(at, end === -1 ? octets.length : end + 1);
+      line += octets.toString('latin1', at, end === -1 ? octets.length : end + 1);
       if (end === -1) break;
       at = end + 1;
       const command = line.toUpperCase();
