@@ -70,16 +70,20 @@ async function run(): Promise<void> {
   const vs = ours.get('--vs');
   const flags = vs === undefined ? passed : [...passed, '--main', checkOut(vs)];
   const asked = questions.length > 0 || writes ? questions : ['loads'];
-  const reports = asked.map((question) => {
-    const report = ask(question, flags);
-    return vs === undefined ? report : { ...report, command: `npm run bench -- ${process.argv.slice(2).join(' ')}` };
-  });
+  const reports: Report[] = [];
+  for (const question of asked) {
+    const found = ask(question, flags);
+    const command = vs === undefined ? found.command : `npm run bench -- ${process.argv.slice(2).join(' ')}`;
+    const report = { ...found, command };
+    reports.push(report);
+    if (writes) await writePages(keepReports([report])); // at once: a long run may be cut
+  }
   const json = ours.get('--json');
   if (json !== undefined) {
     const found = Object.fromEntries(reports.map((report) => [report.question, report]));
     writeFileSync(json, `${JSON.stringify(found, null, 1)}\n`);
   }
-  if (writes) await writePages(reports.length > 0 ? keepReports(reports) : readReports());
+  if (writes && reports.length === 0) await writePages(readReports());
 }
 
 try {

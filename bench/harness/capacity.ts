@@ -116,6 +116,6 @@ node, sessions of ${SECONDS_OPEN} s; one node more is wise, so that one may fail
 |---|--:|--:|--:|--:|--:|--:|
 ${rows.join('\n')}
 
-**The first wall is Redis**, if counters are shared and rates are set: ${BUSY * 100} % of one is ${round(wall)} questions a second, which is
+**The first wall that another node does not move is Redis**, where counters are shared: ${BUSY * 100} % of one is ${round(wall)} questions a second, which is
 ${millions(of.questions)} million messages a day with rates, and ${millions(of.seats)} million with connections limited only.`;
 }

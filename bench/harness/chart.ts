@@ -21,7 +21,9 @@ function bars(reports: Reports): object[] {
   });
   if (values.length === 0) return [];
   const y = { field: 'proxy', type: 'nominal', sort: ORDER, title: null };
-  const x = { field: 'ratio', type: 'quantitative', scale: { type: 'log' }, title: 'CPU ÷ HAProxy (logarithmic)' };
+  const scale = { type: 'log', domain: [0.5, 100] };
+  const axis = { values: [1, 3, 10, 30, 100], format: 'd' };
+  const x = { field: 'ratio', type: 'quantitative', scale, axis, title: 'CPU ÷ HAProxy' };
   return [
     {
       title: 'What a session (A) or a message (B to D) costs, beside HAProxy in TCP mode',
@@ -52,7 +54,7 @@ const SWEEPS: Readonly<Record<string, string>> = {
 
 function sweep(name: string, figures: readonly Figure[]): object {
   const values = figures.map(({ proxy, at, value }) => ({ proxy, at, value }));
-  const axis = { type: 'quantitative', scale: { type: 'log' } };
+  const axis = { type: 'quantitative', scale: { type: 'log', nice: false } };
   return {
     width: (WIDTH - 160) / 2,
     height: 160,
