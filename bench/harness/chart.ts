@@ -10,7 +10,12 @@ import type { Figure } from './report.ts';
 const WIDTH = 720;
 const ORDER = ['haproxy', 'rawpipe', 'pipe', 'postern', 'other', 'nginx', 'postfix', 'haraka'];
 const COLOURS = ['#7a7a7a', '#b8b8b8', '#9c9c9c', '#c2410c', '#f59e0b', '#2563eb', '#0f766e', '#7c3aed'];
-const COLOUR = { field: 'proxy', type: 'nominal', scale: { domain: ORDER, range: COLOURS }, legend: null } as const;
+const COLOUR = {
+  field: 'proxy',
+  type: 'nominal',
+  scale: { domain: ORDER, range: COLOURS },
+  legend: { title: null, orient: 'bottom' },
+} as const;
 
 /** The CPU of each load ÷ HAProxy's, a bar for each proxy. */
 function bars(reports: Reports): object[] {
@@ -55,6 +60,8 @@ const SWEEPS: Readonly<Record<string, string>> = {
 function sweep(name: string, figures: readonly Figure[]): object {
   const values = figures.map(({ proxy, at, value }) => ({ proxy, at, value }));
   const axis = { type: 'quantitative', scale: { type: 'log', nice: false } };
+  // What should stay as it is begins at nothing, or noise looks like a mountain.
+  const height = name === 'policy' ? { type: 'quantitative', scale: { zero: true } } : axis;
   return {
     width: (WIDTH - 160) / 2,
     height: 160,
@@ -62,8 +69,8 @@ function sweep(name: string, figures: readonly Figure[]): object {
     mark: { type: 'line', point: true },
     encoding: {
       x: { field: 'at', ...axis, title: SWEEPS[name], axis: { format: '~s', tickCount: 5 } },
-      y: { field: 'value', ...axis, title: figures[0]?.unit, axis: { format: '~s', tickCount: 4 } },
-      color: { ...COLOUR, legend: { title: null, values: [...new Set(values.map(({ proxy }) => proxy))] } },
+      y: { field: 'value', ...height, title: figures[0]?.unit, axis: { format: '~s', tickCount: 4 } },
+      color: COLOUR,
     },
   };
 }
