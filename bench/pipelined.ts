@@ -8,7 +8,7 @@
 
 import { cpuMs, output } from './harness/processes.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, figure, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const BATCHES: Readonly<Record<string, number>> = {
@@ -54,6 +54,10 @@ async function measure(kind: string, flags: Flags): Promise<string[][]> {
   const rate = (of: Sample[]) => median(of.map(({ recipients, seconds }) => recipients / seconds));
   const cpu = (of: Sample[]) => median(of.map((sample) => sample.cpu));
   const floor = samples.get('haproxy');
+  for (const [proxy, of] of samples) {
+    const rounds = of.map((sample) => (sample.cpu * 1000) / sample.recipients);
+    figure({ load: kind, proxy, unit: 'CPU µs/recipient', rounds });
+  }
   return [...samples].map(([name, of]) => [
     kind,
     name,
