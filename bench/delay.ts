@@ -8,7 +8,7 @@
 
 import { Probe, script } from './harness/probe.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { median, percentile, printMachine, printTable, readFlags } from './harness/report.ts';
+import { figure, median, percentile, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const COMMANDS = 20_000;
@@ -53,6 +53,10 @@ try {
   for (const proxy of running) await proxy.stop();
   const half = (name: string) => median(halves.get(name) ?? []);
   const tail = (name: string) => median(tails.get(name) ?? []);
+  for (const { name: proxy } of running) {
+    figure({ load: 'command', proxy, unit: 'µs p50', rounds: halves.get(proxy) ?? [] });
+    figure({ load: 'command', proxy, unit: 'µs p99', rounds: tails.get(proxy) ?? [] });
+  }
   printMachine();
   printTable(
     ['proxy', 'p50 µs', 'p99 µs', 'added p50', 'added p99', 'p99 − HAProxy’s'],

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { openUpTo, sessionsPossible } from './harness/idle-sessions.ts';
 import { residentBytes } from './harness/processes.ts';
 import { chosenProxies, type ProxyName, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, figure, printMachine, printTable, readFlags } from './harness/report.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const MARK = 1_000;
@@ -36,6 +36,13 @@ async function measure(name: ProxyName, count: number, flags: Flags): Promise<st
     const all = await settledBytes(proxy.pid);
     const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
     const each = (all - mark) / (count - MARK) / 1000;
+    for (const [unit, value] of [
+      ['MB at 0', none / 1e6],
+      ['MB at all', all / 1e6],
+      ['KB/session', each],
+    ] as const) {
+      figure({ load: 'idle', proxy: name, unit, rounds: [value] });
+    }
     return [name, String(count), megabytes(none), megabytes(mark), megabytes(all), each.toFixed(1)];
   } finally {
     for (const socket of sockets) socket.removeAllListeners('close').destroy();

@@ -4,11 +4,12 @@
 //
 // mail: 20 sessions of messages with ten recipients, terminator and next envelope in one write. accepted and refused:
 // batches of MAIL, 100 RCPTs and RSET in one write; `-slowly`: one command, one write, one reply. HAProxy and the pipe pass the refused ones on; Postern answers 554,
-// and writes a log line for each. The goal: our refusals a second above HAProxy's RCPTs a second.
+// and writes a log line for each. CPU is that of the whole load by the slope between a fifth of it and all. The goal: our refusals a second above HAProxy's RCPTs a second.
 
 import { cpuMs, output } from './harness/processes.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, figure, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { TIMES } from './harness/slope.ts';
 import { MissingTool } from './harness/tools.ts';
 
 const BATCHES: Readonly<Record<string, number>> = {
@@ -46,7 +47,12 @@ async function measure(kind: string, flags: Flags): Promise<string[][]> {
     for (const name of names) proxies.push(await startProxy(name, sink.port, flags));
     for (const proxy of proxies) await send(kind, batches, proxy);
     for (let round = 0; round < flags.rounds; round++) {
-      for (const proxy of inTurn(proxies, round)) samples.get(proxy.name)?.push(await send(kind, batches, proxy));
+      for (const proxy of inTurn(proxies, round)) {
+        const few = await send(kind, Math.ceil(batches / TIMES), proxy);
+        const many = await send(kind, batches, proxy);
+        const share = many.recipients / (many.recipients - few.recipients);
+        samples.get(proxy.name)?.push({ ...many, cpu: (many.cpu - few.cpu) * share }); // of the load, by the slope
+      }
     }
   } finally {
     for (const proxy of [...proxies, sink]) await proxy.stop();
@@ -54,6 +60,10 @@ async function measure(kind: string, flags: Flags): Promise<string[][]> {
   const rate = (of: Sample[]) => median(of.map(({ recipients, seconds }) => recipients / seconds));
   const cpu = (of: Sample[]) => median(of.map((sample) => sample.cpu));
   const floor = samples.get('haproxy');
+  for (const [proxy, of] of samples) {
+    const rounds = of.map((sample) => (sample.cpu * 1000) / sample.recipients);
+    figure({ load: kind, proxy, unit: 'CPU µs/recipient', rounds });
+  }
   return [...samples].map(([name, of]) => [
     kind,
     name,

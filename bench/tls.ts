@@ -4,7 +4,7 @@
 //
 // Both listen for TLS at once (implicit), with one P-256 certificate, one thread, their own default ciphers: that is TLS 1.3
 // with AES-256-GCM for both. A session is handshake, greeting, QUIT; mail is 10 MB a message. HAProxy parses nothing of it.
-// The client verifies and costs as much as the proxy, so on two processors the rate says less than the CPU of the proxy.
+// CPU is that of the whole load by the slope between a fifth of it and all. The client verifies and costs as much as the proxy, so on two processors the rate says less than the CPU of the proxy.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cpuMs, output } from './harness/processes.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
-import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { type Flags, figure, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
+import { TIMES } from './harness/slope.ts';
 import { MissingTool } from './harness/tools.ts';
 
 interface Load {
@@ -25,6 +26,7 @@ const LOADS: Readonly<Record<string, Load>> = {
   resumed: { count: 2000, sessions: 10 },
   mail: { count: 50, sessions: 4 },
 };
+const MESSAGE_OCTETS = 10_000_000;
 const CLIENT = `${import.meta.dirname}/harness/tls-client.ts`;
 
 interface Sample {
@@ -69,7 +71,11 @@ async function measure(kind: string, load: Load, flags: Flags): Promise<string[]
     for (const proxy of proxies) await send(kind, load, tls.cert, proxy);
     for (let round = 0; round < flags.rounds; round++) {
       for (const proxy of inTurn(proxies, round)) {
-        samples.get(proxy.name)?.push(await send(kind, load, tls.cert, proxy));
+        const count = Math.ceil(load.count / TIMES);
+        const few = await send(kind, { ...load, count }, tls.cert, proxy);
+        const many = await send(kind, load, tls.cert, proxy);
+        const cpu = ((many.cpu - few.cpu) * load.count) / (load.count - count); // of the load, by the slope
+        samples.get(proxy.name)?.push({ ...many, cpu });
       }
     }
   } finally {
@@ -78,6 +84,10 @@ async function measure(kind: string, load: Load, flags: Flags): Promise<string[]
   }
   const cost = (of: readonly Sample[]) => median(of.map(({ cpu }) => cpu));
   const floor = samples.get('haproxy');
+  for (const [proxy, of] of samples) {
+    const [unit, each] = kind === 'mail' ? ['MB', (load.count * MESSAGE_OCTETS) / 1e6] : ['session', load.count];
+    figure({ load: kind, proxy, unit: `CPU µs/${unit}`, rounds: of.map(({ cpu }) => (cpu * 1000) / each) });
+  }
   return [...samples].map(([name, of]) => [
     kind,
     name,

@@ -80,10 +80,23 @@ export async function listening(port: number, child: ChildProcess): Promise<void
   throw new Error(`nothing listens on port ${port}`);
 }
 
-/** User + system CPU of all threads of a process so far, in milliseconds; the kernel counts in steps of 10. */
+/** User + system CPU so far of a process, all its threads, and all that it started, in milliseconds; the kernel counts in
+ * steps of 10. */
 export function cpuMs(pid: number): number {
-  const fields = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  if (pid === 0) return 0; // there is none
+  return (ticksOf(pid) * 1000) / TICKS_PER_SECOND;
+}
+
+// proc(5): utime, stime, and the two of children that have ended.
+function ticksOf(pid: number): number {
+  try {
+    const own = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1')).slice(11, 15);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean);
+    return [...own.map(Number), ...children.map((child) => ticksOf(Number(child)))].reduce((sum, one) => sum + one, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0; // it ended just now
+    throw error;
+  }
 }
 
 /** The same of the threads with this name; `MainThread` is the first. */

@@ -1,15 +1,18 @@
-// What stands between source and sink: nothing, the bare pipe, HAProxy in `mode tcp`, and Postern with everything on.
+// What stands between source and sink: nothing, a peer (peers.ts), or Postern with everything on.
 
-import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endIn, startHaproxy, startHaraka, startNginx, startNode, startPostfixFilter } from './peers.ts';
 import { freePort, listening, start, stop } from './processes.ts';
 import type { Flags } from './report.ts';
-import { findTool } from './tools.ts';
+import { findTool, MissingTool, whyNot } from './tools.ts';
 
-const PROXY_NAMES = ['haproxy', 'pipe', 'postern', 'other', 'quiet'] as const;
-/** `other`: the Postern of another checkout; `quiet`: this one with another log.messages. */
-export type ProxyName = (typeof PROXY_NAMES)[number];
+/** Those that every question asks, if no others are asked for. */
+const USUAL = ['haproxy', 'pipe', 'postern', 'other', 'quiet'] as const;
+export const ALL = ['direct', 'haproxy', 'rawpipe', 'pipe', 'nginx', 'postfix', 'haraka', ...USUAL.slice(2)] as const;
+/** `direct`: no proxy; `other`: the Postern of another checkout; `quiet`: this one with another log.messages. */
+export type ProxyName = (typeof ALL)[number];
 
 export interface Running {
   readonly name: string;
@@ -43,10 +46,17 @@ export async function startFairSink(): Promise<Running> {
   return { name: 'fair-sink', port, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
+/** `both` is certificate and key in one file. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+  readonly both: string;
+}
+
 export interface ProxyOptions {
   readonly connections?: number;
-  /** Listens for TLS at once with this certificate; `both` is certificate and key in one file. Not for the pipe. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly both: string };
+  /** Listens for TLS at once with this certificate. HAProxy and Postern only. */
+  readonly tls?: Certificate;
   /** Worker threads of Postern. */
   readonly workers?: number;
   /** Who says nothing stays for an hour. */
@@ -55,14 +65,24 @@ export interface ProxyOptions {
   readonly rates?: boolean;
   /** log.messages; its default when left out. */
   readonly messages?: string | undefined;
+  /** More accepted domains, each with a range and a recipient domain of a rule: a policy of any size. */
+  readonly entries?: number;
+  /** As in the configuration; counters are its own otherwise. */
+  readonly state?: string;
 }
 
-/** Those of --proxy, with --main the other one, and with --messages the quiet one. */
-export function chosenProxies(flags: Flags): ProxyName[] {
-  return PROXY_NAMES.filter((name) => {
+/** Those of --proxy, or the usual ones; with --main the other one, and with --messages the quiet one. What is not here is left
+ * out, and told. */
+export function chosenProxies(flags: Flags, usual: readonly ProxyName[] = USUAL): ProxyName[] {
+  return ALL.filter((name) => {
     if (name === 'other') return flags.main !== undefined;
     if (name === 'quiet') return flags.messages !== undefined;
-    return flags.proxy.length === 0 || flags.proxy.includes(name);
+    if (!(flags.proxy.length === 0 ? (usual as readonly string[]) : flags.proxy).includes(name)) return false;
+    const why = whyNot(name);
+    if (why === null) return true;
+    if (flags.proxy.length > 0) throw new MissingTool(why);
+    console.error(`bench: ${why}`);
+    return false;
   });
 }
 
@@ -72,52 +92,36 @@ export function startProxy(
   { node, main, messages }: Flags,
   options: ProxyOptions = {},
 ): Promise<Running> {
-  if (name === 'pipe') return startPipe(upstream, node);
-  if (name === 'haproxy') return startHaproxy(upstream, options.connections ?? CONNECTIONS, options.tls);
+  if (name === 'direct') return Promise.resolve({ name, port: upstream, pid: 0, stop: async () => {} });
+  if (name === 'pipe' || name === 'rawpipe') return startNode(name, `${name}.ts`, upstream, node);
+  if (name === 'haproxy') return startHaproxy(upstream, options.connections, options.tls);
+  if (name === 'nginx') return startNginx(upstream);
+  if (name === 'postfix') return startPostfixFilter(upstream);
+  if (name === 'haraka') return startHaraka(upstream);
   const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
   return startPostern(name, [...node, program], upstream, name === 'quiet' ? { ...options, messages } : options);
 }
 
-async function startPipe(upstream: number, node: readonly string[]): Promise<Running> {
-  const port = await freePort();
-  const program = join(root, 'bench/pipe.ts');
-  const child = start(process.execPath, [...node, program, String(port), String(upstream)]);
-  await listening(port, child);
-  return { name: 'pipe', port, pid: child.pid ?? 0, stop: () => stop(child) };
-}
-
-async function startHaproxy(upstream: number, connections: number, tls: ProxyOptions['tls']): Promise<Running> {
-  const tool = findTool('haproxy');
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
-  const config = join(folder, 'haproxy.cfg');
-  writeFileSync(
-    config,
-    `global
-  nbthread 1
-  maxconn ${connections}
-defaults
-  mode tcp
-  timeout connect 10s
-  timeout client 10m
-  timeout server 10m
-listen smtp
-  bind 127.0.0.1:${port} maxconn ${connections}${tls === undefined ? '' : ` ssl crt ${tls.both}`}
-  server sink 127.0.0.1:${upstream}
-`,
-  );
-  const child = start(tool.path, ['-db', '-f', config], { env: tool.env });
-  await listening(port, child);
-  return { name: 'haproxy', port, pid: child.pid ?? 0, stop: () => endIn(folder, stop(child)) };
-}
-
 /** The policy is one that an office would have: three connectors, ranges, a file, rules, and a decision in each. */
-function posternConfig(port: number, admin: number, upstream: number, options: ProxyOptions): string {
-  const { connections = CONNECTIONS, workers = 1, rates = false, patient = false, tls } = options;
+function posternConfig(port: number, admin: number, upstream: number, lists: string, options: ProxyOptions): string {
+  const {
+    connections = CONNECTIONS,
+    workers = 1,
+    rates = false,
+    patient = false,
+    tls,
+    entries = 0,
+    state = 'memory',
+  } = options;
+  const list = (name: string) => `'file:${join(lists, name)}'`;
+  const more = entries === 0 ? '' : `, ${list('accepted')}`;
+  const known = `
+        - { name: known, allow: { sources: [${list('ranges')}], recipient_domains: [${list('partners')}] } }`;
   const ofSource = rates ? ', message_rate: 1000000000/1m, recipient_rate: 1000000000/1m' : '';
   const certificates =
     tls === undefined ? '' : `\n    certificates: [{ cert: ${tls.cert}, key: ${tls.key} }]\n    implicit_tls: true`;
   return `workers: ${workers}
+state: ${state}
 listeners:
   - bind: ["127.0.0.1:${port}"]${certificates}
 upstream:
@@ -131,14 +135,14 @@ admin: { listen: "127.0.0.1:${admin}" }
 log: { level: info${options.messages === undefined ? '' : `, messages: ${options.messages}`} }
 policy:
   version: 1
-  accepted_domains: [local.example, '*.office.example', other.example]
+  accepted_domains: [local.example, '*.office.example', other.example${more}]
   relay_domains: [partner.example]
   blocked_domains: [bad.example]
   connectors:
     - name: internet
       remote_ip_ranges: [any]
       rules:
-        - { name: never, deny: { sources: [10.9.0.0/16] } }
+        - { name: never, deny: { sources: [10.9.0.0/16] } }${entries === 0 ? '' : known}
         - { name: printers, allow: { sources: [10.0.0.0/8], recipient_domains: ['*.partner.example'] } }
         - { name: roaming, allow: { authenticated: true } }
     - name: line-of-business
@@ -148,6 +152,15 @@ policy:
     - name: warehouse
       remote_ip_ranges: ['172.16.0.0/12']
 `;
+}
+
+/** Every second /28 below 11.0.0.0, so that ranges neither touch nor merge. */
+function writeLists(folder: string, entries: number): void {
+  const write = (name: string, line: (n: number) => string) =>
+    writeFileSync(join(folder, name), Array.from({ length: entries }, (_, n) => `${line(n)}\n`).join(''));
+  write('accepted', (n) => `d${n}.local.example`);
+  write('partners', (n) => `d${n}.partner.example`);
+  write('ranges', (n) => `11.${(n * 32) >> 16}.${((n * 32) >> 8) & 255}.${(n * 32) & 255}/28`);
 }
 
 async function startPostern(
@@ -160,16 +173,12 @@ async function startPostern(
   const admin = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
   const config = join(folder, 'postern.yaml');
-  writeFileSync(config, posternConfig(port, admin, upstream, options));
+  writeLists(folder, options.entries ?? 0);
+  writeFileSync(config, posternConfig(port, admin, upstream, folder, options));
   const log = openSync(join(folder, 'log'), 'w');
   const child = start(process.execPath, [...program, 'run', '--config', config], {
     stdio: ['ignore', log, 'pipe'],
   });
   await listening(port, child);
   return { name, port, pid: child.pid ?? 0, admin, stop: () => endIn(folder, stop(child)) };
-}
-
-async function endIn(folder: string, ended: Promise<void>): Promise<void> {
-  await ended;
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -64,6 +64,9 @@ export async function startRedis(
   };
 }
 
+// A Sentinel does not know QUIT, and stays.
+const LAST = /(?:\+OK|-ERR unknown command 'QUIT'.*)\r\n$/;
+
 /** One command over a connection of its own. */
 function ask(port: number, words: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -74,8 +77,9 @@ function ask(port: number, words: readonly string[]): Promise<string> {
     let heard = '';
     socket.setEncoding('utf8').on('data', (text: string) => {
       heard += text;
+      if (LAST.test(heard)) socket.end();
     });
-    socket.on('end', () => resolve(heard.replace(/\+OK\r\n$/, '').trim()));
+    socket.on('close', () => resolve(heard.replace(LAST, '').trim()));
     socket.on('error', reject);
   });
 }

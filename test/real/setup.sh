@@ -34,6 +34,8 @@ plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modu
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
   qpsmtpd prometheus fail2ban python3-systemd systemd-journal-remote chromium-headless-shell chromium-common'
+# What `npm run bench -- --install` wants beside them
+packages="$packages ${POSTERN_PACKAGES:-}"
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
 go_source=$root/test/real/beds/go-smtp.go
