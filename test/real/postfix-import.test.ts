@@ -23,6 +23,9 @@ const TABLES: Readonly<Record<string, string>> = {
   patterns: '/^10\\.66\\./ REJECT\n/(^|\\.)partner\\.example$/ OK\n/^192\\.0\\.2\\.1$/ permit_mynetworks\n',
   recipients: 'supplier.example OK\nboss@supplier.example REJECT\nfriend@foreign.example OK\n',
   senders: 'evil.example REJECT\nfine.example OK\n',
+  strangers: '10.66.0.0/24\n',
+  hosts: '10.1.2.3 x\n10.66.0.0/16 x\n192.0.2 x\n198.51.100.6 x\n',
+  nets: 'if 10.0.0.0/8\n10.66.0.0/16 x\n192.0.2.0/24 x\nendif\n198.51.100.0/28 x\n',
 };
 
 const WORDS = [
@@ -33,10 +36,17 @@ const WORDS = [
   'check_client_access regexp:DIR/patterns',
   'check_recipient_access texthash:DIR/recipients',
   'check_sender_access texthash:DIR/senders',
-  'inside',
+  'inside_access',
 ];
 const ENDS = ['reject_unauth_destination', 'defer_unauth_destination', 'reject'];
-const NETWORKS = ['10.0.0.0/8', '!10.66.0.0/24 10.0.0.0/8 192.0.2.1', '127.0.0.0/8 198.51.100.0/25, [2001:db8::]/32'];
+const NETWORKS = [
+  '10.0.0.0/8',
+  '!10.66.0.0/24 10.0.0.0/8 192.0.2.1',
+  '127.0.0.0/8 198.51.100.0/25, [2001:db8::]/32',
+  '!DIR/strangers 10.0.0.0/8',
+  'texthash:DIR/hosts',
+  'cidr:DIR/nets 192.0.2.3',
+];
 
 const CLIENTS = [
   '10.1.2.3',
@@ -79,10 +89,10 @@ function settingsOf(next: () => number, folder: string): string[] {
     `${name} = ${[...words(most), ...end].join(', ').replaceAll('DIR', folder)}`;
   const isOld = next() < 0.3; // everything in one list, as before 2.10
   return [
-    `mynetworks = ${pick(NETWORKS)}`,
+    `mynetworks = ${pick(NETWORKS).replaceAll('DIR', folder)}`,
     'smtpd_sasl_auth_enable = yes',
-    'smtpd_restriction_classes = inside',
-    `inside = permit_mynetworks, check_recipient_access texthash:${folder}/recipients`,
+    'smtpd_restriction_classes = inside_access',
+    `inside_access = permit_mynetworks, check_recipient_access texthash:${folder}/recipients`,
     list('smtpd_client_restrictions', 1, []),
     list('smtpd_sender_restrictions', 1, []),
     isOld ? 'smtpd_relay_restrictions =' : list('smtpd_relay_restrictions', 3, [pick(ENDS)]),
@@ -123,7 +133,7 @@ suite(`Postfix and the policy that is made of its settings, seed ${SEED}`, { ski
     const answers = await Promise.all([...settings.keys()].map(answersAt));
     for (const [i, lines] of [...settings.values()].entries()) {
       const heard = answers[i] as Map<string, boolean>;
-      const made = imported(POSTFIX, [[...MAIN, ...lines].join('\n'), ...Object.entries(TABLES)]);
+      const made = imported(POSTFIX, [`${[...MAIN, ...lines].join('\n')}\n`, ...Object.entries(TABLES)]);
       // All are expected to proceed: what does not is given back.
       const { wrong } = await tried(
         made,
