@@ -45,6 +45,7 @@ export const send: Send = async (letter, to) => {
     refusal ??= reply;
     return false;
   };
+  const blank = from.oddity === 'blank' ? ' ' : '';
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   const transaction = async (): Promise<boolean> => {
     if (!(await say(`${from.login === null ? 'HELO' : 'EHLO'} ${from.heloName}`))) return false;
@@ -52,15 +53,16 @@ export const send: Send = async (letter, to) => {
       const password = ACCOUNTS.get(from.login) ?? '';
       for (const text of ['AUTH LOGIN', base64(from.login), base64(password)]) if (!(await say(text))) return false;
     }
-    if (!(await say(`MAIL FROM:<${sender}>`))) return false;
+    if (!(await say(`MAIL FROM:${blank}<${sender}>`))) return false;
     for (const recipient of recipients) {
-      if (await say(`RCPT TO:<${recipient}>`)) taken.push(recipient);
+      if (await say(`RCPT TO:${blank}<${recipient}>`)) taken.push(recipient);
       else if (from.givesUp) return false;
     }
     if (taken.length === 0 || !(await say('DATA'))) return false;
     return say(`From: <${sender}>\r\nSubject: ${from.name}\r\n\r\nhello\r\n.`);
   };
   const greeting = await line.reply();
+  if (from.oddity === 'junk') await line.say('HELLO friend');
   if (!greeting.startsWith('220')) refusal = greeting;
   const delivered = refusal === null && (await transaction());
   await line.say('QUIT');

@@ -27,6 +27,8 @@ export interface Sender {
   readonly legitimate: boolean;
   /** Gives up the whole message when one recipient is refused, as most do. */
   readonly givesUp: boolean;
+  /** What it says otherwise than the RFC has it: a blank behind a colon, a command that there is not first. */
+  readonly oddity: 'blank' | 'junk' | null;
 }
 
 export interface Letter {
@@ -36,11 +38,21 @@ export interface Letter {
 }
 
 function sender(name: string, address: string, heloName: string, more: Partial<Sender> = {}): Sender {
-  return { name, address, heloName, login: null, isRoaming: false, legitimate: true, givesUp: true, ...more };
+  return {
+    name,
+    address,
+    heloName,
+    login: null,
+    isRoaming: false,
+    legitimate: true,
+    givesUp: true,
+    oddity: null,
+    ...more,
+  };
 }
 
 const PRINTER = sender('a printer', '192.168.1.17', 'printer');
-const SCANNER = sender('a scanner', '192.168.1.100', 'scanner-2nd-floor');
+const SCANNER = sender('a scanner', '192.168.1.100', 'scanner-2nd-floor', { oddity: 'blank' });
 const ERP = sender('the ERP application', '192.168.1.50', 'erp.example.com');
 const SHOP = sender('the web shop, which logs in', '192.168.1.30', 'shop.example.com', { login: 'shop@example.com' });
 const PAYROLL = sender('payroll, once a quarter', '192.168.1.40', 'payroll');
@@ -50,7 +62,11 @@ const ALICE = sender('Alice on the road, who logs in', '203.0.113.20', '[203.0.1
 });
 const PARTNER = sender('mail from a partner', '198.51.100.20', 'mx.partner.example');
 const WORLD = sender('mail from the world', '198.51.100.77', 'mx.world.example');
-const SPAMMER = sender('a spammer', '203.0.113.66', 'friend', { legitimate: false, givesUp: false });
+const SPAMMER = sender('a spammer', '203.0.113.66', 'friend', {
+  legitimate: false,
+  givesUp: false,
+  oddity: 'junk',
+});
 
 export const FORGOTTEN: Letter = {
   from: PAYROLL,

@@ -28,6 +28,7 @@ const EDITS_2010: readonly Edit[] = [
         'CORP\\svc-crm': [news@example.com, svc-crm@example.com]
         'CORP\\alice': [alice@example.com]
         'CORP\\boss': [boss@example.com]
+        'CORP\\kiosk': [kiosk@example.com]
 `,
   ],
   [

@@ -132,6 +132,8 @@ test('Exchange 2003: from MetaBase.xml and the log of IIS to a closed server', {
     texts[0] ?? '',
     /^\d\d:\d\d:\d\d 192\.168\.1\.100 scanner-2nd-floor SMTPSVC1 .* QUIT scanner-2nd-floor 240\r$/m,
   );
+  assert.match(texts[0] ?? '', / MAIL \+FROM:\+<scan@example\.com> 250\r$/m);
+  assert.match(texts.join(''), / 203\.0\.113\.66 - SMTPSVC1 .* HELLO \+friend 500\r$/m);
   const { json } = await told(folder, 'SMTPSVC1');
   assert.deepEqual(
     losers(json).sort(),
