@@ -1,9 +1,10 @@
 // How fast is a receive log of Exchange read, in how much memory, beside a script as one writes it?
 //
-//   node bench/moving-in.ts [--gigabytes 5] [--sources 5000] [--make FILE]
+//   node bench/moving-in.ts [--gigabytes 5] [--sources 5000] [--make FILE | --log FILE]
 //
-// A RECV log is made in the temporary folder (sessions mixed 20 at a time, 0.5 % relay, some refused) and removed afterwards.
-// `inventory` runs as its own process; the script beside it is readline, a field splitter that knows quotes, and a Map of
+// A RECV log is made in the temporary folder (sessions mixed 20 at a time, 0.5 % relay, some refused) and removed afterwards;
+// --make keeps it, and --log takes one that was made so. `inventory` and `replay` run as processes of their own, the policy refuses a
+// third of the sources what they relayed, and lets pass what was refused of the others; the script beside it is readline, a field splitter that knows quotes, and a Map of
 // sessions: what the public scripts of this kind do, in the same language. It reads the
 // first 500 MB. Resident memory is the kernel's highest.
 
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     gigabytes: { type: 'string', default: '5' },
     sources: { type: 'string', default: '5000' },
     make: { type: 'string' },
+    log: { type: 'string' },
   },
 });
 const GIGABYTES = Number(values.gigabytes);
@@ -136,6 +138,17 @@ for await (const line of createInterface({ input: createReadStream(process.argv[
 console.log(JSON.stringify({ messages: [...sources.values()].reduce((sum, { messages }) => sum + messages, 0), sources: sources.size }));
 `;
 
+const POLICY = `
+version: 1
+accepted_domains: [ example.com ]
+connectors:
+  - name: default
+    remote_ip_ranges: [ any ]
+    rules:
+      - { name: inside, allow: { sources: [ 10.0.0.0/13, 10.32.0.0/11 ] } }
+      - { name: logged-in, allow: { authenticated: true } }
+`;
+
 /** What a process took, as the last line of its standard error: microseconds of processor, KiB resident at most. */
 const WATCH = `
 import { writeSync } from 'node:fs';
@@ -175,8 +188,10 @@ if (values.make !== undefined) {
 }
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
 try {
-  const file = join(folder, 'RECV20260101-1.LOG');
-  makeLog(file, GIGABYTES * 1e9);
+  const file = values.log ?? join(folder, 'RECV20260101-1.LOG');
+  if (values.log === undefined) makeLog(file, GIGABYTES * 1e9);
+  const policy = join(folder, 'policy.yaml');
+  writeFileSync(policy, POLICY);
   const octets = statSync(file).size;
   const script = join(folder, 'straightforward.mjs');
   writeFileSync(script, STRAIGHTFORWARD);
@@ -188,6 +203,7 @@ try {
   const rows: string[][] = [];
   for (const [name, args, done] of [
     ['postern inventory', [main, 'inventory', file, '--accepted-domain', 'example.com', '--json'], octets],
+    ['postern replay', [main, 'replay', file, '--policy', policy, '--json'], octets],
     ['readline script', [script, file, String(SCRIPTED)], SCRIPTED],
   ] as const) {
     const { seconds, cpu, resident, said } = await run(watch, args);

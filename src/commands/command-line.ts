@@ -30,7 +30,7 @@ postern COMMAND --help says more; --version prints the version.
 
 type Command = (args: string[], out: Output) => Promise<number>;
 
-// Each is read when it is wanted: the firewall starts in half the time without what reads logs and old settings.
+/** Each is loaded when it is wanted: whoever reads logs needs no proxy in memory, and the firewall no XML. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).run,
   check: async () => (await import('./check.ts')).check,

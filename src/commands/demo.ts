@@ -2,15 +2,18 @@
 //
 // Both run in this process on the loopback, on ports that were free. Probes both, prints what came of it side by side,
 // and then prints every message that the old server gets and every recipient that the firewall refuses.
-// It deliberately takes no configuration: it shows the product as it stands, closed by default.
+// It deliberately takes no configuration: it shows the product as it stands, closed by default. The road of --moving-in is in
+// demo/moving-in.ts.
 
 import { parseArgs } from 'node:util';
 import { loadFlags } from '../config/load.ts';
-import { type ReceivedMessage, startOldExchange } from '../demo/old-exchange.ts';
+import type { ReceivedMessage } from '../demo/house.ts';
+import { startOldExchange } from '../demo/old-exchange.ts';
 import { startFirewall } from '../serve/firewall.ts';
 import { toPrintable } from '../smtp/bytes.ts';
 import type { SessionEvent } from '../smtp/types.ts';
 import { whatIsWrong } from './arguments.ts';
+import { type MovingIn, playMovingIn } from './demo/moving-in.ts';
 import type { Output } from './output.ts';
 import { type Paint, paintFor } from './paint.ts';
 import { formatComparison } from './probe/comparison.ts';
@@ -19,13 +22,20 @@ import { formatReply } from './probe/report.ts';
 import { verdictOf } from './probe/verdict.ts';
 
 const HELP = `Usage: postern demo [--once]
+       postern demo --moving-in [--exchange 2003|2010] [--keep FOLDER]
 
 Starts a mail server that speaks as Exchange 2003 did and relays for everyone, puts Postern in
 front of it, asks both to relay in every classic form, and prints the answers side by side.
 Then both stay up to be talked to, until Ctrl-C. Nothing leaves this machine.
 
-  --once    end after the table; exit code 0 when the old server is open and Postern closes it, else 1
-  --help    print this
+  --once           end after the table; exit code 0 when the old server is open and Postern closes it, else 1
+  --moving-in      play the whole road instead, in less than a minute: an office sends mail through an open Exchange for
+                   thirty days; its settings are imported, its logs replayed, what is missing is suggested and accepted;
+                   Postern observes, then enforces, and the old server is closed. Exit code 0 when nothing that is wanted is
+                   refused in the end and nothing else relays, 1 when a step came out otherwise, 130 interrupted
+  --exchange YEAR  which one: 2003 (the default) or 2010
+  --keep FOLDER    its files stay there: settings, logs, policy, cases, configuration. It must be new, or empty
+  --help           print this
 `;
 
 const USAGE_ERROR = 64;
@@ -49,6 +59,7 @@ export async function demo(args: string[], out: Output, ended: () => Promise<unk
     out.stdout(HELP);
     return 0;
   }
+  if (request.movingIn !== null) return playMovingIn(request.movingIn, out);
   const paint = paintFor(out.isTTY);
   const stop = request.once ? null : ended();
   const old = await startOldExchange({
@@ -168,15 +179,38 @@ function interrupted(): Promise<unknown> {
   });
 }
 
+interface Request {
+  readonly help: boolean;
+  readonly once: boolean;
+  readonly movingIn: MovingIn | null;
+}
+
 /** A string is what is wrong with the arguments. */
-function parseRequest(args: string[]): { once: boolean; help: boolean } | string {
+function parseRequest(args: string[]): Request | string {
+  let values: ReturnType<typeof parse>['values'];
   try {
-    const { values } = parseArgs({
-      args,
-      options: { once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-    });
-    return { once: values.once ?? false, help: values.help ?? false };
+    values = parse(args).values;
   } catch (error) {
     return whatIsWrong(error, HELP);
   }
+  const { help = false, once = false, exchange = '2003', keep = null } = values;
+  const isMovingIn = values['moving-in'] ?? false;
+  if (!isMovingIn && (values.exchange !== undefined || keep !== null))
+    return '--exchange and --keep are for --moving-in';
+  if (isMovingIn && once) return '--once and --moving-in: one of them';
+  if (exchange !== '2003' && exchange !== '2010') return `--exchange: '${exchange}' is neither 2003 nor 2010`;
+  return { help, once, movingIn: isMovingIn ? { exchange, keep } : null };
+}
+
+function parse(args: string[]) {
+  return parseArgs({
+    args,
+    options: {
+      once: { type: 'boolean' },
+      'moving-in': { type: 'boolean' },
+      exchange: { type: 'string' },
+      keep: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 }

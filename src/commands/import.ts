@@ -2,7 +2,6 @@
 //
 // It only reads and prints. Nothing is guessed open: with a fault nothing is printed but the fault (moving-in/imported.ts).
 
-import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readOctets } from '../config/source.ts';
@@ -11,6 +10,7 @@ import { InputFile, readInputs } from '../moving-in/input-file.ts';
 import { formatEquivalence, inOrder, plain, printCases, printPolicy } from '../moving-in/print-policy.ts';
 import { formatProof, type Proof, prove } from '../moving-in/prove.ts';
 import { recognise, SYSTEMS, whyNoKind } from '../moving-in/readers.ts';
+import { writeWhole } from '../moving-in/whole-file.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { atOnce } from '../policy/steps.ts';
 import { whatIsWrong } from './arguments.ts';
@@ -19,8 +19,8 @@ import type { Output } from './output.ts';
 const HELP = `Usage: postern import FILE… [OPTION…] > office.yaml
 
 Reads the settings of an old server and prints the policy that says the same, with a comment on whatever was left out
-or has no equal. What each setting became goes to standard error. A FILE is a file, a folder, a glob or -; .gz is read,
-and so are UTF-16 and UTF-8 with a mark. What it is shows by its content:
+or has no equal. What each setting became goes to standard error. A FILE is a file, a folder, a glob or -; .gz and .zip are
+looked into, and UTF-16 is read as UTF-8 is. What it is shows by its content:
 KINDS
 
   --as KIND                 all files are of this kind, whatever they look like
@@ -56,7 +56,7 @@ export async function importSettings(args: string[], out: Output): Promise<numbe
     out.stdout(HELP.replace('KINDS', kinds()));
     return 0;
   }
-  const read = readInputs(request.files);
+  const read = await readInputs(request.files);
   const files = read.filter((one): one is InputFile => one instanceof InputFile);
   const report = new Report();
   report.faults.push(...read.filter((one): one is Fault => !(one instanceof InputFile)));
@@ -119,7 +119,7 @@ function asJson({ system, policy, report }: Imported, yaml: string, cases: strin
 /** Null, or why not. */
 function written(file: string, text: string): string | null {
   try {
-    writeFileSync(file, text);
+    writeWhole(file, [text]);
     return null;
   } catch (error) {
     return `${file} cannot be written: ${(error as Error).message}`;

@@ -22,6 +22,7 @@ import { writeWhole } from '../moving-in/whole-file.ts';
 import type { Policy } from '../policy/policy.ts';
 import { NameResolver } from '../proxy/resolver.ts';
 import { whatIsWrong } from './arguments.ts';
+import { addNames } from './names-in-dns.ts';
 import type { Output } from './output.ts';
 import { Progress } from './progress.ts';
 
@@ -137,7 +138,8 @@ async function show(
     out.stderr('postern inventory: nothing could be read\n');
     return NOTHING_READ;
   }
-  if (request.resolve) await resolveNames(rows, signal);
+  const unresolved = request.resolve ? await resolveNames(rows, signal) : null;
+  if (unresolved !== null) out.stderr(`note: ${unresolved}\n`);
   const report: InventoryReport = {
     rows,
     others: counted.others,
@@ -159,20 +161,10 @@ async function show(
   return read.problems.length > 0 ? SOME_UNREAD : 0;
 }
 
-const ASKED_AT_ONCE = 64;
-const RESOLVED = 10_000; // sources; more would take hours where DNS is slow
-
-/** Those that have no name of the old server's. */
-async function resolveNames(rows: readonly SourceRow[], signal: AbortSignal): Promise<void> {
+async function resolveNames(rows: readonly SourceRow[], signal: AbortSignal): Promise<string | null> {
   const resolver = new NameResolver({ timeout: 2_000, within: 5_000 });
   try {
-    const asked = rows.filter(({ names }) => names.isEmpty).slice(0, RESOLVED);
-    for (let at = 0; at < asked.length; at += ASKED_AT_ONCE) {
-      signal.throwIfAborted();
-      const some = asked.slice(at, at + ASKED_AT_ONCE);
-      const found = await Promise.all(some.map(({ source }) => resolver.names(source)));
-      for (const [i, row] of some.entries()) for (const name of found[i] ?? []) row.names.add(name);
-    }
+    return await addNames(rows, (source) => resolver.names(source), signal);
   } finally {
     resolver.close();
   }

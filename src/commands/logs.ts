@@ -4,7 +4,7 @@ import { formatFinding } from '../config/finding.ts';
 import { AskedOfLogs } from '../moving-in/asked.ts';
 import { type Compared, readCompared, type World } from '../moving-in/diff/compared.ts';
 import { complaintsOf } from '../moving-in/inventory-report.ts';
-import { LOG_KINDS, type LogKind, type ReadReport } from '../moving-in/logged.ts';
+import { LOG_KINDS, type LogKind, type LogSink, type ReadReport } from '../moving-in/logged.ts';
 import { parseTime } from '../moving-in/period.ts';
 import { readLogs } from '../moving-in/read-logs.ts';
 import { Replay } from '../moving-in/replay.ts';
@@ -20,6 +20,7 @@ into. Which kind of log it is stands in the file itself (postern inventory --hel
 
   --policy FILE        the policy, or a configuration
   --accepted-domain D  a domain of your own beside those of the policy; may be given several times
+  --no-logins          where the log does not tell whether a client had logged in (IIS, Postfix's refusals), it had not
   --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
   --until TIME         only messages before then; a day is read to its end
   --as ${LOG_KINDS.join('|')}
@@ -32,6 +33,7 @@ export const LOGS_OPTIONS = {
   since: { type: 'string' },
   until: { type: 'string' },
   as: { type: 'string' },
+  'no-logins': { type: 'boolean' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -43,6 +45,7 @@ export interface LogsRequest {
   readonly as: LogKind | undefined;
   readonly since: number | undefined;
   readonly until: number | undefined;
+  readonly noLogins: boolean;
 }
 
 interface Values {
@@ -51,6 +54,7 @@ interface Values {
   readonly since?: string | undefined;
   readonly until?: string | undefined;
   readonly as?: string | undefined;
+  readonly 'no-logins'?: boolean | undefined;
 }
 
 /** A string is what is wrong with the arguments. */
@@ -64,7 +68,15 @@ export function readLogsRequest(values: Values, logs: readonly string[], now: nu
   if (typeof since === 'string') return since;
   if (typeof until === 'string') return until;
   if (since !== undefined && until !== undefined && since >= until) return '--since is not before --until';
-  return { logs, policy, acceptedDomains: values['accepted-domain'] ?? [], as, since, until };
+  return {
+    logs,
+    policy,
+    acceptedDomains: values['accepted-domain'] ?? [],
+    as,
+    since,
+    until,
+    noLogins: values['no-logins'] ?? false,
+  };
 }
 
 function isKind(text: string): text is LogKind {
@@ -90,11 +102,15 @@ export async function replayLogs(name: string, request: LogsRequest, out: Output
   const interrupt = (): void => interrupted.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);
   const progress = new Progress(out);
-  const { as, since, until } = request;
+  const { as, since, until, noLogins } = request;
   try {
     const options = { as, since, until, signal: interrupted.signal };
     const told = (done: number, total: number | null): void => progress.at(done, total);
-    const read = await readLogs(request.logs, { ...options, progress: told }, replay);
+    const read = await readLogs(
+      request.logs,
+      { ...options, progress: told },
+      noLogins ? withoutLogins(replay) : replay,
+    );
     progress.end();
     for (const line of complaintsOf(read)) out.stderr(`${line}\n`);
     // Lines of which not one was understood are no proof of anything.
@@ -109,6 +125,14 @@ export async function replayLogs(name: string, request: LogsRequest, out: Output
   } finally {
     for (const signal of SIGNALS) process.off(signal, interrupt);
   }
+}
+
+/** What is not told of a login is none. */
+function withoutLogins(replay: Replay): LogSink {
+  return {
+    message: (message) => replay.message(message.login === undefined ? { ...message, login: null } : message),
+    drain: () => replay.drain(),
+  };
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;

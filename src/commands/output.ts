@@ -24,11 +24,11 @@ export class StandardStreams implements Output {
   readonly stderrIsTTY = process.stderr.isTTY === true;
 
   get columns(): number | undefined {
-    return process.stdout.columns;
+    return process.stdout.columns || undefined; // 0 where nobody told the terminal
   }
 
   get rows(): number | undefined {
-    return process.stdout.rows;
+    return process.stdout.rows || undefined;
   }
 
   /** `exit`: what was asked for can no longer be printed. */

@@ -18,7 +18,7 @@ What looks like abuse (many domains, many senders, refused by the old server too
 shown and not proposed. The rules are YAML, to be put behind those that the connector has.
 
 ${LOGS_HELP}  --many N             more recipient domains than these of one client look like abuse (${MANY_DOMAINS})
-  --json               one JSON object: { refused, rules: [ { connector, rule, recipients, messages, … } ], valid_recipients, abuse, others }
+  --json               one JSON object: { refused, cannot_tell, rules: [ { connector, rule, recipients, messages, … } ], valid_recipients, abuse, others }
   --help               print this
 
 Exit codes: 0 printed, 1 printed, but some of the logs could not be read, 64 wrong usage, 65 nothing could be read, 78 the
@@ -47,9 +47,10 @@ export async function suggest(args: string[], out: Output): Promise<number> {
     now: Date.now(),
     manyDomains: request.many,
   });
-  const refused = replay.totals.stricter;
-  if (request.json) out.stdout(`${JSON.stringify({ refused, ...suggestionJson(suggestion) }, null, 2)}\n`);
-  else for (const line of formatSuggestion(suggestion, refused)) out.stdout(`${line}\n`);
+  const { stricter: refused, cannotTell } = replay.totals;
+  if (request.json)
+    out.stdout(`${JSON.stringify({ refused, cannot_tell: cannotTell, ...suggestionJson(suggestion) }, null, 2)}\n`);
+  else for (const line of formatSuggestion(suggestion, refused, cannotTell)) out.stdout(`${line}\n`);
   return read.problems.length > 0 ? SOME_UNREAD : 0;
 }
 

@@ -27,7 +27,7 @@ import { checkShape, type PlaceOf } from './shape.ts';
 import { inSlices } from './slices.ts';
 import { type ReadOctets, type ReadText, readOctets, type Source, sourceOf, textOf } from './source.ts';
 import { lintUpstreams } from './upstream-names.ts';
-import { upstreamCalled } from './upstreams.ts';
+import { upstreamCalled, upstreamsOf } from './upstreams.ts';
 
 /** What a configuration was made from beside flags and variables: with it another thread loads the very same. */
 export interface World {
@@ -166,6 +166,8 @@ class Loader {
     const { place } = unfolded;
     const config = this.#shape(configSchema, unfolded);
     if (config === null) return this.#nothing(place);
+    for (const { upstream } of upstreamsOf(config))
+      if (upstream.tls.ca !== undefined) yield* this.#readListed(beside(source?.file ?? null, upstream.tls.ca));
     this.#findings.push(
       ...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#readText(path)),
     );

@@ -1,44 +1,13 @@
-// The old Exchange stand-in: a mail server of 2003 as it stood open on the Internet, for `postern demo`.
+// The old Exchange stand-in: a mail server of 2003, for `postern demo`.
 //
 // It says what Exchange 2003 says (banner, EHLO keywords, reply texts), takes every recipient from everybody, and tells
-// its owner about each message; the octets themselves are counted and dropped.
-// Invariant: whatever a client sends, memory per session stays bounded, so that the demo can be left running.
-// It deliberately has no account (every login fails, as one without a password does), no TLS, and no queue.
+// its owner about each message; the octets themselves are counted and dropped. With a `House` it has rules, accounts and a
+// journal, and speaks as the version that the house is of.
+// It deliberately has no TLS and no queue, and without a house no account: every login fails, as one without a password does.
 
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-
-const NAME = 'mail.example.com';
-const VERSION = '6.0.3790.4675';
-const EHLO_KEYWORDS = [
-  'TURN',
-  'SIZE',
-  'ETRN',
-  'PIPELINING',
-  'DSN',
-  'ENHANCEDSTATUSCODES',
-  '8bitmime',
-  'BINARYMIME',
-  'CHUNKING',
-  'VRFY',
-  'X-EXPS GSSAPI NTLM LOGIN',
-  'X-EXPS=LOGIN',
-  'AUTH GSSAPI NTLM LOGIN',
-  'AUTH=LOGIN',
-  'X-LINK2STATE',
-  'XEXCH50',
-  'OK',
-];
-
-export interface ReceivedMessage {
-  readonly clientAddress: string;
-  readonly heloName: string;
-  /** '' is the null reverse-path. */
-  readonly sender: string;
-  /** As written between the brackets. */
-  readonly recipients: readonly string[];
-  /** As sent: stuffed dots counted, the final dot not. */
-  readonly octets: number;
-}
+import { type DialogueOptions, Session } from './dialogue.ts';
+import type { Ends } from './house.ts';
 
 export interface OldExchange {
   readonly address: string;
@@ -47,15 +16,19 @@ export interface OldExchange {
   close(): Promise<void>;
 }
 
-export interface OldExchangeOptions {
+export interface OldExchangeOptions extends DialogueOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly onMessage: (message: ReceivedMessage) => void;
-  readonly now?: () => Date;
+  /** Each connection begins with a PROXY header (version 1) that names its ends: so clients may come from anywhere. */
+  readonly proxied?: boolean;
+  /** The ends of a connection without such a header, in the place of the socket's own. */
+  readonly ends?: Ends;
 }
 
 const IDLE = 600_000; // Exchange 2000's default connection time-out: ten minutes
+const LINE_END = '\r\n';
+const EMPTY = Buffer.alloc(0);
 
 /** Listens; rejects when the address is taken. */
 export function startOldExchange(options: OldExchangeOptions): Promise<OldExchange> {
@@ -66,16 +39,8 @@ export function startOldExchange(options: OldExchangeOptions): Promise<OldExchan
     socket.on('error', () => socket.destroy());
     socket.setTimeout(IDLE, () => socket.destroy());
     socket.setNoDelay(true);
-    const session = new Session(socket.remoteAddress ?? '', options);
-    const answer = (reply: string) => {
-      if (reply !== '' && !socket.write(reply, 'latin1')) socket.pause();
-      if (session.ended) socket.end();
-    };
-    socket.on('drain', () => socket.resume());
-    socket.on('data', (chunk: Buffer) => {
-      if (!session.ended) answer(session.fromClient(chunk));
-    });
-    answer(session.greeting());
+    if (options.proxied) readHeader(socket, (ends, rest) => serve(socket, ends, options, rest));
+    else serve(socket, options.ends ?? endsOf(socket), options, EMPTY);
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -94,251 +59,44 @@ export function startOldExchange(options: OldExchangeOptions): Promise<OldExchan
   });
 }
 
-// What the next octets are.
-const COMMAND = 0; // a line that ends in LF
-const MAIL_DATA = 1; // text up to CRLF.CRLF
-const CHUNK = 2; // exactly #chunkLeft octets
-const LOGIN = 3; // one base64 line, the name; then PASSWORD
-const PASSWORD = 4; // one base64 line; then 535
-const OTHER_LOGIN = 5; // one base64 line of NTLM or GSSAPI; then 535
-
-const LONGEST_LINE = 65_536;
-const MOST_RECIPIENTS = 64_000; // msExchSmtpMaxRecipients
-const LARGEST_CHUNK = 2_147_483_647;
-const END_OF_DATA = Buffer.from('\r\n.\r\n');
-const LINE_END = Buffer.from('\r\n');
-const EMPTY = Buffer.alloc(0);
-const UNKNOWN = '500 5.3.3 Unrecognized command\r\n';
-const LOGIN_FAILED = '535 5.7.3 Authentication unsuccessful.\r\n';
-const LOGIN_FIRST = '504 5.7.0 Need to authenticate first\r\n';
-const NO_SENDER = '503 5.5.2 Need mail command.\r\n';
-const NO_RECIPIENT = '503 5.5.2 Need Rcpt command.\r\n';
-const BAD_ARGUMENTS = '501 5.5.4 Invalid arguments\r\n';
-const BAD_ADDRESS = '501 5.5.4 Invalid Address\r\n';
-
-/** One client's dialogue: octets in, replies out. Owns no socket. */
-class Session {
-  ended = false;
-  readonly #clientAddress: string;
-  readonly #options: OldExchangeOptions;
-  #state = COMMAND;
-  #rest: Buffer = EMPTY;
-  #heloName = '';
-  /** null = no mail transaction. */
-  #sender: string | null = null;
-  #recipients: string[] = [];
-  #octets = 0;
-  /** The last octets of the mail data so far, for an end that comes in pieces. */
-  #tail: Buffer = EMPTY;
-  #chunkLeft = 0;
-  #chunkSize = 0;
-  #chunkIsLast = false;
-  #messages = 0;
-
-  constructor(clientAddress: string, options: OldExchangeOptions) {
-    this.#clientAddress = clientAddress.replace(/^::ffff:/, '');
-    this.#options = options;
-  }
-
-  greeting(): string {
-    const now = (this.#options.now ?? (() => new Date()))();
-    const date = now.toUTCString().replace('GMT', '+0000');
-    return `220 ${NAME} Microsoft ESMTP MAIL Service, Version: ${VERSION} ready at  ${date} \r\n`;
-  }
-
-  /** The replies to everything that this chunk completed. */
-  fromClient(chunk: Buffer): string {
-    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let replies = '';
-    while (this.#rest.length > 0 && !this.ended) {
-      const before = this.#rest.length;
-      if (this.#state === MAIL_DATA) replies += this.#mailData();
-      else if (this.#state === CHUNK) replies += this.#chunk();
-      else replies += this.#line();
-      if (this.#rest.length === before) break;
-    }
-    return replies;
-  }
-
-  #line(): string {
-    const end = this.#rest.indexOf(0x0a);
-    if (end === -1) {
-      if (this.#rest.length <= LONGEST_LINE) return '';
-      this.ended = true;
-      return '500 5.3.3 Line too long\r\n';
-    }
-    const line = this.#rest.toString('latin1', 0, end).replace(/\r$/, '');
-    this.#rest = this.#rest.subarray(end + 1);
-    if (this.#state === COMMAND) return this.#command(line);
-    if (this.#state === LOGIN && line !== '*') {
-      this.#state = PASSWORD;
-      return '334 UGFzc3dvcmQ6\r\n'; // "Password:"
-    }
-    this.#state = COMMAND;
-    return LOGIN_FAILED;
-  }
-
-  #command(line: string): string {
-    const [, word = '', argument = ''] = /^(\S*)\s*(.*?)\s*$/s.exec(line) ?? [];
-    switch (word.toUpperCase()) {
-      case 'EHLO':
-        this.#hello(argument);
-        return `250-${NAME} Hello [${this.#clientAddress}]\r\n${keywordLines()}`;
-      case 'HELO':
-        this.#hello(argument);
-        return `250 ${NAME} Hello [${this.#clientAddress}]\r\n`;
-      case 'MAIL':
-        return this.#mail(argument);
-      case 'RCPT':
-        return this.#rcpt(argument);
-      case 'DATA':
-        return this.#data();
-      case 'BDAT':
-        return this.#bdat(argument);
-      case 'RSET':
-        this.#endTransaction();
-        return '250 2.0.0 Resetting\r\n';
-      case 'NOOP':
-        return '250 2.0.0 OK\r\n';
-      case 'QUIT':
-        this.ended = true;
-        return `221 2.0.0 ${NAME} Service closing transmission channel\r\n`;
-      case 'VRFY':
-        return `252 2.1.5 Cannot VRFY user, but will take message for <${argument}>\r\n`;
-      case 'HELP':
-        return '214-This server supports the following commands:\r\n214 HELO EHLO RCPT DATA RSET MAIL QUIT HELP AUTH TURN ETRN BDAT VRFY\r\n';
-      case 'AUTH':
-      case 'X-EXPS':
-        return this.#auth(argument);
-      case 'XEXCH50':
-      case 'X-LINK2STATE':
-        return LOGIN_FIRST;
-      case 'STARTTLS':
-        return '554 5.7.3 Unable to initialize security subsystem\r\n';
-      case 'TURN':
-      case 'ETRN':
-        return '502 5.3.3 Command is not implemented\r\n';
-      default:
-        return UNKNOWN;
-    }
-  }
-
-  #hello(argument: string): void {
-    this.#heloName = argument;
-    this.#endTransaction();
-  }
-
-  #mail(argument: string): string {
-    const sender = pathIn(argument, /^FROM:/i);
-    if (sender === null) return BAD_ARGUMENTS;
-    if (this.#sender !== null) return '503 5.5.2 Sender already specified\r\n';
-    this.#sender = sender;
-    return `250 2.1.0 ${sender}....Sender OK\r\n`;
-  }
-
-  #rcpt(argument: string): string {
-    if (this.#sender === null) return NO_SENDER;
-    const recipient = pathIn(argument, /^TO:/i);
-    if (recipient === null) return BAD_ARGUMENTS;
-    if (recipient === '') return BAD_ADDRESS;
-    if (this.#recipients.length >= MOST_RECIPIENTS) return '452 4.5.3 Too many recipients\r\n';
-    this.#recipients.push(recipient);
-    return `250 2.1.5 ${recipient} \r\n`;
-  }
-
-  #data(): string {
-    if (this.#sender === null) return NO_SENDER;
-    if (this.#recipients.length === 0) return NO_RECIPIENT;
-    this.#state = MAIL_DATA;
-    this.#tail = LINE_END; // a dot on the very first line ends it, too
-    return '354 Start mail input; end with <CRLF>.<CRLF>\r\n';
-  }
-
-  #mailData(): string {
-    const text = Buffer.concat([this.#tail, this.#rest]);
-    const end = text.indexOf(END_OF_DATA);
-    if (end === -1) {
-      this.#octets += this.#rest.length;
-      this.#tail = Buffer.from(text.subarray(-4));
-      this.#rest = EMPTY;
-      return '';
-    }
-    this.#octets += end + LINE_END.length - this.#tail.length;
-    this.#rest = text.subarray(end + END_OF_DATA.length);
-    return this.#received();
-  }
-
-  // RFC 3030 §2: the octets follow whatever we think of the command.
-  #bdat(argument: string): string {
-    const [, size, last] = /^([0-9]{1,10})( +LAST)?$/i.exec(argument) ?? [];
-    if (size === undefined || Number(size) > LARGEST_CHUNK) return BAD_ARGUMENTS;
-    this.#chunkSize = Number(size);
-    this.#chunkLeft = this.#chunkSize;
-    this.#chunkIsLast = last !== undefined;
-    if (this.#chunkSize === 0) return this.#chunkReceived();
-    this.#state = CHUNK;
-    return '';
-  }
-
-  #chunk(): string {
-    const taken = Math.min(this.#chunkLeft, this.#rest.length);
-    this.#rest = this.#rest.subarray(taken);
-    this.#chunkLeft -= taken;
-    return this.#chunkLeft === 0 ? this.#chunkReceived() : '';
-  }
-
-  #chunkReceived(): string {
-    this.#state = COMMAND;
-    if (this.#sender === null) return NO_SENDER;
-    if (this.#recipients.length === 0) return NO_RECIPIENT;
-    this.#octets += this.#chunkSize;
-    return this.#chunkIsLast ? this.#received() : `250 2.6.0 CHUNK received OK, ${this.#chunkSize} octets\r\n`;
-  }
-
-  #received(): string {
-    this.#messages += 1;
-    this.#options.onMessage({
-      clientAddress: this.#clientAddress,
-      heloName: this.#heloName,
-      sender: this.#sender ?? '',
-      recipients: this.#recipients,
-      octets: this.#octets,
-    });
-    this.#endTransaction();
-    const id = `MAIL${String(this.#messages).padStart(8, '0')}@${NAME}`;
-    return `250 2.6.0  <${id}> Queued mail for delivery\r\n`;
-  }
-
-  #auth(argument: string): string {
-    const [mechanism = '', initial] = argument.split(/ +/);
-    if (mechanism.toUpperCase() === 'LOGIN') {
-      this.#state = initial === undefined ? LOGIN : PASSWORD;
-      return initial === undefined ? '334 VXNlcm5hbWU6\r\n' : '334 UGFzc3dvcmQ6\r\n'; // "Username:", "Password:"
-    }
-    if (!/^(NTLM|GSSAPI)$/i.test(mechanism)) return '504 5.7.4 Unrecognized authentication type\r\n';
-    if (initial !== undefined) return LOGIN_FAILED;
-    this.#state = OTHER_LOGIN;
-    return `334 ${mechanism.toUpperCase()} supported\r\n`;
-  }
-
-  #endTransaction(): void {
-    this.#state = COMMAND;
-    this.#sender = null;
-    this.#recipients = [];
-    this.#octets = 0;
-    this.#tail = EMPTY;
-  }
+function serve(socket: Socket, ends: Ends, options: OldExchangeOptions, first: Buffer): void {
+  const session = new Session(ends, options);
+  const answer = (reply: string) => {
+    if (reply !== '' && !socket.write(reply, 'latin1')) socket.pause();
+    if (session.ended) socket.end();
+  };
+  socket.on('drain', () => socket.resume());
+  socket.on('data', (chunk: Buffer) => {
+    if (!session.ended) answer(session.fromClient(chunk));
+  });
+  socket.on('close', () => session.left());
+  answer(session.greeting());
+  if (first.length > 0) answer(session.fromClient(first));
 }
 
-function keywordLines(): string {
-  const last = EHLO_KEYWORDS.length - 1;
-  return EHLO_KEYWORDS.map((keyword, index) => `250${index === last ? ' ' : '-'}${keyword}\r\n`).join('');
+function endsOf({ remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 }: Socket): Ends {
+  const plain = (address: string): string => address.replace(/^::ffff:/, '');
+  return { address: plain(remoteAddress), port: remotePort, localAddress: plain(localAddress), localPort };
 }
 
-/** What stands between the outermost brackets, or the first word where there are none; null without the keyword. */
-function pathIn(argument: string, keyword: RegExp): string | null {
-  if (!keyword.test(argument)) return null;
-  const rest = argument.replace(keyword, '').trim();
-  const bracketed = /<(.*)>/s.exec(rest);
-  return bracketed?.[1] ?? rest.split(' ', 1)[0] ?? '';
+const LONGEST_HEADER = 107; // PROXY protocol 2.1
+
+/** Ends the connection where it begins otherwise. */
+function readHeader(socket: Socket, found: (ends: Ends, rest: Buffer) => void): void {
+  let held = EMPTY;
+  const read = (chunk: Buffer): void => {
+    held = Buffer.concat([held, chunk]);
+    const end = held.indexOf(LINE_END);
+    if (end === -1 && held.length < LONGEST_HEADER) return;
+    socket.off('data', read);
+    const header = /^PROXY TCP[46] (\S+) (\S+) (\d+) (\d+)$/.exec(held.toString('latin1', 0, Math.max(end, 0)));
+    if (header === null) {
+      socket.destroy();
+      return;
+    }
+    const [, address = '', localAddress = '', port, localPort] = header;
+    const ends = { address, port: Number(port), localAddress, localPort: Number(localPort) };
+    found(ends, held.subarray(end + LINE_END.length));
+  };
+  socket.on('data', read);
 }

@@ -26,6 +26,7 @@ export interface Said {
 }
 
 const REMEMBERED = 50_000;
+const MOST_DIFFERENT = 10_000;
 const MOST_WAYS = 256; // to ask one question
 
 export class AskedOfLogs {
@@ -33,6 +34,8 @@ export class AskedOfLogs {
   readonly #world: World;
   readonly #classes: Classes;
   readonly #remembered = new Map<string, Said>();
+  /** There are few different ones: each is kept once. */
+  readonly #different = new Map<string, Said>();
   #message: LoggedMessage | null = null;
   #messageKey = '';
   /** The policy looks at whole addresses, not only at their domains. */
@@ -71,9 +74,17 @@ export class AskedOfLogs {
   }
 
   async #ask(message: LoggedMessage, recipient: string, key: string): Promise<Said> {
-    const said = await this.#askEveryWay(message, recipient);
+    const said = this.#kept(await this.#askEveryWay(message, recipient));
     if (this.#remembered.size >= REMEMBERED) this.#remembered.clear();
     this.#remembered.set(key, said);
+    return said;
+  }
+
+  #kept(said: Said): Said {
+    const key = JSON.stringify(said);
+    const known = this.#different.get(key);
+    if (known !== undefined) return known;
+    if (this.#different.size < MOST_DIFFERENT) this.#different.set(key, said);
     return said;
   }
 

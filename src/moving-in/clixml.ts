@@ -5,7 +5,6 @@
 
 import type { Place } from '../policy/problem.ts';
 import { type Exported, type Field, fieldsOf, isExported, type Value } from './exported.ts';
-import { isFault } from './fault.ts';
 import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
 import { type Element, parseXml } from './xml.ts';
@@ -16,8 +15,8 @@ export function isClixml(text: string): boolean {
 
 /** The objects in the order of the file. */
 export function parseClixml(file: InputFile): readonly Exported[] | Fault {
-  const root = parseXml(file.text);
-  if (isFault(root)) return { file: file.name, line: root.line, column: root.column, message: root.why };
+  const root = parseXml(file);
+  if ('message' in root) return root;
   try {
     if (root.name !== 'Objs') throw new Unreadable(root, `<${root.name}> is no CLIXML, whose root is <Objs>`);
     return new Reader(file.name).objects(root);
@@ -65,7 +64,11 @@ class Reader {
     if (name === 'Obj') return this.#object(element);
     if (name === 'Ref') return this.#reference(element);
     if (name === 'Nil') return null;
-    if (name === 'B') return text.trim().toLowerCase() === 'true';
+    if (name === 'B') {
+      const flag = /^\s*(?:(true|1)|false|0)\s*$/i.exec(text);
+      if (flag === null) throw new Unreadable(element, `<B> holds ${JSON.stringify(text)}: true or false is wanted`);
+      return flag[1] !== undefined;
+    }
     if (NUMBERS.has(name)) return Number(text);
     return unescapeText(text);
   }

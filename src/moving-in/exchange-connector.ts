@@ -54,6 +54,11 @@ export function readConnector(object: Exported, report: Report): OldConnector | 
     report.fault(object, 'a receive connector without Name');
     return null;
   }
+  for (const key of ['Enabled', 'RequireTLS']) {
+    const field = fieldOf(object, key);
+    if (field !== null && flagOf(field.value) === null)
+      report.fault(field, `${key} of '${name}' is ${JSON.stringify(textOf(field.value))}: True or False is wanted`);
+  }
   const enabled = fieldOf(object, 'Enabled');
   if (enabled !== null && flagOf(enabled.value) === false) {
     report.exact(enabled, 'Enabled', 'False', '', `'${name}' is switched off: left out`);
@@ -142,7 +147,7 @@ export function grantsOf(old: OldConnector, rights: ConnectorRights, isKnown: bo
 
 export interface Surroundings {
   readonly rights: ConnectorRights;
-  /** Get-ADPermission was given. */
+  /** Get-ADPermission was given, and that the connector is switched on. */
   readonly isKnown: boolean;
   readonly keepOpen: boolean;
   readonly mailboxes: readonly Mailbox[];
@@ -226,20 +231,25 @@ function rulesOf(old: OldConnector, granted: Grants, around: Surroundings, repor
   const field = fieldOf(object, 'PermissionGroups') ?? object;
   const setting = `who may relay through '${name}'`;
   if (!around.isKnown) {
-    const why = `not known without Get-ADPermission: nobody may. Get-ReceiveConnector | Get-ADPermission | Export-Clixml rights.xml tells it`;
+    const why =
+      fieldOf(object, 'Enabled') === null
+        ? 'not known without Enabled, since nobody may through one that is switched off: Get-ReceiveConnector | Export-Clixml connectors.xml tells it'
+        : 'not known without its entries of Get-ADPermission: nobody may. Get-ReceiveConnector | Get-ADPermission | Export-Clixml rights.xml tells it';
     report.loud(field, setting, [...groups].join(', '), 'cannot be said', '', why);
     return [];
   }
   const rules: WrittenBlock[] = [];
-  const denied = granted.accountsDenied.filter((who) => !looksLikeGroup(who));
-  const deniedGroups = granted.accountsDenied.filter(looksLikeGroup);
+  const isOne = (who: string): boolean =>
+    around.mailboxes.some(({ login, principalName }) => isSame(login, who) || isSame(principalName, who));
+  const denied = granted.accountsDenied.filter(isOne);
+  const deniedGroups = granted.accountsDenied.filter((who) => !isOne(who));
   const opens = granted.anonymousRelays && isWorld(old.ranges) && !around.keepOpen;
   for (const who of granted.accountsDenied) {
     const [entry] = around.rights.accounts.get(who) ?? [];
-    const isGroup = looksLikeGroup(who);
+    const isGroup = !isOne(who);
     const why = isGroup
-      ? 'whoever is in it is not told: nobody relays here by login'
-      : 'taken for one account: if it is a group, name its members in this rule';
+      ? 'it may be a group, and whoever is in it is not told: nobody relays here by login. If it is one account, give its mailbox too (Get-Mailbox)'
+      : 'an account with a mailbox';
     report.loud(
       entry ?? field,
       `${setting}: denied`,
@@ -277,6 +287,10 @@ function rulesOf(old: OldConnector, granted: Grants, around: Surroundings, repor
     rules.push({ name: 'accounts', allow: { users: granted.accountsRelay } });
   } else if (rules.length === 0) report.exact(field, setting, 'nobody', 'no rule');
   return rules;
+}
+
+function isSame(one: string | null, other: string): boolean {
+  return one?.toLowerCase() === other.toLowerCase();
 }
 
 function sendersOf(
@@ -317,6 +331,8 @@ function dialogueOf({ object, mechanisms, name }: OldConnector, report: Report):
   const requireTls = fieldOf(object, 'RequireTLS');
   const require_tls = flag('RequireTLS') === true ? true : undefined;
   if (require_tls === true) report.exact(requireTls as Field, 'RequireTLS', 'True', 'require_tls');
+  if (requireTls === null)
+    report.cannotBeSaid(object, `RequireTLS of '${name}'`, '', 'not in the export: taken as False');
   const isTls = mechanisms.has('Tls');
   const needsTls = require_tls === true || auth === 'require_tls';
   const starttls = needsTls

@@ -59,7 +59,8 @@ const LISTS = ['RemoteIPRanges', 'Bindings'];
 function addConnector(object: Exported, { connectors }: ExchangeObjects, report: Report): void {
   for (const name of LISTS) {
     const field = fieldOf(object, name);
-    if (field === null) report.fault(object, `a receive connector without ${name}: is the export cut off? ${RUN}`);
+    if (field === null || listOf(field.value).length === 0)
+      report.fault(object, `a receive connector without ${name}: is the export cut off? ${RUN}`);
     else if (isTypeName(field.value)) {
       const why = `Export-Csv has written the name of a type in the place of ${name}, and its values are lost: ${RUN}`;
       report.fault(field, why);

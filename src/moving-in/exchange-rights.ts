@@ -6,7 +6,7 @@
 // is none of these is taken for an account of that name: a group's members are not in the export.
 
 import type { Place } from '../policy/problem.ts';
-import { flagOf, isTypeName, listOf, textOf } from './exchange-values.ts';
+import { enumOf, flagOf, isTypeName, listOf, textOf } from './exchange-values.ts';
 import { type Exported, fieldOf, isExported, type Value } from './exported.ts';
 
 /** Whose rights a session has. `server`: one that proved with Exchange's own verbs to be one. */
@@ -40,6 +40,8 @@ export interface Entry extends Place {
   readonly deny: boolean;
   /** Null: the export does not say. */
   readonly inherited: boolean | null;
+  /** It allows something below the connector, and nothing on it. */
+  readonly below: boolean;
   /** Names in small letters; `all`: every extended right. */
   readonly rights: readonly string[] | 'all';
 }
@@ -64,6 +66,7 @@ export function entryOf(object: Exported): Entry | string {
     sid: sidIn(object, user),
     deny,
     inherited: inherited === null ? null : flagOf(inherited.value),
+    below: BELOW.has(enumOf(fieldOf(object, 'InheritanceType')?.value ?? null, SCOPES) ?? ''),
     rights,
     file,
     line,
@@ -71,16 +74,24 @@ export function entryOf(object: Exported): Entry | string {
   };
 }
 
+/** ActiveDirectorySecurityInheritance, from 0. */
+const SCOPES = ['None', 'All', 'Descendents', 'SelfAndChildren', 'Children'];
+const BELOW = new Set(['Descendents', 'Children']);
+
 /** A string is what is wrong, but for `all`. */
 function rightsOf(object: Exported): readonly string[] | string {
   const named = fieldOf(object, 'ExtendedRights')?.value ?? null;
   if (isTypeName(named))
     return 'Export-Csv has written the name of a type in the place of ExtendedRights: use Export-Clixml FILE in its place';
   const names = listOf(named).map((right) => (textOf(right) ?? '').toLowerCase());
+  if (names.includes('')) return 'one of its ExtendedRights has no name: what it is about is not said';
   if (names.length > 0) return names;
   if (!object.fields.has('extendedrights') && !object.fields.has('accessrights'))
     return 'neither ExtendedRights nor AccessRights: is the export cut off?';
-  const access = listOf(fieldOf(object, 'AccessRights')?.value ?? null).map((right) => textOf(right) ?? '');
+  // One element may have several names: `ReadProperty, ExtendedRight`.
+  const access = listOf(fieldOf(object, 'AccessRights')?.value ?? null).flatMap((right) =>
+    (textOf(right) ?? '').split(/[\s,]+/),
+  );
   // ActiveDirectoryRights: GenericAll 983551, ExtendedRight 256.
   const isAll = access.some((right) => /^(GenericAll|ExtendedRight)$/i.test(right) || (Number(right) & 256) !== 0);
   return isAll ? 'all' : [];
@@ -137,6 +148,12 @@ function principalOf({ who, sid }: Entry): Principal | null {
   return !who.includes('\\') || AUTHORITY.test(who) || found === 'server' ? found : null;
 }
 
+/** Somebody whom Windows itself names, and nobody here knows by that name: Everyone in another language, say. */
+function mayBeAnybody({ who, sid }: Entry): boolean {
+  if (sid !== null) return !sid.startsWith('S-1-5-21-');
+  return AUTHORITY.test(who) || !/[\\@]/.test(who);
+}
+
 /** What is known of one connector's rights. */
 export class ConnectorRights {
   /** Entries by whom they are for. */
@@ -149,7 +166,8 @@ export class ConnectorRights {
     this.#groups = groups;
     const unknown = new Map<string, Entry[]>();
     for (const entry of entries) {
-      const principal = principalOf(entry);
+      if (!entry.deny && entry.below) continue;
+      const principal = principalOf(entry) ?? (entry.deny && mayBeAnybody(entry) ? 'everyone' : null);
       if (principal === null) push(unknown, entry.who, entry);
       else push(this.#entries, principal, entry);
     }
@@ -183,7 +201,7 @@ export class ConnectorRights {
     // Everyone does not hold the anonymous logon since Windows Server 2003; a no to everyone is a no to it all the same.
     const others = (this.#entries.get('everyone') ?? []).filter(({ deny }) => deny || principal !== 'anonymous');
     const own = this.#entries.get(principal) ?? [];
-    const entries = [...own, ...others].filter(({ rights }) => rights === 'all' || rights.includes(name));
+    const entries = [...own, ...others].filter((entry) => isAbout(entry, name));
     if (entries.some(({ deny, inherited }) => deny && inherited !== true)) return false;
     if (entries.some(({ deny, inherited }) => !deny && inherited === false)) return true;
     // An entry that lists what the group gives as well stands for the group: what was taken from it is missing there.
@@ -206,12 +224,17 @@ export class ConnectorRights {
   /** What an account of its own has: a no, a yes, or nothing. */
   account(who: string, right: Right): 'allow' | 'deny' | null {
     const name = RIGHTS[right].toLowerCase();
-    const entries = (this.accounts.get(who) ?? []).filter(({ rights }) => rights === 'all' || rights.includes(name));
+    const entries = (this.accounts.get(who) ?? []).filter((entry) => isAbout(entry, name));
     if (entries.some(({ deny, inherited }) => deny && inherited !== true)) return 'deny';
-    if (entries.some(({ deny, rights }) => !deny && rights !== 'all')) return 'allow';
+    if (entries.some(({ deny }) => !deny)) return 'allow';
     // What is denied above gives way to what everybody who logs in is allowed here.
     return entries.some(({ deny }) => deny) && !this.has('authenticated', right) ? 'deny' : null;
   }
+}
+
+/** All extended rights without a name may be one that the export could not name: that is a no, and never a yes. */
+function isAbout({ rights, deny }: Entry, name: string): boolean {
+  return rights === 'all' ? deny : rights.includes(name);
 }
 
 const POSITION: Readonly<Record<string, readonly string[]>> = {

@@ -36,18 +36,19 @@ export function listOf(value: Value): readonly Value[] {
 
 /** Names of flags that are set. A name or bit that is not in `bits` is a name of its own: '64'. */
 export function flagsOf(value: Value, bits: Readonly<Record<string, number>>): ReadonlySet<string> | null {
-  const number = isExported(value)
-    ? value.number
-    : Number.isInteger(Number(value)) && value !== ''
-      ? Number(value)
-      : null;
-  if (number !== null && value !== null) return new Set(namesOfBits(number, bits));
+  const number = isExported(value) ? value.number : numberIn(value);
+  if (number !== null) return new Set(namesOfBits(number, bits));
   const text = Array.isArray(value) ? value.map((one) => textOf(one) ?? '').join() : textOf(value);
   if (text === null) return null;
   const names = text.split(/[\s,]+/).filter((name) => name !== '' && name.toLowerCase() !== 'none');
   return new Set(
     names.map((name) => Object.keys(bits).find((one) => one.toLowerCase() === name.toLowerCase()) ?? name),
   );
+}
+
+function numberIn(value: Value): number | null {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' && /^ *[0-9]+ *$/.test(value) ? Number(value) : null;
 }
 
 function namesOfBits(number: number, bits: Readonly<Record<string, number>>): string[] {

@@ -12,7 +12,7 @@ import { sizeOf, textOf } from './exchange-values.ts';
 import { type Exported, fieldOf } from './exported.ts';
 import { isFormatList, isFormatTable, parseFormatList } from './format-list.ts';
 import type { Fault, Given, Imported, Report } from './imported.ts';
-import type { InputFile } from './input-file.ts';
+import { type InputFile, unfinished } from './input-file.ts';
 import { isJson, parseJson } from './json.ts';
 import type { Kind, KnownFile, System } from './system.ts';
 
@@ -58,20 +58,23 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
   const domains = importDomains(objects.domains, given, report);
   const connectors = objects.connectors.map((object) => readConnector(object, report)).filter((old) => old !== null);
   const bindings = bindingsOf(connectors);
-  const isKnown = objects.entries.length > 0;
   reportStrayEntries(objects, connectors, report);
   reportTransport(objects.transport, report);
-  const around = connectors.map((old) => ({
-    old,
-    isKnown,
-    rights: new ConnectorRights(old.groups, entriesOf(old, objects.entries)),
-    keepOpen: given.keepOpen,
-    mailboxes: objects.mailboxes,
-    bindings: bindings.get(old) ?? [],
-  }));
+  reportFiltered(objects.entries, report);
+  const around = connectors.map((old) => {
+    const entries = entriesOf(old, objects.entries);
+    return {
+      old,
+      isKnown: entries.length > 0 && fieldOf(old.object, 'Enabled') !== null,
+      rights: new ConnectorRights(old.groups, entries),
+      keepOpen: given.keepOpen,
+      mailboxes: objects.mailboxes,
+      bindings: bindings.get(old) ?? [],
+    };
+  });
   const userDomains = userDomainsOf(objects.mailboxes);
   const asked = around.map((one) => {
-    const granted = grantsOf(one.old, one.rights, isKnown);
+    const granted = grantsOf(one.old, one.rights, one.isKnown);
     // An open relay is not carried over, and its case says so.
     const isClosed = isWorld(one.old.ranges) && !given.keepOpen;
     return { ...one, granted: { ...granted, anonymousRelays: granted.anonymousRelays && !isClosed } };
@@ -91,7 +94,8 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
 }
 
 function parsed(kind: Kind, file: InputFile, report: Report): readonly Exported[] {
-  const objects = PARSERS.get(kind)?.(file) ?? [];
+  const isText = kind === CSV || kind === FORMAT_LIST;
+  const objects = (isText ? unfinished(file) : null) ?? PARSERS.get(kind)?.(file) ?? [];
   if (Array.isArray(objects)) {
     if (objects.length === 0) report.fault(file.place(), 'no object is in it');
     return objects;
@@ -154,17 +158,42 @@ function isCalled(object: Exported, identity: string): boolean {
   return name !== null && name !== undefined && wanted.endsWith(`\\${name.toLowerCase()}`);
 }
 
-function reportStrayEntries({ entries }: ExchangeObjects, connectors: readonly OldConnector[], report: Report): void {
+/** The list of all entries has inherited ones in it: without them it was picked over, and often denials were left out. */
+function reportFiltered(entries: readonly Entry[], report: Report): void {
+  const [first] = entries;
+  if (first === undefined || entries.some(({ deny, inherited }) => deny || inherited !== false)) return;
+  const why =
+    'not one is inherited, and none denies: was the list filtered? Whom something denies is not known then; Get-ReceiveConnector | Get-ADPermission | Export-Clixml rights.xml gives all of it';
+  report.loud(first, 'Get-ADPermission', '', 'cannot be said', '', why);
+}
+
+/** Entries of connectors that are not there. One of this very server may answer some of the clients of a wider one: without it they
+ * would be taken for that one's. */
+function reportStrayEntries(
+  { entries, connectors: all }: ExchangeObjects,
+  connectors: readonly OldConnector[],
+  report: Report,
+): void {
   const stray = entries.filter(({ identity }) => !connectors.some(({ object }) => isCalled(object, identity)));
+  const servers = new Set(all.map((object) => serverIn(textOf(fieldOf(object, 'Identity')?.value ?? null) ?? '')));
   for (const identity of new Set(stray.map((entry) => entry.identity))) {
     const entry = stray.find((one) => one.identity === identity) as Entry;
-    report.cannotBeSaid(
-      entry,
-      'Get-ADPermission',
-      identity,
-      'no connector of this name was given, or it is switched off',
-    );
+    const isOurs = identity.includes('\\') && servers.has(serverIn(identity));
+    if (isOurs && !all.some((object) => isCalled(object, identity)))
+      report.fault(entry, `'${identity}' is not among the connectors: is the file with those cut off?`);
+    else
+      report.cannotBeSaid(
+        entry,
+        'Get-ADPermission',
+        identity,
+        'no connector of this name was given, or it is switched off',
+      );
   }
+}
+
+/** `EX01` of `EX01\Relay`. */
+function serverIn(identity: string): string {
+  return identity.replace(/\\.*$/, '').toLowerCase();
 }
 
 function reportTransport(transport: readonly Exported[], report: Report): void {

@@ -72,21 +72,70 @@ class Sessions {
 
 const NONE = '-';
 
+const DAY = 86_400_000;
+const HOUR = 3_600_000;
+
+/** The day of times that stand without one: that of `#Date`, or of the file's name, and the next where they begin anew. */
+class Days {
+  #midnight: number | null = null;
+  #last = 0;
+  #hasTurned = false;
+
+  /** `2026-01-31 08:00:00`, `2026-01-31`, or nothing that is a day. */
+  begin(written: string): void {
+    const [, day, time] = /^(\d{4}-\d\d-\d\d)(?:[ T]+(\d\d?:\d\d:\d\d))?/.exec(written) ?? [];
+    const midnight = Date.parse(`${day}T00:00:00Z`);
+    this.#midnight = Number.isNaN(midnight) ? null : midnight;
+    this.#last = clockOf(time ?? '') ?? 0;
+    this.#hasTurned = false;
+  }
+
+  /** Lines stand in their order, but for those of the same moment. */
+  at(time: string): number | null {
+    const clock = clockOf(time);
+    if (clock === null || this.#midnight === null) return null;
+    if (this.#hasTurned && this.#last < HOUR && clock > DAY - HOUR) return this.#midnight - DAY + clock;
+    if (clock < this.#last - HOUR) {
+      this.#midnight += DAY;
+      this.#hasTurned = true;
+    }
+    this.#last = clock;
+    return this.#midnight + clock;
+  }
+}
+
+/** Milliseconds since midnight. */
+function clockOf(time: string): number | null {
+  const [, hours, minutes, seconds] = /^(\d\d?):(\d\d):(\d\d)/.exec(time) ?? [];
+  return hours === undefined ? null : (Number(hours) * 60 + Number(minutes)) * 60_000 + Number(seconds) * 1000;
+}
+
+/** `ex260131.log`, `u_ex26013108.log` (of an hour); '': the name has no day. */
+function dayInName(file: string): string {
+  const [, year, month, day] = /(?:^|[\\/:_])(?:u_)?ex(\d\d)(\d\d)(\d\d)(?:\d\d)?\.[^\\/:]*$/i.exec(file) ?? [];
+  return year === undefined ? '' : `20${year}-${month}-${day}`;
+}
+
 export class W3cLog {
+  readonly #out: Out;
   readonly #sessions: Sessions;
   /** The column of each field; null: no #Fields line has come. */
   #columns: ReadonlyMap<string, number> | null = null;
-  #date: string | null = null;
+  readonly #days = new Days();
+  /** `#Date` has said which day it is. */
+  #isDated = false;
   #file = '';
 
   constructor(out: Out) {
+    this.#out = out;
     this.#sessions = new Sessions(out);
   }
 
   line(line: string, place: Place): boolean {
     if (place.file !== this.#file) {
       this.#file = place.file;
-      this.#date = null; // the day of another file is not this one's
+      this.#days.begin(dayInName(place.file)); // the day of another file is not this one's
+      this.#isDated = false;
       this.#columns = null;
     }
     if (line.startsWith('#')) return this.#header(line);
@@ -105,8 +154,9 @@ export class W3cLog {
     if (method === '') return true; // a connection that said nothing
     const address = value('s-ip');
     const port = value('s-port');
+    const at = this.#timeOf(value('date'), value('time'));
     const row = {
-      at: () => this.#timeOf(value('date'), value('time')),
+      at: () => at,
       source,
       port: value('c-port'),
       local: address === '' ? null : endpoint(address, port),
@@ -126,7 +176,10 @@ export class W3cLog {
 
   #header(line: string): boolean {
     const [, name = '', rest = ''] = /^#([A-Za-z-]+):\s*(.*)$/.exec(line) ?? [];
-    if (name.toLowerCase() === 'date') this.#date = /^\d{4}-\d\d-\d\d/.exec(rest)?.[0] ?? this.#date;
+    if (name.toLowerCase() === 'date' && /^\d{4}-\d\d-\d\d/.test(rest)) {
+      this.#days.begin(rest);
+      this.#isDated = true;
+    }
     if (name.toLowerCase() === 'fields') {
       const fields = rest.trim().split(/\s+/);
       this.#columns = new Map(fields.map((field, at) => [field.toLowerCase(), at]));
@@ -138,12 +191,18 @@ export class W3cLog {
     return true;
   }
 
-  /** UTC. Without a date column the day is that of the `#Date` line above. */
+  /** UTC. */
   #timeOf(date: string, time: string): number | null {
-    const day = date === '' ? this.#date : date;
-    if (day === null || !/^\d\d?:\d\d:\d\d/.test(time)) return null;
-    const at = Date.parse(`${day}T${time.padStart(8, '0')}Z`);
-    return Number.isNaN(at) ? null : at;
+    if (date !== '') {
+      const at = Date.parse(`${date}T${time.padStart(8, '0')}Z`);
+      return Number.isNaN(at) ? null : at;
+    }
+    const at = this.#days.at(time);
+    if (at !== null && !this.#isDated) {
+      this.#isDated = true; // once for a file
+      this.#out.note(`${this.#file}: neither a #Date line nor a date column: the day is that of its name`);
+    }
+    return at;
   }
 }
 

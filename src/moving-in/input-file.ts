@@ -1,13 +1,11 @@
-// A file of settings as text: UTF-16 by its mark or its look, UTF-8, else Windows-1252; and where in it something stands.
+// A file of settings as text, and where in it something stands.
 //
-// Settings are small: a file is read whole, up to LARGEST. Not here: what is in it, and logs, which stream (inputs.ts).
+// Settings are small: a file is read whole, up to LARGEST. Not here: what is in it, and which files there are (inputs.ts).
 
-import { isUtf8 } from 'node:buffer';
-import { globSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import type { Place } from '../policy/problem.ts';
+import { decoded, encodingOf, withoutMark } from './encoding.ts';
 import type { Fault } from './imported.ts';
+import { findFiles, type Part, partsOf, whyNotRead } from './inputs.ts';
 
 const LARGEST = 256 << 20;
 
@@ -58,46 +56,45 @@ export class InputFile {
   }
 }
 
-/** The files that a path, a folder, a glob or `-` means; each read, or why not. */
-export function readInputs(paths: readonly string[]): (InputFile | Fault)[] {
-  return paths.flatMap((path) => {
-    const names = filesAt(path);
-    return typeof names === 'string' ? [faultIn(path, names)] : names.map(readInput);
-  });
+/** What says that the last line has no end, as every program writes one; null: it has. */
+export function unfinished(file: InputFile): Fault | null {
+  if (/[\r\n]$/.test(file.text)) return null;
+  const message = 'the last line has no end: is the file cut off? End the line where it is whole';
+  return { ...file.place(file.text.length), message };
 }
 
-function filesAt(path: string): string[] | string {
-  if (path === '-') return [path];
-  const status = statSync(path, { throwIfNoEntry: false });
-  if (status?.isDirectory()) {
-    const files = readdirSync(path, { withFileTypes: true }).filter(
-      (entry) => entry.isFile() && !entry.name.startsWith('.'),
-    );
-    return files.length === 0 ? 'no file is in this folder' : files.map(({ name }) => join(path, name)).sort();
+/** The files that paths mean, also those in folders and archives; each read, or why not. */
+export async function readInputs(paths: readonly string[]): Promise<(InputFile | Fault)[]> {
+  const read: (InputFile | Fault)[] = [];
+  for (const found of findFiles(paths)) {
+    if ('problem' in found) read.push(faultIn(found.path, found.problem));
+    else
+      try {
+        for await (const part of partsOf(found, () => {})) read.push(await readPart(part));
+      } catch (error) {
+        read.push(faultIn(found.path, `cannot be read: ${whyNotRead(error as Error)}`));
+      }
   }
-  if (status !== undefined) return [path];
-  if (!/[*?[{]/.test(path)) return 'there is no such file or folder';
-  const matches = globSync(path).sort();
-  return matches.length === 0 ? 'no file matches' : matches;
+  return read;
 }
 
-function readInput(path: string): InputFile | Fault {
-  const name = path === '-' ? 'standard input' : path;
+async function readPart({ name, blocks }: Part): Promise<InputFile | Fault> {
+  const octets: Buffer[] = [];
+  let length = 0;
   try {
-    const size = path === '-' ? 0 : statSync(path).size;
-    if (size > LARGEST)
-      return faultIn(
-        name,
-        `${Math.round(size / 2 ** 20)} MiB are no file of settings: is it a log? Those are for inventory and replay`,
-      );
-    const read = readFileSync(path === '-' ? 0 : path);
-    const octets = read[0] === 0x1f && read[1] === 0x8b ? gunzipSync(read, { maxOutputLength: LARGEST }) : read;
-    if (octets[0] === 0x50 && octets[1] === 0x4b && octets[2] === 3 && octets[3] === 4)
-      return faultIn(name, 'this is a .zip: unpack it, and name the files in it');
-    return decode(name, octets);
+    for await (const block of blocks()) {
+      octets.push(Buffer.from(block));
+      length += block.length;
+      if (length > LARGEST)
+        return faultIn(
+          name,
+          `more than ${LARGEST >> 20} MiB are no file of settings: is it a log? Those are for inventory and replay`,
+        );
+    }
   } catch (error) {
-    return faultIn(name, `cannot be read: ${(error as Error).message}`);
+    return faultIn(name, `cannot be read: ${whyNotRead(error as Error)}`);
   }
+  return decode(name, Buffer.concat(octets, length));
 }
 
 function faultIn(file: string, message: string): Fault {
@@ -106,21 +103,12 @@ function faultIn(file: string, message: string): Fault {
 
 /** Text of octets; a fault where they are none. */
 export function decode(name: string, octets: Buffer): InputFile | Fault {
-  const [first = 1, second = 1, third = 1, fourth = 1] = octets;
-  const little = (first === 0xff && second === 0xfe) || (first !== 0 && second === 0 && third !== 0 && fourth === 0);
-  const big = (first === 0xfe && second === 0xff) || (first === 0 && second !== 0 && third === 0 && fourth !== 0);
-  if (little || big) {
-    const isOdd = octets.length % 2 === 1;
-    const even = isOdd ? octets.subarray(0, -1) : octets;
-    const text = (little ? even : Buffer.from(even).swap16()).toString('utf16le').replace(/^\ufeff/, '');
-    const file = new InputFile(name, text);
-    if (isOdd)
-      return { ...file.place(text.length), message: 'the file ends in half a character of UTF-16: it is cut off' };
-    return nothingUnreadable(file);
-  }
-  const utf8 = isUtf8(octets);
-  const text = new TextDecoder(utf8 ? 'utf-8' : 'windows-1252').decode(octets);
-  return nothingUnreadable(new InputFile(name, text.replace(/^\ufeff/, ''), !utf8));
+  const encoding = encodingOf(octets);
+  const { text, isGuessed } = decoded(withoutMark(octets, encoding), encoding);
+  const file = new InputFile(name, text, isGuessed);
+  if (encoding !== 'octets' && octets.length % 2 === 1)
+    return { ...file.place(text.length), message: 'the file ends in half a character of UTF-16: it is cut off' };
+  return nothingUnreadable(file);
 }
 
 /** A NUL is in no text: it is another encoding, or no text at all. */

@@ -7,7 +7,7 @@ import { closeSync, globSync, openSync, readdirSync, readSync, statSync } from '
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { type Entry, openPromise } from 'yauzl';
+import { type Entry, getFileNameLowLevel, openPromise } from 'yauzl';
 
 export interface Part {
   /** As people know it: the path, or `archive.zip:name`. */
@@ -22,6 +22,7 @@ export interface Part {
 const BLOCK = 1 << 16;
 const GZIP = [0x1f, 0x8b];
 const ZIP = [0x50, 0x4b, 0x03, 0x04];
+const EMPTY_ZIP = [0x50, 0x4b, 0x05, 0x06];
 
 export const STDIN = '-';
 
@@ -32,15 +33,21 @@ export interface Found {
   readonly changed: number;
 }
 
-/** The files that `paths` mean; a string says what is wrong with one. */
-export function findFiles(paths: readonly string[]): (Found | string)[] {
-  return paths.flatMap((path): (Found | string)[] => {
+export interface NotFound {
+  readonly path: string;
+  /** What is wrong with it, without a full stop. */
+  readonly problem: string;
+}
+
+/** The files that `paths` mean, or what is wrong with one. */
+export function findFiles(paths: readonly string[]): (Found | NotFound)[] {
+  return paths.flatMap((path): (Found | NotFound)[] => {
     if (path === STDIN) return [{ path, named: true, octets: 0, changed: 0 }];
     const status = statSync(path, { throwIfNoEntry: false });
     if (status !== undefined) return status.isDirectory() ? filesBelow(path) : [foundAt(path, true)];
-    if (!/[*?[{]/.test(path)) return [`${path}: there is no such file or folder`];
+    if (!/[*?[{]/.test(path)) return [{ path, problem: 'there is no such file or folder' }];
     const matches = inOrder(globSync(path));
-    if (matches.length === 0) return [`${path}: no file matches`];
+    if (matches.length === 0) return [{ path, problem: 'no file matches' }];
     return matches.flatMap((match) => (statSync(match).isDirectory() ? filesBelow(match) : [foundAt(match, true)]));
   });
 }
@@ -50,19 +57,16 @@ function foundAt(path: string, named: boolean): Found {
   return { path, named, octets: size, changed: mtimeMs };
 }
 
-function filesBelow(folder: string): (Found | string)[] {
+function filesBelow(folder: string): (Found | NotFound)[] {
   try {
     const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-    const files = entries.filter((entry) => entry.isFile() && !NEVER.test(entry.name));
-    if (files.length === 0) return [`${folder}: no file is in it`];
+    const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+    if (files.length === 0) return [{ path: folder, problem: 'no file is in this folder' }];
     return inOrder(files.map((entry) => join(entry.parentPath, entry.name))).map((path) => foundAt(path, false));
   } catch (error) {
-    return [`${folder}: ${(error as Error).message}`];
+    return [{ path: folder, problem: whyNotRead(error as Error) }];
   }
 }
-
-/** Hidden ones, and what Exim says once more beside its mainlog. */
-const NEVER = /^\.|^(reject|panic)log(\.|$)/;
 
 const NATURAL = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 
@@ -89,7 +93,7 @@ export async function* partsOf(
   try {
     const head = Buffer.alloc(ZIP.length);
     readSync(file, head, 0, ZIP.length, 0); // FIFO
-    if (startsWith(head, ZIP)) yield* zipped(path, named, took);
+    if (startsWith(head, ZIP) || startsWith(head, EMPTY_ZIP)) yield* zipped(path, named, took);
     else yield { name: path, named, changed, blocks: () => inflated(told(blocksOf(file), took)) };
   } finally {
     closeSync(file);
@@ -138,24 +142,44 @@ async function* inflated(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer>
   yield* source.pipe(gunzip) as AsyncIterable<Buffer>;
 }
 
+/** Nothing is unpacked anywhere, so that any name will do: drive letters and `..` of other machines among them. */
 async function* zipped(path: string, named: boolean, took: (octets: number) => void): AsyncGenerator<Part> {
-  const archive = await openPromise(path, { lazyEntries: true, autoClose: false });
+  const archive = await openPromise(path, { lazyEntries: true, autoClose: false, decodeStrings: false });
   try {
-    const entries = new Map<string, Entry>();
+    const entries = new Map<string, Entry[]>();
     for await (const entry of archive.eachEntry()) {
-      if (!/\/$|(^|\/)\.|^__MACOSX/.test(entry.fileName)) entries.set(entry.fileName, entry);
+      const name = getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, false);
+      if (!/\/$|(^|\/)\.[^./]|^__MACOSX/.test(name)) entries.set(name, [...(entries.get(name) ?? []), entry]);
     }
-    for (const name of inOrder([...entries.keys()])) {
-      const entry = entries.get(name) as Entry;
-      const share = entry.compressedSize / Math.max(1, entry.uncompressedSize);
-      const blocks = async function* (): AsyncGenerator<Buffer> {
-        const stream = await archive.openReadStreamPromise(entry);
-        yield* inflated(told(stream, (octets) => took(octets * share)));
-      };
-      const changed = entry.getLastModDate().getTime();
-      yield { name: `${path}:${name}`, named: named && entries.size === 1, changed, blocks };
-    }
+    if (entries.size === 0) throw new Error('no file is in this archive');
+    for (const name of inOrder([...entries.keys()]))
+      for (const entry of entries.get(name) ?? []) {
+        const share = entry.compressedSize / Math.max(1, entry.uncompressedSize);
+        const blocks = async function* (): AsyncGenerator<Buffer> {
+          const stream = await archive.openReadStreamPromise(entry);
+          yield* inflated(told(stream, (octets) => took(octets * share)));
+        };
+        const changed = entry.getLastModDate().getTime();
+        yield { name: `${path}:${name}`, named: named && entries.size === 1, changed, blocks };
+      }
   } finally {
     archive.close();
+  }
+}
+
+/** What the system says, in words. */
+export function whyNotRead(error: Error): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EACCES':
+    case 'EPERM':
+      return 'it may not be read by this user';
+    case 'Z_BUF_ERROR':
+      return 'its compressed octets end in the middle';
+    case 'Z_DATA_ERROR':
+      return 'its compressed octets are damaged';
+    default:
+      if (/central directory/i.test(error.message))
+        return 'its list of files is missing or damaged: is this .zip cut off?';
+      return /encrypted/.test(error.message) ? 'it is encrypted' : error.message;
   }
 }

@@ -20,9 +20,9 @@ export function isMetabase({ text }: InputFile): boolean {
 
 export function readMetabase(file: InputFile, report: Report): SmtpObjects {
   const objects: SmtpObjects = { servers: [], domains: [] };
-  const root = parseXml(file.text);
-  if ('why' in root) {
-    report.fault({ file: file.name, line: root.line, column: root.column }, root.why);
+  const root = parseXml(file);
+  if ('message' in root) {
+    report.fault(root, root.message);
     return objects;
   }
   const elements: Element[] = [];

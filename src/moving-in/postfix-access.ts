@@ -9,6 +9,11 @@ import { hullOf, parseRange, type Span } from '../policy/ranges.ts';
 import { subtract, union } from '../policy/spans.ts';
 import { plainPattern, type TableEntry } from './postfix-tables.ts';
 
+/** The right side of a table lets through: OK, digits alone, or a restriction that does. */
+export function isPermission(value: string): boolean {
+  return /^(ok|permit|[0-9]+$)/i.test(value);
+}
+
 /** Conditions of a rule (policy/document.ts), as far as they are used here. */
 export interface When {
   readonly sources?: readonly string[];
@@ -130,6 +135,14 @@ export function both(a: When, b: When): When | null {
     return { ...a, ...b };
   if (a.not === undefined) return { ...a, not: { not: b } };
   return b.not === undefined ? { ...b, not: { not: a } } : null;
+}
+
+/** Either holds, where one list can say that. */
+export function joined(a: When, b: When): When | null {
+  const [key, second] = Object.keys(a);
+  if (second !== undefined || key === undefined || Object.keys(b).join() !== key) return null;
+  const name = key as 'sources';
+  return { [key]: [...(a[name] ?? []), ...(b[name] ?? [])] };
 }
 
 export function isAlways(when: When): boolean {

@@ -18,49 +18,52 @@ interface Item {
   readonly where: Place;
 }
 
-/** Entries of a list parameter: those of the files and tables that it names stand in their place. */
+/** Entries of a list parameter: those of the files and tables that it names stand in their place. Whom an exclusion that is not
+ * known is for might be anybody behind it, so that it ends the list. */
 function itemsOf(name: string, parameters: Parameters, tables: Tables, report: Report): Item[] {
   const where = parameters.written(name)?.where ?? { file: 'postconf', line: 1, column: 1 };
-  const text = parameters.text(name) ?? '';
-  return entriesOf(text).flatMap((written) => {
+  const items: Item[] = [];
+  for (const written of entriesOf(parameters.text(name) ?? '')) {
     const filled = parameters.filled(written);
-    if (filled === null) {
-      report.cannotBeSaid(
-        where,
-        name,
-        written,
-        `what it stands for is not there: postconf ${written.replace(/[^\w.]/g, ' ').trim()} says it`,
-      );
-      return [];
+    for (const entry of filled === null ? [written] : entriesOf(filled)) {
+      const why =
+        filled === null
+          ? `what it stands for is not there: postconf ${written.replace(/[^\w.]/g, ' ').trim()} says it`
+          : 'its file is not here: name it beside the others';
+      const found = filled === null ? null : expanded(entry, where, tables);
+      if (found !== null) items.push(...found);
+      else if (entry.startsWith('!')) {
+        report.loud(where, name, entry, 'cannot be said', '', `${why}; whatever stands behind it is left out`);
+        return items;
+      } else report.loud(where, name, entry, 'cannot be said', '', `${why}; left out`);
     }
-    return entriesOf(filled).flatMap((entry) => expanded(entry, { name, where }, tables, report));
-  });
+  }
+  return items;
 }
 
-function expanded(
-  entry: string,
-  { name, where }: { name: string; where: Place },
-  tables: Tables,
-  report: Report,
-): Item[] {
-  const path = entry.replace(/^!/, '');
+/** Null: what stands there is not known. */
+function expanded(entry: string, where: Place, tables: Tables): Item[] | null {
+  const [not, path] = entry.startsWith('!') ? ['!', entry.slice(1)] : ['', entry];
   if (/^[\w-]+:[^:]*\/|^proxy:/.test(path)) {
-    const entries = tables.entries(path);
-    if (entries !== null)
-      return entries.map(({ key, where: there }) => ({ text: entry.startsWith('!') ? `!${key}` : key, where: there }));
-  } else if (path.startsWith('/')) {
+    const isIndexed = !/^(proxy:)?cidr:/.test(path);
+    return (
+      tables.entries(path)?.map(({ key, isConditional, where: there }) => {
+        // An indexed table is asked for the whole address or name, and never for a network.
+        const holds = !isConditional && !(isIndexed && key.includes('/'));
+        return { text: holds ? `${not}${key}` : `${not}${key} (${isConditional ? 'if' : 'a key'})`, where: there };
+      }) ?? null
+    );
+  }
+  if (path.startsWith('/')) {
     const file = tables.file(path);
-    if (file !== null)
-      return logicalLines(file.text).flatMap(({ text, line }) =>
-        entriesOf(text).map((one) => ({
-          text: entry.startsWith('!') ? `!${one}` : one,
-          where: { file: file.name, line, column: 1 },
-        })),
-      );
-  } else if (!/^(static|inline|mysql|pgsql|ldap|sqlite|unix|memcache|socketmap|tcp):/.test(path))
-    return [{ text: entry, where }];
-  report.loud(where, name, entry, 'cannot be said', '', 'its file is not here: left out; name it beside the others');
-  return [];
+    if (file === null) return null;
+    return logicalLines(file.text).flatMap(({ text, line }) =>
+      entriesOf(text).map((one) => ({ text: `${not}${one}`, where: { file: file.name, line, column: 1 } })),
+    );
+  }
+  return /^(static|inline|mysql|pgsql|ldap|sqlite|unix|memcache|socketmap|tcp):/.test(path)
+    ? null
+    : [{ text: entry, where }];
 }
 
 export class Networks {
@@ -182,6 +185,11 @@ export function domainsOf(parameters: Parameters, tables: Tables, given: Given, 
         literals.add(literal);
         report.exact(where, name, text, 'accepted_literals');
         continue;
+      }
+      if (text.startsWith('!')) {
+        const why = 'no list of domains here leaves one out: whatever stands behind it is left out';
+        report.loud(where, name, text, 'stricter', '', why);
+        break;
       }
       // `.d` is what is below d, where parents do not match.
       const pattern = name === 'relay_domains' && parents ? `*.${text}` : text;

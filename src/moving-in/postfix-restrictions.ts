@@ -13,6 +13,8 @@ import {
   both,
   deniedClients,
   isAlways,
+  isPermission,
+  joined,
   type Subject,
   sourcesOf,
   type When,
@@ -115,9 +117,7 @@ class Walk {
   words(words: readonly string[], when: When, depth: number): 'allow' | 'deny' | null {
     for (let i = 0; i < words.length; i++) {
       const word = (words[i] as string).toLowerCase();
-      const takes =
-        WITH_ARGUMENT.test(word) ||
-        (/^(reject|defer|permit)$/.test(word) === false && word.includes('_access') && !word.includes(':'));
+      const takes = WITH_ARGUMENT.test(word) && !this.#isClass(words[i] as string);
       if (word === 'warn_if_reject') {
         const next = (words[i + 1] ?? '').toLowerCase();
         this.#tell(`warn_if_reject ${next}`, 'it only warned there: left out');
@@ -159,12 +159,16 @@ class Walk {
     const access = /^check_(client|helo|sender|recipient)_access$/.exec(word);
     if (access !== null) return this.#access(argument, access[1] as Subject, when, depth);
     if (/^[a-z]+:/.test(word)) return this.#access(written, this.#ownSubject(), when, depth);
-    const classes = entriesOf(parameters.value('smtpd_restriction_classes') ?? '');
-    if (classes.includes(written) && depth < MOST_DEPTH) {
+    if (this.#isClass(written) && depth < MOST_DEPTH) {
       const value = parameters.value(written);
       if (value !== null) return this.words(entriesOf(value), when, depth + 1);
     }
     return this.#unknown(word, argument, when);
+  }
+
+  /** A word that stands for a list of its own. */
+  #isClass(word: string): boolean {
+    return entriesOf(this.#around.parameters.value('smtpd_restriction_classes') ?? '').includes(word);
   }
 
   /** Nobody relays by what stands behind; mail to our own domains goes on. */
@@ -247,12 +251,13 @@ class Walk {
       if (one.when === null) {
         const ended = this.#unsaid(one, subject, when, isDunno);
         if (ended !== null) return ended;
-        isSparedTold &&= !isDunno;
+        // An entry before these that denies or spares somebody may be for some of them.
+        isSparedTold &&= !isDunno && isPermission(one.entry.value);
       } else if (isDunno) spare(one.when);
       else {
         // What a more particular entry spares is not denied by a wider one, nor allowed.
         const shielded = spared === null ? one.when : both(one.when, { not: spared });
-        const isAllow = /^(ok|permit|[0-9]+$)/i.test(one.entry.value);
+        const isAllow = isPermission(one.entry.value);
         if (isAllow && (shielded === null || !isSparedTold)) {
           this.#tell(
             `${one.entry.key} ${one.entry.value}`,
@@ -275,7 +280,7 @@ class Walk {
 
   #unsaid({ entry }: AccessEntry, subject: Subject, when: When, isDunno: boolean): 'allow' | 'deny' | null {
     const said = `${entry.key} ${entry.value}`;
-    const denies = !isDunno && !/^(ok|permit|[0-9]+$)/i.test(entry.value);
+    const denies = !isDunno && !isPermission(entry.value);
     if (!denies || subject !== 'client') {
       this.#tell(
         said,
@@ -340,14 +345,6 @@ class Walk {
     this.#found.denied.sources.push(...sources.filter((one) => !holdsAll(one)));
     this.#found.denied.names.push(...names);
   }
-}
-
-/** Either holds, where one list can say that. */
-function joined(a: When, b: When): When | null {
-  const [key, second] = Object.keys(a);
-  if (second !== undefined || key === undefined || Object.keys(b).join() !== key) return null;
-  const name = key as 'sources';
-  return { [key]: [...(a[name] ?? []), ...(b[name] ?? [])] };
 }
 
 /** Steps that let through what both lists do. */

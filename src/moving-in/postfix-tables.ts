@@ -13,7 +13,7 @@ export interface TableEntry {
   readonly value: string;
   /** The key is a pattern, without its slashes. */
   readonly isPattern: boolean;
-  /** `!/pattern/`, or a pattern inside `if … endif`. */
+  /** `!/pattern/`, `!192.0.2.0/24`, or what stands inside `if … endif`. */
   readonly isConditional: boolean;
   readonly where: Place;
 }
@@ -29,14 +29,11 @@ export function kindOfTable(type: string): TableKind {
   return type === 'regexp' || type === 'pcre' ? 'pattern' : null;
 }
 
-/** A line of keys and values, or of keys alone: what every table without a better name looks like. */
+/** A line of keys and values, or of keys alone: what every table without a better name looks like. One with nothing but remarks
+ * holds nobody. */
 export function isTable(text: string): boolean {
-  const lines = logicalLines(text);
-  return (
-    lines.length > 0 &&
-    lines.every(({ text: line }) =>
-      /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line),
-    )
+  return logicalLines(text).every(({ text: line }) =>
+    /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line),
   );
 }
 
@@ -50,7 +47,7 @@ export class Tables {
   /** The file of a table or list by the last part of its name; null where none or several bear it. */
   file(path: string): InputFile | null {
     const base = path.replace(/^.*\//, '');
-    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/]/, '') === base);
+    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/:]/, '') === base);
     return found.length === 1 ? (found[0] as InputFile) : null;
   }
 
@@ -68,11 +65,11 @@ function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): reado
   let depth = 0;
   return logicalLines(file.text).flatMap(({ text, line }): TableEntry[] => {
     const where = { file: file.name, line, column: 1 };
-    if (kind === 'pattern' && /^if\s/i.test(text)) {
+    if (kind !== 'indexed' && /^if\s/i.test(text)) {
       depth++;
       return [];
     }
-    if (kind === 'pattern' && /^endif\s*$/i.test(text)) {
+    if (kind !== 'indexed' && /^endif\s*$/i.test(text)) {
       depth--;
       return [];
     }
@@ -84,7 +81,13 @@ function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): reado
     }
     const [, key = '', value = ''] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
     return [
-      { key: key.replace(/:$/, ''), value: value.trim(), isPattern: false, isConditional: key.startsWith('!'), where },
+      {
+        key: key.replace(/:$/, ''),
+        value: value.trim(),
+        isPattern: false,
+        isConditional: key.startsWith('!') || depth > 0,
+        where,
+      },
     ];
   });
 }

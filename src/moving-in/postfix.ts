@@ -10,7 +10,7 @@ import {
   type WrittenBlock,
   type WrittenCase,
 } from './imported.ts';
-import type { InputFile } from './input-file.ts';
+import { type InputFile, unfinished } from './input-file.ts';
 import {
   isMasterCf,
   isPostconf,
@@ -63,6 +63,7 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     report.fault(place, 'tables, and no settings that name them: what postconf -n prints is needed first of all');
   for (const file of more)
     report.fault(file.place(), `a second output of postconf, beside ${settings?.name}: give the one of one server`);
+  report.faults.push(...files.map(({ file }) => unfinished(file)).filter((one) => one !== null));
   const parameters = settings === undefined ? [] : parsePostconf(settings);
   const services = of(MASTER_CF).flatMap(parseServices);
   const tables = new Tables(of(TABLE));
@@ -212,8 +213,10 @@ function closed({ steps, end }: Steps, parameters: Parameters, { keepOpen }: Giv
 
 /** It lets through, and neither says who nor to which domains. */
 function isOpen({ action, when }: Step): boolean {
-  if (action === 'deny' || when.authenticated === true || when.ptr !== undefined) return false;
-  return when.sources === undefined ? when.recipient_domains === undefined : isWorld(when.sources);
+  if (action === 'deny' || when.authenticated === true) return false;
+  if (when.sources !== undefined) return isWorld(when.sources);
+  const names = when.ptr ?? when.recipient_domains;
+  return names === undefined || names.some((name) => !name.replace(/^\*\./, '').includes('.'));
 }
 
 function named(steps: readonly Step[]): Written[] {

@@ -7,7 +7,7 @@
 import { ExchangeLog } from './exchange-log.ts';
 import { EximLog } from './exim-log.ts';
 import { NcsaLog, W3cLog } from './iis-log.ts';
-import { findFiles, type Part, partsOf, STDIN } from './inputs.ts';
+import { type Found, findFiles, type Part, partsOf, STDIN, whyNotRead } from './inputs.ts';
 import { kindOfLine, whatItIs } from './log-kinds.ts';
 import type { LoggedMessage, LogKind, LogSink, ReadOptions, ReadReport, UnknownLine } from './logged.ts';
 import { PosternLog } from './postern-log.ts';
@@ -26,6 +26,8 @@ interface LogReader {
 }
 
 const CR = 0x0d;
+/** Beside Exim's mainlog: Debian calls them so, and others exim_rejectlog. */
+const REPEATS = /(^|[\\/:])(exim_?)?(reject|panic)log[^\\/:]*$/;
 const UNKNOWN_KEPT = 20;
 const HEAD_LINES = 200; //   of a part, looked at for what it is
 const BLOCKS_A_TURN = 64; // then the event loop has its turn: signals, progress
@@ -63,9 +65,11 @@ class Reading implements Out {
 
   async read(paths: readonly string[]): Promise<ReadReport> {
     const found = findFiles(paths);
-    const files = found.filter((one) => typeof one !== 'string');
-    for (const problem of found) if (typeof problem === 'string') this.#problems.push(problem);
+    const files = found.filter((one): one is Found => !('problem' in one));
+    for (const one of found) if ('problem' in one) this.#problems.push(`${one.path}: ${one.problem}`);
     const total = files.some(({ path }) => path === STDIN) ? null : files.reduce((sum, { octets }) => sum + octets, 0);
+    const { stdin: given = process.stdin, signal } = this.#options;
+    const stdin = signal === undefined ? given : interruptible(given, signal);
     let done = 0;
     const took = (octets: number): void => {
       done += octets;
@@ -73,10 +77,10 @@ class Reading implements Out {
     };
     for (const file of files) {
       try {
-        for await (const part of partsOf(file, took, this.#options.stdin)) await this.#part(part);
+        for await (const part of partsOf(file, took, stdin)) await this.#part(part);
       } catch (error) {
         this.#options.signal?.throwIfAborted();
-        this.#problems.push(`${file.path}: ${whyNotRead(error as NodeJS.ErrnoException)}`);
+        this.#problems.push(`${file.path}: ${whyNotRead(error as Error)}`);
       }
     }
     for (const reader of this.#readers.values()) reader.end();
@@ -108,6 +112,12 @@ class Reading implements Out {
   };
 
   async #part(part: Part): Promise<void> {
+    if (!part.named && REPEATS.test(part.name)) {
+      this.note(
+        `${part.name}: Exim says there again what stands in its mainlog: left out (named by itself it is read)`,
+      );
+      return;
+    }
     this.#place.file = part.name;
     this.#lines += this.#place.line;
     this.#place.line = 0;
@@ -117,11 +127,13 @@ class Reading implements Out {
     let isKnown = this.#kind !== null;
     let head = '';
     const blocks = part.blocks();
+    const { signal } = this.#options;
     const cutOff = async function* (report: (why: string) => void): AsyncGenerator<Buffer> {
       try {
         yield* blocks;
       } catch (error) {
-        report(whyNotRead(error as NodeJS.ErrnoException));
+        signal?.throwIfAborted();
+        report(whyNotRead(error as Error));
       }
     };
     let broken: string | null = null;
@@ -158,7 +170,7 @@ class Reading implements Out {
       (isEmpty
         ? 'it is empty'
         : (whatItIs(lines) ?? (isBinary(head) ? 'it is no text' : 'no log that is known: say --as KIND if it is one')));
-    if (part.named && !isEmpty) this.#problems.push(`${part.name}: ${why}`);
+    if (broken !== null || (part.named && !isEmpty)) this.#problems.push(`${part.name}: ${why}`);
     else this.note(`${part.name}: ${why}: left out`);
   }
 
@@ -266,17 +278,18 @@ class Reading implements Out {
   }
 }
 
-function whyNotRead(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EACCES':
-    case 'EPERM':
-      return 'it may not be read by this user';
-    case 'Z_BUF_ERROR':
-      return 'its compressed octets end in the middle';
-    case 'Z_DATA_ERROR':
-      return 'its compressed octets are damaged';
-    default:
-      return error.message;
+/** Who waits for more hears of the signal too: standard input may say nothing for ever. */
+async function* interruptible(blocks: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const iterator = blocks[Symbol.asyncIterator]();
+  let interrupt = (): void => {};
+  signal.addEventListener('abort', () => interrupt());
+  for (;;) {
+    const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      interrupt = () => reject(signal.reason);
+      iterator.next().then(resolve, reject);
+    });
+    if (next.done === true) return;
+    yield next.value;
   }
 }
 

@@ -22,7 +22,7 @@ export function recognise(
   systems: readonly System[] = SYSTEMS,
 ): { readonly system: System; readonly files: readonly KnownFile[] } | readonly Fault[] {
   const faults: Fault[] = [];
-  const known: { systems: readonly System[]; file: KnownFile }[] = [];
+  const known: Seen[] = [];
   for (const file of files) {
     const fault = (message: string): void => {
       faults.push({ ...file.place(), message });
@@ -31,35 +31,55 @@ export function recognise(
       fault('the file is empty');
       continue;
     }
-    const kind = kindsOf(systems).find((one) => (as === null ? one.recognises(file) : one.name === as));
+    const kinds = kindsOf(systems).filter((one) => (as === null ? one.recognises(file) : one.name === as));
+    const [kind] = kinds;
     if (kind === undefined) fault(unknown(file, systems));
     else {
       const instead = kind.instead?.(file) ?? null;
       if (instead !== null) fault(instead);
-      else known.push({ systems: systems.filter(({ kinds }) => kinds.includes(kind)), file: { kind, file } });
+      else known.push({ file, kind, kinds });
     }
   }
   if (faults.length > 0) return faults;
-  const system = systems.find(
-    (one) =>
-      known.every((each) => each.systems.includes(one)) &&
-      (one.needs === undefined || known.some(({ file }) => file.kind === one.needs)),
-  );
-  if (system !== undefined) return { system, files: known.map(({ file }) => file) };
-  const lacks = ({ needs }: System): boolean => needs !== undefined && !known.some(({ file }) => file.kind === needs);
-  const alone = known.filter((each) => each.systems.every(lacks));
+  for (const system of systems) {
+    const own = known.map((seen) => ofSystem(seen, system)).filter((one) => one !== null);
+    const has = system.needs === undefined || own.some(({ kind }) => kind === system.needs);
+    if (own.length === known.length && has) return { system, files: own };
+  }
+  const alone = known.filter(({ kinds }) => systems.every((one) => !kinds.some((kind) => isWhole(kind, one, known))));
   if (alone.length > 0)
-    return alone.map(({ systems: [one], file: { kind, file } }) => ({
+    return alone.map(({ kind, file }) => ({
       ...file.place(),
       message:
         as === null
           ? unknown(file, systems)
-          : `${kind.what} says nothing by itself: ${one?.needs?.what ?? ''} is needed beside it`,
+          : `${kind.what} says nothing by itself: ${systemOf(kind, systems)?.needs?.what ?? ''} is needed beside it`,
     }));
-  return known.map(({ systems: [one], file: { kind, file } }) => ({
+  return known.map(({ kind, file }) => ({
     ...file.place(),
-    message: `this is ${kind.what} (${one?.name}): the files are of several systems, import one at a time`,
+    message: `this is ${kind.what} (${systemOf(kind, systems)?.name}): the files are of several systems, import one at a time`,
   }));
+}
+
+/** A file, what it looks like first of all, and all that it may be: a list of networks is one for several systems. */
+interface Seen {
+  readonly file: InputFile;
+  readonly kind: Kind;
+  readonly kinds: readonly Kind[];
+}
+
+function ofSystem({ file, kinds }: Seen, { kinds: own }: System): KnownFile | null {
+  const kind = kinds.find((one) => own.includes(one));
+  return kind === undefined ? null : { kind, file };
+}
+
+/** The kind is the system's, and what the system needs is there. */
+function isWhole(kind: Kind, { kinds, needs }: System, known: readonly Seen[]): boolean {
+  return kinds.includes(kind) && (needs === undefined || known.some((seen) => seen.kind === needs));
+}
+
+function systemOf(kind: Kind, systems: readonly System[]): System | undefined {
+  return systems.find(({ kinds }) => kinds.includes(kind));
 }
 
 function kindsOf(systems: readonly System[]): Kind[] {

@@ -8,6 +8,7 @@
 import { domainOf } from './accepted.ts';
 import type { AskedOfLogs, Said, Saying } from './asked.ts';
 import type { LoggedMessage, LoggedRecipient, LogSink } from './logged.ts';
+import { Interned } from './transaction.ts';
 
 export type Kind = 'stricter' | 'looser' | 'cannot tell';
 
@@ -105,6 +106,8 @@ export class Replay implements LogSink {
   readonly #groups = new Map<string, Group>();
   readonly #wishes = new Map<string, Wish>();
   readonly #conducts = new Map<string, Conduct>();
+  /** Replies of the old server. */
+  readonly #replies = new Interned();
   #waiting: LoggedMessage[] = [];
   readonly totals: Totals = {
     ...{ messages: 0, recipients: 0, same: 0, ownNo: 0, stricter: 0, looser: 0, cannotTell: 0, untold: 0 },
@@ -171,7 +174,7 @@ export class Replay implements LogSink {
         if (counted.has(times)) continue;
         counted.add(times);
         times.messages += 1;
-        if (times.examples.length < MOST_EXAMPLES) times.examples.push(exampleOf(message, recipient));
+        if (times.examples.length < MOST_EXAMPLES) times.examples.push(this.#exampleOf(message, recipient));
       }
     }
     if (accepted + refused > 0) this.#conduct(message.source, accepted, refused);
@@ -180,6 +183,10 @@ export class Replay implements LogSink {
     if (message.delivered === 'no') return;
     if (found.has('stricter')) totals.lost += 1;
     else if (found.has('cannot tell')) totals.perhapsLost += 1;
+  }
+
+  #exampleOf({ file, line, at, sender }: LoggedMessage, { address, reply }: LoggedRecipient): Example {
+    return { file, line, at, sender, recipient: address, reply: this.#replies.of(reply) };
   }
 
   #conduct(source: string, accepted: number, refused: number): void {
@@ -240,10 +247,6 @@ function note(times: { first: number | null; last: number | null }, at: number |
   if (at === null) return;
   if (times.first === null || at < times.first) times.first = at;
   if (times.last === null || at > times.last) times.last = at;
-}
-
-function exampleOf({ file, line, at, sender }: LoggedMessage, { address, reply }: LoggedRecipient): Example {
-  return { file, line, at, sender, recipient: address, reply };
 }
 
 function kindOf(old: 'accepted' | 'refused', saying: Saying, reply: string): Kind | 'same' | 'own no' {

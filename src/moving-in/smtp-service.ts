@@ -13,7 +13,7 @@ import { Lists, readLists } from './lists.ts';
 import { isMetabase, readMetabase } from './metabase-xml.ts';
 import { SettingsObject } from './settings-object.ts';
 import type { Kind, KnownFile, System } from './system.ts';
-import { settingsWithoutMeaning, type VirtualServer, virtualServerOf } from './virtual-server.ts';
+import { settingsWithoutMeaning, stopOf, type VirtualServer, virtualServerOf } from './virtual-server.ts';
 import { isWmiText, readWmiText } from './wmi-text.ts';
 import { policyOf } from './written-policy.ts';
 
@@ -197,7 +197,8 @@ class Gathered {
         '',
         'none is in the files, and no domain is accepted: --accepted-domain, or a list under [accepted domains], says which are',
       );
-    const said = [...this.#servers].map(([name, object]) => {
+    const started = [...this.#servers].filter(([name, object]) => this.#isStarted(name, object));
+    const said = started.map(([name, object]) => {
       const server = this.#serverOf(name, object);
       this.#tellOthers(object, name);
       return sayServer(server, this.#lists, given, this.#report);
@@ -213,6 +214,15 @@ class Gathered {
     );
     const domains = given.validRecipients === null ? [...accepted, ...relayed] : [];
     return { policy, cases: said.flatMap((server) => casesOf(server, this.#lists, domains, given)) };
+  }
+
+  #isStarted(name: string, object: SettingsObject): boolean {
+    const stop = stopOf(object);
+    if (stop === null) return true;
+    const why = `virtual server ${name} is stopped: left out`;
+    if (this.#servers.size > 1) this.#report.exact(stop.where, stop.name, String(stop.values[0]), '', why);
+    else this.#report.fault(stop.where, `${stop.name}: the only virtual server is stopped: nothing is to be imported`);
+    return false;
   }
 
   #serverOf(name: string, object: SettingsObject): VirtualServer {

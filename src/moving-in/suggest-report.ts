@@ -17,10 +17,21 @@ interface Counted {
   readonly example: Example | null;
 }
 
-export function formatSuggestion({ rules, recipients, abuse, others }: Suggestion, refused: number): string[] {
+/** `untold`: recipients of which the log does not tell enough. */
+export function formatSuggestion(
+  { rules, recipients, abuse, others }: Suggestion,
+  refused: number,
+  untold: number,
+): string[] {
   const passed = rules.reduce((sum, rule) => sum + rule.recipients, 0) + (recipients?.recipients ?? 0);
   const lines: string[] = [];
-  if (refused === 0) return ['# nothing is refused that the old server accepted: there is nothing to suggest'];
+  if (untold > 0)
+    lines.push(
+      `# Of ${formatCount(untold)} more the log does not tell enough to say whether they would pass; postern replay names them. With`,
+      '# --no-logins they are taken for mail of clients that had not logged in.',
+    );
+  if (refused === 0)
+    return [...lines, '# Nothing is known to be refused that the old server accepted: there is nothing to suggest.'];
   lines.push(
     `# ${formatCount(passed)} of ${formatCount(refused)} recipients that are refused and were accepted would pass by what follows. Strike out what nobody`,
     '# needs, fill in who does, and put the rest behind the rules that the connector has.',

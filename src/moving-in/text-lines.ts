@@ -1,15 +1,13 @@
-// Octets into text, as whole lines: UTF-16 by its mark or its look, else UTF-8, else Windows-1252.
+// The octets of a log as text, in whole lines.
 //
 // What comes out are blocks of text that end in a line end, and not lines: cutting a block is the reader's, where speed counts.
 // Invariant: no more is kept than one unfinished line, and a line that has no end in LONGEST octets is cut: it is no log.
 
-import { isAscii, isUtf8 } from 'node:buffer';
+import { decoded, type Encoding, encodingOf, withoutMark } from './encoding.ts';
 
 export const LONGEST = 1 << 20;
 
 const LF = 0x0a;
-
-type Encoding = 'octets' | 'utf16le' | 'utf16be';
 
 export class TextLines {
   #encoding: Encoding | null = null;
@@ -52,33 +50,10 @@ export class TextLines {
   }
 
   #decode(octets: Buffer): string {
-    if (this.#encoding === 'utf16le') return octets.toString('utf16le');
-    if (this.#encoding === 'utf16be')
-      return Buffer.from(octets.subarray(0, octets.length & ~1))
-        .swap16()
-        .toString('utf16le');
-    if (isAscii(octets)) return octets.toString('latin1');
-    if (isUtf8(octets)) return octets.toString('utf8');
-    this.isMixed = true;
-    return WINDOWS.decode(octets);
+    const { text, isGuessed } = decoded(octets, this.#encoding ?? 'octets');
+    this.isMixed ||= isGuessed;
+    return text;
   }
-}
-
-const WINDOWS = new TextDecoder('windows-1252');
-
-function encodingOf(octets: Buffer): Encoding {
-  const [first = 1, second = 1, third = 1, fourth = 1] = octets;
-  if (first === 0xff && second === 0xfe) return 'utf16le';
-  if (first === 0xfe && second === 0xff) return 'utf16be';
-  // Without a mark: ASCII characters, each with a zero beside it.
-  if (first !== 0 && second === 0 && third !== 0 && fourth === 0) return 'utf16le';
-  if (first === 0 && second !== 0 && third === 0 && fourth !== 0) return 'utf16be';
-  return 'octets';
-}
-
-function withoutMark(octets: Buffer, encoding: Encoding): Buffer {
-  if (encoding !== 'octets') return octets[0] === 0 || octets[1] === 0 ? octets : octets.subarray(2);
-  return octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf ? octets.subarray(3) : octets;
 }
 
 /** The place behind it; 0: there is none. */

@@ -73,13 +73,15 @@ export function virtualServerOf(
       String(disabled),
       'Microsoft does not say what it forbids, so that the relay list is left out',
     );
-  const flag = object.number(...NAMES.relayForLogins);
+  const number = object.number(...NAMES.relayForLogins);
+  // -1 is true for Visual Basic, and may be written as the 32 bits that it is.
+  const flag = number === null || ![0, 1, -1, 0xffffffff].includes(number) ? null : number;
   if (flag === null && object.get(...NAMES.relayForLogins) !== null)
     report.cannotBeSaid(
       whereOf(NAMES.relayForLogins),
       `${name}: RelayForAuth`,
       object.text(...NAMES.relayForLogins) ?? '',
-      'it is no number: taken as not ticked',
+      'neither 0 nor 1 nor -1: taken as not ticked',
     );
   return {
     name,
@@ -264,6 +266,15 @@ function bindingsOf(object: SettingsObject, name: string, lists: ServerLists, re
   );
   return written;
 }
+
+/** What says that it was stopped: then it relayed for nobody. ServerState is 4, or it does not start by itself. */
+export function stopOf(object: SettingsObject): Setting | null {
+  const isStopped = object.number('ServerState') === 4;
+  const isOff = object.number(...AUTOSTART) === 0;
+  return isStopped ? object.get('ServerState') : isOff ? object.get(...AUTOSTART) : null;
+}
+
+const AUTOSTART = ['ServerAutoStart', 'msExchServerAutoStart'];
 
 /** The settings that were read here, of which nothing needs to be said again. */
 export function settingsWithoutMeaning(object: SettingsObject): readonly Setting[] {

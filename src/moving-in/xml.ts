@@ -4,7 +4,8 @@
 // itself. Depth and number are bounded. A fault is a sentence with its place, never half a document.
 
 import { SaxesParser } from 'saxes';
-import type { Fault } from './fault.ts';
+import type { Fault } from './imported.ts';
+import type { InputFile } from './input-file.ts';
 
 export interface Element {
   /** Without the prefix. */
@@ -27,7 +28,7 @@ const MOST_DEPTH = 100;
 const MOST_ELEMENTS = 2_000_000;
 
 /** The root element, or what is wrong. */
-export function parseXml(text: string): Element | Fault {
+export function parseXml({ name: file, text }: InputFile): Element | Fault {
   const parser = new SaxesParser({ xmlns: false });
   const open: Open[] = [];
   let root: Open | null = null;
@@ -35,8 +36,8 @@ export function parseXml(text: string): Element | Fault {
   let elements = 0;
   let start = { line: 1, column: 1 };
 
-  const wrong = (why: string): void => {
-    fault ??= { line: parser.line, column: parser.column + 1, why };
+  const wrong = (message: string): void => {
+    fault ??= { file, line: parser.line, column: parser.column + 1, message };
   };
   parser.on('error', ({ message }) => wrong(sentenceOf(message, open)));
   parser.on('doctype', () => wrong('it has a document type, which no export has: it is not read'));
@@ -65,7 +66,7 @@ export function parseXml(text: string): Element | Fault {
   // In pieces, so that after a fault the rest is not gone through.
   for (let at = 0; at < text.length && fault === null; at += 65_536) parser.write(text.slice(at, at + 65_536));
   if (fault === null) parser.close();
-  return fault ?? root ?? { line: 1, column: 1, why: 'no element stands in it' };
+  return fault ?? root ?? { file, line: 1, column: 1, message: 'no element stands in it' };
 }
 
 function sentenceOf(message: string, open: readonly Open[]): string {

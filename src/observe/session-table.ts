@@ -164,7 +164,7 @@ export const ABOUT_CLIENTS = {
   dot_line: line(
     'warn',
     'message refused: these octets of its mail data end a message for a server that ends on any line beginning with a dot ' +
-      '(upstream.dot_lines: strict)',
+      '(dot_lines: strict)',
     'The same, for such a server.',
     ...OF_END,
   ),

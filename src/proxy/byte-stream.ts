@@ -50,7 +50,7 @@ export interface ByteStream {
 
   /** False: not all of it is with the kernel, `drained` follows; until then it is not to be written over. */
   write(chunk: Uint8Array): boolean;
-  /** A little more is read, and waits, so that it is noticed when the peer hangs up. `atOnce`: not even that, for a moment. */
+  /** A little more is read, and waits, so that it is noticed when the peer hangs up. `atOnce`: no more than comes next, for a moment. */
   pause(atOnce?: boolean): void;
   resume(): void;
   /** FIN behind what was written. */

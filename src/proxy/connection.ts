@@ -9,14 +9,13 @@ import type { Listed } from '../observe/roster.ts';
 import { formatReply, INTERNAL_ERROR } from '../smtp/replies.ts';
 import { AWAITING_GREETING, DOING, QUIT, Session } from '../smtp/session.ts';
 import type { CloseReason, Decision, OwnReply, Question, SessionEvent, Wire } from '../smtp/types.ts';
-import { type ByteStream, NOBODY, setPaused, writeAll } from './byte-stream.ts';
-import { ClientWrites, type WaitsOver } from './client-writes.ts';
+import { type ByteStream, NOBODY, setPaused } from './byte-stream.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import { kept } from './handle-stream.ts';
 import { lingeringClose } from './lingering-close.ts';
 import { type ClockWatched, SessionClock } from './session-clock.ts';
 import { ClientSide, type SidesHeard, UpstreamSide } from './session-sides.ts';
 import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, type StepRunner, Steps, UPSTREAM_OCTETS } from './session-steps.ts';
+import { SessionWrites, type WritesOwner } from './session-writes.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
@@ -24,11 +23,11 @@ import { leaveBehindQuit } from './upstream-end.ts';
 
 const NOTHING = (): void => {};
 
-export class Connection implements Listed, Wire, LiveSession, ClockWatched, SidesHeard, StepRunner, WaitsOver {
+export class Connection implements Listed, Wire, LiveSession, ClockWatched, SidesHeard, StepRunner, WritesOwner {
   readonly #options: ConnectionOptions;
   readonly #session: Session;
   readonly #clock: SessionClock;
-  readonly #toClient: ClientWrites;
+  readonly #writes: SessionWrites;
   readonly #openedAt = performance.now();
   row = -1;
   client: ByteStream; //  plain, then perhaps encrypted
@@ -38,7 +37,6 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   #giveUpHandshake: (() => void) | null = null; // while it goes on: the client is not ours then
   #handshakeDue = false;
   upstream: ByteStream | null = null;
-  #isLent = false; // what the client sent last, to nobody but the server's kernel
   #silent = false; // the upstream owed an answer and did not give it
   #held = false; //         by the session
   readonly steps: Steps;
@@ -46,13 +44,12 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   #kind = 0; //             of the step that is taken, and what came with it
   #chunk: Buffer | null = null;
   #closed = false;
-  #toUpstream: Uint8Array[] = [];
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.client = options.client;
     this.#clock = new SessionClock(options.timeouts, this.#openedAt, this);
-    this.#toClient = new ClientWrites(options.profile.tarpit, this);
+    this.#writes = new SessionWrites(options.queue, options.profile.tarpit, this);
     const { clientAddress } = options.ends;
     this.steps = new Steps(options.queue, clientAddress, this);
     this.#session = new Session(this, options.profile, clientAddress, options.handshake?.names ?? null);
@@ -88,7 +85,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
       dialling: this.#dialling,
       unread: this.#clock.unread,
       untaken: this.#clock.untaken,
-      inTarpit: this.#toClient.waits,
+      inTarpit: this.#writes.toClient.waits,
       openedAt: this.#openedAt,
       now,
     });
@@ -107,16 +104,16 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   // ---------------------------------------------------------------- Wire: what the session does to the world
 
   toClient(bytes: Uint8Array): void {
-    this.#toClient.add(bytes);
+    this.#writes.addToClient(bytes);
   }
 
   toUpstream(bytes: Buffer): void {
-    this.#toUpstream.push(kept(bytes)); // the kernel may not take it at once
+    this.#writes.addToServer(bytes);
   }
 
   hold(on: boolean): void {
     this.#held = on;
-    this.#steer();
+    this.steer();
   }
 
   judge(question: Question): Decision | null {
@@ -137,7 +134,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   }
 
   tarpit(): void {
-    this.#toClient.addWait();
+    this.#writes.toClient.addWait();
   }
 
   secureClient(): void {
@@ -146,9 +143,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
 
   close(reason: CloseReason): void {
     this.#closed = true;
-    this.#toUpstream = [];
-    this.#toClient.hurry();
-    this.#flush();
+    this.#writes.end();
     this.#giveUpDialling();
     this.steps.end();
     if (this.upstream !== null) {
@@ -175,7 +170,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   clientDrained(): void {
     this.#clock.unread.empty();
     this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was the client that kept us waiting
-    this.#steer();
+    this.steer();
     this.#giveWay();
     if (this.#handshakeDue) this.#shakeHands();
   }
@@ -183,12 +178,12 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   upstreamDrained(): void {
     this.#clock.untaken.empty();
     this.#clock.phases.excuse(performance.now());
-    this.#steer();
+    this.steer();
   }
 
   /** The client's stream is the handshake's, until that has ended; once the kernel has our 220. */
   #shakeHands(): void {
-    if (this.steps.areWaiting || !this.#toClient.isEmpty || this.#clock.unread.isFull) return;
+    if (this.steps.areWaiting || !this.#writes.toClient.isEmpty || this.#clock.unread.isFull) return;
     this.#handshakeDue = false;
     if (this.client.hasUnheard) {
       this.client.resume(); // it came in clear text before our 220 went out: the session hears it, and ends itself
@@ -205,7 +200,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
       }
       this.client = new SocketStream(socket);
       this.client.owner = new ClientSide(this);
-      this.#steer();
+      this.steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
     });
   }
@@ -231,7 +226,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
 
   fromClient(chunk: Buffer): void {
     if (this.#closed) return;
-    this.#isLent = false; // what was lent before this was kept by somebody, and is not to be given back in its stead
+    this.#writes.lent(false);
     this.#options.watcher.octetsFromClient += chunk.length;
     const now = performance.now();
     if (this.#arrived === 0) this.#arrived = now;
@@ -256,10 +251,6 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     this.#run(() => this.#session.goOn());
   }
 
-  stepsChanged(): void {
-    this.#steer();
-  }
-
   #taken(): void {
     const chunk = this.#chunk as Buffer;
     this.#chunk = null;
@@ -281,14 +272,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     if (this.#closed) return; // who lingers reads in a way of its own
     const stays = this.#session.inMailData;
     this.client.reads = stays ? 'mail data' : 'commands';
-    this.#isLent = inMailData && stays && this.client.isLending;
-  }
-
-  /** Memory that the client's stream lent goes back to it where all of it is with the server's kernel. */
-  #giveBack(): void {
-    if (!this.#isLent || this.#toUpstream.length > 0 || this.upstream === null || this.upstream.unsent > 0) return;
-    this.#isLent = false;
-    this.client.giveBack();
+    this.#writes.lent(inMailData && stays && this.client.isLending);
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. Null: the one that is taken. */
@@ -297,8 +281,13 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     this.#step(step, now);
     const done = performance.now();
     this.steps.spent(0, done - now);
-    if (this.#arrived === 0 || this.steps.areWaiting) return;
-    this.#options.watcher.delay((done - this.#arrived) / 1000);
+    this.#answeredAt(done);
+  }
+
+  /** All that the client said was read, and what follows from it is written. */
+  #answeredAt(now: number): void {
+    if (this.#arrived === 0 || this.#writes.isDue || this.steps.areWaiting) return;
+    this.#options.watcher.delay((now - this.#arrived) / 1000);
     this.#arrived = 0;
   }
 
@@ -312,13 +301,17 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
       return;
     }
     if (this.#closed) return;
-    this.#flush();
-    this.#giveBack();
+    this.#writes.step(this.#handshakeDue || this.#session.hasHadItsTurn);
     this.#giveWay();
     if (this.#handshakeDue) this.#shakeHands();
     if (this.#closed) return;
     this.#clock.phases.waitsFor(this.#session.doing, this.#session.progress !== before, now);
     if (!this.#dialling) this.#clock.watch();
+  }
+
+  written(now: number, ms: number): void {
+    this.steps.spent(0, ms);
+    this.#answeredAt(now);
   }
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
@@ -329,37 +322,34 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   #failed(error: unknown): void {
     if (this.#closed) return;
     this.#options.defect(error, DOING[this.#session.doing] ?? '');
-    this.#toClient.replace(formatReply(INTERNAL_ERROR, true));
+    this.#writes.toClient.replace(formatReply(INTERNAL_ERROR, true));
     this.close({ origin: 'defect', what: 'internal error', cause: error });
   }
 
-  #flush(): void {
-    if (!this.#toClient.flush(this.client)) this.#clock.unread.fill(this.client, performance.now());
-    if (this.#toClient.waits || this.#clock.unread.isFull) this.#steer();
-    const up = this.#toUpstream;
-    if (up.length > 0 && this.upstream !== null) {
-      this.#toUpstream = [];
-      if (!writeAll(this.upstream, up)) {
-        this.#clock.untaken.fill(this.upstream, performance.now());
-        this.#steer();
-      }
-    }
+  clientIsFull(): void {
+    this.#clock.unread.fill(this.client, performance.now());
+    this.steer();
+  }
+
+  serverIsFull(): void {
+    if (this.upstream !== null) this.#clock.untaken.fill(this.upstream, performance.now());
+    this.steer();
   }
 
   /** The tarpit held back what was behind, and both sides with it. */
   waitIsOver(): void {
-    this.#flush();
-    if (this.#toClient.waits) return;
+    this.#writes.flush();
+    if (this.#writes.toClient.waits) return;
     this.#run(() => this.#session.waited());
     this.#clock.phases.waitsFor(this.#session.doing, true, performance.now()); // it was ours
-    this.#steer();
+    this.steer();
   }
 
   /** A side that cannot take more pauses whoever would make us write to it: both, for the client. */
-  #steer(): void {
+  steer(): void {
     if (this.#closed) return;
-    this.#giveBack();
-    const { waits } = this.#toClient;
+    this.#writes.giveBack();
+    const { waits } = this.#writes.toClient;
     const { areWaiting } = this.steps;
     const both = this.#clock.unread.isFull || waits || areWaiting;
     const wait = both || this.#held || this.#clock.untaken.isFull;
@@ -375,7 +365,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
 
   /** What has come, or is to go out, waits for us. */
   get isOurMove(): boolean {
-    return this.steps.areWaiting || this.#toClient.waits;
+    return this.steps.areWaiting || this.#writes.toClient.waits;
   }
 
   serverIsStuck(): void {

@@ -39,6 +39,7 @@ export class HandleStream implements ByteStream, HandleReader {
   remotePort = 0;
   readonly #handle: TcpHandle;
   #isReading = false;
+  #stopsSoon = false; // with the next octets: to stop and to go on are two system calls, and mostly none come meanwhile
   #hasBegun = false;
   #into: Buffer = common; // what the handle reads into: that, or a buffer of its own
   #lent: Buffer | null = null;
@@ -108,13 +109,16 @@ export class HandleStream implements ByteStream, HandleReader {
 
   pause(atOnce = false): void {
     this.isPaused = true;
-    if (atOnce || this.#readsByTheMegabyte) this.#stop();
+    this.#stopsSoon = atOnce;
+    if (this.#readsByTheMegabyte) this.#stop();
+    else if (atOnce) return;
     else if (this.#hasBegun && this.#unheard.length === 0) this.#start();
   }
 
   resume(): void {
     if (!this.isPaused || this.isGone) return;
     this.isPaused = false;
+    this.#stopsSoon = false;
     if (this.#unheard.length > 0 || this.#endUnheard) process.nextTick(hearRest, this);
     else this.#start();
   }
@@ -181,7 +185,7 @@ export class HandleStream implements ByteStream, HandleReader {
       // what came before it is heard before it
       this.#unheard.push(Buffer.from(chunk));
       this.#unheardOctets += octets;
-      if (this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
+      if (this.#stopsSoon || this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
     } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.#hear(chunk, null);
     else if (into === common || octets <= SMALL) this.#hear(Buffer.from(chunk), null);
     else this.#hear(chunk, into);

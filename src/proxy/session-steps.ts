@@ -19,7 +19,7 @@ export interface StepRunner {
   /** Another turn for a session that gave way. */
   goOn(): void;
   /** Steps wait now, or wait no more. */
-  stepsChanged(): void;
+  steer(): void;
 }
 
 interface Step {
@@ -53,7 +53,7 @@ export class Steps implements TurnTaker {
     if (this.#waiting === NONE) this.#waiting = [];
     this.#waiting.push({ kind, chunk: chunk && kept(chunk) });
     this.#turns.wait();
-    this.#runner.stepsChanged();
+    this.#runner.steer();
   }
 
   /** Others first. */
@@ -83,6 +83,6 @@ export class Steps implements TurnTaker {
     }
     this.#runner.takeStep(step.kind, step.chunk);
     if (this.#waiting.length > 0) this.#turns.wait();
-    else this.#runner.stepsChanged();
+    else this.#runner.steer();
   }
 }

@@ -22,6 +22,8 @@ export interface UpstreamTlsOptions {
   readonly pins: readonly string[];
   /** What the certificate must name and SNI says; null = the server's own host name or address. */
   readonly name: string | null;
+  /** Where these stand in the configuration, to be named: `upstream.tls`, or `upstreams.relay.tls`. */
+  readonly key: string;
 }
 
 export class UpstreamTls {
@@ -46,7 +48,7 @@ export class UpstreamTls {
   /** Makes TLS of a connection; calls back once, with null or with the sentence that says why not. `hungUp`: it was the other
    * side that ended the connection. The stream returned is the same, to be reset when that takes too long. */
   start(stream: ByteStream, host: string, done: (why: string | null, hungUp: boolean) => void): SocketStream {
-    const { name } = this.#options;
+    const { name, key } = this.#options;
     const plain = stream.toSocket();
     const wanted = name ?? host.replace(/\.$/, ''); // RFC 6066 §3: without the dot at the end
     const socket = connect({
@@ -57,8 +59,9 @@ export class UpstreamTls {
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
     plain.on('error', () => {}); // the inside says it
-    const failed = (error: NodeJS.ErrnoException): void => done(handshakeFailure(error), error.code === 'ECONNRESET');
-    const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }), true);
+    const failed = (error: NodeJS.ErrnoException): void =>
+      done(handshakeFailure(error, key), error.code === 'ECONNRESET');
+    const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }, key), true);
     socket.once('error', failed);
     socket.once('end', ended);
     socket.once('secureConnect', () => {
@@ -71,7 +74,7 @@ export class UpstreamTls {
 
   /** Why we do not talk to whoever has this certificate; null = we do. */
   #whyNot(socket: TLSSocket, wanted: string): string | null {
-    const { verify, pins } = this.#options;
+    const { verify, pins, key } = this.#options;
     const certificate = socket.getPeerX509Certificate();
     const fingerprint = certificate?.fingerprint256 ?? 'none';
     if (pins.length > 0) {
@@ -84,14 +87,14 @@ export class UpstreamTls {
     switch (code) {
       case 'ERR_TLS_CERT_ALTNAME_INVALID': {
         const names = certificate?.subjectAltName ?? certificate?.subject ?? 'nobody';
-        return `its certificate is for ${shortened(names)}, not for ${wanted}: set upstream.tls.name, ${pinIt}`;
+        return `its certificate is for ${shortened(names)}, not for ${wanted}: set ${key}.name, ${pinIt}`;
       }
       case 'CERT_HAS_EXPIRED':
         return `its certificate expired on ${certificate?.validTo}: renew it, ${pinIt}`;
       case 'CERT_NOT_YET_VALID':
         return `its certificate is not valid before ${certificate?.validFrom}: is the clock of this machine right?`;
       default:
-        return `its certificate is of an authority that is not known here (${code}): name that in upstream.tls.ca, ${pinIt}`;
+        return `its certificate is of an authority that is not known here (${code}): name that in ${key}.ca, ${pinIt}`;
     }
   }
 }
@@ -101,17 +104,13 @@ function shortened(names: string): string {
 }
 
 const OLD =
-  'an old server may need upstream.tls.min_version: TLSv1; one that has only RC4 or 3DES cannot be reached over TLS: ' +
-  'mode none, on a private leg';
+  '.min_version: TLSv1; one that has only RC4 or 3DES cannot be reached over TLS: ' + 'mode none, on a private leg';
 
 /** What a handshake that failed means to who has to mend it. */
-function handshakeFailure({
-  code = '',
-  message,
-}: {
-  readonly code?: string | undefined;
-  readonly message: string;
-}): string {
+function handshakeFailure(
+  { code = '', message }: { readonly code?: string | undefined; readonly message: string },
+  key: string,
+): string {
   if (/VERSION_NUMBER|PACKET_LENGTH|UNKNOWN_PROTOCOL|HTTP_REQUEST/.test(code) && !/ALERT/.test(code))
     return `it does not speak TLS there (${code}): mode implicit is for port 465, mode require for STARTTLS`;
   if (
@@ -119,6 +118,6 @@ function handshakeFailure({
       code,
     )
   )
-    return `no TLS handshake (${code}): ${OLD}`;
+    return `no TLS handshake (${code}): an old server may need ${key}${OLD}`;
   return `no TLS handshake (${code || message})`;
 }

@@ -5,7 +5,8 @@ import { hostname } from 'node:os';
 import { beside } from '../config/beside.ts';
 import type { World } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { type UpstreamConfig, upstreamsOf } from '../config/upstreams.ts';
+import { type NamedUpstream, upstreamsOf } from '../config/upstreams.ts';
+import { formatPath } from '../policy/problem.ts';
 import { formatEndpoint } from '../proxy/address.ts';
 import type { SlotSettings } from '../proxy/upstream-slots.ts';
 import { UpstreamTls } from '../proxy/upstream-tls.ts';
@@ -13,8 +14,9 @@ import type { UpstreamSettings } from '../proxy/upstreams.ts';
 
 /** All upstreams. `file`: the configuration, beside which CAs stand. `texts`: what was read. Throws what OpenSSL does not accept. */
 export function upstreamSettings(config: Config, file: string | null, texts?: World['texts']): UpstreamSettings[] {
-  return upstreamsOf(config).map(({ name, upstream }) => {
-    return { name, servers: upstream.servers, tls: upstreamTls(upstream, file, texts), identity: upstream.identity };
+  return upstreamsOf(config).map((one) => {
+    const { name, upstream } = one;
+    return { name, servers: upstream.servers, tls: upstreamTls(one, file, texts), identity: upstream.identity };
   });
 }
 
@@ -30,7 +32,11 @@ export function serversOf(config: Config): string[] {
 }
 
 /** TLS towards the servers; null = none. */
-export function upstreamTls({ tls }: UpstreamConfig, file: string | null, texts?: World['texts']): UpstreamTls | null {
+export function upstreamTls(
+  { path, upstream: { tls } }: NamedUpstream,
+  file: string | null,
+  texts?: World['texts'],
+): UpstreamTls | null {
   const { mode, min_version, ca, verify, pin, name } = tls;
   if (mode === 'none') return null;
   return new UpstreamTls({
@@ -40,6 +46,7 @@ export function upstreamTls({ tls }: UpstreamConfig, file: string | null, texts?
     verify: verify ?? mode !== 'opportunistic',
     pins: pin,
     name: name ?? null,
+    key: formatPath([...path, 'tls']),
   });
 }
 

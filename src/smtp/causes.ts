@@ -19,6 +19,11 @@ export function hiddenBy(profile: Profile, verb: string): string | null {
   }
 }
 
+/** A key of the servers that sessions of this connector go to. */
+export function ofUpstream({ upstream }: Profile, key: string): string {
+  return upstream === 'default' ? `upstream.${key}` : `upstreams.${upstream}.${key}`;
+}
+
 /** The setting that makes a message of so many octets too large; null where it is what the server said of itself. */
 export function sizeLimitOf(profile: Profile, octets: number): string | null {
   return octets > profile.maxMessageSize ? 'max_message_size' : null;

@@ -4,6 +4,7 @@
 // over-long line not an octet goes on. While the session holds, chunks wait here unread: a mode may change before they are looked at.
 
 import { Carry, CR, copyOf, LF } from './bytes.ts';
+import { ofUpstream } from './causes.ts';
 import { parseCommand } from './command.ts';
 import {
   CLOSING,
@@ -193,7 +194,8 @@ export class ClientOctets {
     const found = mailData.scan(chunk, at);
     if (found === REFUSED) {
       const { ambiguous: octets, ambiguousAt: offset } = mailData;
-      const key = this.#dialogue.profile.dotLines === 'strict' ? 'upstream.dot_lines' : 'bare_lf';
+      const { profile } = this.#dialogue;
+      const key = profile.dotLines === 'strict' ? ofUpstream(profile, 'dot_lines') : 'bare_lf';
       this.#dialogue.wire.event({ name: 'ambiguous_end', octets, offset, key });
       this.#dialogue.endNow(replies.AMBIGUOUS_END, { origin: 'policy', what: 'ambiguous end of mail data', key });
     } else if (found === ENDED && this.#dialogue.transaction.tooLarge) {

@@ -194,3 +194,17 @@ test('each upstream is asked, and what its answer means to those who come there 
   assert.match(shared.join('\n'), /give 'printers' an upstream of its own, and let this one relay for nobody/);
   assert.doesNotMatch(shared.join('\n'), /asks whether it does/, 'what was feared is known now');
 });
+
+test('a packed address that a server takes at its own domain is no relay: a note', async (t) => {
+  const rcpt = (path: string): string => (path.endsWith('@local.example>') ? '250 ok' : '554 5.7.1 denied');
+  const hidden = /[%!@].*@|"@|[,(:]/; // Postfix without local_recipient_maps: any name, and no address within another
+  const { target } = await scripted(t, { rcpt: (path) => (hidden.test(path) ? '554 5.7.1 denied' : rcpt(path)) });
+  const { code, lines } = await live({ servers: [target] });
+  assert.equal(lines[0], `live.yaml: note: upstream.servers[0]: ${target} does not relay for this machine`);
+  assert.match(
+    lines[1] ?? '',
+    /^live\.yaml: note: .* takes a foreign address that is packed into a name at its own domain \(MAIL FROM:<>, RCPT TO:<IMCEASMTP-relay-test\+40example\.net@local\.example>: 250 ok\)/,
+  );
+  assert.equal(lines.at(-1), 'live.yaml: 0 errors, 0 warnings, 2 notes');
+  assert.equal(code, 0);
+});

@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { demo } from '../../src/commands/demo.ts';
@@ -160,6 +163,27 @@ test('uses colours on a terminal alone', async () => {
   const { printed, code } = await start(['--once'], Promise.resolve(), true);
   await code;
   assert.match(printed.stdout, /\x1b\[31maccepted +\x1b\[39m\x1b\[32mrefused/);
+});
+
+test('--moving-in: wrong arguments are wrong usage, and Ctrl-C ends it and leaves nothing', async () => {
+  for (const [args, why] of [
+    [['--exchange', '2010'], /--exchange and --keep are for --moving-in/],
+    [['--moving-in', '--once'], /one of them/],
+    [['--moving-in', '--exchange', '2007'], /'2007' is neither 2003 nor 2010/],
+    [['--moving-in', '--keep', '.'], /--keep: \. is not empty: name a new folder/],
+  ] as const) {
+    const wrong = await start([...args], Promise.resolve());
+    assert.equal(await wrong.code, 64);
+    assert.match(wrong.printed.stderr, why);
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'postern-demo-'));
+  const env = { ...process.env, TMPDIR: folder, TEMP: folder };
+  const child = spawn(process.execPath, [MAIN, 'demo', '--moving-in'], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = once(child, 'exit');
+  for await (const chunk of child.stdout) if (String(chunk).includes('2. Its settings')) child.kill('SIGINT');
+  assert.deepEqual(await ended, [130, null]);
+  assert.deepEqual(readdirSync(folder), []);
+  rmSync(folder, { recursive: true });
 });
 
 test('--help says what --once is for, and a wrong option is wrong usage', async () => {

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inventory } from '../../src/commands/inventory.ts';
+import { addNames } from '../../src/commands/names-in-dns.ts';
 import { Inventory } from '../../src/moving-in/inventory.ts';
 import { csvCell } from '../../src/moving-in/inventory-report.ts';
 import type { LoggedMessage } from '../../src/moving-in/logged.ts';
+import { readLogs } from '../../src/moving-in/read-logs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-inventory-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -153,6 +155,34 @@ test('sources beyond those that are kept are counted together, those with the le
   assert.equal(rows[0]?.source, '192.0.2.1');
   assert.equal(rows.length + counted.others.sources, 101);
   assert.equal(rows.reduce((sum, { messages }) => sum + messages, 0) + counted.others.messages, 101);
+});
+
+test('names of sources by DNS: those that have none, and no waiting for DNS that is silent', async () => {
+  const counted = new Inventory(null, null);
+  const log = Array.from({ length: 200 }, (_, i) =>
+    message(`192.0.2.${i}`, 'printer', 'scan@example.com', 'x@partner.example').replace(
+      /1vb0aa-0000000010B-\d+/,
+      `1v${String(i).padStart(4, '0')}-0000000010B-0010`,
+    ),
+  ).join('');
+  await readLogs([write('named', log)], {}, counted);
+  const rows = counted.rows();
+  const asked: string[] = [];
+  const { signal } = new AbortController();
+  const answers = async (source: string): Promise<string[]> => {
+    asked.push(source);
+    return [`host-${source}.example.net`];
+  };
+  assert.equal(await addNames(rows.slice(0, 100), answers, signal), null);
+  assert.equal(asked.length, 100);
+  assert.deepEqual(rows[99]?.names.list(), [{ name: `host-${rows[99]?.source}.example.net`, times: 1 }]);
+  const silent = async (source: string): Promise<null> => {
+    asked.push(source);
+    return null;
+  };
+  assert.match((await addNames(rows, silent, signal)) ?? '', /^DNS did not answer for 192\.0\.2\.\d+ and 63 more/);
+  assert.equal(asked.length, 164);
+  await assert.rejects(addNames(rows, answers, AbortSignal.abort()), { name: 'AbortError' });
 });
 
 test('Ctrl-C ends it without a half page', async (t) => {

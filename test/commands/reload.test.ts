@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { serverPair } from '../helpers/certificates.ts';
@@ -207,6 +207,16 @@ test('with watch, a changed file is read without a signal', async (t) => {
   await say(client, 'MAIL FROM:<a@sender.example>');
   assert.match(await say(client, 'RCPT TO:<x@partner.example>'), /^250 /);
   client.destroy();
+});
+
+test('with watch, an authority of a named upstream is read anew, too', async (t) => {
+  const ca = join(mkdtempSync(join(tmpdir(), 'postern-authority-')), 'ca.pem');
+  t.after(() => rmSync(dirname(ca), { recursive: true }));
+  copyFileSync(serverPair().certFile, ca);
+  const tls = { mode: 'require', name: 'mail.example.com', ca };
+  const running = await start(t, { watch: true, upstreams: { relay: { servers: ['192.0.2.1:25'], tls } } });
+  appendFileSync(ca, readFileSync(ca));
+  await running.logged('reloaded');
 });
 
 test('GET /explain asks the policy in force, for who has the token', async (t) => {

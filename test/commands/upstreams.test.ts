@@ -213,3 +213,16 @@ for (const workers of [1, 2]) {
     });
   });
 }
+
+it('what a server makes us refuse is told with the name of that upstream', async (t) => {
+  const { running, from } = await started(t, 1, { dot_lines: 'strict' });
+  const printer = (await from(PRINTER)) as SmtpClient;
+  await say(printer, 'MAIL FROM:<scanner@local.example>');
+  await say(printer, 'RCPT TO:<x@foreign.example>');
+  await say(printer, 'DATA');
+  assert.match(await say(printer, 'one line\r\n.QUIT'), /^554 5\.6\.0 /);
+  const line = await running.logged(
+    'message refused: these octets of its mail data end a message for a server that ends on any line beginning with a dot (dot_lines: strict)',
+  );
+  assert.equal(line.key, 'upstreams.relay.dot_lines');
+});

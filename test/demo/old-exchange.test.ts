@@ -3,8 +3,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import { type ReceivedMessage, startOldExchange } from '../../src/demo/old-exchange.ts';
+import { describe, type TestContext, test } from 'node:test';
+import * as exchange2003 from '../../src/demo/exchange-2003.ts';
+import * as exchange2010 from '../../src/demo/exchange-2010.ts';
+import type { House, ReceivedMessage } from '../../src/demo/house.ts';
+import { startOldExchange } from '../../src/demo/old-exchange.ts';
+import { ReceiveLog } from '../../src/demo/receive-log.ts';
+import { SmtpsvcLog } from '../../src/demo/smtpsvc-log.ts';
 
 const NOW = new Date('2009-01-01T12:00:00Z');
 
@@ -211,4 +216,92 @@ test('close ends the sessions that are still open', async () => {
   const gone = once(socket, 'close');
   await server.close();
   await gone;
+});
+
+describe('with a house of its own', () => {
+  const accounts = new Map([['alice@example.com', 'secret']]);
+
+  /** Speaks from an address of the office's network, to a port of the server there. */
+  async function inHouse(
+    t: TestContext,
+    house: House,
+    from: string,
+    port: number,
+    ...said: string[]
+  ): Promise<string[]> {
+    const server = await startOldExchange({ host: '127.0.0.1', port: 0, onMessage: () => {}, house, proxied: true });
+    t.after(() => server.close());
+    const socket = connect(server.port, '127.0.0.1');
+    let heard = '';
+    socket.on('data', (chunk) => {
+      heard += chunk.toString('latin1');
+    });
+    const ended = once(socket, 'close');
+    socket.write(`PROXY TCP4 ${from} 10.0.0.10 50000 ${port}\r\n`);
+    for (const line of said) socket.write(`${line}\r\n`);
+    socket.write('QUIT\r\n');
+    await ended;
+    return heard.split('\r\n').filter((line) => /^\d{3} /.test(line));
+  }
+
+  const ask = (...more: string[]): string[] => [
+    ...['HELO c', ...more, 'MAIL FROM:<a@b.example>', 'RCPT TO:<u@example.com>', 'RCPT TO:<x@foreign.example>'],
+  ];
+  const login = ['AUTH LOGIN', 'YWxpY2VAZXhhbXBsZS5jb20=', 'c2VjcmV0'];
+  const last = (replies: string[]): string => replies.at(-2) as string;
+
+  for (const [server, name] of [
+    [exchange2003.OPEN, 'open'],
+    [exchange2003.CLOSED, 'closed'],
+    [exchange2003.devicesOf('10.0.0.9'), 'for one address'],
+  ] as const)
+    test(`Exchange 2003 relays as its lists say: ${name}`, async (t) => {
+      const log = new SmtpsvcLog(
+        () => NOW,
+        0,
+        () => 'SMTPSVC1',
+      );
+      const house = exchange2003.houseOf([server], ['example.com'], accounts, log);
+      const relays = async (from: string, ...more: string[]): Promise<boolean> => {
+        const reply = last(await inHouse(t, house, from, server.port, ...ask(...more)));
+        assert.match(reply, /^250 2\.1\.5 |^550 5\.7\.1 Unable to relay for x@foreign\.example$/);
+        return reply.startsWith('250');
+      };
+      assert.equal(await relays('203.0.113.7'), name === 'open');
+      assert.equal(await relays('10.0.0.9'), name !== 'closed');
+      assert.equal(await relays('203.0.113.7', ...login), name !== 'for one address');
+      assert.doesNotMatch([...log.files.values()].join(), /AUTH|c2VjcmV0/);
+    });
+
+  test('Exchange 2010 chooses a connector by port and narrowest range, and writes down what the session may do', async (t) => {
+    const connectors = exchange2010.closedFor('10.0.0.9');
+    const log = new ReceiveLog(() => NOW, exchange2010.factsIn(connectors), Number.POSITIVE_INFINITY);
+    const house = exchange2010.houseOf(connectors, ['example.com'], accounts, log);
+    const from = async (address: string, port: number, ...more: string[]): Promise<string> =>
+      last(await inHouse(t, house, address, port, ...ask(...more)));
+    assert.equal(await from('203.0.113.7', 25), '550 5.7.1 Unable to relay');
+    assert.equal(await from('10.0.0.9', 25), '550 5.7.1 Unable to relay');
+    assert.equal(await from('10.0.0.9', 2525), '250 2.1.5 Recipient OK');
+    assert.equal(await from('192.168.1.101', 25), '250 2.1.5 Recipient OK');
+    assert.equal(await from('192.168.1.102', 25), '550 5.7.1 Unable to relay');
+    assert.equal(await from('203.0.113.7', 25, ...login), '250 2.1.5 Recipient OK');
+    const [anonymous = ''] = await inHouse(t, house, '203.0.113.7', 587, 'HELO c', 'MAIL FROM:<a@b.example>').then(
+      (all) => all.slice(-2),
+    );
+    assert.equal(anonymous, '530 5.7.1 Client was not authenticated');
+    const text = [...log.files.values()].join();
+    assert.match(text, /EX10\\Devices through Postern,.*SMTPAcceptAnyRecipient,Set Session Permissions/);
+    assert.match(text, /,<,AUTH LOGIN,\r\n.*,>,334 <authentication response>,\r\n/);
+    assert.doesNotMatch(text, /c2VjcmV0|secret/);
+  });
+
+  test('a connection that does not say where it comes from is ended', async (t) => {
+    const server = await startOldExchange({ host: '127.0.0.1', port: 0, onMessage: () => {}, proxied: true });
+    t.after(() => server.close());
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {});
+    const ended = once(socket, 'close');
+    socket.write('EHLO me\r\n');
+    await ended;
+  });
 });

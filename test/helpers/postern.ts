@@ -133,12 +133,15 @@ export interface OpenFirewall {
   close(): Promise<void>;
 }
 
-/** The firewall in this process, from a config as above. It needs no signal and has no exit code. */
-export async function openFirewall(config: Record<string, unknown> | string): Promise<OpenFirewall> {
+/** The firewall in this process, from a config as above. It needs no signal and has no exit code. `resolve` is its DNS. */
+export async function openFirewall(
+  config: Record<string, unknown> | string,
+  { resolve }: { readonly resolve?: (address: string) => Promise<readonly string[] | null> } = {},
+): Promise<OpenFirewall> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(folder, 'postern.yaml');
   await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
-  const loaded = loadConfig(file);
+  const loaded = loadConfig(file, resolve === undefined ? {} : { resolve });
   await rm(folder, { recursive: true, force: true });
   if (loaded.config === null || loaded.policy === null) {
     throw new Error(`the config is faulty: ${loaded.findings.map((finding) => formatFinding(finding)).join('\n')}`);

@@ -94,6 +94,13 @@ export function entry(
   };
 }
 
+/** What every connector has from above, and what no list of all entries is without. */
+export function fromAbove(connectors: readonly PlainObject[]): PlainObject[] {
+  return connectors.map(({ Name }) =>
+    entry(String(Name), 'CORP\\Organization Management', ['Send-As'], { Deny: true, IsInherited: true }),
+  );
+}
+
 export function mailbox(sam: string, addresses: readonly string[], suffix: string): PlainObject {
   return {
     Login: `CORP\\${sam}`,

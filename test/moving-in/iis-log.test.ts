@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { argumentOf } from '../../src/moving-in/iis-log.ts';
-import { answers, read } from './read.ts';
+import { answers, read, readFiles, write } from './read.ts';
 
 const HEAD =
   '#Software: Microsoft Internet Information Services 6.0\r\n#Version: 1.0\r\n#Date: 2026-01-01 07:00:00\r\n';
@@ -48,6 +48,56 @@ test('W3C: #Fields may change within a file, the date may come from #Date, and a
       [null, '203.0.113.7', 'c@example.com', 'unknown', 'unknown'],
     ],
   );
+});
+
+/** A message at each of these times, of a source of its own; what is told of when. */
+async function days(
+  head: string,
+  times: readonly string[],
+  name?: string,
+): Promise<{ days: string[]; notes: readonly string[] }> {
+  const rows = times.flatMap((time, i) =>
+    ['MAIL - FROM:<a@example.com> 250', 'RCPT - TO:<b@example.com> 250', 'DATA - - 250', 'QUIT - - 240'].map(
+      (row) => `${time} 198.51.100.${i} ${row}\r\n`,
+    ),
+  );
+  const { told, report } = await readFiles([write(head + SHORT + rows.join(''), name)]);
+  return {
+    days: told.map(({ at }) => (at === null ? '?' : new Date(at).toISOString().slice(0, 16))),
+    notes: report.notes,
+  };
+}
+
+test('W3C: times without a day are of #Date, and of the next day where they begin anew', async () => {
+  const { days: some } = await days('#Date: 2026-12-31 20:00:00\r\n', [
+    '20:00:01',
+    '23:59:58',
+    '00:00:01',
+    '23:59:59', // written a moment later
+    '00:00:02',
+    '22:00:00',
+    '08:00:00',
+  ]);
+  assert.deepEqual(some, [
+    '2026-12-31T20:00',
+    '2026-12-31T23:59',
+    '2027-01-01T00:00',
+    '2026-12-31T23:59',
+    '2027-01-01T00:00',
+    '2027-01-01T22:00',
+    '2027-01-02T08:00',
+  ]);
+  const quiet = await days('#Date: 2026-01-01 00:10:00\r\n', ['00:10:00', '23:30:00', '00:05:00']);
+  assert.deepEqual(quiet.days, ['2026-01-01T00:10', '2026-01-01T23:30', '2026-01-02T00:05']);
+});
+
+test('W3C: without #Date the day is that of the name, which is said, and without that nobody knows it', async () => {
+  for (const name of ['ex260131.log', 'u_ex260131.log', 'ex26013108.log', 'EX260131.LOG.txt']) {
+    const { days: some, notes } = await days('', ['08:00:00', '09:00:00'], name);
+    assert.deepEqual(some, ['2026-01-31T08:00', '2026-01-31T09:00'], name);
+    assert.match(notes.join(), /neither a #Date line nor a date column: the day is that of its name/);
+  }
+  assert.deepEqual((await days('', ['08:00:00'], 'extend1.log')).days, ['?']);
 });
 
 test('W3C: without its #Fields line nobody can tell the columns', async () => {

@@ -26,7 +26,12 @@ for (const [what, file, content, said] of [
     'Dear Sir, your mail relays.',
     /^a\.txt:1:1: error: nobody knows what this is: it begins with "Dear Sir/m,
   ],
-  ['an archive', 'a.zip', Buffer.from('PK\x03\x04\x14\0\0\0'), /^a\.zip:1:1: error: this is a \.zip: unpack it/m],
+  [
+    'an archive that is cut off',
+    'a.zip',
+    Buffer.from('PK\x03\x04\x14\0\0\0'),
+    /^a\.zip:1:1: error: cannot be read: .*is this \.zip cut off\?/m,
+  ],
   [
     'UTF-16 with half a character',
     'a.reg',

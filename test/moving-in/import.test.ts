@@ -182,6 +182,30 @@ test('the tick for logins stands above an entry that denies; without it the entr
   assert.equal(await casesAgainst(cleared.folder, cleared.yaml, ask('reject')), '2 cases, 0 failed\n');
 });
 
+test('a virtual server that is stopped relays for nobody; a tick that is no tick is none', async (t) => {
+  const relays = {
+    ServerBindings: ':2525:',
+    RelayForAuth: '0',
+    RelayIpList: hex({ granted: [['10.9.0.0', '255.255.0.0']] }),
+  };
+  const other = {
+    ServerBindings: ':25:',
+    RelayForAuth: '2',
+    RelayIpList: hex({ granted: [['10.8.0.0', '255.255.0.0']] }),
+  };
+  const both = metabase({ 1: other, 2: { ...relays, ServerAutoStart: '0' } });
+  const { code, yaml, said } = await importFiles(t, { 'm.xml': both }, ...ACCEPTED);
+  assert.equal(code, 0, said);
+  assert.match(said, /exact: ServerAutoStart 0: virtual server 2 is stopped: left out/);
+  assert.match(said, /RelayForAuth 2: neither 0 nor 1 nor -1: taken as not ticked/);
+  assert.match(yaml, /10\.8\.0\.0/);
+  assert.doesNotMatch(yaml, /10\.9\.0\.0\/|2525|authenticated: true/);
+  const alone = metabase({ 1: { ...relays, ServerState: '4' } });
+  const only = await importFiles(t, { 'm.xml': alone }, ...ACCEPTED);
+  assert.equal(only.code, 65);
+  assert.match(only.said, /^m\.xml:\d+:\d+: error: ServerState: the only virtual server is stopped/m);
+});
+
 test('a tick that the file does not hold is taken as not ticked, and told', async (t) => {
   const { said, yaml, folder } = await importFiles(
     t,

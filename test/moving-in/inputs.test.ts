@@ -1,12 +1,12 @@
 // What may be pointed at: folders, patterns, compressed files, encodings, and what is wrong with them.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { inOrder } from '../../src/moving-in/inputs.ts';
 import { folder, read, readFiles, write } from './read.ts';
+import { zip } from './zip.ts';
 
 /** One message of this source, in Exim's words: a line is enough. */
 const message = (source: string, day = 2): string =>
@@ -58,6 +58,24 @@ test('a folder is gone through in the order of its days, and what is no log ther
   assert.equal(some.told.length, 2);
 });
 
+test("Exim's other logs repeat its mainlog: in a folder or an archive they are left out, which is said", async () => {
+  const own = join(folder, 'exim');
+  mkdirSync(own);
+  for (const name of ['mainlog', 'rejectlog', 'rejectlog.1', 'paniclog', 'exim_rejectlog-20260102'])
+    writeFileSync(join(own, name), message('192.0.2.1'));
+  writeFileSync(
+    join(own, 'logs.zip'),
+    zip([
+      ['exim/mainlog', message('192.0.2.2')],
+      ['exim/rejectlog', message('192.0.2.3')],
+    ]),
+  );
+  const { told, report } = await readFiles([own]);
+  assert.deepEqual(told.map(({ source }) => source).toSorted(), ['192.0.2.1', '192.0.2.2']);
+  assert.equal(report.notes.filter((note) => /(reject|panic)log[^:]*: Exim says there again/.test(note)).length, 5);
+  assert.equal((await readFiles([join(own, 'rejectlog')])).told.length, 1);
+});
+
 test('rotated files come the oldest first', () => {
   assert.deepEqual(inOrder(['mail.log', 'mail.log.1', 'mail.log.10.gz', 'mail.log.2.gz']), [
     'mail.log.10.gz',
@@ -67,32 +85,53 @@ test('rotated files come the oldest first', () => {
   ]);
 });
 
-test('a .zip is looked into', { skip: zipMissing() }, async () => {
+test('a .zip is looked into, whatever the names in it are', async () => {
   const own = join(folder, 'zip');
   mkdirSync(own);
-  writeFileSync(join(own, 'a-2.log'), message('192.0.2.2'));
-  writeFileSync(join(own, 'a-1.log'), message('192.0.2.1'));
-  const script =
-    'import zipfile,sys\nz=zipfile.ZipFile("a.zip","w",zipfile.ZIP_DEFLATED)\nz.write("a-2.log");z.write("a-1.log");z.close()';
-  execFileSync('python3', ['-c', script], { cwd: own });
-  const { told } = await readFiles([join(own, 'a.zip')]);
-  assert.deepEqual(
-    told.map(({ source, file }) => [source, file.slice(file.lastIndexOf('/') + 1)]),
-    [
-      ['192.0.2.1', 'a.zip:a-1.log'],
-      ['192.0.2.2', 'a.zip:a-2.log'],
-    ],
+  const put = (name: string, octets: Buffer): string => {
+    writeFileSync(join(own, name), octets);
+    return join(own, name);
+  };
+  const two = put(
+    'a.zip',
+    zip([
+      ['a-2.log', message('192.0.2.2')],
+      ['a-1.log', message('192.0.2.1')],
+    ]),
   );
+  const seen = async (path: string): Promise<string[]> =>
+    (await readFiles([path])).told.map(({ source, file }) => `${source} ${file.slice(own.length + 1)}`);
+  assert.deepEqual(await seen(two), ['192.0.2.1 a.zip:a-1.log', '192.0.2.2 a.zip:a-2.log']);
+  const windows = [
+    ['C:\\Logs\\RECV1.LOG', message('192.0.2.3')],
+    ['..\\RECV2.LOG', gzipSync(message('192.0.2.4'))],
+    ['Logs\\RECV3.LOG', Buffer.from(`\ufeff${message('192.0.2.5')}`, 'utf16le')],
+    ['__MACOSX/RECV4.LOG', message('192.0.2.6')],
+  ] as const;
+  assert.deepEqual(await seen(put('b.zip', zip(windows))), [
+    '192.0.2.4 b.zip:../RECV2.LOG',
+    '192.0.2.3 b.zip:C:/Logs/RECV1.LOG',
+    '192.0.2.5 b.zip:Logs/RECV3.LOG',
+  ]);
+  const why = async (octets: Buffer): Promise<string> =>
+    (await readFiles([put('c.zip', octets)])).report.problems[0] ?? '';
+  assert.match(await why(zip([])), /c\.zip: no file is in this archive/);
+  assert.match(await why(zip(windows).subarray(0, -30)), /c\.zip: .*is this \.zip cut off\?/);
+  assert.match(await why(zip([['a.log', message('192.0.2.7')]], true)), /c\.zip:a\.log: it is encrypted/);
 });
 
-function zipMissing(): string | false {
-  try {
-    execFileSync('python3', ['--version'], { stdio: 'ignore' });
-    return false;
-  } catch {
-    return 'no python3';
-  }
-}
+test('who waits for standard input is interrupted all the same', async () => {
+  const interrupted = new AbortController();
+  const said: string[] = [];
+  const stdin = (async function* () {
+    yield Buffer.from(message('192.0.2.1'));
+    said.push('the first is read');
+    setImmediate(() => interrupted.abort());
+    await new Promise(() => {}); // and nothing more, for ever
+  })();
+  await assert.rejects(readFiles(['-'], { stdin, signal: interrupted.signal }), { name: 'AbortError' });
+  assert.deepEqual(said, ['the first is read']);
+});
 
 test('what cannot be read says so: missing, empty, binary, cut off, settings, a mixture', async () => {
   const problem = async (path: string): Promise<string> => {

@@ -3,6 +3,8 @@
 // Where it is `proxied` it reads a PROXY header first, so that clients may come from anywhere; only such sessions are in the log.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { Pair } from '../helpers/certificates.ts';
 
 export class OldServer {
   readonly lines: string[] = [
@@ -15,18 +17,26 @@ export class OldServer {
   #sessions = 0;
   readonly #server: Server;
   readonly #proxied: boolean;
+  readonly #certificate: Pair | null;
 
-  private constructor(server: Server, proxied: boolean) {
+  private constructor(server: Server, proxied: boolean, certificate: Pair | null) {
     this.#server = server;
     this.#proxied = proxied;
+    this.#certificate = certificate;
     server.on('connection', (socket) => this.#serve(socket));
   }
 
-  static async listen(proxied: boolean): Promise<OldServer> {
+  /** With a certificate it offers STARTTLS. */
+  static async listen(proxied: boolean, certificate: Pair | null = null): Promise<OldServer> {
     const server = createServer({ noDelay: true });
-    const old = new OldServer(server, proxied);
+    const old = new OldServer(server, proxied, certificate);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return old;
+  }
+
+  /** How many there were. */
+  get sessions(): number {
+    return this.#sessions;
   }
 
   get port(): number {
@@ -43,6 +53,7 @@ export class OldServer {
     let sequence = 0;
     let state: 'commands' | 'login' | 'data' = 'commands';
     let rest = '';
+    let stream: Socket = socket;
     const log = (event: string, data = '', context = ''): void => {
       if (ends === null) return;
       const field = /[",]/.test(data) ? `"${data.replaceAll('"', '""')}"` : data;
@@ -50,7 +61,7 @@ export class OldServer {
     };
     const say = (text: string) => {
       log('>', text.trimEnd().replaceAll('\r\n', ' '));
-      socket.write(text);
+      stream.write(text);
     };
     const login = (response: string) => {
       const name = Buffer.from(response, 'base64').toString().split('\0')[1] ?? '';
@@ -80,7 +91,14 @@ export class OldServer {
       }
       if (verb === 'QUIT') {
         say('221 2.0.0 Bye\r\n');
-        socket.end();
+        stream.end();
+        return;
+      }
+      if (verb === 'STAR' && this.#certificate !== null) {
+        say('220 2.0.0 SMTP server ready\r\n');
+        socket.removeAllListeners('data');
+        stream = new TLSSocket(socket, { isServer: true, key: this.#certificate.key, cert: this.#certificate.cert });
+        listen();
         return;
       }
       say(
@@ -96,7 +114,7 @@ export class OldServer {
       say('220 old.example.com Microsoft ESMTP MAIL Service\r\n');
     };
     if (!this.#proxied) greet();
-    socket.on('data', (octets) => {
+    const take = (octets: Buffer): void => {
       rest += octets.toString();
       for (let end = rest.indexOf('\r\n'); end !== -1; end = rest.indexOf('\r\n')) {
         const line = rest.slice(0, end);
@@ -109,8 +127,12 @@ export class OldServer {
           greet();
         }
       }
-    });
+    };
+    const listen = (): void => {
+      stream.on('data', take);
+      stream.on('error', () => {});
+    };
+    listen();
     socket.on('end', () => log('-', '', 'Remote'));
-    socket.on('error', () => {});
   }
 }

@@ -171,6 +171,18 @@ test('what the log does not tell is asked in every way: the name in DNS, the log
   );
   const { text } = await run(replay, log, '--policy', policyFile(), '--json');
   assert.deepEqual([JSON.parse(text).cannot_tell, JSON.parse(text).same], [1, 1]);
+  const suggested = await run(suggest, log, '--policy', policyFile());
+  assert.match(
+    suggested.text,
+    /^# Of 1 more the log does not tell enough .*\n# --no-logins .*\n# Nothing is known to be refused/,
+  );
+  const without = await run(replay, log, '--policy', policyFile(), '--json', '--no-logins');
+  assert.deepEqual([without.code, JSON.parse(without.text).stricter, JSON.parse(without.text).cannot_tell], [1, 1, 0]);
+  const proposed = await run(suggest, log, '--policy', policyFile(), '--no-logins');
+  assert.match(
+    proposed.text,
+    /^# 1 of 1 recipients .*\n(?:.*\n)*.*sources: \[192\.0\.2\.9\], recipient_domains: \[bank\.example\]/,
+  );
 });
 
 test('the text names the place in the log, and that limits are not replayed', async () => {

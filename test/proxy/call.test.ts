@@ -42,6 +42,7 @@ function tls(options: Partial<UpstreamTlsOptions> = {}): UpstreamTls {
     verify: true,
     pins: [],
     name: 'mail.example',
+    key: 'upstreams.relay.tls',
   };
   return new UpstreamTls({ ...wanted, ...options });
 }
@@ -216,7 +217,7 @@ describe('whom we talk to', () => {
   it('a certificate for another name is refused, and the names that it has are said', async (t) => {
     assert.equal(
       await failure(t, secured(ours), implicit({ name: 'other.example' })),
-      `TLS: its certificate is for DNS:mail.example, not for other.example: set upstream.tls.name, or pin it, SHA-256 ${ours.fingerprint}`,
+      `TLS: its certificate is for DNS:mail.example, not for other.example: set upstreams.relay.tls.name, or pin it, SHA-256 ${ours.fingerprint}`,
     );
   });
 
@@ -246,7 +247,7 @@ describe('whom we talk to', () => {
   it('an unknown authority is refused, and how to name it is said', async (t) => {
     assert.match(
       await failure(t, secured(ours), implicit({ ca: null })),
-      /^TLS: its certificate is of an authority that is not known here \(\w+\): name that in upstream\.tls\.ca, or pin it, SHA-256 [0-9A-F:]{95}$/,
+      /^TLS: its certificate is of an authority that is not known here \(\w+\): name that in upstreams\.relay\.tls\.ca, or pin it, SHA-256 [0-9A-F:]{95}$/,
     );
   });
 
@@ -286,7 +287,7 @@ describe('an old server', () => {
   it('that has TLS 1.0 is not reached otherwise, and what to set is said', async (t) => {
     assert.match(
       await failure(t, old(), { tls: tls() }),
-      /^TLS: no TLS handshake \(ERR_SSL_\w+\): an old server may need upstream\.tls\.min_version: TLSv1;/,
+      /^TLS: no TLS handshake \(ERR_SSL_\w+\): an old server may need upstreams\.relay\.tls\.min_version: TLSv1;/,
     );
   });
 });

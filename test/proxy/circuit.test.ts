@@ -183,6 +183,7 @@ describe('a server that fails', () => {
     const { at, heard } = await toldServer(t, { keywords: ['STARTTLS'], handshake: 'hangs up' });
     const tls = new UpstreamTls({
       ...{ mode: 'opportunistic', minVersion: 'TLSv1.2', ca: null, verify: false, pins: [], name: null },
+      key: 'upstream.tls',
     });
     const watch = new Watch(t, [at], { tls, ourName: 'postern.example' });
     assert.equal((await watch.dial())?.greeting.toString('latin1'), '220 told.example ESMTP\r\n');
@@ -422,6 +423,7 @@ describe('a server that declines a session while it serves others', () => {
       ca: null,
       pins: [],
       name: null,
+      key: 'upstream.tls',
     });
     const watch = new Watch(t, [a.at], { tls }, async () => true);
     assert.equal(await watch.dial(), null);

@@ -19,6 +19,7 @@ const tls = new UpstreamTls({
   verify: false,
   pins: [],
   name: null,
+  key: 'upstream.tls',
 });
 
 /** `made`: the handshake is over. */

@@ -39,9 +39,10 @@ export async function checkLive(
   const host = thisHost();
   const findings: Finding[] = [];
   const all = upstreamsOf(config);
-  for (const { name: called, path, upstream } of all) {
+  for (const one of all) {
+    const { name: called, path, upstream } = one;
     const { identity, servers } = upstream;
-    const settings: CallSettings = { ...calls, tls: upstreamTls(upstream, file), identity, asSocket: true };
+    const settings: CallSettings = { ...calls, tls: upstreamTls(one, file), identity, asSocket: true };
     for (const [i, server] of servers.entries()) {
       const name = formatEndpoint(server);
       asking(called === 'default' ? name : `${name} (upstream ${called})`);
@@ -53,6 +54,7 @@ export async function checkLive(
           ? [{ severity: 'error', message: `${name} cannot be asked: ${examination}` } as const]
           : [
               relaying(name, examination, wants(users, upstream)),
+              ...unpacking(name, examination),
               ...trusting(upstream, server, examination, host),
               ...login(name, examination, logsInToRelay(users)),
               ...serving(name, upstream, users, examination),
@@ -110,7 +112,7 @@ const CLOSE_IT = 'close it to all but Postern';
 
 /** `meant`: it is there to relay for us. */
 function relaying(name: string, examination: Examination, meant: boolean): Said {
-  const verdict = verdictOf(examination.answers, null);
+  const verdict = relayVerdict(examination);
   switch (verdict.because) {
     case 'refuses':
       return { severity: 'note', message: `${name} does not relay for this machine` };
@@ -129,15 +131,35 @@ function relaying(name: string, examination: Examination, meant: boolean): Said 
   }
 }
 
+/** A packed address gets past us only where its sender may relay anyway, and to most servers it is a mailbox as any: no relay. */
+function relayVerdict({ answers }: Examination): Verdict {
+  return verdictOf(
+    answers.filter(({ form }) => form.outer !== 'imcea'),
+    null,
+  );
+}
+
+function unpacking(name: string, examination: Examination): Said[] {
+  const proof = examination.answers.find(({ form, outcome }) => form.outer === 'imcea' && outcome === 'accepted');
+  if (proof === undefined || relayVerdict(examination).verdict === 'open') return [];
+  const said = proofOf({ verdict: 'open', because: 'IMCEA only', proof }, examination);
+  return [
+    {
+      severity: 'note',
+      message: `${name} takes a foreign address that is packed into a name at its own domain (${said}): a mailbox as any to most servers, but Exchange 5.5 sends it on (MS99-027); if it is one, ${CLOSE_IT}`,
+    },
+  ];
+}
+
 /** What its answer means to those who come to it, where it takes all of them for us. */
 function serving(
   name: string,
   upstream: UpstreamConfig,
   users: readonly ConnectorDocument[],
-  { answers }: Examination,
+  examination: Examination,
 ): Said[] {
   if (!seesUs(upstream)) return [];
-  const { verdict } = verdictOf(answers, null);
+  const { verdict } = relayVerdict(examination);
   const relay = users.find(relaysUnnamed);
   const open = users.find(isOpen);
   if (verdict === 'closed' && relay !== undefined)
@@ -158,8 +180,8 @@ function serving(
 }
 
 /** Of a server on this host, which sees every client as us. */
-function trusting(upstream: UpstreamConfig, { address }: Endpoint, { answers }: Examination, host: Host): Said[] {
-  const { verdict } = verdictOf(answers, null);
+function trusting(upstream: UpstreamConfig, { address }: Endpoint, examination: Examination, host: Host): Said[] {
+  const { verdict } = relayVerdict(examination);
   if (verdict !== 'open' || !seesUs(upstream) || !isThisHost(address, host)) return [];
   return [
     {

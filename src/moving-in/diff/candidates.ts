@@ -39,6 +39,7 @@ interface Name {
 }
 
 export const OTHER_DOMAIN = 'any other domain';
+export const BARE = 'names without a domain';
 
 /** Each name of `patterns`, what is below it, and what looks like them; then one that no pattern holds. */
 function namesOf(patterns: Iterable<string>): Name[] {
@@ -104,7 +105,7 @@ export function recipientCandidates(words: Words, valid: readonly string[]): Can
   }
   add(`${SOMEBODY}@[192.0.2.253]`, 'any other address literal', '[]');
   add('postmaster', 'postmaster alone', 'postmaster');
-  add(SOMEBODY, 'names without a domain', 'bare');
+  add(SOMEBODY, BARE, 'bare');
   add(
     `IMCEAX400-x+3B@${namesOf(words.domains)[1]?.octets ?? 'foreign.example'}`,
     'addresses for a gateway (X.400, fax)',
@@ -141,7 +142,7 @@ export function senderCandidates(words: Words): Candidate<SaidSender>[] {
   }
   for (const literal of words.literals)
     add(`${SOMEBODY}@[${literal.replace(/^\[(.*)\]$/, '$1')}]`, `[${literal}]`, literal);
-  add(SOMEBODY, 'names without a domain', 'bare');
+  add(SOMEBODY, BARE, 'bare');
   add(`@a.example,@b.example:${SOMEBODY}@c.example`, 'routes, and what is no plain address', 'route');
   return all;
 }
@@ -171,7 +172,12 @@ export function loginCandidates(words: Words): Candidate<Login | null>[] {
   for (const user of words.users) add(user, user);
   const realms = [...words.realms];
   for (const user of words.users) realms.push(...(user.includes('\\') ? [user.slice(0, user.indexOf('\\'))] : []));
-  const known = [...new Set(realms)].slice(0, MOST_REALMS);
+  const domains = new Set(realms);
+  const known = [...domains].slice(0, MOST_REALMS);
+  if (domains.size > MOST_REALMS)
+    words.leftOut.add(
+      `${domains.size} Windows and mail domains of logins: names in those behind the first ${MOST_REALMS} are only compared as they are written`,
+    );
   for (const user of words.users) {
     const name = user.includes('\\') ? user.slice(user.indexOf('\\') + 1) : user.replace(/[@%].*$/, '');
     if (named.size < 4 * 100_000) {

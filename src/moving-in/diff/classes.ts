@@ -47,27 +47,30 @@ export async function classesOf(both: readonly Compared[], words: Words, world: 
   const asksOwn = both.some(({ atoms }) => atoms.asksOwnAddress);
   const known = (domain: string | null | undefined): string =>
     typeof domain === 'string' ? both.map(({ knownAs }) => knownAs(domain)).join() : '';
+  const logins = grouped(loginCandidates(words), ({ value }) => {
+    const owner = both.map(({ atoms: { users, owners, ownerKeys } }) => {
+      if (value?.name == null) return '';
+      const key = users.keyOfWritten(value.name);
+      return `${asksOwn || ownerKeys.has(key) ? key : ''}<${[...owners.whoMayBe(value)].join()}`;
+    });
+    return `${owner.join('|')}|${truthsOfBoth(both, 'login', {}, { login: value })}`;
+  });
+  const ptrs = grouped(
+    ptrCandidates(words),
+    ({ value }) => truthsOfBoth(both, 'ptr', { names: value }, {}) + namesKept(both, value),
+  );
+  const named = ptrs.filter(({ value }) => value !== null && value.length > 0);
+  if (named.length > MOST_UNIONS)
+    words.leftOut.add(`${named.length} kinds of names in DNS: clients with two of them at once were not asked about`);
   return {
     sources,
     locals,
     leftOut: [...words.leftOut, ...leftOut],
-    logins: grouped(loginCandidates(words), ({ value }) => {
-      const owner = both.map(({ atoms: { users, owners, ownerKeys } }) => {
-        if (value?.name == null) return '';
-        const key = users.keyOfWritten(value.name);
-        return `${asksOwn || ownerKeys.has(key) ? key : ''}<${[...owners.whoMayBe(value)].join()}`;
-      });
-      return `${owner.join('|')}|${truthsOfBoth(both, 'login', {}, { login: value })}`;
-    }),
+    logins,
     secured: grouped(securedCandidates(words), ({ value: { tls, subject } }) =>
       truthsOfBoth(both, 'tls', {}, { tls, tlsSubject: subject }),
     ),
-    ptrs: withUnions(
-      grouped(
-        ptrCandidates(words),
-        ({ value }) => truthsOfBoth(both, 'ptr', { names: value }, {}) + namesKept(both, value),
-      ),
-    ),
+    ptrs: [...ptrs, ...unionsOf(named)],
     helos: grouped(heloCandidates(words), ({ value }) => truthsOfBoth(both, 'helo', {}, { helo: value })),
     senders: grouped(senderCandidates(words), ({ value: { written, address }, tag }) => {
       const own = (asksOwn && tag !== '') || owned.has(tag) ? tag : '';
@@ -119,11 +122,10 @@ function isName(entry: string): boolean {
 
 const MOST_UNIONS = 24;
 
-/** A client may have several names, so that several conditions hold at once. */
-function withUnions(classes: Class<readonly string[] | null>[]): Class<readonly string[] | null>[] {
-  const named = classes.filter(({ value }) => value !== null && value.length > 0);
-  if (named.length < 3 || named.length > MOST_UNIONS) return classes;
-  const unions = named.flatMap((one, i) =>
+/** A client may have several names, so that several conditions hold at once: each two of them. */
+function unionsOf(named: readonly Class<readonly string[] | null>[]): Class<readonly string[] | null>[] {
+  if (named.length < 3 || named.length > MOST_UNIONS) return [];
+  return named.flatMap((one, i) =>
     named.slice(i + 1).map((other) => ({
       value: [...(one.value ?? []), ...(other.value ?? [])],
       written: `${one.written} ${other.written}`,
@@ -131,7 +133,6 @@ function withUnions(classes: Class<readonly string[] | null>[]): Class<readonly 
       labels: [`${one.labels[0]} and ${other.labels[0]}`],
     })),
   );
-  return [...classes, ...unions];
 }
 
 /** What all connectors of a policy say alike of a recipient; the rest is up to their rules. */

@@ -1,6 +1,6 @@
 // Classes as people read them: the shorter of those that are meant and all but those that are not.
 
-import { ANYBODY_ELSE, CROWDED, OTHER_DOMAIN } from './candidates.ts';
+import { ANYBODY_ELSE, BARE, CROWDED, OTHER_DOMAIN } from './candidates.ts';
 
 /** One of both is there. */
 export interface Meant {
@@ -30,7 +30,10 @@ function condensed(labels: readonly string[]): string[] {
   for (const label of all) {
     const [, kind, name] = /^(look-alikes of|look-alikes below|postmaster of|below) (.*)$/.exec(label) ?? [];
     if (name === undefined) {
-      const spelled = /^(.*) (without a domain|of another Windows domain|of another mail domain)$/.exec(label);
+      const spelled =
+        label === BARE
+          ? null
+          : /^(.*) (without a domain|of another Windows domain|of another mail domain)$/.exec(label);
       if (others && (spelled !== null || label === CROWDED || label.startsWith(`${ANYBODY_ELSE} of `))) continue;
       kept.push(all.has(`below ${label}`) ? `*.${label}` : label);
     } else if (kind === 'below') {
