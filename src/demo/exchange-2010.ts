@@ -176,6 +176,8 @@ export function rightsIn(connectors: readonly ReceiveConnector[]): string {
     connectors.flatMap(({ name, groups, anonymousRelay }) => [
       ...groups.map((group) => entry(name, PRINCIPALS[group], RIGHTS[group])),
       ...(anonymousRelay ? [entry(name, PRINCIPALS.AnonymousUsers, ['ms-Exch-SMTP-Accept-Any-Recipient'])] : []),
+      // As every connector has it from above.
+      { ...entry(name, 'EXAMPLE\\Organization Management', ['Send-As']), Deny: true, IsInherited: true },
     ]),
   );
 }

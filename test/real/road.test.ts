@@ -145,6 +145,7 @@ test('Exchange 2003: from MetaBase.xml and the log of IIS to a closed server', {
 
 test('Exchange 2010: from receive connectors and RECV logs to a closed server', { skip: WITHOUT_NMAP }, async (t) => {
   const { said, folder } = await play(t, '2010');
+  assert.equal(said.split('LOOK HERE').length, 2, 'one thing wants a person');
   assert.match(said, /anybody on the Internet, to anywhere: an open relay/);
   const first = readFileSync(
     join(folder, 'SmtpReceive', readdirSync(join(folder, 'SmtpReceive')).sort()[0] ?? ''),
