@@ -267,12 +267,12 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   }
 
   #readClient(chunk: Buffer): void {
-    const inMailData = this.#session.inMailData;
+    const isMailData = this.#session.isMailData(chunk.length);
     this.#session.fromClient(chunk);
     if (this.#closed) return; // who lingers reads in a way of its own
     const stays = this.#session.inMailData;
     this.client.reads = stays ? 'mail data' : 'commands';
-    this.#writes.lent(inMailData && stays && this.client.isLending);
+    this.#writes.lent(isMailData && stays && this.client.isLending);
   }
 
   /** Every step of the session goes through here: the one catch, the one flush, the one look at the clock. Null: the one that is taken. */

@@ -31,6 +31,7 @@ import {
   HOLD_QUEUE,
   HOLD_REPLIES,
   HOLD_TLS,
+  COUNTED,
   MAIL_DATA,
   OPAQUE,
   QUIT,
@@ -106,7 +107,13 @@ export class Session {
 
   /** The client's octets are mail data, and none of them waits here. */
   get inMailData(): boolean {
-    return this.#dialogue.mode === MAIL_DATA && this.#dialogue.reads && !this.#client.isWaiting;
+    const { mode, reads } = this.#dialogue;
+    return (mode === MAIL_DATA || mode === COUNTED) && reads && !this.#client.isWaiting;
+  }
+
+  /** The next octets, so many, are mail data: of DATA, as far as can be told before they are read. */
+  isMailData(octets: number): boolean {
+    return this.inMailData && (this.#dialogue.mode === MAIL_DATA || octets <= this.#dialogue.left);
   }
 
   /** What the session waits for: one of AWAITING_… or DONE. */

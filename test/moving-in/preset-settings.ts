@@ -241,6 +241,7 @@ export const EXCHANGE_2010 = {
     mailbox('svc-crm', ['news@example.com', 'svc-crm@example.com'], 'example.com'),
     mailbox('alice', ['alice@example.com'], 'example.com'),
     mailbox('boss', ['boss@example.com'], 'example.com'),
+    mailbox('kiosk', ['kiosk@example.com'], 'example.com'),
   ],
 };
 
