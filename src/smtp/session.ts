@@ -31,7 +31,6 @@ import {
   HOLD_QUEUE,
   HOLD_REPLIES,
   HOLD_TLS,
-  COUNTED,
   MAIL_DATA,
   OPAQUE,
   QUIT,
