@@ -53,6 +53,7 @@ export function everyLine(): Entry[] {
   return linesOf((observer, wait) => {
     observer.policyLoaded('3f1c9a0be2d4');
     observer.listening(['0.0.0.0:25', '[::]:25'], '127.0.0.1:9125');
+    observer.warn('no_ipv6', { addresses: ['[::]:25'] });
     observer.warn('finding', {}, 'office.yaml:7:5: warning: connectors[1].rules[2]: rule never matches');
     const few = fill(LINES.few_descriptors.text, { sessions: 5000, wanted: 10100, limit: 1024 });
     observer.warn('few_descriptors', { key: 'upstream.max_connections' }, few);

@@ -29,6 +29,7 @@ import { UpstreamLines } from './upstream-lines.ts';
 export type Warning =
   | 'finding'
   | 'few_descriptors'
+  | 'no_ipv6'
   | 'lost_address'
   | 'needs_restart'
   | 'relayed_file_not_opened'

@@ -72,6 +72,12 @@ export const LINES = {
     ['addresses', 'mode', 'sockets'],
     ['admin'],
   ),
+  no_ipv6: line(
+    'warn',
+    'this machine has no IPv6, so nothing listens there; leave [::] out of listeners[].bind to hear no more of it',
+    'At the start, where the kernel has no IPv6 or the process may not use it, and listeners have other addresses.',
+    ['addresses'],
+  ),
   observing: line(
     'warn',
     'the mode is observe: what the policy would refuse is only logged, so the relay is not protected',

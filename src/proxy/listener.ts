@@ -104,6 +104,17 @@ export async function requireFree(endpoint: Endpoint): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
+/** Whether this machine has IPv6 at all: a kernel may be without it (ipv6.disable=1), or a sandbox forbid it. */
+export async function hasIpv6(): Promise<boolean> {
+  try {
+    await requireFree({ address: '::', port: 0 });
+    return true;
+  } catch (error) {
+    const { code } = (error as Error).cause as NodeJS.ErrnoException;
+    return code !== 'EAFNOSUPPORT';
+  }
+}
+
 function bind(
   server: Server,
   endpoint: Endpoint,
@@ -115,7 +126,7 @@ function bind(
   const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
     server.once('error', (error) =>
-      reject(new Error(`cannot listen on ${formatEndpoint(endpoint)}: ${whyNot(error)}`)),
+      reject(new Error(`cannot listen on ${formatEndpoint(endpoint)}: ${whyNot(error)}`, { cause: error })),
     );
     // An IPv6 wildcard beside an IPv4 one on the same port is EADDRINUSE without ipv6Only.
     server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {

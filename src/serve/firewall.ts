@@ -30,6 +30,7 @@ import { PageReport } from './page-report.ts';
 import type { ReloadOutcome } from './reload-outcome.ts';
 import type { Listeners, LoadOrder } from './threads.ts';
 import { serversOf } from './upstream-settings.ts';
+import { reachable } from './without-ipv6.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** `order`: without it there is one thread, whatever the configuration says. */
@@ -74,10 +75,11 @@ export interface RunningFirewall {
 /** Opens the listeners and the admin port; rejects with a sentence that names the address that cannot be bound, or the file
  * that cannot be opened. */
 export async function startFirewall(
-  config: Config,
+  asked: Config,
   policy: Policy,
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
+  const { config, missing } = await reachable(asked);
   const { ownAddresses, gateways } = thisHost();
   const relayed = relayedFileOf(config, settings.file ?? null);
   const observer = observerFor(config, policy, {
@@ -153,6 +155,7 @@ export async function startFirewall(
   adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
   if (admin !== null) page.start();
   const sockets = HAS_HANDLES ? 'handles' : 'plain';
+  if (missing.length > 0) observer.warn('no_ipv6', { addresses: missing });
   observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress), sockets);
   observer.policyLoaded(settings.version ?? 'none');
   const end = async (patience: number): Promise<void> => {
@@ -168,7 +171,7 @@ export async function startFirewall(
     adminAddress,
     observer,
     putInForce: async (next, version, at, order) => {
-      const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(config));
+      const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(asked));
       const credentials = sameListeners ? next.credentials : null;
       await listeners.putInForce({ config: next.config, policy: next.policy, credentials }, order);
       live.serversAre(serversOf(next.config));

@@ -90,6 +90,57 @@ suite("with the unit's address families", { skip: whyNoFilter() }, () => {
     });
 });
 
+async function told(child: Child, text: string): Promise<void> {
+  while (!child.output().includes(text)) {
+    const left = await Promise.race([child.ended.then(() => 'ended'), delay(20, 'running')]);
+    if (left === 'ended') throw new Error(`it ended without '${text}': ${child.output()}`);
+  }
+}
+
+suite('where there is no IPv6', { skip: whyNoFilter() }, () => {
+  const without = (...args: string[]): string[] => [
+    FILTER,
+    'AF_INET AF_UNIX AF_NETLINK',
+    process.execPath,
+    MAIN,
+    ...args,
+  ];
+  const configured = async (bind: string[], workers: number): Promise<{ port: number; file: string; sink: Sink }> => {
+    const sink = await Sink.start();
+    const port = await freePort();
+    const file = configuration(`127.0.0.1:${port}`, sink.port, await freePort());
+    const list = JSON.stringify(bind.map((address) => `${address}:${port}`));
+    writeFileSync(file, `${readFileSync(file, 'utf8').replace(/bind: \[.*?\]/, `bind: ${list}`)}workers: ${workers}\n`);
+    return { port, file, sink };
+  };
+
+  for (const workers of [1, 2])
+    test(`it listens on IPv4 and says so, with workers: ${workers}`, async () => {
+      const { port, file, sink } = await configured(['[::]', '0.0.0.0'], workers);
+      const postern = await startServer(port, 'python3', without('run', '--config', file));
+      try {
+        await refusesToRelay(port);
+        await told(postern, 'listening on');
+        process.kill(postern.pid, 'SIGHUP');
+        await told(postern, '"msg":"reloaded"');
+      } finally {
+        await postern.stop();
+        await sink.stop();
+      }
+      assert.match(postern.output(), new RegExp(`"addresses":\\["\\[::\\]:${port}"\\].*this machine has no IPv6`));
+      assert.match(postern.output(), new RegExp(`listening on 0\\.0\\.0\\.0:${port},`));
+      assert.doesNotMatch(postern.output(), /restart is needed/);
+    });
+
+  test('where nothing else is listened to it does not start', async () => {
+    const { port, file, sink } = await configured(['[::]'], 1);
+    const { code, output } = await run('python3', without('run', '--config', file));
+    await sink.stop();
+    assert.equal(code, 1);
+    assert.ok(output.includes(`cannot listen on [::]:${port}: this machine has no addresses of that kind`), output);
+  });
+});
+
 function whyNoFilter(): string | false {
   if (missing(['python3'])) return missing(['python3']);
   const { status } = spawnSync('python3', [FILTER, 'AF_INET', 'true']);

@@ -72,7 +72,7 @@ export async function playMovingIn({ exchange, keep, postern: made, ...more }: M
 /** As the tree has it, or dist/. */
 function thisProgram(): string[] {
   const self = fileURLToPath(import.meta.url);
-  return [process.execPath, ...process.execArgv, fileURLToPath(new URL(`../../main${extname(self)}`, import.meta.url))];
+  return [process.execPath, fileURLToPath(new URL(`../../main${extname(self)}`, import.meta.url))];
 }
 
 async function verdictAt(port: number): Promise<string> {
