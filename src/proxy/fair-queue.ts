@@ -85,10 +85,14 @@ export class FairQueue {
 
   readonly #writeAll = (): void => {
     const writers = this.#writers;
-    if (writers.length === 0) return;
     this.#writers = [];
-    let now = performance.now();
-    for (const writer of writers) now = writer.writeDue(now);
+    let at = 0;
+    try {
+      let now = writers.length === 0 ? 0 : performance.now();
+      while (at < writers.length) now = (writers[at++] as Writer).writeDue(now);
+    } finally {
+      for (; at < writers.length; at++) this.writesSoon(writers[at] as Writer);
+    }
   };
 
   #begin(): void {
@@ -101,22 +105,25 @@ export class FairQueue {
     this.#begun = false;
     this.#left = ROUND;
     this.#inRound = true;
-    while (!this.#heap.isEmpty) {
-      const source = this.#heap.pop();
-      this.#clock = Math.max(this.#clock, source.start);
-      try {
-        source.waiting.shift()?.take(); // which may wait again, and is queued behind what it took
-      } finally {
-        source.isQueued = false;
-        if (source.waiting.length > 0) this.#queue(source);
-      }
-      if (this.#left <= 0) break;
+    try {
+      while (!this.#heap.isEmpty && this.#left > 0) this.#serve(this.#heap.pop());
+    } finally {
+      this.#inRound = false;
+      this.#left = ROUND;
+      if (!this.#heap.isEmpty) this.#begin();
+      this.#writeAll();
     }
-    this.#inRound = false;
-    this.#writeAll();
-    this.#left = ROUND;
-    if (!this.#heap.isEmpty) this.#begin();
   };
+
+  #serve(source: Source): void {
+    this.#clock = Math.max(this.#clock, source.start);
+    try {
+      source.waiting.shift()?.take(); // which may wait again, and is queued behind what it took
+    } finally {
+      source.isQueued = false;
+      if (source.waiting.length > 0) this.#queue(source);
+    }
+  }
 
   #sourceOf(address: string): Source {
     const key = sourceOf(address);

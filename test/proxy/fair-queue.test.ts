@@ -110,4 +110,41 @@ describe('whose turn it is', () => {
     assert.ok(served.order.length < 4, 'not all in one round');
     await served.all(4);
   });
+
+  it('lets what was said be written behind the work at hand, one behind the other, and all of it where a turn or a write fails', async () => {
+    const queue = new FairQueue();
+    const order: string[] = [];
+    const writer = (name: string, fails = false) => ({
+      writeDue(now: number): number {
+        order.push(name);
+        if (fails) throw new Error('a write failed');
+        return now;
+      },
+    });
+    const failed: unknown[] = [];
+    const keep = (error: unknown): void => void failed.push(error);
+    const others = process.rawListeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', keep);
+    const turns = ['192.0.2.1', '192.0.2.2'].map((address) =>
+      queue.turnsOf(address, {
+        takeTurn() {
+          order.push(`turn of ${address}`);
+          queue.writesSoon(writer(`write of ${address}`));
+          if (address === '192.0.2.1') throw new Error('a turn failed');
+        },
+      }),
+    );
+    queue.writesSoon(writer('first', true));
+    queue.writesSoon(writer('second'));
+    assert.equal(order.length, 0, 'not at once');
+    for (const turn of turns) turn.wait();
+    for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+    process.off('uncaughtException', keep);
+    for (const listener of others) process.on('uncaughtException', listener as NodeJS.UncaughtExceptionListener);
+    assert.equal(failed.length, 2);
+    const written = ['first', 'second', 'write of 192.0.2.1', 'write of 192.0.2.2'];
+    assert.deepEqual(order.filter((name) => !name.startsWith('turn')).sort(), written);
+    assert.ok(order.indexOf('turn of 192.0.2.2') < order.indexOf('write of 192.0.2.2'));
+  });
 });
