@@ -312,6 +312,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   written(now: number, ms: number): void {
     this.steps.spent(0, ms);
     this.#answeredAt(now);
+    this.steer(); // what was waited for may have gone while this waited
   }
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */
