@@ -134,7 +134,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   }
 
   tarpit(): void {
-    this.#writes.toClient.addWait();
+    this.#writes.addWait();
   }
 
   secureClient(): void {
@@ -312,7 +312,7 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
   written(now: number, ms: number): void {
     this.steps.spent(0, ms);
     this.#answeredAt(now);
-    this.steer(); // what was waited for may have gone while this waited
+    this.steer(); // a server is handed over paused, and this may be the first that is written
   }
 
   /** Others first; and nothing is read for a client that has not taken what it was sent. */

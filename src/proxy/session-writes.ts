@@ -51,6 +51,12 @@ export class SessionWrites implements Writer {
     this.toClient.add(octets);
   }
 
+  /** In the tarpit: it begins with this step, and whatever else the client says stands behind it. */
+  addWait(): void {
+    this.#octets = LITTLE;
+    this.toClient.addWait();
+  }
+
   addToServer(octets: Buffer): void {
     this.#octets += octets.length;
     this.#toServer.push(kept(octets)); // the kernel may not take it at once
