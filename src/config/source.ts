@@ -40,8 +40,9 @@ export type ReadOctets = { readonly octets: Uint8Array } | { readonly problem: s
 /** The same as text. */
 export type ReadText = { readonly text: string } | { readonly problem: string };
 
-const LONG = 1 << 20; // octets; a longer file is read so much at a time
-const TRIES = 3; //      of a file that is written while it is read
+const LONG = 1 << 20; //   octets; a longer file is read so much at a time
+const SETTLED_MS = 20; //  since its last change: one that was emptied a moment ago is about to be filled
+const PATIENCE_MS = 2000; // with a file that goes on changing
 
 export function readText(file: string): ReadText {
   return textOf(atOnce(readOctets(file)));
@@ -76,24 +77,40 @@ export function* readOctets(file: string): Steps<ReadOctets> {
 
 /** Null: it never held still. */
 function* contentOf(file: string): Steps<Uint8Array | null> {
-  for (let tries = 0; tries < TRIES; tries++) {
-    const descriptor = openSync(file, 'r');
-    try {
-      const before = fstatSync(descriptor);
-      if (!before.isFile() || before.size <= LONG) return readFileSync(descriptor);
-      const octets = new Uint8Array(new SharedArrayBuffer(before.size));
-      let read = 0;
-      for (let more = -1; more !== 0 && read < before.size; read += more) {
-        more = readSync(descriptor, octets, read, Math.min(LONG, before.size - read), null);
-        yield;
-      }
-      const { size, mtimeMs } = fstatSync(descriptor);
-      if (read === size && size === before.size && mtimeMs === before.mtimeMs) return octets;
-    } finally {
-      closeSync(descriptor);
-    }
-  }
+  const end = performance.now() + PATIENCE_MS;
+  do {
+    const octets = yield* wholeContentOf(file);
+    if (octets !== null) return octets;
+    yield;
+  } while (performance.now() < end);
   return null;
+}
+
+/** Null: it was being written. Half a list of what is denied would be a list that lets more through. */
+function* wholeContentOf(file: string): Steps<Uint8Array | null> {
+  const descriptor = openSync(file, 'r');
+  try {
+    const before = fstatSync(descriptor);
+    if (!before.isFile()) return readFileSync(descriptor);
+    const age = Date.now() - before.mtimeMs;
+    if (age >= 0 && age < SETTLED_MS) return null; // an age below 0 is of a clock that goes otherwise, and says nothing
+    const octets = before.size <= LONG ? readFileSync(descriptor) : yield* longContentOf(descriptor, before.size);
+    const { size, mtimeMs } = fstatSync(descriptor);
+    const whole = octets.length === size || size === 0; // /proc says 0 of files that hold something
+    return whole && size === before.size && mtimeMs === before.mtimeMs ? octets : null;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function* longContentOf(descriptor: number, size: number): Steps<Uint8Array> {
+  const octets = new Uint8Array(new SharedArrayBuffer(size));
+  let read = 0;
+  for (let more = -1; more !== 0 && read < size; read += more) {
+    more = readSync(descriptor, octets, read, Math.min(LONG, size - read), null);
+    yield;
+  }
+  return octets.subarray(0, read);
 }
 
 export function sourceOf(file: string, read: ReadText): Source {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -8,7 +8,9 @@ import { configFile, type FlagValues } from '../../src/config/flags.ts';
 import { ipv4Gateways, ipv6Gateways } from '../../src/config/host.ts';
 import { type Loaded, loadAny, loadConfig, loadConfigWith, loadFlags } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { readOctets } from '../../src/config/source.ts';
 import { nearest } from '../../src/config/suggest.ts';
+import { atOnce } from '../../src/policy/steps.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-load-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -157,6 +159,38 @@ test('a file in UTF-16 or another character set is refused with what to do', () 
   assert.match(problemsOf(loadAny(utf16))[0] ?? '', /UTF-16: save it as UTF-8/);
   assert.match(problemsOf(loadAny(latin))[0] ?? '', /not UTF-8/);
   assert.match(problemsOf(loadAny(folder))[0] ?? '', /it is a folder/);
+});
+
+test('a file that was emptied a moment ago is waited for: half a list of what is denied lets more through', (t) => {
+  const file = join(folder, 'denied.txt');
+  writeFileSync(file, 'a.example\nb.example\n');
+  const rewrite = (text: string): void => {
+    writeFileSync(file, text);
+    t.mock.timers.reset();
+    t.mock.timers.enable({ apis: ['Date'], now: Math.ceil(statSync(file).mtimeMs) });
+  };
+  rewrite('');
+  const reading = readOctets(file);
+  const looked = (): boolean => reading.next().done === true;
+  assert.equal(looked(), false, 'it is empty');
+  rewrite('a.example\n');
+  t.mock.timers.tick(5);
+  assert.equal(looked(), false, 'it is half there');
+  rewrite('a.example\nb.example\nc.example\n');
+  t.mock.timers.tick(5);
+  assert.equal(looked(), false, 'it has held still for five milliseconds');
+  t.mock.timers.tick(50);
+  const read = atOnce(reading);
+  assert.equal('octets' in read && Buffer.from(read.octets).toString(), 'a.example\nb.example\nc.example\n');
+});
+
+test('a file that never holds still is refused', (t) => {
+  const file = join(folder, 'restless.txt');
+  writeFileSync(file, 'a.example\n');
+  t.mock.timers.enable({ apis: ['Date'], now: Math.ceil(statSync(file).mtimeMs) });
+  assert.deepEqual(atOnce(readOctets(file)), {
+    problem: `cannot read ${file}: it is being written, try again when it is whole`,
+  });
 });
 
 test('an alias bomb is refused and not unfolded', () => {
