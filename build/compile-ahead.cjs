@@ -1,12 +1,21 @@
-// Starts the firewall of main.cjs once, and writes the code that V8 has made of it: of the functions that a start runs.
+// Starts the firewall of a script once, and writes the code that V8 has made of it: of the functions that a start runs.
 //
-//   node --max-semi-space-size=4 build/compile-ahead.cjs main.cjs main.code
+//   node --max-semi-space-size=4 build/compile-ahead.cjs SCRIPT CODE [FILENAME]     as which it will run, since V8 knows it by that
 const { readFileSync, writeFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 
-const [, , file, code] = process.argv;
-const script = new Script(readFileSync(file, 'latin1'), { filename: 'postern' });
-process.argv.splice(1, 3, process.execPath, 'run', '--listen', '127.0.0.1:0', '--upstream', '192.0.2.1:25');
+const [, , file, code, filename = 'postern'] = process.argv;
+const script = new Script(readFileSync(file, 'latin1'), { filename });
+process.argv.splice(
+  1,
+  process.argv.length,
+  process.execPath,
+  'run',
+  '--listen',
+  '127.0.0.1:0',
+  '--upstream',
+  '192.0.2.1:25',
+);
 process.argv.push('--accepted-domain', 'example.com', '--admin', '127.0.0.1:0');
 const write = process.stderr.write.bind(process.stderr);
 process.stderr.write = (text, ...rest) => {
@@ -14,4 +23,5 @@ process.stderr.write = (text, ...rest) => {
   return write(text, ...rest);
 };
 process.on('exit', () => writeFileSync(code, script.createCachedData()));
-script.runInThisContext()(require, module, exports, '');
+script.runInThisContext()(require, module, exports, __dirname);
+module.exports.main?.(process.argv.slice(2), (status) => process.exit(status)); // a script that is no entry exports it

@@ -22,14 +22,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { join } from 'node:path';
 import packageFile from '../package.json' with { type: 'json' };
-import { PROGRAM_FILES, WORKER_INSIDE } from '../src/serve/program-files.ts';
-import { commit } from './commit.ts';
+import { PROGRAM_FILES, placeOf, WORKER_BUNDLED } from '../src/serve/program-files.ts';
+import { asFunction, bundle, compileAhead, LONG_RUNNING, ROOT } from './bundle.ts';
+import { licenses } from './licenses.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const WORK = join(process.env.POSTERN_CACHE ?? join(ROOT, '.cache'), 'package');
 const OUT = join(ROOT, 'packages');
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'win-x64'] as const;
@@ -37,7 +35,6 @@ type Platform = (typeof PLATFORMS)[number];
 
 const HERE = `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'; // in every Node, for this (doc/api/single-executable-applications)
-const LONG_RUNNING = '--max-semi-space-size=4'; // as main.ts says it where it may
 
 const chosen = process.argv.slice(2);
 for (const name of chosen)
@@ -46,56 +43,23 @@ const platforms = PLATFORMS.filter((name) => chosen.length === 0 || chosen.inclu
 
 mkdirSync(WORK, { recursive: true });
 mkdirSync(OUT, { recursive: true });
-const bundled = [await bundle('src/main.ts', 'main.cjs'), await bundle('src/serve/worker.ts', WORKER_INSIDE)];
-writeFileSync(join(OUT, 'LICENSES.txt'), licenses(bundled));
-const main = readFileSync(join(WORK, 'main.cjs'), 'latin1').replace(/^#!.*\n/, '');
-writeFileSync(join(WORK, 'main.cjs'), `(function (require, module, exports, __dirname) {${main}})`, 'latin1');
-if (platforms.some((platform) => platform === HERE)) compileAhead();
+const NO_FILE = '"file:///postern"'; // only who is not in the one executable looks for files by it
+const bundled = [
+  await bundle('src/main.ts', join(WORK, 'main.cjs'), NO_FILE),
+  await bundle('src/serve/worker.ts', join(WORK, WORKER_BUNDLED), NO_FILE),
+];
+const node = `Node.js ${process.version}: its licence, with those of what is in it, is at\nhttps://github.com/nodejs/node/blob/${process.version}/LICENSE`;
+writeFileSync(join(OUT, 'LICENSES.txt'), licenses(bundled, node));
+asFunction(join(WORK, 'main.cjs'));
+if (platforms.some((platform) => platform === HERE))
+  compileAhead(join(WORK, 'main.cjs'), join(WORK, 'main.code'), 'postern');
 for (const platform of platforms) make(platform);
-
-/** One script of an entry and all that it imports. */
-async function bundle(entry: string, file: string): Promise<Metafile> {
-  const { metafile } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: [entry],
-    outfile: join(WORK, file),
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: `node${process.versions.node}`,
-    charset: 'ascii', // text of one octet a character takes half the memory
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: 'none', // they are in LICENSES.txt
-    metafile: true,
-    // Only who is not in the one executable looks for files by it.
-    define: { 'import.meta.url': '"file:///postern"' },
-    plugins: [
-      {
-        name: 'commit',
-        setup: ({ onLoad }) =>
-          onLoad({ filter: /src\/commands\/build\.ts$/ }, () => ({
-            contents: `export const COMMIT = ${JSON.stringify(commit())};`,
-          })),
-      },
-    ],
-    logLevel: 'warning',
-  });
-  return metafile;
-}
-
-/** The code of main.cjs, as it is after the firewall has started once: under the same options as in the executable, or V8 does
- * not take it. */
-function compileAhead(): void {
-  const files = [join(ROOT, 'build/compile-ahead.cjs'), join(WORK, 'main.cjs'), join(WORK, 'main.code')];
-  execFileSync(process.execPath, [LONG_RUNNING, ...files], { stdio: ['ignore', 'ignore', 'pipe'] });
-}
 
 function make(platform: Platform): void {
   const node = nodeFor(platform);
   const blob = join(WORK, `${platform}.blob`);
   const config = join(WORK, `${platform}.json`);
-  const assets = Object.entries(PROGRAM_FILES).map(([name, where]) => [name, pathOf(where)]);
+  const assets = Object.entries(PROGRAM_FILES).map(([name, where]) => [name, placeOf(where)]);
   writeFileSync(
     config,
     JSON.stringify({
@@ -106,7 +70,7 @@ function make(platform: Platform): void {
       assets: {
         ...Object.fromEntries(assets),
         'main.cjs': join(WORK, 'main.cjs'),
-        [WORKER_INSIDE]: join(WORK, WORKER_INSIDE),
+        [WORKER_BUNDLED]: join(WORK, WORKER_BUNDLED),
         ...(platform === HERE ? { 'main.code': join(WORK, 'main.code') } : {}),
       },
     }),
@@ -126,12 +90,6 @@ function make(platform: Platform): void {
   const megabytes = (statSync(file).size / 1e6).toFixed(0);
   const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
   process.stdout.write(`packages/${name}  ${megabytes} MB  sha256 ${digest}\n`);
-}
-
-function pathOf(where: string): string {
-  const [name = '', inPackage] = where.split(':');
-  if (inPackage === undefined) return join(ROOT, 'src/serve', name);
-  return join(dirname(createRequire(import.meta.url).resolve(name)), inPackage);
 }
 
 /** Of the version that runs this, from npm where it is not this one. */
@@ -163,25 +121,4 @@ function strip(platform: Platform, file: string): void {
     }
   }
   process.stderr.write(`postern: ${platform}: not stripped, for want of ${tools.join(' or ')}\n`);
-}
-
-/** Of every package that is in it, and of Node. */
-function licenses(metafiles: readonly Metafile[]): string {
-  const inputs = metafiles.flatMap(({ inputs: files }) => Object.keys(files));
-  const names = inputs.flatMap((file) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []);
-  const parts = [...new Set([...names, 'uplot'])].toSorted().map((name) => {
-    const folder = join(ROOT, 'node_modules', name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
-      string,
-      string
-    >;
-    const [file] = globSync('{LICENSE,LICENCE,License,license}*', { cwd: folder });
-    const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').trim();
-    return `${name} ${version} (${license})\n\n${text}`;
-  });
-  const node = `Node.js ${process.version}: its licence, with those of what is in it, is at\nhttps://github.com/nodejs/node/blob/${process.version}/LICENSE`;
-  const own = readFileSync(join(ROOT, 'LICENSE'), 'utf8').trim();
-  return [`postern ${packageFile.version} (${packageFile.license})\n\n${own}`, node, ...parts].join(
-    `\n\n${'-'.repeat(72)}\n\n`,
-  );
 }

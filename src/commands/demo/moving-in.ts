@@ -4,13 +4,13 @@
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { extname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import type { Send } from '../../demo/mail-client.ts';
 import { DOMAIN } from '../../demo/office.ts';
 import { exchange2003System, exchange2010System } from '../../demo/old-systems.ts';
 import { Postern } from '../../demo/postern-child.ts';
 import { playRoad, type RoadOptions } from '../../demo/road.ts';
+import { programAgain } from '../../serve/program-files.ts';
 import { toPrintable } from '../../smtp/bytes.ts';
 import type { Output } from '../output.ts';
 import { paintFor } from '../paint.ts';
@@ -54,7 +54,7 @@ export async function playMovingIn({ exchange, keep, postern: made, ...more }: M
   const ending = new AbortController();
   const end = (): void => ending.abort();
   for (const name of SIGNALS) process.on(name, end);
-  const postern = made?.(thisProgram(), folder) ?? new Postern(thisProgram(), folder);
+  const postern = made?.(programAgain(), folder) ?? new Postern(programAgain(), folder);
   const options = { system: SYSTEMS[exchange], folder, postern, now: Date.now(), signal: ending.signal };
   try {
     const ok = await playRoad({ ...options, say, probe: verdictAt, ...more });
@@ -67,12 +67,6 @@ export async function playMovingIn({ exchange, keep, postern: made, ...more }: M
     for (const name of SIGNALS) process.off(name, end);
     if (keep === null) rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** As the tree has it, or dist/. */
-function thisProgram(): string[] {
-  const self = fileURLToPath(import.meta.url);
-  return [process.execPath, fileURLToPath(new URL(`../../main${extname(self)}`, import.meta.url))];
 }
 
 async function verdictAt(port: number): Promise<string> {
