@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { install } from './harness/install.ts';
 import { keepReports, readReports } from './harness/kept.ts';
 import { checkOut } from './harness/other-commit.ts';
+import { builtMain } from './harness/program.ts';
 import type { Report } from './harness/report.ts';
 import { writePages } from './harness/written.ts';
 
@@ -67,6 +68,7 @@ async function run(): Promise<void> {
     if (!install()) process.exitCode = 1;
     if (questions.length === 0) return;
   }
+  builtMain(); // once for all
   const vs = ours.get('--vs');
   const flags = vs === undefined ? passed : [...passed, '--main', checkOut(vs)];
   const asked = questions.length > 0 || writes ? questions : ['loads'];

@@ -13,6 +13,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { builtMain } from './harness/program.ts';
 import { printMachine, printTable } from './harness/report.ts';
 
 const { values } = parseArgs({
@@ -199,7 +200,7 @@ try {
   writeFileSync(watch, WATCH);
   printMachine();
   const SCRIPTED = Math.min(octets, 500e6); // of which it reads so much: it takes long
-  const main = join(import.meta.dirname, '../src/main.ts');
+  const main = builtMain();
   const rows: string[][] = [];
   for (const [name, args, done] of [
     ['postern inventory', [main, 'inventory', file, '--accepted-domain', 'example.com', '--json'], octets],

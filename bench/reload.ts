@@ -14,9 +14,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UpstreamStandIn } from '../test/helpers/upstream-stand-in.ts';
 import { freePort, listening, residentBytes, start, stop } from './harness/processes.ts';
+import { builtMain } from './harness/program.ts';
 import { printMachine, printTable } from './harness/report.ts';
 
-const MAIN = join(import.meta.dirname, '../src/main.ts');
+const MAIN = builtMain();
 const PRELOAD = join(import.meta.dirname, 'harness/loop-delay.ts');
 const CLIENTS = 4;
 const QUIET_MS = 2_000;

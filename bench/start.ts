@@ -2,15 +2,16 @@
 //
 //   node bench/start.ts [--rounds 9] [--quick]
 //
-// From the moment the process is made until Postern says on stderr that it listens: compiled (dist/, as the package has it; built
-// first where it is not there), as TypeScript from src/, and as the one file where `npm run package` made it. Beside it what Node itself takes to do nothing. Without and with
-// `NODE_COMPILE_CACHE`, which was filled by a start before. With --main or --vs also of the other commit.
+// From the moment the process is made until Postern says on stderr that it listens: from dist/ with the code that V8 made beforehand, as
+// the container has and starts it; from dist/ without, as npm brings it; as TypeScript from src/; and as the one file where `npm run
+// package` made it. Beside it what Node itself takes to do nothing. With --main or --vs also of the other commit.
 
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { cpSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './harness/processes.ts';
+import { builtMain } from './harness/program.ts';
 import { figure, inTurn, printMachine, printTable, readFlags } from './harness/report.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -41,7 +42,15 @@ async function startOnce(
   return time;
 }
 
+/** Its dist/main.js, without what belongs to one Node. */
+function withoutCode(name: string, from: string): string {
+  const copy = join(folder, name);
+  cpSync(join(from, 'dist'), copy, { recursive: true, filter: (file) => !file.endsWith('.code') });
+  return join(copy, 'main.js');
+}
+
 const flags = readFlags(['--rounds', '9', ...process.argv.slice(2)]);
+builtMain();
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));
 const port = await freePort();
 const config = join(folder, 'postern.yaml');
@@ -58,18 +67,16 @@ policy:
 `,
 );
 const checkouts = [['postern', root], ...(flags.main === undefined ? [] : [['other', join(flags.main, '../..')]])];
-const cached = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') };
 const { NODE_COMPILE_CACHE: _, ...plain } = process.env;
+const OPTIONS = '--max-semi-space-size=4'; // where they are not said the process begins twice
 const run = ['run', '--config', config];
 const starts = checkouts.flatMap(([name = '', from = '']) => {
-  if (!existsSync(join(from, 'dist/main.js'))) execFileSync('npm', ['run', 'build', '--silent'], { cwd: from });
   const [one] = globSync(join(from, `packages/postern-*-${process.platform}-${process.arch}`));
   const [dist, src] = [join(from, 'dist/main.js'), join(from, 'src/main.ts')];
   return [
-    { proxy: name, load: 'dist/', args: [process.execPath, dist, ...run], env: plain },
-    { proxy: name, load: 'dist/, compile cache', args: [process.execPath, dist, ...run], env: cached },
+    { proxy: name, load: 'dist/', args: [process.execPath, OPTIONS, dist, ...run], env: plain },
+    { proxy: name, load: 'dist/ of npm', args: [process.execPath, withoutCode(name, from), ...run], env: plain },
     { proxy: name, load: 'src/', args: [process.execPath, src, ...run], env: plain },
-    { proxy: name, load: 'src/, compile cache', args: [process.execPath, src, ...run], env: cached },
     ...(one === undefined ? [] : [{ proxy: name, load: 'one file', args: [one, ...run], env: plain }]),
   ];
 });

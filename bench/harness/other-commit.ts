@@ -6,10 +6,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildIn, mainIn } from './program.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Its src/main.ts; its dist/ is built as well. Throws when there is no such commit. */
+/** Its dist/main.js. Throws when there is no such commit. */
 export function checkOut(commit: string): string {
   const found = spawnSync('git', ['-C', root, 'rev-parse', '--verify', `${commit}^{commit}`], { encoding: 'utf8' });
   if (found.status !== 0) throw new Error(`--vs ${commit}: no such commit here`);
@@ -27,8 +28,8 @@ export function checkOut(commit: string): string {
     console.error(`bench: ${commit} has other packages: npm ci`);
     execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
   }
-  execFileSync('npm', ['run', 'build', '--silent'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
-  return join(folder, 'src/main.ts');
+  buildIn(folder);
+  return mainIn(folder);
 }
 
 /** What it runs with, as text. */

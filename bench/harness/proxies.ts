@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endIn, startHaproxy, startHaraka, startNginx, startNode, startPostfixFilter } from './peers.ts';
 import { freePort, listening, start, stop } from './processes.ts';
+import { builtMain } from './program.ts';
 import type { Flags } from './report.ts';
 import { findTool, MissingTool, whyNot } from './tools.ts';
 
@@ -98,7 +99,7 @@ export function startProxy(
   if (name === 'nginx') return startNginx(upstream);
   if (name === 'postfix') return startPostfixFilter(upstream);
   if (name === 'haraka') return startHaraka(upstream);
-  const program = name === 'other' && main !== undefined ? main : join(root, 'src/main.ts');
+  const program = name === 'other' && main !== undefined ? main : builtMain();
   return startPostern(name, [...node, program], upstream, name === 'quiet' ? { ...options, messages } : options);
 }
 

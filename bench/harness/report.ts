@@ -98,7 +98,7 @@ export interface Flags {
   readonly load: readonly string[];
   readonly proxy: readonly string[];
   readonly node: readonly string[];
-  /** The src/main.ts of another checkout, measured beside this one as `other`. */
+  /** The dist/main.js of another checkout, measured beside this one as `other`. */
   readonly main: string | undefined;
   /** log.messages of `quiet`, which is this Postern once more. */
   readonly messages: string | undefined;
