@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { RemoteSlots, type SlotCalls, SlotServer } from '../../src/proxy/remote-slots.ts';
 import { AllSlots } from '../../src/proxy/upstream-slots.ts';
 import { WorkerChannel } from '../../src/serve/worker-channel.ts';
+import type { SlotsThread } from './slots-thread.ts';
 
 function places(limit: number, patience: number): AllSlots {
   return new AllSlots([
@@ -82,3 +83,22 @@ test('a reload gives more places to who waits for one, and fewer take nobody out
   first?.();
   assert.notEqual(await slots.take('default'), null);
 });
+
+for (const patience of [60_000, 0])
+  test(`three threads at once never have more places than there are, and lose none (patience ${patience})`, async (t) => {
+    const limit = 5;
+    const slots = new AllSlots([{ name: 'default', limit, patience }]);
+    const inside = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+    const workerData: SlotsThread = { limit, times: 2_000, sessions: 4, inside };
+    const channels = [1, 2, 3].map(() => {
+      const thread = new Worker(new URL('./slots-thread.ts', import.meta.url), { workerData });
+      t.after(() => thread.terminate());
+      return new WorkerChannel<{ go(): Promise<number> }>(thread, new SlotServer(slots).calls);
+    });
+    const nones = await Promise.all(channels.map((channel) => channel.call('go')));
+    if (patience > 0) assert.deepEqual(nones, [0, 0, 0]);
+    assert.deepEqual([...new Int32Array(inside)], [0, 0], 'more had one than there are');
+    for (let place = 0; place < limit; place++) assert.equal(typeof slots.take('default'), 'function');
+    slots.change([{ name: 'default', limit, patience: 0 }]);
+    assert.equal(slots.take('default'), null);
+  });

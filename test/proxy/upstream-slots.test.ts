@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { SlotCount } from '../../src/proxy/slot-count.ts';
 import { type ReleaseSlot, UpstreamSlots } from '../../src/proxy/upstream-slots.ts';
 import { holdClock } from './clock.ts';
 import { settled } from './peer.ts';
@@ -57,6 +58,19 @@ describe('places', () => {
     assert.deepEqual(ends, ['a none']);
     await clock.advance(500);
     assert.deepEqual(ends, ['a none', 'b none']);
+  });
+
+  it('are not missed where another thread gives one back before it can know that somebody waits', async () => {
+    const slots = new UpstreamSlots(1, 60_000);
+    const other = new SlotCount(slots.count.memory);
+    assert.ok(other.take());
+    slots.count.setWaiting = (count) => {
+      if (count === 1) other.leave();
+      SlotCount.prototype.setWaiting.call(slots.count, count);
+    };
+    assert.equal(typeof (await slots.take()), 'function');
+    assert.equal(other.someWait, false);
+    assert.equal(other.take(), false);
   });
 
   it('are waited for by a thousand, and the next is told at once', (t) => {
