@@ -98,8 +98,8 @@ class LoggingObserver {
   }
 
   /** A session has come to MAIL: only these count, so that no check of a balancer or a monitor is taken for clients. */
-  broughtMail(ends: ConnectionEnds): void {
-    this.#lost.saw(ends.clientAddress);
+  broughtMail({ clientAddress }: Pick<ConnectionEnds, 'clientAddress'>): void {
+    this.#lost.saw(clientAddress);
     const { suspect } = this.#lost;
     if (suspect !== null && this.#lost.isToBeSaid(this.#now()))
       write(this.#log, 'lost_addresses', { ...suspect }, lostAddresses(suspect));

@@ -119,6 +119,7 @@ export type PoolCalls = StoreCalls &
     upstreamFull(server: string, sessions: number, why: string): void;
     /** Whether some worker has sessions at this server. */
     serves(server: string): Promise<boolean>;
-    broughtMail(ends: ConnectionEnds): void;
+    /** The addresses of clients that have come to MAIL, one for each session. */
+    broughtMail(addresses: readonly string[]): void;
     lostAddress(address: string): void;
   };

@@ -287,7 +287,9 @@ export class WorkerPool implements Listeners {
       upstreamSilent: (server, greeted) => this.#observer.upstreamSilent(server, greeted),
       upstreamFull: (server, sessions, why) => this.#observer.upstreamFull(server, sessions, why),
       serves: async (server) => (await this.serving(server)) > 0,
-      broughtMail: (ends) => this.#observer.broughtMail(ends),
+      broughtMail: (addresses) => {
+        for (const clientAddress of addresses) this.#observer.broughtMail({ clientAddress });
+      },
       lostAddress: (address) => this.#tellLostAddress(address),
     });
     this.#members[number - 1] = member;

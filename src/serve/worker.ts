@@ -10,7 +10,6 @@ import type { Observer } from '../observe/events.ts';
 import { BatchingSink } from '../observe/log-sink.ts';
 import { RemoteSlots } from '../proxy/remote-slots.ts';
 import { NameResolver } from '../proxy/resolver.ts';
-import type { ConnectionEnds } from '../smtp/types.ts';
 import { Limiter } from './limiter.ts';
 import { observerFor, openListeners, type Shared } from './listeners.ts';
 import type { Listeners, LoadOrder, PoolCalls, Start, WorkerCalls } from './threads.ts';
@@ -24,6 +23,7 @@ interface Open {
 type Sound = { readonly [Part in 'config' | 'policy']: NonNullable<Loaded[Part]> };
 
 const TELL_AGAIN_MS = 1_000;
+const TELL_TOGETHER_MS = 100;
 
 if (parentPort === null) throw new Error('this file is the entry of a worker thread');
 
@@ -102,7 +102,7 @@ async function open({ number, config, order, credentials, ticketKeys, opened, dr
       upstreamFull: (server: string, sessions: number, why: string) =>
         channel.tell('upstreamFull', server, sessions, why),
       servedElsewhere: (server: string) => channel.call('serves', server),
-      broughtMail: (ends: ConnectionEnds) => channel.tell('broughtMail', ends),
+      broughtMail: tellingWhoBroughtMail(),
     },
   };
   const observer = observerFor(config, policy, settings);
@@ -140,5 +140,18 @@ function tellingChanges(): Shared['upstreamUp'] {
     if (last?.up === up && now - last.at < TELL_AGAIN_MS) return;
     told.set(server, { up, at: now });
     channel.tell('upstreamUp', server, up, why, nextProbe);
+  };
+}
+
+/** Many at once, since each message wakes the main thread. */
+function tellingWhoBroughtMail(): Shared['broughtMail'] {
+  let addresses: string[] = [];
+  return ({ clientAddress }) => {
+    if (addresses.length === 0)
+      setTimeout(() => {
+        channel.tell('broughtMail', addresses);
+        addresses = [];
+      }, TELL_TOGETHER_MS).unref();
+    addresses.push(clientAddress);
   };
 }
