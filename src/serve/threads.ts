@@ -12,7 +12,6 @@ import type { Endpoint } from '../proxy/address.ts';
 import type { Credentials } from '../proxy/client-tls.ts';
 import type { SlotCalls } from '../proxy/remote-slots.ts';
 import type { ServerReport, ServerState } from '../proxy/server-reports.ts';
-import type { ConnectionEnds } from '../smtp/types.ts';
 import type { Refusals } from '../status/refusals.ts';
 import type { SessionQuestion, SessionsFound } from './live-sessions.ts';
 

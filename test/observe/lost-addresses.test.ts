@@ -93,7 +93,8 @@ describe('the operator of a firewall whose clients have lost their addresses', (
 
   it('reads of mail that a balancer brings without saying for whom as well', () => {
     const { observer, entries } = watch({ isInside: inside });
-    for (let at = 0; at < 50; at++) observer.broughtMail({ ...through(GATEWAY), lost: true, check: true });
+    const lost: ConnectionEnds = { ...through(GATEWAY), lost: true, check: true };
+    for (let at = 0; at < 50; at++) observer.broughtMail(lost);
     assert.equal(entries().length, 1);
   });
 });
