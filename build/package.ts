@@ -29,6 +29,7 @@ import packageFile from '../package.json' with { type: 'json' };
 import { PROGRAM_FILES, placeOf, WORKER_BUNDLED } from '../src/serve/program-files.ts';
 import { asFunction, bundle, compileAhead, LONG_RUNNING, ROOT } from './bundle.ts';
 import { licenses } from './licenses.ts';
+import { writeSbom } from './sbom.ts';
 
 const WORK = join(process.env.POSTERN_CACHE ?? join(ROOT, '.cache'), 'package');
 const OUT = join(ROOT, 'packages');
@@ -51,6 +52,7 @@ const bundled = [
 ];
 const node = `Node.js ${process.version}: its licence, with those of what is in it, is at\nhttps://github.com/nodejs/node/blob/${process.version}/LICENSE`;
 writeFileSync(join(OUT, 'LICENSES.txt'), licenses(bundled, node));
+writeSbom(join(OUT, 'sbom.cdx.json'), true);
 asFunction(join(WORK, 'main.cjs'));
 if (platforms.some((platform) => platform === HERE))
   compileAhead(join(WORK, 'main.cjs'), join(WORK, 'main.code'), 'postern');
