@@ -4,7 +4,7 @@
 // trace says where something happened.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { commit } from './commit.ts';
@@ -42,6 +42,7 @@ export async function bundle(entry: string, file: string, url: string, banner = 
     ],
     logLevel: 'warning',
   });
+  chmodSync(file, 0o644); // whoever builds may let nobody read what he writes
   return metafile;
 }
 

@@ -40,6 +40,12 @@ inside systemd-analyze verify /lib/systemd/system/postern.service
 [ -L "$place/etc/systemd/system/multi-user.target.wants/postern.service" ] || fail 'the service is not enabled'
 [ "$(inside man --where postern postern.yaml postern-policy postern-cases | wc -l)" -eq 4 ] || fail 'a manual is missing'
 
+say 'closed, in one command: an open server, and the same one behind Postern'
+# shellcheck disable=SC2016 # the inner shell's own
+unshare --net sh -ec 'ip link set lo up; exec env -i PATH=/usr/bin:/bin chroot "$1" postern demo --once' sh "$place" >"$work/closed"
+tail -n 4 "$work/closed"
+grep -q 'OPEN  *CLOSED$' "$work/closed" || fail 'postern demo --once does not say closed'
+
 say 'starting'
 # shellcheck disable=SC2016 # the inner shell's own
 unshare --net --mount sh -ec '
