@@ -4,12 +4,14 @@
 // trace says where something happened.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Metafile } from 'esbuild';
 import { commit } from './commit.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
+
+process.umask(0o022); // whoever builds may let nobody read what he writes, and a package takes that along
 
 /** As main.ts says it where it may. V8 takes no code that was made under other options. */
 export const LONG_RUNNING = '--max-semi-space-size=4';
@@ -42,7 +44,6 @@ export async function bundle(entry: string, file: string, url: string, banner = 
     ],
     logLevel: 'warning',
   });
-  chmodSync(file, 0o644); // whoever builds may let nobody read what he writes
   return metafile;
 }
 

@@ -5,7 +5,7 @@
 //
 //   node build/dist.ts
 
-import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { PROGRAM_FILES, placeOf, WORKER_BUNDLED } from '../src/serve/program-files.ts';
@@ -49,5 +49,4 @@ async function front(entry: string, asks: string): Promise<void> {
     ],
     logLevel: 'warning',
   });
-  chmodSync(join(OUT, 'main.js'), 0o755);
 }
