@@ -3,7 +3,7 @@
 # system, on port 25, configured by the environment alone. By hand (`npm run test:container`): it takes minutes.
 #
 # Needs root on Debian or Ubuntu and no Docker: buildah builds in a chroot, upon a base image made here from a fresh
-# Debian (debootstrap), this repository's Node 24 and this machine's npm. Everything lies below .cache/container; the
+# Debian (debootstrap), this repository's Node and this machine's npm. Everything lies below .cache/container; the
 # run has a network namespace of its own. Not proved here: Docker's own networking, see "Lost client addresses".
 set -eu
 
@@ -30,7 +30,7 @@ fi
 if [ ! -e "$base/.ready" ]; then
   say 'making a base image'
   rm -rf "$base"
-  debootstrap --variant=minbase --include=ca-certificates bookworm "$base"
+  debootstrap --variant=minbase --include=ca-certificates,libatomic1 bookworm "$base"
   npm=$(dirname "$(dirname "$(realpath "$(command -v npm)")")")
   mkdir -p "$base/usr/local/lib/node_modules" "$base/usr/local/etc"
   cp node_modules/node/bin/node "$base/usr/local/bin/node"

@@ -23,7 +23,7 @@ files() { (cd "$place" && find . -xdev | grep -v -e ^./proc -e ^./sys -e ^./run 
 if [ ! -e "$base/etc/debian_version" ] || [ -e "$base/debootstrap" ]; then
   say 'making a Debian'
   rm -rf "$base"
-  debootstrap --variant=minbase --include=ca-certificates,systemd,systemd-sysv,dbus,iproute2,adduser,man-db,procps bookworm "$base"
+  debootstrap --variant=minbase --include=ca-certificates,libatomic1,systemd,systemd-sysv,dbus,iproute2,adduser,man-db,procps bookworm "$base"
 fi
 rm -rf "$place"
 cp -a "$base" "$place"
