@@ -42,7 +42,7 @@ inside systemd-analyze verify /lib/systemd/system/postern.service
 
 say 'closed, in one command: an open server, and the same one behind Postern'
 # shellcheck disable=SC2016 # the inner shell's own
-unshare --net sh -ec 'ip link set lo up; exec env -i PATH=/usr/bin:/bin chroot "$1" postern demo --once' sh "$place" >"$work/closed"
+unshare --net sh -ec 'ip link set lo up; exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" postern demo --once' sh "$place" >"$work/closed"
 tail -n 4 "$work/closed"
 grep -q 'OPEN  *CLOSED$' "$work/closed" || fail 'postern demo --once does not say closed'
 
