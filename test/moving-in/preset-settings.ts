@@ -33,7 +33,9 @@ export const EXCHANGE_55: PresetSettings = {
       '198.51.100.0;255.255.255.0',
       '[login must match]',
       'CORP\\steven steven@example.com',
-    ].join('\n'),
+    ]
+      .map((line) => `${line}\n`)
+      .join(''),
   },
   options: ['--inside', '10.20.60.128/25'],
 };
@@ -88,7 +90,9 @@ export const EXCHANGE_2000: PresetSettings = {
       '[virtual server 3]',
       '[connection: all except the list below]',
       '*.dialup.example.net',
-    ].join('\r\n'),
+    ]
+      .map((line) => `${line}\r\n`)
+      .join(''),
   },
   options: [],
 };
@@ -157,7 +161,9 @@ export function exchange2003(match: boolean): PresetSettings {
         'CORP\\bob',
         'CORP\\carol',
         'CORP\\steven',
-      ].join('\n'),
+      ]
+        .map((line) => `${line}\n`)
+        .join(''),
     },
     options: [
       ...['--accepted-domain', '*.example.com'],
