@@ -33,11 +33,11 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
   });
 
   check('what has leaked out has room again', async ({ store, now, pass }) => {
-    const question = asked([charge('a', 2, 400)]);
+    const question = asked([charge('a', 2, 2_000)]);
     await store.take(question, now());
     await store.take(question, now());
     assert.equal((await store.take(question, now())).refused, 0);
-    await pass(200);
+    await pass(1_000);
     assert.equal((await store.take(question, now())).refused, -1);
     assert.equal((await store.take(question, now())).refused, 0);
   });

@@ -204,10 +204,7 @@ export const EXCHANGE_2007 = {
     receiveConnector('Guests', 'None', 'AnonymousUsers', { RemoteIPRanges: ['10.20.90.0/24'] }),
   ],
   domains: [acceptedDomain('*.example.com', 'Authoritative'), acceptedDomain('subsidiary.example', 'ExternalRelay')],
-  rights: [
-    entry('Anonymous relay', ANONYMOUS, RELAY),
-    entry('Guests', ANONYMOUS, OWN, { Deny: true }),
-  ],
+  rights: [entry('Anonymous relay', ANONYMOUS, RELAY), entry('Guests', ANONYMOUS, OWN, { Deny: true })],
   mailboxes: [
     mailbox('steven', ['steven@example.com', 'sales@example.com'], 'example.com'),
     mailbox('alice', ['alice@example.com'], 'example.com'),
