@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import packageFile from '../package.json' with { type: 'json' };
+import { commitTime } from './commit.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const WORK = join(process.env.POSTERN_CACHE ?? join(ROOT, '.cache'), 'deb');
@@ -26,10 +27,10 @@ const program = join(OUT, `postern-${packageFile.version}-linux-${process.arch}`
 const tree = join(WORK, `postern-${version}`);
 rmSync(WORK, { recursive: true, force: true });
 lay();
-const day = Number(execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: ROOT, encoding: 'utf8' }));
-writeFileSync(join(tree, 'debian/changelog'), changelog(new Date(day * 1000)));
+const day = commitTime();
+writeFileSync(join(tree, 'debian/changelog'), changelog(day));
 // What git says and not when it was built: the same octets each time.
-const env = { ...process.env, SOURCE_DATE_EPOCH: String(day), DEB_BUILD_OPTIONS: 'noautodbgsym' };
+const env = { ...process.env, SOURCE_DATE_EPOCH: String(day.getTime() / 1000), DEB_BUILD_OPTIONS: 'noautodbgsym' };
 execFileSync('dpkg-buildpackage', ['--build=binary', '--no-sign'], {
   cwd: tree,
   env,

@@ -1,8 +1,10 @@
 // npm run package: all of Postern, and Node with it, as one file to run, for Linux (x64, arm64) and Windows (x64).
 //
-// esbuild makes one script of the source and the packages that it runs on; Node's own single executable applications do the
-// rest: a copy of Node with the script inside (build/inside.cjs runs it), and with the code that V8 makes of it where that copy can be
-// run here (it belongs to one processor): taken after a start of the firewall, so that all that a start needs is in it. The other Nodes come from npm, each a package of the same version as the one that this repository is pinned to.
+// esbuild makes one script of the source and the packages that it runs on; Node's own single executable applications do the rest
+// (--build-sea): a copy of Node with the script inside (build/inside.cjs runs it), and with the code that V8 makes of it where that
+// copy can be run here (it belongs to one processor): taken after a start of the firewall, so that all that a start needs is in it. The
+// other Nodes come from npm, each a package of the same version as the one that this repository is pinned to. The same source makes
+// the same octets, wherever and whenever it is built.
 // Not chosen: a snapshot of the heap, which no worker thread can be started from; pkg and nexe, which bring Nodes of their own; Bun and
 // Deno, which are other runtimes than the one that is tested, and know nothing of the TCP handles that proxy/tcp-handles uses.
 //
@@ -27,6 +29,7 @@ import packageFile from '../package.json' with { type: 'json' };
 import { PROGRAM_FILES, placeOf, WORKER_BUNDLED } from '../src/serve/program-files.ts';
 import { asFunction, bundle, compileAhead, LONG_RUNNING, ROOT } from './bundle.ts';
 import { licenses } from './licenses.ts';
+import { writeSbom } from './sbom.ts';
 
 const WORK = join(process.env.POSTERN_CACHE ?? join(ROOT, '.cache'), 'package');
 const OUT = join(ROOT, 'packages');
@@ -34,7 +37,6 @@ const PLATFORMS = ['linux-x64', 'linux-arm64', 'win-x64'] as const;
 type Platform = (typeof PLATFORMS)[number];
 
 const HERE = `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
-const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'; // in every Node, for this (doc/api/single-executable-applications)
 
 const chosen = process.argv.slice(2);
 for (const name of chosen)
@@ -50,43 +52,41 @@ const bundled = [
 ];
 const node = `Node.js ${process.version}: its licence, with those of what is in it, is at\nhttps://github.com/nodejs/node/blob/${process.version}/LICENSE`;
 writeFileSync(join(OUT, 'LICENSES.txt'), licenses(bundled, node));
+writeSbom(join(OUT, 'sbom.cdx.json'), true);
 asFunction(join(WORK, 'main.cjs'));
 if (platforms.some((platform) => platform === HERE))
   compileAhead(join(WORK, 'main.cjs'), join(WORK, 'main.code'), 'postern');
 for (const platform of platforms) make(platform);
 
 function make(platform: Platform): void {
-  const node = nodeFor(platform);
-  const blob = join(WORK, `${platform}.blob`);
-  const config = join(WORK, `${platform}.json`);
-  const assets = Object.entries(PROGRAM_FILES).map(([name, where]) => [name, placeOf(where)]);
-  writeFileSync(
-    config,
-    JSON.stringify({
-      main: join(ROOT, 'build/inside.cjs'),
-      output: blob,
-      disableExperimentalSEAWarning: true,
-      execArgv: [LONG_RUNNING],
-      assets: {
-        ...Object.fromEntries(assets),
-        'main.cjs': join(WORK, 'main.cjs'),
-        [WORKER_BUNDLED]: join(WORK, WORKER_BUNDLED),
-        ...(platform === HERE ? { 'main.code': join(WORK, 'main.code') } : {}),
-      },
-    }),
-  );
-  // The blob is of the Node that makes it: one version for all platforms.
-  execFileSync(process.execPath, ['--experimental-sea-config', config], { stdio: ['ignore', 'ignore', 'inherit'] });
   const name = `postern-${packageFile.version}-${platform}${platform.startsWith('win') ? '.exe' : ''}`;
-  const made = join(WORK, name);
-  rmSync(made, { force: true });
-  copyFileSync(node, made);
-  chmodSync(made, 0o755);
-  if (platform.startsWith('linux')) strip(platform, made);
-  const postject = join(ROOT, 'node_modules/postject/dist/cli.js');
-  execFileSync(process.execPath, [postject, made, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', FUSE], { stdio: 'ignore' });
+  const copy = `node-${platform}`;
+  rmSync(join(WORK, copy), { force: true });
+  copyFileSync(nodeFor(platform), join(WORK, copy));
+  chmodSync(join(WORK, copy), 0o755);
+  if (platform.startsWith('linux')) strip(platform, join(WORK, copy));
+  copyFileSync(join(ROOT, 'build/inside.cjs'), join(WORK, 'inside.cjs'));
+  const assets = Object.entries(PROGRAM_FILES).map(([asset, where]) => [asset, placeOf(where)]);
+  // Names and not paths, where they go in: the same octets wherever this is built.
+  const config = {
+    main: 'inside.cjs',
+    executable: copy,
+    output: name,
+    disableExperimentalSEAWarning: true,
+    execArgv: [LONG_RUNNING],
+    assets: {
+      ...Object.fromEntries(assets),
+      'main.cjs': 'main.cjs',
+      [WORKER_BUNDLED]: WORKER_BUNDLED,
+      ...(platform === HERE ? { 'main.code': 'main.code' } : {}),
+    },
+  };
+  writeFileSync(join(WORK, `${platform}.json`), JSON.stringify(config));
+  // What goes in is of the Node that makes it: one version for all platforms.
+  const args = ['--build-sea', `${platform}.json`];
+  execFileSync(process.execPath, args, { cwd: WORK, stdio: ['ignore', 'ignore', 'inherit'] });
   const file = join(OUT, name);
-  renameSync(made, file);
+  renameSync(join(WORK, name), file);
   const megabytes = (statSync(file).size / 1e6).toFixed(0);
   const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
   process.stdout.write(`packages/${name}  ${megabytes} MB  sha256 ${digest}\n`);

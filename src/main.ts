@@ -12,9 +12,10 @@
     const one = process.getBuiltinModule('node:sea').isSea();
     const EXIT = '--exit-with';
     if (one && process.argv[2] === EXIT) process.exit(Number(process.argv[3]));
-    // execve ends the process where it fails, so what can be known is asked first.
+    // execve ends the process where it fails, so what can be known is asked first. Windows has none: Node's throws there.
     const { execve } = process;
     const canBegin = () => {
+      if (process.platform === 'win32') return false;
       const { accessSync, constants } = process.getBuiltinModule('node:fs');
       try {
         accessSync(process.execPath, constants.X_OK);

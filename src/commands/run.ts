@@ -1,8 +1,9 @@
 // postern run: the firewall itself. Reads the configuration, opens the listeners, and ends in good order.
 //
 // It refuses to start on whatever `check` calls an error (design.md 2), and says one line on stderr when it listens.
-// SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. How the rooms are put together is
-// firewall.ts.
+// SIGTERM and SIGINT drain, a second one cuts off; SIGHUP reads the files anew. On Windows, which has no signals, Node makes
+// them of what befalls the console: Ctrl+C, Ctrl+Break, and SIGHUP where it is closed, all of which drain. How the rooms are
+// put together is firewall.ts.
 
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding, hasErrors, warningsIn } from '../config/finding.ts';
@@ -48,6 +49,10 @@ it is repeatable; an option beats its twin, and both beat the file. The log is J
 
 Exit codes: 0 drained after SIGTERM or SIGINT, 1 cannot listen, 64 wrong usage, 78 faulty configuration.
 `;
+
+const IS_WINDOWS = process.platform === 'win32';
+/** Windows ends who has lost its console after ten seconds, and has no other use for SIGHUP. */
+const DRAIN_AT = IS_WINDOWS ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
 
 const NOT_YET: ReloadOutcome = { reloaded: false, error: 'Postern is still starting.', findings: [] };
 const FAILURE = 1;
@@ -127,8 +132,9 @@ export async function run(args: string[], out: Output): Promise<number> {
     void firewall.reopenFiles();
     return reloader.reload(true);
   };
-  // Before it is said that we listen: who hears that may send one at once.
-  process.on('SIGHUP', () => void late.reload());
+  // Before it is said that we listen: who hears that may send a signal at once.
+  const ended = untilSignal(firewall, config.timeouts.drain);
+  if (!IS_WINDOWS) process.on('SIGHUP', () => void late.reload());
   const where = firewall.addresses.map(formatEndpoint).join(', ');
   const upstream = upstreamsOf(config)
     .map(({ name, upstream: { servers } }) => {
@@ -140,7 +146,7 @@ export async function run(args: string[], out: Output): Promise<number> {
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
-  return untilSignal(firewall, config.timeouts.drain);
+  return ended;
 }
 
 function whyNot(error: unknown): string {
@@ -191,8 +197,7 @@ function untilSignal(firewall: RunningFirewall, patience: number): Promise<numbe
         () => resolve(FAILURE),
       );
     };
-    process.on('SIGTERM', signalled);
-    process.on('SIGINT', signalled);
+    for (const signal of DRAIN_AT) process.on(signal, signalled);
     for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
       process.on(event, (error) => firewall.observer.defect(error, 'nothing that is known'));
     }

@@ -12,7 +12,7 @@ import { parseRange } from '../policy/ranges.ts';
 import { beside } from './beside.ts';
 import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
-import type { Host } from './host.ts';
+import { canSharePorts, type Host } from './host.ts';
 import { duration, type Endpoint, whyNoUpstreamName } from './kinds.ts';
 import { isThisHost, lintSameHost } from './same-host.ts';
 import type { Config } from './schema.ts';
@@ -44,6 +44,8 @@ export function checkAgreement(
     error: (path, message) => add('error', path, message),
     warn: (path, message) => add('warning', path, message),
   });
+  if (config.workers !== 'auto' && config.workers > 1 && !canSharePorts())
+    add('error', ['workers'], 'threads cannot share a port on this system (Windows, macOS): 1 is right, or auto');
   checkUpstreams(config, host, add);
   checkTimeouts(config.timeouts, add);
   const { admin, state_password_file: password, state_ca: ca } = config;

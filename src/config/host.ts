@@ -4,6 +4,7 @@
 // cannot be read is not known, and `unknown` says so: a sandbox must not keep the firewall from starting.
 
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 export interface Host {
@@ -15,17 +16,36 @@ export interface Host {
 
 export function thisHost(): Host {
   const own = ownAddresses();
-  const route = read('/proc/net/route');
-  const ipv6Route = read('/proc/net/ipv6_route'); // not there where IPv6 is off
+  const gateways = process.platform === 'win32' ? gatewaysOfWindows() : gatewaysOfLinux();
   const unknown = [
     ...(typeof own === 'string' ? [unknownAddresses(own)] : []),
-    ...(route === null && process.platform === 'linux' ? [UNKNOWN_GATEWAYS] : []),
+    ...(gateways === null ? [UNKNOWN_GATEWAYS] : []),
   ];
   return {
     ownAddresses: typeof own === 'string' ? [] : own,
-    gateways: [...ipv4Gateways(route ?? ''), ...ipv6Gateways(ipv6Route ?? '')],
+    gateways: gateways ?? [],
     ...(unknown.length === 0 ? {} : { unknown: unknown.join('; ') }),
   };
+}
+
+/** Whether several listeners may share a port, so that there can be several workers: SO_REUSEPORT as Linux has it. */
+export function canSharePorts(): boolean {
+  return process.platform !== 'win32' && process.platform !== 'darwin';
+}
+
+/** Null: not known, as on every other system that is neither Linux nor Windows. */
+function gatewaysOfLinux(): string[] | null {
+  const route = read('/proc/net/route');
+  if (route === null) return null;
+  return [...ipv4Gateways(route), ...ipv6Gateways(read('/proc/net/ipv6_route') ?? '')]; // not there where IPv6 is off
+}
+
+/** Windows has no file that tells them, and Node no call; null: not known. */
+function gatewaysOfWindows(): string[] | null {
+  const program = `${process.env.SystemRoot ?? 'C:\\Windows'}\\System32\\route.exe`;
+  const { spawnSync } = process.getBuiltinModule('node:child_process'); // wanted nowhere else
+  const { status, stdout } = spawnSync(program, ['PRINT'], { encoding: 'latin1', timeout: 5000, windowsHide: true });
+  return status === 0 ? printedGateways(stdout) : null;
 }
 
 /** A string is the reason why they cannot be had: Linux tells them through a netlink socket, which may be forbidden. */
@@ -46,7 +66,7 @@ function unknownAddresses(why: string): string {
 }
 
 const UNKNOWN_GATEWAYS =
-  'the default gateway cannot be read from /proc/net/route, so a client that comes from it is not known for one whose own ' +
+  'the default gateway cannot be read (/proc/net/route, or route.exe PRINT on Windows), so a client that comes from it is not known for one whose own ' +
   'address was lost on the way';
 
 function read(file: string): string | null {
@@ -88,6 +108,15 @@ export function ipv6Gateways(table: string): string[] {
     gateways.add((gateway.match(/..../g) ?? []).join(':'));
   }
   return [...gateways];
+}
+
+/** `route PRINT` of Windows, whose words are translated and whose columns are not: destination, mask, gateway, interface,
+ * metric; and interface, metric, destination, gateway for IPv6. What is no address stands for "on-link". */
+export function printedGateways(table: string): string[] {
+  const ipv4 = /^ *0\.0\.0\.0 +0\.0\.0\.0 +([\d.]+) /gm;
+  const ipv6 = /^ *\d+ +\d+ +::\/0 +([\da-f:]+)(?:%\d+)?\r?$/gim;
+  const found = [...table.matchAll(ipv4), ...table.matchAll(ipv6)].map(([, gateway]) => gateway as string);
+  return [...new Set(found.filter((gateway) => isIP(gateway) !== 0))];
 }
 
 /** How many file descriptors this process may have; null where the system does not say (only Linux does). */

@@ -186,7 +186,9 @@ export const configSchema = z.strictObject({
       error: ({ input }) => `${show(input)} is neither a whole number of workers from 1 to 256 nor auto`,
     })
     .prefault(1)
-    .describe('How many threads serve clients; auto: as many as there are processors.'),
+    .describe(
+      'How many threads serve clients; auto: as many as there are processors. On Windows and macOS there is one.',
+    ),
   admin: z
     .strictObject(
       {

@@ -64,9 +64,11 @@ export function* readOctets(file: string): Steps<ReadOctets> {
         ? 'there is no such file'
         : code === 'EISDIR'
           ? 'it is a folder'
-          : code === 'EACCES'
+          : code === 'EACCES' || code === 'EPERM'
             ? 'it may not be read by this user'
-            : (error as Error).message;
+            : code === 'EBUSY'
+              ? 'another program has it open for itself alone' // on Windows
+              : (error as Error).message;
     return { problem: `cannot read ${file}: ${why}` };
   }
   if (octets === null) return { problem: `cannot read ${file}: it is being written, try again when it is whole` };

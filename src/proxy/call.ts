@@ -292,7 +292,7 @@ function headerEnds(caller: Caller | null): Ends | null {
 }
 
 /** Of a connection that was taken: one that is not gets ECONNREFUSED. */
-const HANG_UPS = new Set(['ECONNRESET', 'EPIPE']);
+const HANG_UPS = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE']); // the second is Windows' own
 
 /** RFC 5321 §4.1.3. */
 function literalOf({ localAddress }: ByteStream): string {

@@ -147,7 +147,10 @@ function bind(
 
 const WHY_NOT: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there',
-  EACCES: 'not permitted, as ports below 1024 often are: CAP_NET_BIND_SERVICE is wanted',
+  EACCES:
+    process.platform === 'win32'
+      ? 'not permitted: another program has it for itself alone, or Windows keeps it (netsh interface ipv4 show excludedportrange tcp)'
+      : 'not permitted, as ports below 1024 often are: CAP_NET_BIND_SERVICE is wanted',
   EADDRNOTAVAIL: 'this machine has no such address',
   EAFNOSUPPORT: 'this machine has no addresses of that kind',
 };

@@ -1,7 +1,7 @@
 // Node's own TCP handles: what a net.Socket stands on, without it. The only file that uses what Node does not document.
 //
-// `handles` is null where Node's look otherwise than here, or where POSTERN_SOCKETS=plain says so: then everything goes through
-// net.Socket (socket-stream.ts). Not here: what is done with a handle (handle-stream.ts).
+// `handles` is null where Node's look otherwise than here, on Windows, whose handles nobody has tried, or where POSTERN_SOCKETS=plain
+// says so: then everything goes through net.Socket (socket-stream.ts). Not here: what is done with a handle (handle-stream.ts).
 
 import { isIP, type Server } from 'node:net';
 
@@ -67,7 +67,7 @@ interface Handles {
 const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer', 'shutdown', 'close', 'reset', 'setNoDelay'];
 
 function find(): Handles | null {
-  if (process.env.POSTERN_SOCKETS === 'plain') return null;
+  if (process.env.POSTERN_SOCKETS === 'plain' || process.platform === 'win32') return null;
   try {
     const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
     const { TCP, TCPConnectWrap, constants } = binding.call(process, 'tcp_wrap');

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { beside } from '../config/beside.ts';
-import { thisHost } from '../config/host.ts';
+import { canSharePorts, thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
 import type { Ban } from '../limits/store.ts';
 import { type Admin, startAdmin } from '../observe/admin.ts';
@@ -216,7 +216,7 @@ function openAllListeners(
   settings: FirewallSettings,
 ): Promise<Listeners> {
   const { order } = settings;
-  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  const count = config.workers === 'auto' ? (canSharePorts() ? availableParallelism() : 1) : config.workers;
   return count === 1 || order === undefined
     ? openListeners(config, policy, observer, limiter, settings)
     : WorkerPool.start({ ...settings, order, count, config, observer, limiter });

@@ -22,7 +22,7 @@ suite('the one file', () => {
   test('names its commit and its Node', async () => {
     const { code, output } = await run(POSTERN, ['--version'], ENV);
     assert.equal(code, 0, output);
-    assert.match(output, /^postern \d+\.\d+\.\d+ \(commit [0-9a-f]{12}\+?, Node\.js 24\.\d+\.\d+\)\n$/);
+    assert.match(output, /^postern \d+\.\d+\.\d+ \(commit [0-9a-f]{12}\+?, Node\.js 26\.\d+\.\d+\)\n$/);
   });
 
   test('has every command', () => {

@@ -65,7 +65,8 @@ export async function playMovingIn({ exchange, keep, postern: made, ...more }: M
     return INTERRUPTED;
   } finally {
     for (const name of SIGNALS) process.off(name, end);
-    if (keep === null) rmSync(folder, { recursive: true, force: true });
+    // Windows lets a folder go a moment after the end of who was in it.
+    if (keep === null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
