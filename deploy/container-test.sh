@@ -78,7 +78,7 @@ container=$(buildah from "$image")
 trap 'buildah rm "$container" >/dev/null' EXIT
 files=$(buildah mount "$container")
 say "all of it: $(du -sh --apparent-size "$files" | cut -f1), of which postern $(du -sh --apparent-size "$files/usr/bin/postern" | cut -f1)"
-buildah inspect --type image --format '{{json .Docker.Config}}' "$image" >"$work/config.json"
+buildah inspect --type image "$image" >"$work/config.json"
 # shellcheck disable=SC2016 # the inner shell's own
 IMAGE_ROOT=$files IMAGE_CONFIG=$work/config.json unshare --mount --net sh -ec '
   ip link set lo up

@@ -10,7 +10,7 @@ import { Client } from './client.ts';
 import { Sink } from './sink.ts';
 
 const IMAGE_ROOT = process.env.IMAGE_ROOT ?? '';
-const CONFIG = JSON.parse(readFileSync(process.env.IMAGE_CONFIG ?? '', 'utf8'));
+const CONFIG = JSON.parse(readFileSync(process.env.IMAGE_CONFIG ?? '', 'utf8')).Docker.config;
 const ONLY_FAMILIES = join(import.meta.dirname, 'only-families.py');
 // What chroot needs to become user 1000 there; then nothing is left.
 const PRIVILEGES = ['--bounding-set=-all,+sys_chroot,+setuid,+setgid', '--no-new-privs'];
@@ -18,7 +18,7 @@ const ACCEPTED = 'POSTERN_ACCEPTED_DOMAIN=local.example';
 
 function inImage(command: readonly string[], variables: readonly string[] = []): [string, string[]] {
   const chroot = ['chroot', '--userspec=1000:1000', '--groups=', IMAGE_ROOT];
-  return ['setpriv', [...PRIVILEGES, 'env', '-i', ...variables, ...chroot, ...command]];
+  return ['setpriv', [...PRIVILEGES, 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', ...variables, ...chroot, ...command]];
 }
 
 /** As the image says, with these arguments. */

@@ -30,6 +30,7 @@ export type ServerPackage =
   | 'courier-authlib'
   | 'qpsmtpd'
   | 'go-smtp'
+  | 'chart'
   | 'haraka'
   | 'chromium-headless-shell'
   | 'chromium-common';
