@@ -19,7 +19,9 @@ const compose = parse(read('compose.yaml'));
 function against(file: object): string {
   const ajv = new Ajv2019({ strict: false, allErrors: true, validateFormats: false });
   const sound = JSON.parse(
-    JSON.stringify(schema, (key, value) => ((key === 'id' || key === '$schema') && typeof value === 'string' ? undefined : value)),
+    JSON.stringify(schema, (key, value) =>
+      (key === 'id' || key === '$schema') && typeof value === 'string' ? undefined : value,
+    ),
   );
   return ajv.validate(sound, file) ? '' : ajv.errorsText();
 }

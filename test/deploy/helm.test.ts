@@ -114,7 +114,9 @@ function asked(t: TestContext, manifests: readonly Manifest[]): { check: string;
   for (const [name, text] of Object.entries<string>(data)) writeFileSync(join(folder, name), text);
   const policy = join(folder, 'policy.yaml');
   const say = (...args: string[]) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { encoding: 'utf8' });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
+      encoding: 'utf8',
+    });
     return `${status}: ${stdout}${stderr}`;
   };
   return {
@@ -140,12 +142,19 @@ describe('the chart', () => {
 
   it('has every value in the schema and in the table of its README, and no other', () => {
     const paths = (value: Manifest, at = ''): string[] =>
-      Object.entries<Manifest>(value).flatMap(([key, { properties }]) => (properties === undefined ? [at + key] : paths(properties, `${at}${key}.`)));
+      Object.entries<Manifest>(value).flatMap(([key, { properties }]) =>
+        properties === undefined ? [at + key] : paths(properties, `${at}${key}.`),
+      );
     const known = paths(JSON.parse(read('values.schema.json')).properties).filter((path) => path !== 'global');
     const told = [...read('README.md').matchAll(/^\| `([\w.]+)` \|/gm)].map(([, path]) => path);
     assert.deepEqual(told.toSorted(), known.toSorted());
     const values = parse(read('values.yaml'));
-    for (const path of known) assert.notEqual(path.split('.').reduce((at: Manifest, key) => at?.[key], values), undefined, path);
+    for (const path of known)
+      assert.notEqual(
+        path.split('.').reduce((at: Manifest, key) => at?.[key], values),
+        undefined,
+        path,
+      );
   });
 
   for (const name of CASES) {
@@ -181,7 +190,9 @@ describe('the chart', () => {
     assert.deepEqual(Object.keys(config.upstreams), ['relay']);
   });
 
-  it('runs as nobody in particular, with nothing to write and no capability, and is asked how it is', { skip: SKIP }, () => {
+  it('runs as nobody in particular, with nothing to write and no capability, and is asked how it is', {
+    skip: SKIP,
+  }, () => {
     const pod = only(rendered('ci/least.yaml').manifests, 'Deployment').spec.template.spec;
     const [container] = pod.containers;
     assert.equal(pod.securityContext.runAsNonRoot, true);
@@ -199,7 +210,10 @@ describe('the chart', () => {
     const least = only(rendered('ci/least.yaml').manifests, 'NetworkPolicy').spec;
     assert.deepEqual(least.ingress, [{ ports: [{ port: 'smtp' }] }]);
     const { egress, ingress } = only(rendered('ci/everything.yaml').manifests, 'NetworkPolicy').spec;
-    assert.deepEqual(egress[1].ports.map(({ port }: { port: number }) => port), [25, 2525, 26, 6380]);
+    assert.deepEqual(
+      egress[1].ports.map(({ port }: { port: number }) => port),
+      [25, 2525, 26, 6380],
+    );
     assert.equal(ingress[1].from.length, 1);
   });
 
@@ -217,7 +231,9 @@ describe('the chart', () => {
     assert.match(readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8'), /`postern_sessions`/);
   });
 
-  it('would be seen to be wrong: a key that Kubernetes does not know, a value that it does not take', { skip: SKIP }, (t) => {
+  it('would be seen to be wrong: a key that Kubernetes does not know, a value that it does not take', {
+    skip: SKIP,
+  }, (t) => {
     const { manifests } = rendered('ci/least.yaml');
     const budget = only(manifests, 'PodDisruptionBudget');
     assert.match(typed(t, [{ ...budget, spec: { ...budget.spec, minAvailabel: 1 } }]), /minAvailabel/);
@@ -230,6 +246,9 @@ describe('sidecar.yaml', () => {
     const manifests = manifestsIn(readFileSync(join(ROOT, 'deploy/kubernetes/sidecar.yaml'), 'utf8'));
     for (const manifest of manifests) validate(manifest);
     assert.equal(typed(t, manifests), '');
-    assert.deepEqual(manifests.map(({ kind }) => kind), ['Service', 'Deployment']);
+    assert.deepEqual(
+      manifests.map(({ kind }) => kind),
+      ['Service', 'Deployment'],
+    );
   });
 });

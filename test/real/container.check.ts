@@ -18,7 +18,10 @@ const ACCEPTED = 'POSTERN_ACCEPTED_DOMAIN=local.example';
 
 function inImage(command: readonly string[], variables: readonly string[] = []): [string, string[]] {
   const chroot = ['chroot', '--userspec=1000:1000', '--groups=', IMAGE_ROOT];
-  return ['setpriv', [...PRIVILEGES, 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', ...variables, ...chroot, ...command]];
+  return [
+    'setpriv',
+    [...PRIVILEGES, 'env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', ...variables, ...chroot, ...command],
+  ];
 }
 
 /** As the image says, with these arguments. */
