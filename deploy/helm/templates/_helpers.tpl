@@ -1,5 +1,7 @@
+{{/* With room for -admin, -redis and -probe in the 63 octets of a name. */}}
 {{- define "postern.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end | trunc 63 | trimSuffix "-" }}
+{{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) }}
+{{- $name | trunc 57 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "postern.selector" -}}
