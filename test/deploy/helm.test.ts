@@ -5,9 +5,9 @@
 // No cluster: Helm only says what it would install.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
@@ -21,6 +21,7 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
 import packageFile from '../../package.json' with { type: 'json' };
+import { makePair } from '../helpers/certificates.ts';
 import { MAIN } from '../helpers/main.ts';
 import { missing, needUnpacked } from '../real/tools.ts';
 
@@ -32,6 +33,16 @@ const SKIP = missing([], ['helm']);
 
 // biome-ignore lint/suspicious/noExplicitAny: a manifest is looked into by hand
 type Manifest = any;
+
+const pair = makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' });
+/** What the pods have of Secrets, below /etc/postern-. */
+const MOUNTED = {
+  'tls/tls.crt': pair.cert,
+  'tls/tls.key': pair.key,
+  'admin/token': 'x'.repeat(32),
+  'admin/word': 'x'.repeat(32),
+  'redis/password': 'y',
+};
 
 /** How each kind is validated, and where its type is. */
 const KINDS: Readonly<Record<string, [new (data: Manifest) => { validate(): void }, string]>> = {
@@ -129,7 +140,13 @@ function asked(t: TestContext, manifests: readonly Manifest[]): { check: string;
   const folder = mkdtempSync(join(tmpdir(), 'postern-chart-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const { data } = only(manifests, 'ConfigMap');
-  for (const [name, text] of Object.entries<string>(data)) writeFileSync(join(folder, name), text);
+  for (const [name, text] of Object.entries<string>(data)) {
+    writeFileSync(join(folder, name), text.replaceAll('/etc/postern-', `${folder}/`));
+  }
+  for (const [name, content] of Object.entries(MOUNTED)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content, { mode: 0o600 });
+  }
   const policy = join(folder, 'policy.yaml');
   const say = (...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
@@ -138,7 +155,7 @@ function asked(t: TestContext, manifests: readonly Manifest[]): { check: string;
     return `${status}: ${stdout}${stderr}`;
   };
   return {
-    check: say('check', policy),
+    check: say('check', join(folder, 'postern.yaml')),
     stranger: say('explain', policy, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--expect', 'reject'),
   };
 }
