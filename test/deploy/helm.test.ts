@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { ServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
@@ -22,6 +22,7 @@ import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
 import packageFile from '../../package.json' with { type: 'json' };
 import { makePair } from '../helpers/certificates.ts';
+import { blocksOf } from '../helpers/document.ts';
 import { MAIN } from '../helpers/main.ts';
 import { missing, needUnpacked } from '../real/tools.ts';
 
@@ -88,7 +89,7 @@ function manifestsIn(text: string): Manifest[] {
 }
 
 function rendered(name: string, release = 'mail'): { manifests: Manifest[]; notes: string } {
-  const { status, stdout, stderr } = install(release, join(CHART, name));
+  const { status, stdout, stderr } = install(release, resolve(CHART, name));
   assert.equal(status, 0, stderr);
   const { manifest, hooks, info } = JSON.parse(stdout);
   const tests = (hooks ?? []).map((hook: Manifest) => hook.manifest);
@@ -203,6 +204,19 @@ describe('the chart', () => {
       assert.equal(new Set(names).size, names.length);
     });
   }
+
+  it('takes the values that its page shows', { skip: SKIP }, (t) => {
+    const shown = blocksOf('docs/kubernetes.md').filter(({ text }) => /^# \S+\.yaml\n/.test(text));
+    assert.equal(shown.length, 2);
+    const folder = mkdtempSync(join(tmpdir(), 'postern-chart-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    for (const { where, text } of shown) {
+      writeFileSync(join(folder, 'values.yaml'), text);
+      const { check, stranger } = asked(t, rendered(join(folder, 'values.yaml')).manifests);
+      assert.match(check, /^0: /, where);
+      assert.match(stranger, /^0: /, where);
+    }
+  });
 
   it('renders no key that Kubernetes does not know', { skip: SKIP }, (t) => {
     assert.equal(
