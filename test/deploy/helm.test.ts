@@ -22,6 +22,7 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
 import packageFile from '../../package.json' with { type: 'json' };
+import { blocksOf } from '../helpers/document.ts';
 import { missing, needUnpacked } from '../real/tools.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -107,7 +108,11 @@ function only(manifests: readonly Manifest[], kind: string): Manifest {
 }
 
 /** What `postern check` says of a file in the ConfigMap, and what `explain` says of a stranger. */
-function asked(t: TestContext, manifests: readonly Manifest[], checked: 'postern.yaml' | 'policy.yaml'): { check: string; stranger: string } {
+function asked(
+  t: TestContext,
+  manifests: readonly Manifest[],
+  checked: 'postern.yaml' | 'policy.yaml',
+): { check: string; stranger: string } {
   const folder = mkdtempSync(join(tmpdir(), 'postern-chart-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const { data } = only(manifests, 'ConfigMap');
@@ -136,6 +141,9 @@ describe('the chart', () => {
     const validator = ajv.compile(JSON.parse(read('values.schema.json')));
     const says = (values: object) => (validator(values) ? '' : ajv.errorsText(validator.errors));
     for (const name of CASES) assert.equal(says({ ...parse(read('values.yaml')), ...parse(read(name)) }), '', name);
+    const shown = blocksOf('docs/kubernetes.md').filter(({ name }) => name !== null);
+    assert.equal(shown.length, 2);
+    for (const { where, text } of shown) assert.equal(says(parse(text)), '', where);
     assert.match(says(parse(read('values.yaml'))), /upstream\/servers must NOT have fewer than 1 items/);
     assert.match(says({ ...parse(read('ci/least.yaml')), acceptedDomain: [] }), /additional properties/);
   });
