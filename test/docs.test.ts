@@ -14,6 +14,7 @@ import { test as testCommand } from '../src/commands/test.ts';
 import { makePair } from './helpers/certificates.ts';
 import { whole } from './helpers/cuts.ts';
 import { anchorsOf, type Block, blocksOf, linksOf, ROOT } from './helpers/document.ts';
+import { MAIN } from './helpers/main.ts';
 import { play } from './helpers/play.ts';
 import { readTranscripts } from './helpers/transcripts.ts';
 
@@ -56,7 +57,7 @@ test('what the documents show of a question is what is answered', () => {
   assert.notEqual(shown.length, 0);
   for (const { where, text } of shown) {
     const [command = '', ...answer] = text.split('\n');
-    const args = [join(ROOT, 'src/main.ts'), ...command.split(' ').slice(2)];
+    const args = [MAIN, ...command.split(' ').slice(2)];
     assert.equal(execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' }), answer.join('\n'), where);
   }
 });

@@ -10,6 +10,7 @@ import { InputFile, readInputs } from '../moving-in/input-file.ts';
 import { formatEquivalence, inOrder, plain, printCases, printPolicy } from '../moving-in/print-policy.ts';
 import { formatProof, type Proof, prove } from '../moving-in/prove.ts';
 import { recognise, SYSTEMS, whyNoKind } from '../moving-in/readers.ts';
+import type { KnownFile } from '../moving-in/system.ts';
 import { writeWhole } from '../moving-in/whole-file.ts';
 import { parseRange } from '../policy/ranges.ts';
 import { atOnce } from '../policy/steps.ts';
@@ -63,9 +64,33 @@ export async function importSettings(args: string[], out: Output): Promise<numbe
   const known = recognise(files, request.as);
   let made: Omit<Imported, 'report' | 'faults'> | null = null;
   if (!('system' in known)) report.faults.push(...known);
-  else if (report.faults.length === 0) made = known.system.read(known.files, request.given, report);
+  else if (report.faults.length === 0) {
+    made = known.system.read(known.files, request.given, report);
+    for (const one of known.files) tellDoubts(one, report);
+  }
   if (made === null || report.faults.length > 0) return fail(report.faults, request, out);
   return print({ ...made, report: report.equivalences, faults: [] }, request, out);
+}
+
+/** What a file does not show: whether it is whole, and whether its letters are those. */
+function tellDoubts({ kind, file }: KnownFile, report: Report): void {
+  const end = file.text.trimEnd();
+  const last = file.place(end.length);
+  if (kind.hasNoEnd)
+    report.cannotBeSaid(
+      last,
+      'the end of the file',
+      end.slice(end.length - last.column + 1),
+      'nothing in such a file shows that it is whole, and what is missing may be a denial: is this its last line?',
+    );
+  const letter = file.text.search(/[^\0-\x7f]/);
+  if (file.isGuessed && letter !== -1)
+    report.cannotBeSaid(
+      file.place(letter),
+      'letters beyond ASCII',
+      /.*/.exec(file.text.slice(letter, letter + 20))?.[0] ?? '',
+      'neither UTF-8 nor UTF-16, and read as Windows-1252: if names are not right, save the file as UTF-8',
+    );
 }
 
 function fail(faults: readonly Fault[], { json }: Request, out: Output): number {

@@ -90,14 +90,18 @@ export interface Replayed {
 }
 
 /** The logs put to the policy; a number is the exit code where that could not be, which has been said then. */
-export async function replayLogs(name: string, request: LogsRequest, out: Output): Promise<Replayed | number> {
+export async function replayLogs(
+  name: 'replay' | 'suggest',
+  request: LogsRequest,
+  out: Output,
+): Promise<Replayed | number> {
   const world: World = { now: Date.now(), names: null };
   const compared = readCompared(request.policy, world);
   if (!('policy' in compared)) {
     for (const one of compared) if (one.severity === 'error') out.stderr(`${formatFinding(one)}\n`);
     return BAD_POLICY;
   }
-  const replay = new Replay(await AskedOfLogs.of(compared, world));
+  const replay = new Replay(await AskedOfLogs.of(compared, world), name === 'suggest');
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
   for (const signal of SIGNALS) process.on(signal, interrupt);

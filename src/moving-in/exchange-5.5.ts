@@ -24,6 +24,7 @@ const registry: Kind = {
 export const lists: Kind = {
   name: 'lists',
   what: 'lists as text, under headings such as [relay: only the list below]',
+  hasNoEnd: true,
   recognises: looksLikeLists,
 };
 

@@ -24,11 +24,17 @@ const CLIXML: Kind = {
 
 const JSON_KIND: Kind = { name: 'json', what: 'what ConvertTo-Json writes', recognises: ({ text }) => isJson(text) };
 
-const CSV: Kind = { name: 'csv', what: 'what Export-Csv writes', recognises: ({ text }) => isCsv(text) };
+const CSV: Kind = {
+  name: 'csv',
+  what: 'what Export-Csv writes',
+  hasNoEnd: true,
+  recognises: ({ text }) => isCsv(text),
+};
 
 const FORMAT_LIST: Kind = {
   name: 'format-list',
   what: 'the text of Format-List',
+  hasNoEnd: true,
   recognises: ({ text }) => isFormatList(text) || isFormatTable(text),
   instead: ({ text }) =>
     isFormatTable(text) && !isFormatList(text)

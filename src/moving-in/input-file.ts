@@ -7,7 +7,8 @@ import { decoded, encodingOf, withoutMark } from './encoding.ts';
 import type { Fault } from './imported.ts';
 import { findFiles, type Part, partsOf, whyNotRead } from './inputs.ts';
 
-const LARGEST = 256 << 20;
+const LARGEST = 256 << 20; //     octets of all files together: mailboxes of an office of thousands as CLIXML
+const MOST_LINES = 2_000_000; // of one that is no XML, whose elements are counted
 
 export class InputFile {
   readonly name: string;
@@ -66,11 +67,12 @@ export function unfinished(file: InputFile): Fault | null {
 /** The files that paths mean, also those in folders and archives; each read, or why not. */
 export async function readInputs(paths: readonly string[]): Promise<(InputFile | Fault)[]> {
   const read: (InputFile | Fault)[] = [];
+  const room = { left: LARGEST };
   for (const found of findFiles(paths)) {
     if ('problem' in found) read.push(faultIn(found.path, found.problem));
     else
       try {
-        for await (const part of partsOf(found, () => {})) read.push(await readPart(part));
+        for await (const part of partsOf(found, () => {})) read.push(await readPart(part, room));
       } catch (error) {
         read.push(faultIn(found.path, `cannot be read: ${whyNotRead(error as Error)}`));
       }
@@ -78,17 +80,18 @@ export async function readInputs(paths: readonly string[]): Promise<(InputFile |
   return read;
 }
 
-async function readPart({ name, blocks }: Part): Promise<InputFile | Fault> {
+async function readPart({ name, blocks }: Part, room: { left: number }): Promise<InputFile | Fault> {
   const octets: Buffer[] = [];
   let length = 0;
   try {
     for await (const block of blocks()) {
       octets.push(Buffer.from(block));
       length += block.length;
-      if (length > LARGEST)
+      room.left -= block.length;
+      if (room.left < 0)
         return faultIn(
           name,
-          `more than ${LARGEST >> 20} MiB are no file of settings: is it a log? Those are for inventory and replay`,
+          `more than ${LARGEST >> 20} MiB are no settings: is it a log? Those are for inventory and replay`,
         );
     }
   } catch (error) {
@@ -101,22 +104,37 @@ function faultIn(file: string, message: string): Fault {
   return { file, line: 1, column: 1, message };
 }
 
-/** Text of octets; a fault where they are none. */
+/** Text of octets; a fault where they are none. A carriage return alone ends a line, and the mark of a second file behind the
+ * first (`copy /b`) is no character. */
 export function decode(name: string, octets: Buffer): InputFile | Fault {
   const encoding = encodingOf(octets);
-  const { text, isGuessed } = decoded(withoutMark(octets, encoding), encoding);
+  const { text: read, isGuessed } = decoded(withoutMark(octets, encoding), encoding);
+  const text = read.replace(/\r(?!\n)/g, '\n').replace(/^\uFEFF/gm, '');
   const file = new InputFile(name, text, isGuessed);
+  for (const [sign, message] of SIGNS) {
+    const at = text.search(sign);
+    if (at !== -1) return { ...file.place(at), message };
+  }
   if (encoding !== 'octets' && octets.length % 2 === 1)
     return { ...file.place(text.length), message: 'the file ends in half a character of UTF-16: it is cut off' };
-  return nothingUnreadable(file);
+  if (!text.trimStart().startsWith('<') && hasMoreLines(text, MOST_LINES))
+    return faultIn(name, `more than ${MOST_LINES} lines are no settings`);
+  return file;
 }
 
-/** A NUL is in no text: it is another encoding, or no text at all. */
-function nothingUnreadable(file: InputFile): InputFile | Fault {
-  const nul = file.text.indexOf('\0');
-  if (nul === -1) return file;
-  return {
-    ...file.place(nul),
-    message: 'a NUL octet: this is no text, or one in two encodings: save it as UTF-8 or as UTF-16 with a mark',
-  };
+function hasMoreLines(text: string, most: number): boolean {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at !== -1 && lines <= most; at = text.indexOf('\n', at + 1)) lines++;
+  return lines > most;
 }
+
+/** What is in no text of one encoding. */
+const SIGNS: readonly (readonly [RegExp, string])[] = [
+  [/\0/, 'a NUL octet: this is no text, or one in two encodings: save it as UTF-8 or as UTF-16 with a mark'],
+  // A line end of single octets, as UTF-16 has it; no language has this character.
+  [/\u0A0D/, 'UTF-16 up to here, and another encoding from here on: save all of it as UTF-8 or as UTF-16 with a mark'],
+  [
+    /[\u0080-\u009F]/,
+    'an octet that is no letter in UTF-8 or Windows-1252: is it of another code page, as cmd.exe writes? Save it as UTF-8 or as UTF-16 with a mark',
+  ],
+];

@@ -126,7 +126,8 @@ async function* inflated(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer>
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]); // standard input may come in any pieces
     if (head.length < ZIP.length) head = Buffer.from(head);
   }
-  if (startsWith(head, ZIP)) throw new Error('a .zip is read from a file, not from standard input');
+  if (startsWith(head, ZIP))
+    throw new Error('a .zip is looked into where it is a file by itself, not in another archive or on standard input');
   if (!startsWith(head, GZIP)) {
     if (head.length > 0) yield head;
     yield* blocks;

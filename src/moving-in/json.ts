@@ -9,7 +9,7 @@ import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
 
 export function isJson(text: string): boolean {
-  return /^\s*[[{]/.test(text);
+  return /^\s*(\{|\[\s*([[{\]"]|$))/.test(text);
 }
 
 const MOST_DEPTH = 100;

@@ -30,18 +30,21 @@ import type { Kind, KnownFile, System } from './system.ts';
 const POSTCONF: Kind = {
   name: 'postconf',
   what: 'what postconf -n prints',
+  hasNoEnd: true,
   recognises: ({ text }) => isPostconf(text),
 };
 
 const MASTER_CF: Kind = {
   name: 'master.cf',
   what: 'what postconf -M prints',
+  hasNoEnd: true,
   recognises: ({ text }) => isMasterCf(text),
 };
 
 const TABLE: Kind = {
   name: 'postfix-table',
   what: 'a lookup table of Postfix',
+  hasNoEnd: true,
   recognises: ({ text }) => isTable(text),
 };
 

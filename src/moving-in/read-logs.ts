@@ -169,7 +169,10 @@ class Reading implements Out {
       broken ??
       (isEmpty
         ? 'it is empty'
-        : (whatItIs(lines) ?? (isBinary(head) ? 'it is no text' : 'no log that is known: say --as KIND if it is one')));
+        : /\r(?!\n)/.test(head) && !head.includes('\n')
+          ? 'its lines end with CR alone, as no server writes them: save it with CRLF or LF'
+          : (whatItIs(lines) ??
+            (isBinary(head) ? 'it is no text' : 'no log that is known: say --as KIND if it is one')));
     if (broken !== null || (part.named && !isEmpty)) this.#problems.push(`${part.name}: ${why}`);
     else this.note(`${part.name}: ${why}: left out`);
   }
@@ -296,6 +299,7 @@ async function* interruptible(blocks: AsyncIterable<Uint8Array>, signal: AbortSi
 function whyUnknown(line: string, kind: LogKind | null): string {
   if (/^\0+$/.test(line)) return 'zeros: the file was not closed when its server fell';
   if (isBinary(line)) return 'no text';
+  if (line.includes('\u0A0D')) return 'another encoding begins, and nothing behind it is read: save all of it as UTF-8';
   return `no line of the kind that the log is (${kind})`;
 }
 

@@ -114,8 +114,12 @@ export class Replay implements LogSink {
     ...{ lost: 0, perhapsLost: 0, beyond: 0, first: null, last: null },
   };
 
-  constructor(asked: AskedOfLogs) {
+  readonly #isForSuggest: boolean;
+
+  /** `isForSuggest`: wishes and conducts are kept as well. */
+  constructor(asked: AskedOfLogs, isForSuggest: boolean) {
     this.#asked = asked;
+    this.#isForSuggest = isForSuggest;
   }
 
   /** Those with the most recipients first. */
@@ -177,7 +181,7 @@ export class Replay implements LogSink {
         if (times.examples.length < MOST_EXAMPLES) times.examples.push(this.#exampleOf(message, recipient));
       }
     }
-    if (accepted + refused > 0) this.#conduct(message.source, accepted, refused);
+    if (this.#isForSuggest && accepted + refused > 0) this.#conduct(message.source, accepted, refused);
     totals.untold += message.untold;
     totals.recipients += message.untold;
     if (message.delivered === 'no') return;
@@ -210,7 +214,7 @@ export class Replay implements LogSink {
     const group =
       this.#groups.get(key) ?? this.#made(this.#groups, key, { kind, source, senderDomain, recipientDomain, said });
     if (group !== null) places.push(group);
-    if (kind !== 'stricter') return places;
+    if (kind !== 'stricter' || !this.#isForSuggest) return places;
     const name = login === '?' || login === undefined ? null : login;
     const wished = [said.connector, said.reason, said.rule, name, name === null ? source : ''].join('\n');
     const { connector, reason, rule } = said;

@@ -27,6 +27,7 @@ const octets: Kind = {
 const relayList: Kind = {
   name: 'relay-list',
   what: 'a list without a heading: who may relay, nobody else',
+  hasNoEnd: true,
   recognises: () => false,
 };
 

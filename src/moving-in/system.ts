@@ -9,6 +9,8 @@ export interface Kind {
   /** What people call it: `a registry export of the Internet Mail Service`. */
   readonly what: string;
   recognises(file: InputFile): boolean;
+  /** Nothing in it shows where it ends: cut off behind a line, it looks whole. */
+  readonly hasNoEnd?: true;
   /** Where the file looks like this kind and is another form of it that nobody can read: what to do instead. */
   readonly instead?: ((file: InputFile) => string | null) | undefined;
 }

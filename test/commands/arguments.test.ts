@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { MAIN } from '../helpers/main.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const POLICIES = fileURLToPath(new URL('../../policies/', import.meta.url));
 
 function postern(...args: string[]): { code: number | null; stderr: string; stdout: string } {

@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { inventory } from '../../src/commands/inventory.ts';
 import { addNames } from '../../src/commands/names-in-dns.ts';
 import { Inventory } from '../../src/moving-in/inventory.ts';
 import { csvCell } from '../../src/moving-in/inventory-report.ts';
 import type { LoggedMessage } from '../../src/moving-in/logged.ts';
 import { readLogs } from '../../src/moving-in/read-logs.ts';
+import { MAIN } from '../helpers/main.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-inventory-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -191,8 +191,7 @@ test('Ctrl-C ends it without a half page', async (t) => {
     message('192.0.2.17', 'printer', 'scan@example.com', 'x@partner.example').repeat(1_000_000),
   );
   const page = join(folder, 'long.html');
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-  const child = spawn(process.execPath, [main, 'inventory', long, '-', '--html', page], {
+  const child = spawn(process.execPath, [MAIN, 'inventory', long, '-', '--html', page], {
     stdio: ['pipe', 'ignore', 'pipe'],
   });
   t.after(() => child.kill('SIGKILL'));

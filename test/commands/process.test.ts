@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, suite, test } from 'node:test';
+import { MAIN, SOURCE } from '../helpers/main.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MAIN = join(ROOT, 'src/main.ts');
 const POLICIES = join(ROOT, 'policies');
 const QUESTION = ['--source', '192.0.2.1', '--rcpt', 'x@foreign.example'];
 
@@ -99,7 +99,7 @@ test('what is printed is whole, though a pipe holds less and its reader comes la
 
 test('a Node that is too old says in a sentence which one is needed', () => {
   const old = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.19.0'})";
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', old, MAIN, '--help'], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', old, SOURCE, '--help'], {
     encoding: 'utf8',
   });
   assert.deepEqual([status, stdout], [1, '']);
@@ -112,7 +112,7 @@ test('a Node that is too old says in a sentence which one is needed', () => {
 const older = olderNode();
 
 test('so does one that cannot read TypeScript at all', { skip: older === null ? 'no older Node here' : false }, () => {
-  const { status, stderr } = spawnSync(older ?? '', [MAIN, 'run'], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(older ?? '', [SOURCE, 'run'], { encoding: 'utf8' });
   assert.equal(status, 1);
   assert.match(stderr, /^postern: Node\.js 24 or newer is needed, and .+ is \d+\.\d+\.\d+; .+\n$/);
 });

@@ -5,10 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { assertAllKnown } from '../helpers/log-lines.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { MAIN } from '../helpers/main.ts';
 
 /** A log line. */
 export type Entry = Record<string, unknown>;

@@ -8,11 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { status } from '../../src/commands/status.ts';
+import { MAIN } from '../helpers/main.ts';
 import { LIST, STATUS } from '../status/snapshot.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const TOKEN = 'of-the-operator';
 const ESCAPE = '\x1b[';
 

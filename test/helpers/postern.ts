@@ -7,15 +7,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { startFirewall } from '../../src/serve/firewall.ts';
 import { freePort } from './free-port.ts';
 import { assertAllKnown } from './log-lines.ts';
+import { MAIN } from './main.ts';
 import { TOKEN_FILE } from './token.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_WITHIN_MS = 20_000;
 const STOP_WITHIN_MS = 15_000;
 

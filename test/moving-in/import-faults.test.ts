@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { prove } from '../../src/moving-in/prove.ts';
 import { importFiles, ldif, metabase, multi, type Net, registryExport, securityOctets } from './settings.ts';
+import { zip } from './zip.ts';
 
 const list = multi(['10.20.30.17', '10.20.30.64;255.255.255.192', '10.20.40.0;255.255.255.0']);
 const sound = registryExport({ RelayFlags: 'dword:00000003', RelayDenyList: list, RelayAllowList: list });
@@ -43,6 +44,36 @@ for (const [what, file, content, said] of [
     'a.reg',
     Buffer.concat([Buffer.from(text), Buffer.from('x', 'utf16le')]),
     /^a\.reg:\d+:\d+: error: a NUL octet/m,
+  ],
+  [
+    'UTF-8 behind UTF-16',
+    'a.txt',
+    Buffer.concat([Buffer.from('\uFEFFName : a\r\n', 'utf16le'), Buffer.from('Bindings : {0.0.0.0:587}\r\n')]),
+    /^a\.txt:2:\d+: error: UTF-16 up to here, and another encoding from here on/m,
+  ],
+  [
+    'a letter of code page 850',
+    'a.cf',
+    Buffer.from('mydestination = example.com\n# B\x81ro\n', 'latin1'),
+    /^a\.cf:2:4: error: an octet that is no letter in UTF-8 or Windows-1252: is it of another code page/m,
+  ],
+  [
+    'more lines than any settings have',
+    'a.cf',
+    'mynetworks = 10.0.0.1\n'.repeat(2_000_001),
+    /^a\.cf:1:1: error: more than 2000000 lines/m,
+  ],
+  [
+    "a folder's own settings",
+    'desktop.ini',
+    '[.ShellClassInfo]\r\n',
+    /^desktop\.ini:1:1: error: nobody knows what this is/m,
+  ],
+  [
+    'an archive in an archive',
+    'a.zip',
+    zip([['in.zip', zip([['a.txt', '']])]]),
+    /^a\.zip:in\.zip:1:1: error: cannot be read: a \.zip is looked into where it is a file by itself/m,
   ],
   [
     'another key',

@@ -96,3 +96,28 @@ test('a fault in an archive says in which of its files it is, and in which line'
     assert.match(broken.said, why);
   }
 });
+
+test('what no file shows is said: whether it is whole, and whether its letters are those', async () => {
+  const cut = await run(put('cut.cf', 'mynetworks = 10.0.0.0/8\nmydestination = example.com\n'));
+  assert.equal(cut.code, 0);
+  assert.match(cut.said, /^cut\.cf:2:28: cannot be said: the end of the file mydestination = example\.com: nothing/m);
+  const listed =
+    'Name : Büro\r\nBindings : {0.0.0.0:25}\r\nRemoteIPRanges : {10.0.0.1}\r\nPermissionGroups : None\r\nEnabled : True\r\n';
+  const domain = ['--accepted-domain', 'example.com'];
+  const importing = async (content: Buffer): Promise<{ code: number; said: string; policy: string }> => {
+    const out = output();
+    const code = await importSettings([join(folder, put('made.txt', content)), ...domain], out);
+    return { code, said: out.errors, policy: out.text.replace(/^#.*\n/gm, '') };
+  };
+  const whole = await importing(Buffer.from(listed));
+  assert.equal(whole.code, 0, whole.said);
+  assert.doesNotMatch(whole.said, /letters beyond ASCII/);
+  const guessed = await importing(Buffer.from(listed, 'latin1'));
+  assert.match(guessed.said, /made\.txt:1:9: cannot be said: letters beyond ASCII üro: neither UTF-8 nor UTF-16/);
+  assert.equal(guessed.policy, whole.policy);
+  assert.equal((await importing(Buffer.from(listed.replaceAll('\r\n', '\r')))).policy, whole.policy);
+  const other = listed.replace('Büro', 'Other').replace('10.0.0.1', '10.0.0.2');
+  const both = await importing(Buffer.from(`\ufeff${listed}\r\n\ufeff${other}`, 'utf16le'));
+  assert.equal(both.code, 0, both.said);
+  assert.match(both.policy, /10\.0\.0\.2/);
+});

@@ -142,6 +142,17 @@ test('what cannot be read says so: missing, empty, binary, cut off, settings, a 
   assert.match(await problem(join(folder, 'no*where')), /no file matches/);
   assert.match(await problem(write('')), /it is empty/);
   assert.match(await problem(write(Buffer.from([1, 2, 3, 0, 10, 255]))), /it is no text/);
+  assert.match(
+    await problem(write('#Software: Microsoft Exchange Server\r#Version: 14.0.0.0\r')),
+    /its lines end with CR alone/,
+  );
+  const turned = await read(
+    Buffer.concat([
+      Buffer.from(`\ufeff${message('192.0.2.1')}`, 'utf16le'),
+      Buffer.from(`${message('192.0.2.2')}\r\n`),
+    ]),
+  );
+  assert.match(turned.report.unknownLines[0]?.why ?? '', /another encoding begins/);
   assert.match(await problem(write('REGEDIT4\r\n\r\n[HKEY]\r\n')), /postern import/);
   const lines = Array.from({ length: 20_000 }, (_, at) => message(`10.0.${at >> 8}.${at & 255}`)).join('');
   const cut = await read(gzipSync(lines).subarray(0, 20_000));

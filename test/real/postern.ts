@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { freePort } from '../helpers/free-port.ts';
+import { MAIN } from '../helpers/main.ts';
 import { makeFolder } from './beds/bed.ts';
 import { type Child, startServer } from './children.ts';
 
 export const ACCEPTED_DOMAIN = 'local.example';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const LOGGED_WITHIN_MS = 5_000;
 
 export interface Postern extends Child {

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { freePort } from '../helpers/free-port.ts';
+import { MAIN } from '../helpers/main.ts';
 import { type Bed, makeFolder } from './beds/bed.ts';
 import { CYRUS_SETTINGS, cyrusConfiguration, missingCyrus } from './beds/cyrus.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
@@ -11,7 +12,6 @@ import { run } from './children.ts';
 import { type ConfiguredPostern, startConfigured } from './postern.ts';
 import { Sink } from './sink.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const PASSWORD = 'a secret & more';
 const FOREIGN = ['--expect-relay', 'bob@foreign.example'];
 

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { makePair } from '../helpers/certificates.ts';
 import { blocksOf, ROOT } from '../helpers/document.ts';
 import { freePort } from '../helpers/free-port.ts';
+import { MAIN } from '../helpers/main.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { type Bed, makeFolder } from './beds/bed.ts';
 import { postfix, startPostfix } from './beds/postfix.ts';
@@ -20,7 +21,6 @@ import { missing } from './tools.ts';
 
 const PAGE = 'docs/ten-questions.md';
 const WRITES = process.env.POSTERN_TEN_QUESTIONS === '1';
-const MAIN = join(ROOT, 'src/main.ts');
 const GATEWAY_SESSIONS = 60;
 const ADMIN = '127.0.0.1:9125';
 /** Which minute question 9 asks about. */

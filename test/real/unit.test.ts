@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';
+import { MAIN } from '../helpers/main.ts';
 import { makeFolder } from './beds/bed.ts';
 import { type Child, killAll, run, start, startServer } from './children.ts';
 import { Client } from './client.ts';
@@ -18,7 +19,6 @@ import { Sink } from './sink.ts';
 import { missing } from './tools.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MAIN = join(ROOT, 'src/main.ts');
 const UNIT = join(ROOT, 'deploy/postern.service');
 const FILTER = join(import.meta.dirname, 'only-families.py');
 const LOST = /this host's own addresses cannot be read \(.+\), so .+ RestrictAddressFamilies must name AF_NETLINK/g;
