@@ -11,6 +11,8 @@ import { commit } from './commit.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
 
+process.umask(0o022); // whoever builds may let nobody read what he writes, and a package takes that along
+
 /** As main.ts says it where it may. V8 takes no code that was made under other options. */
 export const LONG_RUNNING = '--max-semi-space-size=4';
 

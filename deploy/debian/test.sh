@@ -23,7 +23,7 @@ files() { (cd "$place" && find . -xdev | grep -v -e ^./proc -e ^./sys -e ^./run 
 if [ ! -e "$base/etc/debian_version" ] || [ -e "$base/debootstrap" ]; then
   say 'making a Debian'
   rm -rf "$base"
-  debootstrap --variant=minbase --include=ca-certificates,systemd,systemd-sysv,dbus,iproute2,adduser,man-db,procps bookworm "$base"
+  debootstrap --variant=minbase --include=ca-certificates,libatomic1,systemd,systemd-sysv,dbus,iproute2,adduser,man-db,procps bookworm "$base"
 fi
 rm -rf "$place"
 cp -a "$base" "$place"
@@ -39,6 +39,12 @@ inside setpriv --reuid=postern --regid=postern --clear-groups postern check /etc
 inside systemd-analyze verify /lib/systemd/system/postern.service
 [ -L "$place/etc/systemd/system/multi-user.target.wants/postern.service" ] || fail 'the service is not enabled'
 [ "$(inside man --where postern postern.yaml postern-policy postern-cases | wc -l)" -eq 4 ] || fail 'a manual is missing'
+
+say 'closed, in one command: an open server, and the same one behind Postern'
+# shellcheck disable=SC2016 # the inner shell's own
+unshare --net sh -ec 'ip link set lo up; exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" postern demo --once' sh "$place" >"$work/closed"
+tail -n 4 "$work/closed"
+grep -q 'OPEN  *CLOSED$' "$work/closed" || fail 'postern demo --once does not say closed'
 
 say 'starting'
 # shellcheck disable=SC2016 # the inner shell's own

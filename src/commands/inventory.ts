@@ -14,6 +14,7 @@ import {
   formatJson,
   formatText,
   type InventoryReport,
+  whyNoMail,
 } from '../moving-in/inventory-report.ts';
 import { LOG_KINDS, type LogKind, type ReadReport } from '../moving-in/logged.ts';
 import { parseTime } from '../moving-in/period.ts';
@@ -136,6 +137,11 @@ async function show(
   const rows = counted.rows();
   if (read.files === 0 || (rows.length === 0 && read.unknown > 0)) {
     out.stderr('postern inventory: nothing could be read\n');
+    return NOTHING_READ;
+  }
+  const noMail = whyNoMail(read);
+  if (noMail !== null) {
+    out.stderr(`postern inventory: ${noMail}\n`);
     return NOTHING_READ;
   }
   const unresolved = request.resolve ? await resolveNames(rows, signal) : null;

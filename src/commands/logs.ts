@@ -3,7 +3,7 @@
 import { formatFinding } from '../config/finding.ts';
 import { AskedOfLogs } from '../moving-in/asked.ts';
 import { type Compared, readCompared, type World } from '../moving-in/diff/compared.ts';
-import { complaintsOf } from '../moving-in/inventory-report.ts';
+import { complaintsOf, whyNoMail } from '../moving-in/inventory-report.ts';
 import { LOG_KINDS, type LogKind, type LogSink, type ReadReport } from '../moving-in/logged.ts';
 import { parseTime } from '../moving-in/period.ts';
 import { readLogs } from '../moving-in/read-logs.ts';
@@ -118,8 +118,10 @@ export async function replayLogs(
     progress.end();
     for (const line of complaintsOf(read)) out.stderr(`${line}\n`);
     // Lines of which not one was understood are no proof of anything.
-    if (read.files > 0 && (read.unknown === 0 || replay.totals.messages > 0)) return { replay, read, compared };
-    out.stderr(`postern ${name}: nothing could be read\n`);
+    const isRead = read.files > 0 && (read.unknown === 0 || replay.totals.messages > 0);
+    const why = isRead ? whyNoMail(read) : 'nothing could be read';
+    if (why === null) return { replay, read, compared };
+    out.stderr(`postern ${name}: ${why}\n`);
     return NOTHING_READ;
   } catch (error) {
     progress.end();

@@ -13,10 +13,11 @@ interface Cell extends Place {
 }
 
 const DELIMITERS = [',', ';', '\t'] as const;
+const LINE_END = /\r\n|\n|\r/;
 
 /** A #TYPE line, or a first line of several names. */
 export function isCsv(text: string): boolean {
-  const [first = '', second = ''] = text.split(/\r?\n/, 2);
+  const [first = '', second = ''] = text.split(LINE_END, 2);
   return first.startsWith('#TYPE ') || delimiterOf(first) !== null || (first === '' && delimiterOf(second) !== null);
 }
 
@@ -26,14 +27,19 @@ function delimiterOf(header: string): string | null {
 
 export function parseCsv(file: InputFile): readonly Exported[] | Fault {
   const { text } = file;
-  const typeLine = /^#TYPE (\S+)[^\n]*\n/.exec(text);
+  const typeLine = /^#TYPE (\S+)[^\r\n]*(\r\n|\n|\r)/.exec(text);
   const head = typeLine?.[0].length ?? 0;
-  const header = /[^\r\n]*/.exec(text.slice(head).replace(/^(\r?\n)+/, ''))?.[0] ?? '';
+  const header = /[^\r\n]*/.exec(text.slice(head).replace(/^[\r\n]+/, ''))?.[0] ?? '';
   const delimiter = delimiterOf(header);
   if (delimiter === null) return { ...file.place(head), message: 'no header of CSV: names between commas are wanted' };
   const rows = rowsOf(file, head, delimiter);
   if (!Array.isArray(rows)) return rows as Fault;
   const [names, ...records] = rows as [Cell[], ...Cell[][]];
+  const twice = names.find(({ text: name }, i) => names.slice(0, i).some((one) => isSame(one.text, name)));
+  if (twice !== undefined) {
+    const { file: name, line, column } = twice;
+    return { file: name, line, column, message: `a second column ${twice.text}: which of them counts is not known` };
+  }
   const objects: Exported[] = [];
   for (const cells of records) {
     const { file: name, line, column } = cells[0] as Cell;
@@ -47,12 +53,17 @@ export function parseCsv(file: InputFile): readonly Exported[] | Fault {
   return objects;
 }
 
+/** PowerShell makes no difference between large and small. */
+function isSame(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
 /** Lines that are empty are no rows. */
 function rowsOf(file: InputFile, from: number, delimiter: string): Cell[][] | Fault {
   const { text } = file;
   const rows: Cell[][] = [];
   let row: Cell[] = [];
-  const cell = new RegExp(`("(?:[^"]|"")*")?([^${delimiter}\\r\\n]*)(${delimiter}|\\r?\\n|$)`, 'y');
+  const cell = new RegExp(`("(?:[^"]|"")*")?([^${delimiter}\\r\\n]*)(${delimiter}|\\r\\n|\\n|\\r|$)`, 'y');
   cell.lastIndex = from;
   while (cell.lastIndex < text.length) {
     const place = file.place(cell.lastIndex);

@@ -8,10 +8,13 @@ import { type Exported, type Field, fieldsOf } from './exported.ts';
 import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
 
+const LINE_END = /\r\n|\n|\r/;
 const PROPERTY = /^([A-Za-z][\w.]*)( *):(?: (.*)|$)/;
 
 export function isFormatList(text: string): boolean {
-  return text.split(/\r?\n/, 200).some((line) => PROPERTY.test(line));
+  const lines = text.split(LINE_END, 200);
+  // A warning in front of what Postfix prints looks like a property.
+  return lines.filter((line) => PROPERTY.test(line)).length > lines.filter((line) => /^\w+ = /.test(line)).length;
 }
 
 /** A row of dashes below names. */
@@ -25,7 +28,7 @@ interface Draft extends Place {
 }
 
 export function parseFormatList({ name: file, text }: InputFile): readonly Exported[] | Fault {
-  const lines = text.split(/\r?\n/);
+  const lines = text.split(LINE_END);
   const width = lines.reduce((most, line) => Math.max(most, line.length), 0);
   const objects: Exported[] = [];
   let drafts: Draft[] = [];
@@ -56,6 +59,12 @@ export function parseFormatList({ name: file, text }: InputFile): readonly Expor
     }
   }
   finish();
+  // Written behind every object, so that a file that was cut off at the end of a line shows it.
+  if (lines.at(-1) === '' && (lines.at(-2) ?? '').trim() !== '') {
+    const message =
+      'Format-List ends with an empty line, and here is none: is the file cut off? Add one where it is whole';
+    return { file, line: lines.length, column: 1, message };
+  }
   const cutAt = whereCut(objects);
   if (cutAt !== null) return cutAt;
   for (const { fields } of objects) {

@@ -23,6 +23,14 @@ const BLOCK = 1 << 16;
 const GZIP = [0x1f, 0x8b];
 const ZIP = [0x50, 0x4b, 0x03, 0x04];
 const EMPTY_ZIP = [0x50, 0x4b, 0x05, 0x06];
+/** By their first four octets. */
+const OTHER_ARCHIVES = [
+  { name: '7-Zip', magic: [0x37, 0x7a, 0xbc, 0xaf] },
+  { name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58] },
+  { name: 'bzip2', magic: [0x42, 0x5a, 0x68] },
+  { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd] },
+  { name: 'RAR', magic: [0x52, 0x61, 0x72, 0x21] },
+] as const;
 
 export const STDIN = '-';
 
@@ -128,6 +136,9 @@ async function* inflated(blocks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer>
   }
   if (startsWith(head, ZIP))
     throw new Error('a .zip is looked into where it is a file by itself, not in another archive or on standard input');
+  const other = OTHER_ARCHIVES.find(({ magic }) => startsWith(head, magic));
+  if (other !== undefined)
+    throw new Error(`it is compressed with ${other.name}: unpack it (.gz and .zip are looked into)`);
   if (!startsWith(head, GZIP)) {
     if (head.length > 0) yield head;
     yield* blocks;

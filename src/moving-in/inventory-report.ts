@@ -102,6 +102,12 @@ export function complaintsOf({ problems, notes, unknown, unknownLines }: ReadRep
   return lines;
 }
 
+/** Lines that were understood and of which none tells of mail: a web server's, say, whose logs look the same. Null: some do. */
+export function whyNoMail({ messages, outside, lines }: ReadReport): string | null {
+  if (messages + outside > 0) return null;
+  return `none of the ${formatCount(lines)} lines tells of mail that a client brought: nothing can be said; is it the log of another program, or of a day without mail?`;
+}
+
 const SHOWN = 50; // rows; --csv has all
 
 /** The table, for a terminal of this width. */

@@ -78,6 +78,8 @@ class Scanner {
       const where = this.#place();
       if (this.#text[this.at] !== '"') throw new SyntaxError(this.#unexpected('a name in quotes'));
       const name = this.#string();
+      if (fields.some((one) => one.name.toLowerCase() === name.toLowerCase()))
+        throw new SyntaxError(`a second ${JSON.stringify(name)} in one object: which of them counts is not known`);
       this.#skip();
       if (this.#text[this.at] !== ':') throw new SyntaxError(this.#unexpected('a colon'));
       this.at++;

@@ -8,7 +8,7 @@ import { parseDomainPattern } from '../policy/domains.ts';
 import type { Place } from '../policy/problem.ts';
 import { type Entry, parseEntry } from './addresses.ts';
 import type { Report } from './imported.ts';
-import type { InputFile } from './input-file.ts';
+import { type InputFile, unfinished } from './input-file.ts';
 
 export interface Line {
   readonly text: string;
@@ -89,12 +89,14 @@ export function looksLikeLists({ text }: InputFile): boolean {
   if (heading !== undefined) return /^[a-z]/i.test(heading) && !/[\\{}"]/.test(heading); // no registry, no JSON
   return (
     lines.some((line) => EXIPSEC.test(line) || DIALOG.test(line)) ||
-    lines.every((line) => typeof parseEntry(line) !== 'string')
+    (lines.length > 0 && lines.every((line) => typeof parseEntry(line) !== 'string'))
   );
 }
 
 /** `as`: which list it is where no heading says so. */
 export function readLists(file: InputFile, into: Lists, as: 'relay' | null, report: Report): void {
+  const cut = unfinished(file);
+  if (cut !== null) report.fault(cut, cut.message);
   new Reader(file, into, report).read(as);
 }
 

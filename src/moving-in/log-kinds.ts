@@ -45,6 +45,11 @@ function kindOfJson(line: string): LogKind | null {
   return /"msg":/.test(line) && /"(time|level)":/.test(line) ? 'postern' : null;
 }
 
+/** Its columns may be those of the receive log, and what it tells is other mail. */
+export function isOtherLogOfExchange(line: string): boolean {
+  return /^#Log-type:(?! SMTP Receive Protocol Log\s*$)/i.test(line);
+}
+
 /** What such a file is, where it is one that people take for a log of received mail; null: nobody knows. */
 export function whatItIs(lines: readonly string[]): string | null {
   const all = lines.join('\n');

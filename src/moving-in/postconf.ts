@@ -4,6 +4,7 @@
 // parameter that nobody knows is not guessed: it expands to null.
 
 import type { Place } from '../policy/problem.ts';
+import type { Report } from './imported.ts';
 import type { InputFile } from './input-file.ts';
 
 export interface Parameter {
@@ -21,12 +22,13 @@ export interface Service {
   readonly where: Place;
 }
 
-const PARAMETER = /^([A-Za-z][\w.-]*)\s*=\s*(.*)$/;
+const PARAMETER = /^([A-Za-z0-9][\w.-]*)\s*=\s*(.*)$/;
 
-/** Several parameters, and no other line but comments. */
+/** Most lines are parameters: of a warning or a prompt among them its line is told. */
 export function isPostconf(text: string): boolean {
   const lines = logicalLines(text).map(({ text: line }) => line);
-  return lines.some((line) => KNOWN.test(line)) && lines.every((line) => PARAMETER.test(line));
+  const parameters = lines.filter((line) => PARAMETER.test(line));
+  return parameters.some((line) => KNOWN.test(line)) && 2 * parameters.length > lines.length;
 }
 
 const KNOWN =
@@ -51,17 +53,26 @@ export function logicalLines(text: string): { text: string; line: number }[] {
   return lines;
 }
 
-export function parsePostconf(file: InputFile): Parameter[] {
+export function parsePostconf(file: InputFile, report: Report): Parameter[] {
   return logicalLines(file.text).flatMap(({ text, line }) => {
+    const where = { file: file.name, line, column: 1 };
     const [, name, value] = PARAMETER.exec(text) ?? [];
-    return name === undefined ? [] : [{ name, value: value ?? '', where: { file: file.name, line, column: 1 } }];
+    if (name !== undefined) return [{ name, value: value ?? '', where }];
+    report.fault(where, `'${text.slice(0, 60)}' is no parameter: name = value is wanted, as postconf -n prints it`);
+    return [];
   });
 }
 
 /** The services that take mail from the network by smtpd, or by postscreen in front of it. */
-export function parseServices(file: InputFile): Service[] {
+export function parseServices(file: InputFile, report: Report): Service[] {
   const services: Service[] = [];
-  const lines = logicalLines(file.text).map(({ text, line }) => ({ match: SERVICE.exec(text), line }));
+  const lines = logicalLines(file.text).map(({ text, line }) => ({ match: SERVICE.exec(text), text, line }));
+  for (const { match, text, line } of lines)
+    if (match === null)
+      report.fault(
+        { file: file.name, line, column: 1 },
+        `'${text.slice(0, 60)}' is no service: eight columns are wanted, as postconf -M prints them`,
+      );
   const passed = lines.find(({ match }) => match?.[2] === 'pass' && match[1] === 'smtpd');
   for (const { match, line } of lines) {
     const [, name = '', type = '', , , , , , command = ''] = match ?? [];

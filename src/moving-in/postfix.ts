@@ -67,8 +67,8 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
   for (const file of more)
     report.fault(file.place(), `a second output of postconf, beside ${settings?.name}: give the one of one server`);
   report.faults.push(...files.map(({ file }) => unfinished(file)).filter((one) => one !== null));
-  const parameters = settings === undefined ? [] : parsePostconf(settings);
-  const services = of(MASTER_CF).flatMap(parseServices);
+  const parameters = settings === undefined ? [] : parsePostconf(settings, report);
+  const services = of(MASTER_CF).flatMap((file) => parseServices(file, report));
   const tables = new Tables(of(TABLE));
   const plain = new Parameters(parameters);
   const domains = domainsOf(plain, tables, given, report);

@@ -8,7 +8,7 @@ import { ExchangeLog } from './exchange-log.ts';
 import { EximLog } from './exim-log.ts';
 import { NcsaLog, W3cLog } from './iis-log.ts';
 import { type Found, findFiles, type Part, partsOf, STDIN, whyNotRead } from './inputs.ts';
-import { kindOfLine, whatItIs } from './log-kinds.ts';
+import { isOtherLogOfExchange, kindOfLine, whatItIs } from './log-kinds.ts';
 import type { LoggedMessage, LogKind, LogSink, ReadOptions, ReadReport, UnknownLine } from './logged.ts';
 import { PosternLog } from './postern-log.ts';
 import { SyslogLog } from './syslog.ts';
@@ -185,6 +185,7 @@ class Reading implements Out {
 
   #recognise(head: string): boolean {
     for (const line of head.split(/\r?\n/).slice(0, HEAD_LINES)) {
+      if (isOtherLogOfExchange(line)) return false;
       const kind = kindOfLine(line);
       if (kind === null) continue;
       this.#kind = kind;
@@ -297,6 +298,8 @@ async function* interruptible(blocks: AsyncIterable<Uint8Array>, signal: AbortSi
 }
 
 function whyUnknown(line: string, kind: LogKind | null): string {
+  if (kind === 'exchange' && /^[^,]*;[^,]*;/.test(line))
+    return 'semicolons where commas are wanted: a spreadsheet has saved it, take the file as the server wrote it';
   if (/^\0+$/.test(line)) return 'zeros: the file was not closed when its server fell';
   if (isBinary(line)) return 'no text';
   if (line.includes('\u0A0D')) return 'another encoding begins, and nothing behind it is read: save all of it as UTF-8';

@@ -8,6 +8,7 @@ import { EXCHANGE } from './exchange.ts';
 import { exchange55 } from './exchange-5.5.ts';
 import type { Fault } from './imported.ts';
 import type { InputFile } from './input-file.ts';
+import { kindOfLine } from './log-kinds.ts';
 import { POSTFIX } from './postfix.ts';
 import { smtpService } from './smtp-service.ts';
 import type { Kind, KnownFile, System } from './system.ts';
@@ -87,6 +88,9 @@ function kindsOf(systems: readonly System[]): Kind[] {
 }
 
 function unknown(file: InputFile, systems: readonly System[]): string {
+  const lines = file.text.split(/\r\n|\n|\r/, 50);
+  if (lines.some((line) => kindOfLine(line) !== null))
+    return 'this is a log: those are for postern inventory, replay and suggest; here the settings of the server are wanted';
   const known = kindsOf(systems).map(({ what }) => what);
   const beginning = file.text.trimStart().split(/\r\n|\n|\r/, 1)[0] ?? '';
   return `nobody knows what this is: it begins with ${JSON.stringify(beginning.slice(0, 40))}; known are ${known.join(', ')}`;

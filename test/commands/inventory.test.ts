@@ -127,6 +127,14 @@ test('wrong arguments and unreadable logs have their exit codes', async () => {
   assert.match(nothing.stderr, /it is empty/);
 });
 
+test("a web server's log looks like one of IIS: none of its lines tells of mail, so nothing is said of who relays", async () => {
+  const file = write('access.log', '192.0.2.1 - - [31/Jan/2026:00:00:01 +0000] "GET / HTTP/1.1" 200 45\n');
+  const { code, stdout, stderr } = await run(file, '--accepted-domain', 'example.com');
+  assert.equal(code, 65);
+  assert.equal(stdout, '');
+  assert.match(stderr, /^postern inventory: none of the 1 lines tells of mail/m);
+});
+
 test('sources beyond those that are kept are counted together, those with the least mail first', () => {
   const counted = new Inventory((address) => address.endsWith('@example.com'), null, 10);
   const one = (source: string, recipient: string): LoggedMessage => ({

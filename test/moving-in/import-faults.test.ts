@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { prove } from '../../src/moving-in/prove.ts';
+import { asCsv, asFormatList, receiveConnector } from './exchange-export.ts';
 import { importFiles, ldif, metabase, multi, type Net, registryExport, securityOctets } from './settings.ts';
 import { zip } from './zip.ts';
 
@@ -242,6 +243,61 @@ for (const [what, file, content, said] of [
     '[relay: only the list below]\n10.0.0.9-10.0.0.1',
     /^l\.txt:2:1: error: '10\.0\.0\.9-10\.0\.0\.1' is neither/m,
   ],
+  [
+    'a list whose last address is cut off',
+    'l.txt',
+    '[relay: only the list below]\n10.20.30.17\n10.20.30.1',
+    /^l\.txt:3:11: error: the last line has no end/m,
+  ],
+  ['a log', 'a.log', '#Log-type: SMTP Receive Protocol Log\r\n', /^a\.log:1:1: error: this is a log: .*inventory/m],
+  [
+    'nothing but remarks',
+    'a.txt',
+    '# nobody\n',
+    /^a\.txt:1:1: error: nobody knows what this is: it begins with "# no/m,
+  ],
+  [
+    'a letter of code page 850',
+    'l.txt',
+    Buffer.from('[relay users]\nCORP\\M\x81ller\n', 'latin1'),
+    /^l\.txt:2:7: error: an octet that is no letter in UTF-8 or Windows-1252/m,
+  ],
+  [
+    'a warning before the parameters',
+    'main.txt',
+    'postconf: warning: unused parameter: foo=bar\nmynetworks = 10.0.0.0/8\nmydestination = example.com\n',
+    /^main\.txt:1:1: error: 'postconf: warning: unused parameter: foo=bar' is no parameter: name = value is wanted/m,
+  ],
+  [
+    'a second column of the same name',
+    'a.csv',
+    '"Name","Bindings","name"\r\n"a","0.0.0.0:25","b"\r\n',
+    /^a\.csv:1:19: error: a second column name: which of them counts/m,
+  ],
+  [
+    'a second property of the same name',
+    'a.json',
+    '[{ "Enabled": false,\n "enabled": true }]',
+    /^a\.json:2:11: error: a second "enabled" in one object/m,
+  ],
+  [
+    'Format-List without its last empty line',
+    'a.txt',
+    'Name     : a\r\nBindings : {0.0.0.0:25}\r\n',
+    /^a\.txt:3:1: error: Format-List ends with an empty line, and here is none: is the file cut off\?/m,
+  ],
+  [
+    'an archive of 7-Zip',
+    'a.7z',
+    Buffer.from('377abcaf271c0004', 'hex'),
+    /^a\.7z:1:1: .*compressed with 7-Zip: unpack it/m,
+  ],
+  [
+    'an archive in an archive',
+    'a.zip',
+    zip([['b.zip', zip([['main.txt', 'mynetworks = 10.0.0.0/8\n']])]]),
+    /^a\.zip:b\.zip:1:1: error: cannot be read: .*not in another archive/m,
+  ],
 ] as const) {
   test(`${what}: a sentence, and no policy`, async (t) => {
     const { code, yaml, said: heard } = await importFiles(t, { [file]: content }, '--accepted-domain', 'example.com');
@@ -276,6 +332,20 @@ for (const [file, whole] of [
     assert.notEqual(faults, 0);
   });
 }
+
+test('a CSV and a Format-List are read whatever ends their lines', async (t) => {
+  const object = receiveConnector('Relay', 'Tls', 'AnonymousUsers');
+  for (const written of [asCsv([object]), `${asFormatList([object])}\r\n`]) {
+    const policies = new Set<string>();
+    for (const end of ['\r\n', '\n', '\r']) {
+      const text = written.replaceAll('\r\n', end);
+      const { code, yaml, said } = await importFiles(t, { 'a.txt': text }, '--accepted-domain', 'example.com');
+      assert.equal(code, 0, said);
+      policies.add(yaml.replace(/^ *#.*$/gm, ''));
+    }
+    assert.equal(policies.size, 1);
+  }
+});
 
 test('files of two systems are told apart', async (t) => {
   const { code, said } = await importFiles(t, { 'a.reg': sound, 'm.xml': xml });

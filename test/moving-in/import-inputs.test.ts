@@ -69,7 +69,7 @@ test('a fault in an archive says in which of its files it is, and in which line'
   const { code, policy, said } = await run('fault.zip');
   assert.equal(code, 65);
   assert.equal(policy, '');
-  assert.match(said, /^fault\.zip:main\.txt:1:1: error: nobody knows what this is/m);
+  assert.match(said, /^fault\.zip:main\.txt:4:1: error: 'smtpd_client' is no parameter: name = value is wanted/m);
   put(
     'fault.zip',
     zip([

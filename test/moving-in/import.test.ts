@@ -297,12 +297,12 @@ test('what the scripts of old print is read', async (t) => {
     '10.20.31.0, 255.255.255.0',
     '====',
   ];
-  const script = await importFiles(t, { 'a.txt': printed.join('\r\n') }, ...ACCEPTED);
+  const script = await importFiles(t, { 'a.txt': `${printed.join('\r\n')}\r\n` }, ...ACCEPTED);
   const properties = await importFiles(
     t,
     {
       'a.txt':
-        '[relay: only the list below]\nGrantByDefault = 0\nIPGrant = "10.20.30.17, 255.255.255.255"|"10.20.31.0, 255.255.255.0"\nIPDeny = "10.0.0.1, 255.0.0.0"',
+        '[relay: only the list below]\nGrantByDefault = 0\nIPGrant = "10.20.30.17, 255.255.255.255"|"10.20.31.0, 255.255.255.0"\nIPDeny = "10.0.0.1, 255.0.0.0"\n',
     },
     ...ACCEPTED,
   );

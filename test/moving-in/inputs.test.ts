@@ -153,6 +153,10 @@ test('what cannot be read says so: missing, empty, binary, cut off, settings, a 
     ]),
   );
   assert.match(turned.report.unknownLines[0]?.why ?? '', /another encoding begins/);
+  const saved = await read(
+    '#Log-type: SMTP Receive Protocol Log\r\n2026-01-01T08:00:00.000Z;EX1;08D0000000000001;0\r\n',
+  );
+  assert.match(saved.report.unknownLines[0]?.why ?? '', /semicolons where commas are wanted/);
   assert.match(await problem(write('REGEDIT4\r\n\r\n[HKEY]\r\n')), /postern import/);
   const lines = Array.from({ length: 20_000 }, (_, at) => message(`10.0.${at >> 8}.${at & 255}`)).join('');
   const cut = await read(gzipSync(lines).subarray(0, 20_000));

@@ -33,7 +33,9 @@ export const EXCHANGE_55: PresetSettings = {
       '198.51.100.0;255.255.255.0',
       '[login must match]',
       'CORP\\steven steven@example.com',
-    ].join('\n'),
+    ]
+      .map((line) => `${line}\n`)
+      .join(''),
   },
   options: ['--inside', '10.20.60.128/25'],
 };
@@ -88,7 +90,9 @@ export const EXCHANGE_2000: PresetSettings = {
       '[virtual server 3]',
       '[connection: all except the list below]',
       '*.dialup.example.net',
-    ].join('\r\n'),
+    ]
+      .map((line) => `${line}\r\n`)
+      .join(''),
   },
   options: [],
 };
@@ -157,7 +161,9 @@ export function exchange2003(match: boolean): PresetSettings {
         'CORP\\bob',
         'CORP\\carol',
         'CORP\\steven',
-      ].join('\n'),
+      ]
+        .map((line) => `${line}\n`)
+        .join(''),
     },
     options: [
       ...['--accepted-domain', '*.example.com'],
@@ -167,10 +173,8 @@ export function exchange2003(match: boolean): PresetSettings {
 }
 
 const ANONYMOUS = 'NT AUTHORITY\\ANONYMOUS LOGON';
-const LOGINS = 'NT AUTHORITY\\Authenticated Users';
 const RELAY = ['ms-Exch-SMTP-Accept-Any-Recipient'];
 const OWN = ['ms-Exch-SMTP-Accept-Authoritative-Domain-Sender'];
-const ANY_SENDER = ['ms-Exch-SMTP-Accept-Any-Sender', ...OWN];
 const CLIENT = 'Tls, Integrated, BasicAuth, BasicAuthRequireTLS';
 const PORT_587 = { Bindings: ['0.0.0.0:587', '[::]:587'], MessageRateLimit: 5 };
 
@@ -203,7 +207,6 @@ export const EXCHANGE_2007 = {
   rights: [
     entry('Anonymous relay', ANONYMOUS, RELAY),
     entry('Guests', ANONYMOUS, OWN, { Deny: true }),
-    entry('Default EX01', LOGINS, ANY_SENDER),
   ],
   mailboxes: [
     mailbox('steven', ['steven@example.com', 'sales@example.com'], 'example.com'),
@@ -230,7 +233,6 @@ export const EXCHANGE_2010 = {
   domains: [acceptedDomain('*.example.com', 'Authoritative'), acceptedDomain('hosted.example', 'ExternalRelay')],
   rights: [
     entry('Default Frontend EX01', ANONYMOUS, OWN, { Deny: true }),
-    entry('Default Frontend EX01', LOGINS, ANY_SENDER),
     entry('Default Frontend EX01', 'CORP\\kiosk', RELAY, { Deny: true }),
     entry('Relay', ANONYMOUS, RELAY),
     entry('Suppliers', 'CORP\\svc-erp', RELAY),

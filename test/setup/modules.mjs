@@ -19,3 +19,21 @@ if (modifiedAt('node_modules/.package-lock.json') < modifiedAt('package-lock.jso
   const { status } = spawnSync('npm', ['ci'], { stdio: 'inherit', shell: process.platform === 'win32' });
   process.exitCode = status ?? 1;
 }
+
+// The Node that npm brings (node_modules/node) wants a library that a small Debian is without: libatomic1. Whoever runs this by that
+// Node has it.
+const node = 'node_modules/node/bin/node';
+const starts = () => spawnSync(node, ['--version'], { encoding: 'utf8' });
+if (process.platform === 'linux' && (process.exitCode ?? 0) === 0 && !process.execPath.endsWith(node)) {
+  let { status, stderr } = starts();
+  if (status !== 0 && `${stderr}`.includes('libatomic') && process.getuid() === 0) {
+    console.error('postern: the Node that npm has brought wants libatomic1: apt-get install libatomic1');
+    spawnSync('apt-get', ['-q', '-y', 'install', '--no-install-recommends', 'libatomic1'], { stdio: 'inherit' });
+    ({ status, stderr } = starts());
+  }
+  if (status !== 0) {
+    const hint = `${stderr}`.includes('libatomic') ? ' Install libatomic1 (Debian, Ubuntu) or libatomic.' : '';
+    console.error(`postern: the Node that npm has brought does not start: ${`${stderr}`.trim()}.${hint}`);
+    process.exitCode = 1;
+  }
+}

@@ -17,7 +17,7 @@ $PosternOptions = [ordered]@{
 ${options.map(optionLine).join('\n')}
 }
 
-Register-ArgumentCompleter -Native -CommandName postern, postern.exe -ScriptBlock {
+Register-ArgumentCompleter -Native -CommandName 'postern', 'postern.exe' -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $words = @($commandAst.CommandElements | ForEach-Object { $_.ToString() })
   # The word that is typed is the last one, unless nothing of it is there yet.
