@@ -102,7 +102,7 @@ test('what no file shows is said: whether it is whole, and whether its letters a
   assert.equal(cut.code, 0);
   assert.match(cut.said, /^cut\.cf:2:28: cannot be said: the end of the file mydestination = example\.com: nothing/m);
   const listed =
-    'Name : Büro\r\nBindings : {0.0.0.0:25}\r\nRemoteIPRanges : {10.0.0.1}\r\nPermissionGroups : None\r\nEnabled : True\r\n';
+    'Name : Büro\r\nBindings : {0.0.0.0:25}\r\nRemoteIPRanges : {10.0.0.1}\r\nPermissionGroups : None\r\nEnabled : True\r\n\r\n';
   const domain = ['--accepted-domain', 'example.com'];
   const importing = async (content: Buffer): Promise<{ code: number; said: string; policy: string }> => {
     const out = output();
