@@ -18,7 +18,7 @@ import { MAIN } from './helpers/main.ts';
 import { play } from './helpers/play.ts';
 import { readTranscripts } from './helpers/transcripts.ts';
 
-const DOCUMENTS = globSync('{*.md,{docs,deploy,policies}/*.md}', { cwd: ROOT }).sort();
+const DOCUMENTS = globSync('{*.md,{docs,deploy,deploy/helm,policies}/*.md}', { cwd: ROOT }).sort();
 const WITH_RECIPES = DOCUMENTS.filter((name) => !name.startsWith('policies/')); // test/policies/recipes.test.ts has those;
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-docs-'));

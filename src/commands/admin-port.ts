@@ -1,4 +1,4 @@
-// The admin port as a command asks it: where it is, with which token, and what it answers. `status` and `reload` do.
+// The admin port as a command asks it: where it is, with which token, and what it answers. `status`, `health` and `reload` do.
 //
 // Nothing throws because of the other side: a sentence says why there is no answer. Not by fetch, which knows ports that it
 // does not call.

@@ -15,6 +15,7 @@ A firewall for SMTP relaying: stands in front of a mail server and decides every
   explain     why a client may, or may not, reach a recipient
   test        ask a policy the questions of its .cases files
   status      what a running firewall is doing
+  health      does a running firewall live, and is it ready?
   reload      have a running firewall read its files anew
   probe       is this server an open relay?
   import      an old server's settings, as a policy
@@ -37,6 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.ts')).explain,
   test: async () => (await import('./test.ts')).test,
   status: async () => (await import('./status.ts')).status,
+  health: async () => (await import('./health.ts')).health,
   reload: async () => (await import('./reload.ts')).reload,
   probe: async () => (await import('./probe.ts')).probe,
   import: async () => (await import('./import.ts')).importSettings,

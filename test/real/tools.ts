@@ -31,6 +31,7 @@ export type ServerPackage =
   | 'qpsmtpd'
   | 'go-smtp'
   | 'haraka'
+  | 'helm'
   | 'chromium-headless-shell'
   | 'chromium-common';
 
