@@ -15,7 +15,7 @@ import { deliver } from './messenger.ts';
 
 const SCENE = 'crowd';
 const SPARE = 200; // descriptors of a process beside its sessions
-const OCTETS = 96 * 1024; // of a client that stops in mail data
+const OCTETS = 192 * 1024; // of a client that stops in mail data
 
 export async function crowd(wanted: number): Promise<object> {
   const limit = descriptorLimit() ?? 1024;
