@@ -22,13 +22,15 @@ export interface Failure {
 
 export interface Result {
   runs: number;
+  /** That ended before the state was reached. */
+  early: number;
   readonly failures: Failure[];
   /** How often each call was made to fail. */
   readonly calls: Map<string, number>;
 }
 
 export function newResult(): Result {
-  return { runs: 0, failures: [], calls: new Map() };
+  return { runs: 0, early: 0, failures: [], calls: new Map() };
 }
 
 export const transcripts = readTranscripts(new URL('../transcripts/', import.meta.url)).filter(playsOverSockets);
@@ -59,9 +61,14 @@ export async function everyState(host: Host, transcript: Transcript, choice: Cho
         const outcome = await stage.play(transcript, golden, twist, PATIENCE);
         result.runs++;
         if (!outcome.isOver) failed(what, 'the client hears nothing, and is not let go');
+        if (outcome.turns < turn) result.early++; // the machine was too busy for the time-outs: it never came to that
         // What the server had said when it went is the client's to hear.
         const least = does === 'says and closes' ? (golden[turn]?.client ?? '') : (golden[turn - 1]?.client ?? '');
-        const wrong = wrongWith(outcome.client, golden.at(-1)?.client ?? '', who === 'client' ? '' : least);
+        const wrong = wrongWith(
+          outcome.client,
+          golden.at(-1)?.client ?? '',
+          who === 'client' || outcome.turns < turn ? '' : least,
+        );
         if (wrong !== null) failed(what, wrong);
       }
     };

@@ -141,8 +141,8 @@ for (const name of ['readFile', 'stat', 'open']) {
 
 const NAME = 'pc.friend.example';
 const ANSWERS: Readonly<Record<string, readonly string[]>> = {
-  reverse: [NAME],
-  resolve4: ['127.0.0.1'],
+  resolvePtr: [NAME],
+  resolve4: ['192.0.2.9'],
   resolve6: [],
 };
 for (const [name, answer] of Object.entries(ANSWERS)) {

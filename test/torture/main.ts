@@ -47,7 +47,7 @@ for (const [name, isChosen, run] of [
   failed += result.failures.length;
   const seconds = Math.round((performance.now() - began) / 1000);
   console.log(
-    `${name}: ${chosen.length} dialogues, ${result.runs} runs, ${result.failures.length} failures, ${seconds} s`,
+    `${name}: ${chosen.length} dialogues, ${result.runs} runs (${result.early} ended early), ${result.failures.length} failures, ${seconds} s`,
   );
   for (const [call, times] of [...result.calls].toSorted()) console.log(`  ${call}: ${times}`);
 }

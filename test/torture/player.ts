@@ -41,6 +41,7 @@ class Ear {
   socket: Socket;
   heard = '';
   isOver = false;
+  #beneath: Socket | null = null;
   #wake: () => void = () => {};
 
   constructor(socket: Socket, heard = '') {
@@ -63,9 +64,15 @@ class Ear {
     }
   }
 
+  /** Also beneath TLS, which itself has no reset. */
+  reset(): void {
+    (this.#beneath ?? this.socket).resetAndDestroy();
+  }
+
   /** False when it comes to nothing. */
   async shakeHands(): Promise<boolean> {
     const beneath = this.socket;
+    this.#beneath = beneath;
     beneath.removeAllListeners();
     beneath.on('error', () => {});
     const socket = connectTls({ socket: beneath, rejectUnauthorized: false });
@@ -227,7 +234,7 @@ async function act({ who, does, half }: Twist, turn: Turn, client: Ear, upstream
   if (does === 'closes' || does === 'says and closes') side.socket.end();
   if (does === 'resets') {
     await new Promise((resolve) => setImmediate(resolve));
-    side.socket.resetAndDestroy();
+    side.reset();
   }
 }
 
