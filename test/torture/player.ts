@@ -207,6 +207,7 @@ export class Stage {
         upstream = this.#arrived.get(localPort);
       }
       // Where no server was called the client must be told.
+      if (upstream === undefined) await until(() => client.isOver, client, client, SETTLED_WITHIN);
       const result = upstream === undefined ? client.isOver : await play(client, upstream, greeted);
       return { client: client.heard, upstream: upstream?.heard ?? '', result };
     } finally {
