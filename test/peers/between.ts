@@ -9,17 +9,17 @@ import type { AddressInfo } from 'node:net';
 import { type OpenFirewall, openFirewall } from '../helpers/postern.ts';
 
 export interface Between {
-  /** Of the HTTP server that is asked `GET /PORT`. */
+  /** Of the HTTP server that is asked `GET /HOST/PORT`. */
   readonly port: number;
   /** Servers that a firewall was asked for. */
-  readonly asked: ReadonlySet<number>;
+  readonly asked: ReadonlySet<string>;
   close(): Promise<void>;
 }
 
-function configFor(port: number): Record<string, unknown> {
+function configFor(server: string): Record<string, unknown> {
   return {
     listeners: [{ bind: ['127.0.0.1:0'] }],
-    upstream: { servers: [`127.0.0.1:${port}`] },
+    upstream: { servers: [server] },
     lost_address_guard: 'warn',
     admin: null,
     limits: { session: { errors: 1000, junk_commands: 1000 } },
@@ -42,13 +42,13 @@ function configFor(port: number): Record<string, unknown> {
 }
 
 export async function openBetween(): Promise<Between> {
-  const firewalls = new Map<number, Promise<OpenFirewall>>();
+  const firewalls = new Map<string, Promise<OpenFirewall>>();
   const server: Server = createServer(async (request, response) => {
-    const port = Number(request.url?.slice(1));
+    const [, host = '', port = ''] = request.url?.split('/') ?? [];
+    const at = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
     try {
-      if (!Number.isInteger(port)) throw new Error(`${request.url} is no port`);
-      const known = firewalls.get(port) ?? openFirewall(configFor(port));
-      firewalls.set(port, known);
+      const known = firewalls.get(at) ?? openFirewall(configFor(at));
+      firewalls.set(at, known);
       response.end(`${(await known).port}`);
     } catch (error) {
       response.writeHead(500).end(`${(error as Error).message}`);
@@ -63,7 +63,8 @@ export async function openBetween(): Promise<Between> {
     close: async () => {
       server.close();
       server.closeAllConnections();
-      for (const firewall of firewalls.values()) await (await firewall).close().catch(() => {});
+      const opened = await Promise.allSettled(firewalls.values());
+      for (const one of opened) if (one.status === 'fulfilled') await one.value.close();
     },
   };
 }

@@ -9,11 +9,11 @@ _connect = socket.create_connection
 _inside = False
 
 
-def _through(port):
+def _through(host, port):
     global _inside
     _inside = True
     try:
-        url = "http://127.0.0.1:%s/%s" % (_between, port)
+        url = "http://127.0.0.1:%s/%s/%s" % (_between, "::1" if host == "::1" else "127.0.0.1", port)
         return int(urllib.request.urlopen(url, timeout=30).read())
     finally:
         _inside = False
@@ -22,7 +22,7 @@ def _through(port):
 def create_connection(address, *args, **more):
     host, port = address
     if _between and not _inside and isinstance(port, int) and host in ("localhost", "127.0.0.1", "::1"):
-        address = ("127.0.0.1", _through(port))
+        address = ("127.0.0.1", _through(host, port))
     return _connect(address, *args, **more)
 
 
