@@ -1,6 +1,6 @@
 // Ten times the input must cost about ten times the CPU: what a client can send without end, through a Postern of its own each.
 //
-//   node test/soak/linear.ts [--part N]      N: of the full amounts (left out: 1), for a quick look
+//   node test/soak/linear.ts [--part N] [--only TEXT]      N: of the full amounts (left out: 1), for a quick look
 //
 // CPU is that of Postern's process alone, which the kernel counts in steps of 10 ms; others on the machine change it little.
 // Prints a table, and exits with 1 where ten times the input cost more than fifteen times the CPU.
@@ -11,7 +11,9 @@ import { parseArgs } from 'node:util';
 import { cpuMs } from '../../bench/harness/processes.ts';
 import { Bed, MailServer } from './bed.ts';
 
-const { values } = parseArgs({ options: { part: { type: 'string', default: '1' } } });
+const { values } = parseArgs({
+  options: { part: { type: 'string', default: '1' }, only: { type: 'string', default: '' } },
+});
 const part = Number(values.part);
 const TIMES = 10;
 const MOST = 1.5 * TIMES;
@@ -98,7 +100,7 @@ const unlimited = 'unlimited';
 const session = { errors: unlimited, junk_commands: unlimited, recipients_per_message: 1_000_000, messages: unlimited };
 console.log(`${cpus()[0]?.model}, Node ${process.version}, load average ${loadavg()[0]?.toFixed(1)}`);
 console.log('| input | amounts | CPU ms | ten times as much | ÷ |\n|---|---|---|---|---|');
-for (const load of LOADS) {
+for (const load of LOADS.filter(({ what }) => what.includes(values.only))) {
   const bed = await Bed.start({
     config: {
       listeners: [{ bind: ['127.0.0.1:0'] }],
