@@ -7,7 +7,7 @@ import { compile, type TopLevelSpec } from 'vega-lite';
 import type { Sample } from './bed.ts';
 
 const WIDTH = 720;
-const MOST = 1500; // points of the chart
+const MOST = 400; // points of the chart
 
 export async function drawCurve(samples: readonly Sample[]): Promise<string> {
   const step = Math.max(1, Math.ceil(samples.length / MOST));

@@ -57,7 +57,7 @@ function serve(socket: Socket): void {
     if (verb === 'BDAT') {
       chunk = Number(line.split(' ')[1]);
       isLast = /LAST/i.test(line);
-      return '';
+      return chunk > 0 ? '' : isLast ? done() : '250 2.0.0 more\r\n';
     }
     if (verb === 'RSET') recipients = 0;
     if (verb === 'QUIT') {
