@@ -54,6 +54,7 @@ export class RedisClient {
   #there = false;
   #stalled = false; // connected, and owing
   #closed = false;
+  #leaving = false; // it was told to hang up, and has not
   #why = 'not connected yet';
 
   constructor(address: RedisAddress, secrets: RedisSecrets, events: ClientEvents) {
@@ -64,13 +65,17 @@ export class RedisClient {
       this.#why = 'it closed the connection'; // until an error says more
       void this.#begin();
     });
-    this.#redis.on('connect', () => this.#settle());
+    this.#redis.on('connect', () => {
+      this.#leaving = false;
+      this.#settle();
+    });
     this.#redis.on('error', (error: Error) => {
       this.#why = error.message;
     });
     this.#redis.on('close', () => {
       this.#connected = false;
       this.#stalled = false;
+      this.#leaving = false;
       this.#lose(this.#why);
     });
     this.#redis.connect().catch(() => {}); // it goes on trying, and 'error' has said why
@@ -169,8 +174,15 @@ export class RedisClient {
     this.#why = why;
     this.#stalled = false;
     this.#lose(why);
-    if (this.#redis instanceof Redis) this.#redis.disconnect(true);
+    if (this.#redis instanceof Redis) this.#leave(this.#redis);
     else if (this.#connected) this.#redis.disconnect(true);
+  }
+
+  /** Once, however many commands failed together: ioredis takes a timer and a listener each time. */
+  #leave(redis: Redis): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    redis.disconnect(true);
   }
 
   #lose(why: string): void {

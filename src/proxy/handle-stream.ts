@@ -267,7 +267,8 @@ export class HandleStream implements ByteStream, HandleReader {
     this.#isReading = true;
     if (!this.#hasBegun) this.#handle.useUserBuffer(this.#into);
     this.#hasBegun = true;
-    this.#handle.readStart();
+    const status = this.#handle.readStart();
+    if (status < 0) process.nextTick(readFailed, this, status); // or it would be waited for until its time is over
   }
 
   #stop(): void {
@@ -338,6 +339,10 @@ export interface SocketEnds {
 
 function hearRest(stream: HandleStream): void {
   stream.hearRest();
+}
+
+function readFailed(stream: HandleStream, status: number): void {
+  stream.readFailed(status);
 }
 
 function writeFailed(stream: HandleStream, status: number): void {

@@ -128,7 +128,7 @@ const RULES = {
 const NO_PAIR = { certFile: '', keyFile: '' };
 const CONNECTOR_KEYS = 'mode auth starttls exchange-verbs chunking vrfy bare-lf early-talker'.split(' ');
 
-function configOf({ header, policy, profile, tls }: Transcript, upstreamPort: number): Record<string, unknown> {
+export function configOf({ header, policy, profile, tls }: Transcript, upstreamPort: number): Record<string, unknown> {
   const connector: Record<string, unknown> = {
     name: 'internet',
     remote_ip_ranges: ['any'],

@@ -3,15 +3,17 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, it, test } from 'node:test';
-import { NOBODY } from '../../../src/proxy/byte-stream.ts';
+import { NOBODY, type StreamOwner } from '../../../src/proxy/byte-stream.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
 import { takeHandles } from '../../../src/proxy/tcp-handles.ts';
 import { poisoned } from '../../helpers/poison.ts';
 import { type Peer, settled } from '../peer.ts';
 import { Rig } from '../rig.ts';
+import { FakeHandle } from './fake-handle.ts';
 
 const FORBIDDEN = 'RCPT TO:<victim@foreign.example>\r\n';
 const MIB = 1024 * 1024;
+const ENOTCONN = -107;
 
 /** One that came, and its other end. */
 async function accepted(t: { after(end: () => void): void }): Promise<{ client: HandleStream; peer: Socket }> {
@@ -82,6 +84,25 @@ test('a client that was paused before its mail data was known as such is read no
   client.resume();
   while (heard < mail.length) await settled();
   assert.equal(heard, mail.length);
+});
+
+test('one that cannot be read is lost at once, and behind the call that found it', async () => {
+  const handle = new FakeHandle();
+  handle.readStart = () => ENOTCONN;
+  const stream = new HandleStream(handle);
+  let lost: string | undefined;
+  const owner: StreamOwner = {
+    ...NOBODY,
+    lost: (fault) => {
+      lost = fault?.code;
+    },
+  };
+  stream.owner = owner;
+  stream.resume();
+  assert.equal(lost, undefined);
+  await settled();
+  assert.equal(lost, 'ENOTCONN');
+  assert.ok(stream.isGone && handle.isClosed);
 });
 
 test('a few octets of mail data keep only themselves', async (t) => {
