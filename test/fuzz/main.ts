@@ -1,0 +1,78 @@
+// npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage]
+// npm run fuzz -- --replay FILE
+//
+// Plays random sessions through the real firewall over loopback sockets, several settings at a time, until the time is over or a
+// fault was found often enough. A fault is shrunk and written to FOLDER (default .cache/fuzz) as a file that --replay plays again.
+// Exit code: 0 nothing found, 1 something was, 64 wrong usage.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import '../helpers/poison.ts';
+import type { Case } from './case.ts';
+import { Coverage } from './coverage.ts';
+import { Fuzzer } from './fuzzer.ts';
+import { playOnce, shrink } from './shrink.ts';
+
+const SHRINK_MS = 120_000;
+const MOST_FINDINGS = 20;
+const REPORT_MS = 60_000;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '1' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    lanes: { type: 'string', default: '12' },
+    alone: { type: 'boolean', default: false },
+    out: { type: 'string', default: join(import.meta.dirname, '../../.cache/fuzz') },
+    coverage: { type: 'boolean', default: false },
+    replay: { type: 'string' },
+  },
+});
+
+async function replay(file: string): Promise<number> {
+  const { setting, session } = JSON.parse(readFileSync(file, 'utf8')) as Case;
+  const faults = await playOnce({ setting, session });
+  console.log(faults.length === 0 ? 'nothing is wrong with it now' : faults.join('\n'));
+  return faults.length === 0 ? 0 : 1;
+}
+
+async function fuzz(minutes: number, seed: number, lanes: number): Promise<number> {
+  console.log(`seed ${seed}, ${minutes} minutes, ${lanes} lanes${values.alone ? ', each a process of its own' : ''}`);
+  const coverage = values.coverage ? await Coverage.start() : null;
+  const fuzzer = new Fuzzer({ seed, lanes, alone: values.alone });
+  const until = performance.now() + minutes * 60_000;
+  const report = setInterval(() => console.log(fuzzer.summary()), REPORT_MS);
+  let found = 0;
+  await fuzzer.run(
+    () => performance.now() < until && found < MOST_FINDINGS,
+    (one, faults) => {
+      const file = join(values.out, `${seed}-${++found}.json`);
+      mkdirSync(values.out, { recursive: true });
+      writeFileSync(file, JSON.stringify({ faults, ...one }, null, 1));
+      console.log(`${faults.join('\n')}\n  → ${file}`);
+    },
+  );
+  clearInterval(report);
+  console.log(fuzzer.summary());
+  if (coverage !== null) console.log(await coverage.stop());
+  for (let at = 1; at <= found; at++) await shrinkFile(join(values.out, `${seed}-${at}.json`));
+  return found === 0 ? 0 : 1;
+}
+
+async function shrinkFile(file: string): Promise<void> {
+  const { faults, setting, session } = JSON.parse(readFileSync(file, 'utf8')) as Case & { faults: string[] };
+  const small = await shrink({ setting, session }, faults[0] as string, SHRINK_MS);
+  writeFileSync(file, JSON.stringify({ faults: await playOnce(small), before: faults, ...small }, null, 1));
+  console.log(`shrunk: npm run fuzz -- --replay ${file}`);
+}
+
+const [minutes, seed, lanes] = [values.minutes, values.seed, values.lanes].map(Number) as [number, number, number];
+if (!(minutes > 0) || !Number.isInteger(seed) || !(lanes >= 1)) {
+  console.error(
+    'usage: npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage] | --replay FILE',
+  );
+  process.exitCode = 64;
+} else {
+  process.exitCode = values.replay === undefined ? await fuzz(minutes, seed, lanes) : await replay(values.replay);
+}
