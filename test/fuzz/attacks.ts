@@ -47,7 +47,6 @@ const BACKENDS: readonly Backend[] = [
   { coalesce: true },
   { rst_after: 'RCPT' },
   { rst_after: 'EOD' },
-  { greeting: '554 5.3.2 not now\r\n' },
   { greeting: '220-mock\r\n220-many\r\n220 lines\r\n' },
   { delay_ms: { RCPT: 15 } },
   { delay_ms: { DATA: 15, EOD: 15 } },

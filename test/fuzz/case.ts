@@ -103,6 +103,8 @@ export interface Session {
 
 export interface Case {
   readonly setting: Setting;
+  /** What was played just before it: what a server did then may still count. */
+  readonly before?: Session;
   readonly session: Session;
 }
 

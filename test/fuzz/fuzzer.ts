@@ -35,6 +35,8 @@ export class Fuzzer {
   /** Recipients that servers executed. */
   executed = 0;
   settings = 0;
+  /** Settings whose firewall did not come up. */
+  unopened = 0;
   readonly #options: FuzzerOptions;
   readonly #novelty = new Novelty();
   readonly #started = performance.now();
@@ -75,11 +77,16 @@ export class Fuzzer {
     const { seed, alone } = this.#options;
     const below = numbers(seed * 1009 + lane);
     while (goesOn()) {
-      const bed = await Bed.open(randomSetting(below, alone));
+      const bed = await Bed.open(randomSetting(below, alone)).catch((error: Error) => error);
+      if (bed instanceof Error) {
+        if (++this.unopened > 3 + this.settings / 10) throw bed;
+        continue; // on a machine with much to do a process may not be up in time
+      }
       this.settings++;
-      let last: Case | null = null;
+      let last = null as Case | null;
       for (let count = alone ? SESSIONS_ALONE : SESSIONS_OF_A_BED; count > 0 && goesOn(); count--) {
-        last = { setting: bed.setting, session: this.#session(below, bed) };
+        const before = last === null ? {} : { before: last.session };
+        last = { setting: bed.setting, ...before, session: this.#session(below, bed) };
         playing.add(last);
         const faults = await this.#play(bed, last.session);
         playing.delete(last);

@@ -31,8 +31,7 @@ const { values } = parseArgs({
 });
 
 async function replay(file: string): Promise<number> {
-  const { setting, session } = JSON.parse(readFileSync(file, 'utf8')) as Case;
-  const faults = await playOnce({ setting, session });
+  const faults = await playOnce(JSON.parse(readFileSync(file, 'utf8')) as Case);
   console.log(faults.length === 0 ? 'nothing is wrong with it now' : faults.join('\n'));
   return faults.length === 0 ? 0 : 1;
 }
@@ -61,9 +60,9 @@ async function fuzz(minutes: number, seed: number, lanes: number): Promise<numbe
 }
 
 async function shrinkFile(file: string): Promise<void> {
-  const { faults, setting, session } = JSON.parse(readFileSync(file, 'utf8')) as Case & { faults: string[] };
-  const small = await shrink({ setting, session }, faults[0] as string, SHRINK_MS);
-  writeFileSync(file, JSON.stringify({ faults: await playOnce(small), before: faults, ...small }, null, 1));
+  const { faults, ...found } = JSON.parse(readFileSync(file, 'utf8')) as Case & { faults: string[] };
+  const small = await shrink(found, faults[0] as string, SHRINK_MS);
+  writeFileSync(file, JSON.stringify({ faults: await playOnce(small), first: faults, ...small }, null, 1));
   console.log(`shrunk: npm run fuzz -- --replay ${file}`);
 }
 

@@ -4,6 +4,7 @@
 // A connection is judged by what the server executed on it. Where a PROXY header was to come, it is kept.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Backend } from '../helpers/backend.ts';
 import { serverPair } from '../helpers/certificates.ts';
@@ -126,7 +127,10 @@ export class FuzzServer {
 
 function secured(socket: Socket): Socket {
   const { cert, key } = serverPair();
-  const secure = new TLSSocket(socket, { isServer: true, secureContext: createSecureContext({ cert, key }) });
+  // As a stream: what came with a PROXY header was put back there, where the handle alone would not find it.
+  const stream = Duplex.from({ readable: socket, writable: socket });
+  stream.on('error', () => {});
+  const secure = new TLSSocket(stream, { isServer: true, secureContext: createSecureContext({ cert, key }) });
   // A client that goes within the handshake.
   for (const over of ['error', 'close', 'end'] as const)
     secure.on(over, () => setImmediate(() => secure.destroySoon()));

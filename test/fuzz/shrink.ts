@@ -9,7 +9,7 @@ import { play } from './play.ts';
 import { CLOSED } from './settings.ts';
 import { faultsOf } from './verdict.ts';
 
-export async function playOnce({ setting, session }: Case): Promise<string[]> {
+export async function playOnce({ setting, before, session }: Case): Promise<string[]> {
   let bed: Bed;
   try {
     bed = await Bed.open(setting);
@@ -18,6 +18,7 @@ export async function playOnce({ setting, session }: Case): Promise<string[]> {
   }
   let faults: string[] = [];
   try {
+    if (before !== undefined) await play(bed, before);
     faults = faultsOf(await play(bed, session));
   } finally {
     await bed.close().catch((error: Error) => faults.push(`defect ${error.message}`));
@@ -51,7 +52,16 @@ export async function shrink(found: Case, fault: string, withinMs: number): Prom
   return best;
 }
 
-function* smaller({ setting, session }: Case): Generator<Case> {
+function* smaller({ before, ...rest }: Case): Generator<Case> {
+  if (before === undefined) return yield* smallerAlone(rest);
+  yield rest;
+  for (const { setting, session } of smallerAlone({ setting: rest.setting, session: before })) {
+    if (setting === rest.setting) yield { ...rest, before: session };
+  }
+  for (const one of smallerAlone(rest)) yield { ...one, before: headerFor(one.setting, before) };
+}
+
+function* smallerAlone({ setting, session }: Case): Generator<Case> {
   for (const plainer of plainerSettings(setting)) yield { setting: plainer, session: headerFor(plainer, session) };
   if (Object.keys(session.backend).length > 0) yield { setting, session: { ...session, backend: {} } };
   if (session.legitimate) {
