@@ -40,7 +40,12 @@ async function fuzz(minutes: number, seed: number, lanes: number): Promise<numbe
   console.log(`seed ${seed}, ${minutes} minutes, ${lanes} lanes${values.alone ? ', each a process of its own' : ''}`);
   const coverage = values.coverage ? await Coverage.start() : null;
   const fuzzer = new Fuzzer({ seed, lanes, alone: values.alone });
-  const until = performance.now() + minutes * 60_000;
+  let until = performance.now() + minutes * 60_000;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      until = 0; // what is being played comes to its end
+    });
+  }
   const report = setInterval(() => console.log(fuzzer.summary()), REPORT_MS);
   let found = 0;
   await fuzzer.run(

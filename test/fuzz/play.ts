@@ -12,6 +12,7 @@ import type { Header, Session, Setting } from './case.ts';
 
 const QUIET_MS = 8;
 const QUIET_AT_MOST_MS = 400;
+const DIALLED_MS = 3000;
 /** No session may take longer to come to its end. */
 export const STUCK_MS = 25_000;
 
@@ -110,6 +111,7 @@ class Talk {
         } else if (!step.hasty) await this.#quiet();
       }
       await this.#quiet();
+      if (session.end !== 'fin') await this.#dialled();
       this.closed = client.ended;
       if (session.end === 'fin') client.finish();
       else if (session.end === 'reset' && !this.secured)
@@ -162,6 +164,13 @@ class Talk {
       if (this.#active === seen) break;
     }
     this.client.skipReplies();
+  }
+
+  /** Of a client that just goes nobody would know whether its upstream connection is still to come. */
+  async #dialled(): Promise<void> {
+    const most = performance.now() + DIALLED_MS;
+    const { servers, other } = this.#bed;
+    while (!this.client.ended && servers.accepted + other.accepted === 0 && performance.now() < most) await sleep(2);
   }
 
   async #over(): Promise<boolean> {

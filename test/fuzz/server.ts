@@ -17,6 +17,8 @@ export class FuzzServer {
   readonly connections: StandInConnection[] = [];
   /** The client's address by the PROXY header of each connection. */
   readonly told: string[] = [];
+  /** Connections since `expect`, also those that have not come so far as to be among `connections`. */
+  accepted = 0;
   onActivity: () => void = () => {};
   readonly #server: Server;
   readonly #setting: Setting;
@@ -56,6 +58,7 @@ export class FuzzServer {
     this.#options = { dialect: this.#setting.dialect, backend, mark };
     this.connections.length = 0;
     this.told.length = 0;
+    this.accepted = 0;
   }
 
   async close(): Promise<void> {
@@ -65,6 +68,7 @@ export class FuzzServer {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
+    this.accepted++;
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.onActivity();
