@@ -153,7 +153,8 @@ export function configOf(setting: Setting, ports: Ports): Record<string, unknown
       ...(tight ? TIGHT : { source: { connections: 10_000 } }),
       session: { ...(tight ? TIGHT.session : { errors: 1000, junk_commands: 1000 }), ...commandLine },
     },
-    timeouts: { upstream_reply: '10s', upstream_data: '10s', upstream_final: '10s', drain: '1s' },
+    // Long enough for a machine that has other things to do.
+    timeouts: { proxy_header: '2m', upstream_connect: '2m', upstream_data: '5m', drain: '1s' },
     ...(runs === 'workers' || runs === 'redis' ? { workers: 2 } : {}),
     ...(runs === 'redis' ? { state: `redis://127.0.0.1:${ports.redis}/0` } : {}),
     admin: null,

@@ -9,7 +9,8 @@ import { play } from './play.ts';
 import { CLOSED } from './settings.ts';
 import { faultsOf } from './verdict.ts';
 
-export async function playOnce({ setting, before, session }: Case): Promise<string[]> {
+/** `policy`: by which it is judged, where that is another one. */
+export async function playOnce({ setting, before, session }: Case, policy = setting.policy): Promise<string[]> {
   let bed: Bed;
   try {
     bed = await Bed.open(setting);
@@ -19,7 +20,8 @@ export async function playOnce({ setting, before, session }: Case): Promise<stri
   let faults: string[] = [];
   try {
     if (before !== undefined) await play(bed, before);
-    faults = faultsOf(await play(bed, session));
+    const heard = await play(bed, session);
+    faults = faultsOf({ ...heard, setting: { ...heard.setting, policy } });
   } finally {
     await bed.close().catch((error: Error) => faults.push(`defect ${error.message}`));
   }
