@@ -8,7 +8,22 @@ import { configOf } from './settings.ts';
 
 const REDIS_PORT = 6379;
 
-export class Bed {
+/** What stands behind the firewall: a server of ours, or a wire to a real one. */
+export type Behind = Pick<
+  FuzzServer,
+  'connections' | 'told' | 'accepted' | 'busy' | 'isAlone' | 'onActivity' | 'expect'
+>;
+
+/** What a session is played in. */
+export interface Place {
+  readonly setting: Setting;
+  readonly port: number;
+  readonly servers: Behind;
+  readonly other: Behind;
+  defects(): string[];
+}
+
+export class Bed implements Place {
   readonly setting: Setting;
   readonly port: number;
   readonly servers: FuzzServer;

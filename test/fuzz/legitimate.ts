@@ -142,9 +142,9 @@ export function factsOf(setting: Setting, header: Session['header']): Facts {
   return { client, local, login: null, tls: setting.clientTls === 'implicit', sender: '' };
 }
 
-export function legitimateSession(below: Below, setting: Setting): Session {
+/** `backend`: the server's ways, where they are known already. */
+export function legitimateSession(below: Below, setting: Setting, backend = oneOf(below, BACKENDS)): Session {
   const header = setting.proxied ? randomHeader(below) : null;
-  const backend = oneOf(below, BACKENDS);
   const facts = { ...factsOf(setting, header) };
   const connector = connectorFor(setting.policy, facts);
   const gone = new Set([...(backend.caps_remove ?? []), ...(backend.strict_no_pipelining ? ['PIPELINING'] : [])]);

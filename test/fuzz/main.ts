@@ -1,4 +1,5 @@
 // npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage]
+// npm run fuzz -- --real [--minutes N] [--seed S] [--out FOLDER]
 // npm run fuzz -- --replay FILE
 //
 // Plays random sessions through the real firewall over loopback sockets, several settings at a time, until the time is over or a
@@ -9,9 +10,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import '../helpers/poison.ts';
+import { ALL_SERVERS } from '../real/beds/all.ts';
 import type { Case } from './case.ts';
 import { Coverage } from './coverage.ts';
 import { Fuzzer } from './fuzzer.ts';
+import { fuzzReal } from './real.ts';
 import { playOnce, shrink } from './shrink.ts';
 
 const SHRINK_MS = 120_000;
@@ -26,6 +29,7 @@ const { values } = parseArgs({
     alone: { type: 'boolean', default: false },
     out: { type: 'string', default: join(import.meta.dirname, '../../.cache/fuzz') },
     coverage: { type: 'boolean', default: false },
+    real: { type: 'boolean', default: false },
     replay: { type: 'string' },
   },
 });
@@ -64,6 +68,28 @@ async function fuzz(minutes: number, seed: number, lanes: number): Promise<numbe
   return found === 0 ? 0 : 1;
 }
 
+/** The minutes are shared out among the servers that are at hand. */
+async function fuzzAllReal(minutes: number, seed: number): Promise<number> {
+  const servers = ALL_SERVERS.filter(({ missing }) => missing === false);
+  let found = 0;
+  for (const server of servers) {
+    const until = performance.now() + (minutes * 60_000) / servers.length;
+    const run = await fuzzReal(
+      server,
+      seed,
+      () => performance.now() < until,
+      (sessions, faults) => {
+        const file = join(values.out, `${seed}-${server.name}-${++found}.json`);
+        mkdirSync(values.out, { recursive: true });
+        writeFileSync(file, JSON.stringify({ faults, server: server.name, sessions }, null, 1));
+        console.log(`${faults.join('\n')}\n  → ${file}`);
+      },
+    );
+    console.log(`${server.name}: ${run.sessions} sessions, ${run.out} recipients came out`);
+  }
+  return found === 0 ? 0 : 1;
+}
+
 async function shrinkFile(file: string): Promise<void> {
   const { faults, ...found } = JSON.parse(readFileSync(file, 'utf8')) as Case & { faults: string[] };
   const small = await shrink(found, faults[0] as string, SHRINK_MS);
@@ -74,9 +100,10 @@ async function shrinkFile(file: string): Promise<void> {
 const [minutes, seed, lanes] = [values.minutes, values.seed, values.lanes].map(Number) as [number, number, number];
 if (!(minutes > 0) || !Number.isInteger(seed) || !(lanes >= 1)) {
   console.error(
-    'usage: npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage] | --replay FILE',
+    'usage: npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage] | --real … | --replay FILE',
   );
   process.exitCode = 64;
 } else {
-  process.exitCode = values.replay === undefined ? await fuzz(minutes, seed, lanes) : await replay(values.replay);
+  if (values.replay !== undefined) process.exitCode = await replay(values.replay);
+  else process.exitCode = values.real ? await fuzzAllReal(minutes, seed) : await fuzz(minutes, seed, lanes);
 }

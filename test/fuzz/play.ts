@@ -7,7 +7,7 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Backend } from '../helpers/backend.ts';
 import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
 import type { StandInConnection } from '../helpers/upstream-stand-in.ts';
-import type { Bed } from './bed.ts';
+import type { Place } from './bed.ts';
 import type { Header, Session, Setting } from './case.ts';
 
 const QUIET_MS = 8;
@@ -55,7 +55,7 @@ function backendOf(setting: Setting, backend: Backend): Backend {
   };
 }
 
-export async function play(bed: Bed, session: Session): Promise<Heard> {
+export async function play(bed: Place, session: Session): Promise<Heard> {
   const { setting } = bed;
   const talk = new Talk(bed, setting.clientTls === 'implicit');
   const mark = (): Mark => ({ tls: talk.secured });
@@ -81,11 +81,11 @@ class Talk {
   readonly answers: Reply[][] = [];
   secured: boolean;
   closed = false;
-  readonly #bed: Bed;
+  readonly #bed: Place;
   readonly #deadline = turns + STUCK_TURNS;
   #active = performance.now();
 
-  constructor(bed: Bed, secured: boolean) {
+  constructor(bed: Place, secured: boolean) {
     this.#bed = bed;
     this.secured = secured;
     this.client = new SmtpClient(bed.port);
