@@ -128,9 +128,10 @@ const TOKENS = [
 ];
 
 export function attack(below: Below, setting: Setting, pool: readonly Session[]): Session {
-  const kind = below(pool.length === 0 ? 2 : 4);
+  const kind = below(pool.length === 0 ? 3 : 5);
   if (kind === 0) return finished(below, setting, fromGrammar(below));
   if (kind === 1) return finished(below, setting, spoilt(below, legitimateSession(below, setting).steps));
+  if (kind === 2) return finished(below, setting, smuggled(below));
   const known = oneOf(below, pool);
   const other = oneOf(below, pool);
   const steps = below(3) === 0 ? spliced(below, known.steps, other.steps) : known.steps;
@@ -152,6 +153,29 @@ function fromGrammar(below: Below): Step[] {
     const step: Step = { say, cuts: cutsOf(below, say.length), ...(below(8) === 0 ? { hasty: true as const } : {}) };
     return /^STARTTLS\r\n$/im.test(say) ? [step, { tls: true as const }] : [step];
   });
+}
+
+const ENDS = ['\r\n', '\r\n', '\n', '\r', '\r\r\n', '\n\r', '\0', '\r\n\0', ' \r\n', '\t\n', '\x8d\x8a', ''];
+
+/** A message with a second transaction in it, behind what some server may take for the end: of the text, of a chunk, of a line. */
+function smuggled(below: Below): Step[] {
+  const end = oneOf(below, ENDS);
+  const inner = ['MAIL FROM:<s@sender.example>', 'RCPT TO:<u@foreign.example>', 'DATA', 'x', '.', ''].join(
+    below(4) === 0 ? end : '\r\n',
+  );
+  const text = below(2) === 0 ? 'text' : '';
+  const dot = `${text}${end}.${below(8) === 0 ? '.' : ''}${oneOf(below, ENDS)}`;
+  const whole = `${dot}${inner}`;
+  const message = [
+    `DATA\r\n${whole}\r\n.\r\n`,
+    `BDAT ${below(whole.length + 2)}${below(2) === 0 ? ' LAST' : ''}\r\n${whole}`,
+    `BDAT ${dot.length} LAST${oneOf(below, ENDS)}${whole}`,
+    `NOOP ${'x'.repeat(oneOf(below, [505, 506, 507, 2041, 2042, 2043, 16379]))}${inner}`,
+  ];
+  const envelope = 'MAIL FROM:<s@sender.example>\r\nRCPT TO:<u@local.example>\r\n';
+  const said = oneOf(below, [message[0] as string, message[0] as string, ...message]);
+  const data = said.startsWith('DATA') && below(3) > 0 ? ['DATA\r\n', said.slice(6)] : [said];
+  return ['EHLO c.example\r\n', envelope, ...data, 'QUIT\r\n'].map((say) => ({ say, cuts: cutsOf(below, say.length) }));
 }
 
 function spliced(below: Below, one: readonly Step[], other: readonly Step[]): Step[] {

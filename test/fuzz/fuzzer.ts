@@ -79,7 +79,7 @@ export class Fuzzer {
     while (goesOn()) {
       const bed = await Bed.open(randomSetting(below, alone)).catch((error: Error) => error);
       if (bed instanceof Error) {
-        if (++this.unopened > 3 + this.settings / 10) throw bed;
+        if (++this.unopened > 20 + this.settings) throw bed;
         continue; // on a machine with much to do a process may not be up in time
       }
       this.settings++;

@@ -66,7 +66,7 @@ const TEXT = [
   'MAIL FROM:<a@b.example>\r\nRCPT TO:<victim@foreign.example>\r\nDATA\r\n',
   '\xc3\xa9\xff\x80\r\n',
   'x'.repeat(998),
-  `${'long '.repeat(400)}\r\n`,
+  `${'long '.repeat(390)}\r\n`,
   'dots . in . it.\r\n',
   '\r\n',
 ];
