@@ -34,6 +34,14 @@ const { values } = parseArgs({
   },
 });
 
+/** Told to end: what is being played comes to its end, and its summary is printed. */
+let stopped = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    stopped = true;
+  });
+}
+
 async function replay(file: string): Promise<number> {
   const faults = await playOnce(JSON.parse(readFileSync(file, 'utf8')) as Case);
   console.log(faults.length === 0 ? 'nothing is wrong with it now' : faults.join('\n'));
@@ -44,16 +52,11 @@ async function fuzz(minutes: number, seed: number, lanes: number): Promise<numbe
   console.log(`seed ${seed}, ${minutes} minutes, ${lanes} lanes${values.alone ? ', each a process of its own' : ''}`);
   const coverage = values.coverage ? await Coverage.start() : null;
   const fuzzer = new Fuzzer({ seed, lanes, alone: values.alone });
-  let until = performance.now() + minutes * 60_000;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      until = 0; // what is being played comes to its end
-    });
-  }
+  const until = performance.now() + minutes * 60_000;
   const report = setInterval(() => console.log(fuzzer.summary()), REPORT_MS);
   let found = 0;
   await fuzzer.run(
-    () => performance.now() < until && found < MOST_FINDINGS,
+    () => !stopped && performance.now() < until && found < MOST_FINDINGS,
     (one, faults) => {
       const file = join(values.out, `${seed}-${++found}.json`);
       mkdirSync(values.out, { recursive: true });
@@ -73,11 +76,12 @@ async function fuzzAllReal(minutes: number, seed: number): Promise<number> {
   const servers = ALL_SERVERS.filter(({ missing }) => missing === false);
   let found = 0;
   for (const server of servers) {
+    if (stopped) break;
     const until = performance.now() + (minutes * 60_000) / servers.length;
     const run = await fuzzReal(
       server,
       seed,
-      () => performance.now() < until,
+      () => !stopped && performance.now() < until,
       (sessions, faults) => {
         const file = join(values.out, `${seed}-${server.name}-${++found}.json`);
         mkdirSync(values.out, { recursive: true });
