@@ -10,7 +10,7 @@ import { playOnce } from './shrink.ts';
 
 const SEED = 20261129;
 const SESSIONS = 250;
-const MOST_MS = 10_000;
+const MOST_MS = 8_000;
 
 const PLAIN: Setting = {
   policy: CLOSED,

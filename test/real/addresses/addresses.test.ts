@@ -41,7 +41,7 @@ suite('in a session', { concurrency: 3 }, () => {
   for (const server of ALL_SERVERS) {
     test(`${server.name} sends none of them elsewhere`, { skip: server.missing }, async () => {
       const { taken, out, elsewhere } = await askInSession(server, some(EVERY_SAID));
-      assert.ok(taken > 10 && out > 10, `${taken} were taken, ${out} came out`);
+      assert.ok(taken > 3 && out > 3, `${taken} were taken, ${out} came out`);
       assert.deepEqual(elsewhere, []);
     });
   }
