@@ -73,7 +73,9 @@ class Wire implements Behind {
     return this.#sockets.size === 0;
   }
 
+  /** What a server still holds of the session before is no part of the next one. */
   expect(): void {
+    for (const socket of this.#sockets) socket.destroy();
     this.accepted = 0;
   }
 
