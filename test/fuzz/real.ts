@@ -159,6 +159,7 @@ function faultsOf({ session, answers, defects, stuck }: Heard): string[] {
 /** What came out that is not ours. A notice to the sender is the server's own mail. */
 function foreign({ recipients }: SmartHost): string[] {
   return recipients
+    .map(({ sender, recipient }) => ({ sender, recipient: recipient.replace(/> [A-Z]+=[^@%!]*$/, '') })) // go-smtp keeps parameters in it
     .filter(
       ({ recipient }) =>
         recipient !== '' && !(hostsIn(recipient) ?? ['a route']).every((host) => host === 'local.example'),
