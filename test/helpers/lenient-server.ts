@@ -10,6 +10,7 @@
 
 import { type Action, type Backend, PLAIN_REPLIES, Voice } from './backend.ts';
 import { type Dialect, LineReader, trimEnd, trimStart } from './dialects.ts';
+import { isPositive, loginOf, namesBad, pathOf, sizeAsC, sizeAsWritten, verbOf } from './lenient-readings.ts';
 import { SecurityLayer } from './security-layer.ts';
 
 /** Mail that the server took responsibility for. Latin-1; `data` is what lay between 354 and its end, with the stuffed
@@ -20,9 +21,15 @@ export interface Message {
   readonly data: string;
 }
 
-/** Servers that compare four letters only read DATA in DATAX and RCPT in RCPTTO. */
-const FOUR_LETTERS =
-  /^(?:HELO|EHLO|MAIL|RCPT|DATA|BDAT|RSET|NOOP|QUIT|VRFY|EXPN|HELP|AUTH|SOML|SEND|SAML|TURN|ATRN|ETRN|BURL)/;
+/** A recipient that was executed, and what the server knew then. */
+export interface Executed {
+  readonly recipient: string;
+  readonly reversePath: string;
+  /** Who logged in; '' where the mechanism does not say it in clear, null where nobody did. */
+  readonly login: string | null;
+  /** What `mark` said. */
+  readonly mark: unknown;
+}
 
 /** The challenges of each mechanism, in order; an initial response answers the first. */
 const CHALLENGES: Readonly<Record<string, readonly string[]>> = {
@@ -48,16 +55,20 @@ export class LenientServer {
   readonly messages: Message[] = [];
   /** Every recipient that was executed, whatever became of its mail. */
   readonly recipients: string[] = [];
+  /** The same, with what the server knew. */
+  readonly executed: Executed[] = [];
   readonly backend: Backend;
   readonly #voice: Voice;
   readonly #lines: LineReader;
   readonly #layer = new SecurityLayer();
+  readonly #mark: () => unknown;
   readonly #chunks: Buffer[] = [];
   #mode = COMMAND;
   #quitted = false;
   #greeted = false;
   #wrapped = false;
   #authenticated = false;
+  #login: string | null = null;
   #mechanism = '';
   #challenges: readonly string[] = [];
   #responses: string[] = [];
@@ -69,8 +80,10 @@ export class LenientServer {
   #counted: (payload: string) => void = () => {};
   #done: () => void = () => {};
 
-  constructor(options: { readonly dialect: Dialect; readonly backend?: Backend }) {
+  /** `mark` is asked at every recipient that is executed. */
+  constructor(options: { readonly dialect: Dialect; readonly backend?: Backend; readonly mark?: () => unknown }) {
     this.backend = options.backend ?? {};
+    this.#mark = options.mark ?? (() => undefined);
     this.#voice = new Voice(this.backend);
     this.#lines = new LineReader(options.dialect);
   }
@@ -196,8 +209,11 @@ export class LenientServer {
     const lone = this.#reversePath === null;
     const code = lone ? this.#say('RCPT0', '503 5.5.1 need MAIL') : this.#say('RCPT', '250 2.1.5 ok');
     if (!isPositive(code)) return;
-    this.#envelope.push(pathOf(line));
-    this.recipients.push(pathOf(line));
+    const recipient = pathOf(line);
+    this.#envelope.push(recipient);
+    this.recipients.push(recipient);
+    const reversePath = this.#reversePath ?? '';
+    this.executed.push({ recipient, reversePath, login: this.#login, mark: this.#mark() });
   }
 
   // --- mail data
@@ -312,6 +328,7 @@ export class LenientServer {
       this.#say(verb, '535 5.7.8 who?');
     } else {
       this.#authenticated = isPositive(this.#say(verb, '235 2.7.0 welcome'));
+      if (this.#authenticated) this.#login = loginOf(this.#mechanism, this.#responses);
       if (this.#mechanism === 'GSSAPI' && this.backend.gssapi === 'layer') this.#wrap();
     }
   }
@@ -355,41 +372,4 @@ export class LenientServer {
     this.#data = [];
     this.#chunking = false;
   }
-}
-
-function verbOf(line: string): string {
-  const upper = line.toUpperCase();
-  return FOUR_LETTERS.exec(upper)?.[0] ?? (/^[^ \t]*/.exec(upper)?.[0] as string);
-}
-
-/** Whatever stands for the path in the line: between the first bracket and the one that closes it, or else the first
- * word behind the colon, or behind TO or FROM. */
-function pathOf(line: string): string {
-  const argument = line.slice(4).replace(/^[^A-Za-z<"]*(?:TO|FROM)?[ \t]*:?[ \t]*/i, '');
-  const open = argument.indexOf('<');
-  if (open < 0) return /^(?:"(?:\\.|[^"\\])*"|[^ \t])*/.exec(argument)?.[0] ?? '';
-  return /^(?:"(?:\\.|[^"\\])*"|[^>])*/.exec(argument.slice(open + 1))?.[0] ?? '';
-}
-
-/** BDAT and XEXCH50: decimal digits, or null. */
-function sizeAsWritten(line: string): number | null {
-  const digits = /^\S+[ \t]+(\d+)/.exec(line)?.[1];
-  return digits === undefined ? null : Number(digits);
-}
-
-/** The same as scanf's %u reads it: a sign is taken, the number wraps at 2^32, what follows the digits is not seen. */
-function sizeAsC(line: string): number | null {
-  const found = /^\S+[ \t]+([+-]?)(\d+)/.exec(line);
-  if (found === null) return null;
-  const size = BigInt(found[2] as string);
-  return Number(BigInt.asUintN(32, found[1] === '-' ? -size : size));
-}
-
-function isPositive(code: number): boolean {
-  return code >= 200 && code < 300;
-}
-
-/** Whether a SASL response names the one user that this server does not know. */
-function namesBad(response: string): boolean {
-  return Buffer.from(response, 'base64').toString('latin1').split('\0').includes('bad');
 }

@@ -18,6 +18,8 @@ export const REFUSING_PORT = 1;
 export interface StandInOptions {
   readonly dialect: Dialect;
   readonly backend?: Backend;
+  /** Asked at every recipient that is executed. */
+  readonly mark?: () => unknown;
 }
 
 export class UpstreamStandIn {

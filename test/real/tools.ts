@@ -14,6 +14,7 @@ export type ServerPackage =
   | 'exim4-daemon-heavy'
   | 'opensmtpd'
   | 'sendmail-bin'
+  | 'sendmail-cf'
   | 'dovecot-core'
   | 'sasl2-bin'
   | 'libsasl2-modules-gssapi-mit'
