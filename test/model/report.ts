@@ -21,6 +21,7 @@ export function explore({ seconds, proof, scenario: wanted, depth }: Options): b
   console.log('|---|---|---|---|---|---|---|');
   const till = performance.now() + seconds * 1000;
   const totals = { states: 0, transitions: 0 };
+  let isSound = true;
   for (const [at, scenario] of scenarios.entries()) {
     const share = (till - performance.now()) / 1000 / (scenarios.length - at);
     const result = new Search(scenario).run({ seconds: share, proof, ...(depth === undefined ? {} : { depth }) });
@@ -33,11 +34,12 @@ export function explore({ seconds, proof, scenario: wanted, depth }: Options): b
       console.log(
         `\n${tell(scenario, result.found.way)}\n\n${result.found.violation.stack}\n\nnpm run model -- --replay ${file}`,
       );
-      return false;
+      isSound = false;
     }
   }
-  console.log(`\n${totals.states} states, ${totals.transitions} transitions: every invariant holds in each of them`);
-  return true;
+  if (isSound)
+    console.log(`\n${totals.states} states, ${totals.transitions} transitions: every invariant holds in each of them`);
+  return isSound;
 }
 
 function row({ name, events }: Scenario, { depth, isWhole, states, transitions, seconds, proofs }: Result): string {

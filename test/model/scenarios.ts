@@ -22,6 +22,8 @@ export interface Scenario {
   readonly hasLimits: boolean;
   /** A client with so many lines unanswered says no more. */
   readonly room: number;
+  /** The server is told with every MAIL who the client is. */
+  readonly forwards?: boolean;
   /** What has happened before. */
   readonly opening: readonly Event[];
   readonly events: readonly Event[];
@@ -167,6 +169,17 @@ export const SCENARIOS: readonly Scenario[] = [
         FIN,
       ),
       ...[...SERVER, ...JUDGE, ...AROUND],
+    ],
+  },
+  {
+    ...plain,
+    name: 'XFORWARD',
+    keywords: ['8BITMIME'],
+    forwards: true,
+    judge: 'late',
+    events: [
+      ...client(MAIL_A, MAIL_B, GOOD, 'RSET\r\n', 'DATA\r\n', '.\r\n', EHLO, FIN, BATCH),
+      ...[...SERVER, ...all('judge', 'yes, no'), ...AROUND],
     ],
   },
   {

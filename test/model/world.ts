@@ -29,6 +29,13 @@ type Done =
   | { readonly to: 'client' | 'upstream'; readonly octets: string }
   | { readonly to: 'judge'; readonly question: Question; readonly verdict: Verdict };
 
+const FORWARDED = {
+  address: '192.0.2.1',
+  port: 40000,
+  name: null,
+  localAddress: '203.0.113.5',
+  localPort: 25,
+};
 const FOREIGN = /foreign/;
 
 export class World implements Wire {
@@ -54,7 +61,8 @@ export class World implements Wire {
     this.scenario = scenario;
     this.client = new Client(!scenario.hasLimits);
     this.server = new Server(scenario.habits, scenario.keywords);
-    this.session = new Session(this, profile, '192.0.2.1', null);
+    this.session = new Session(this, profile, FORWARDED.address, null);
+    if (scenario.forwards === true) this.session.forwardIdentity({ client: FORWARDED, attributes: ['ADDR', 'PROTO'] });
   }
 
   // --- Wire
