@@ -14,6 +14,7 @@ const MAIL_DATA = 2;
 const RESPONSE = 3; // of a login
 const OVER = 4;
 const WELL_FORMED = /^(RCPT TO|MAIL FROM):<\w@\w+\.example>\r\n$/; // of the scenarios, as well
+const RSET = 'RSET\r\n';
 const LINE_LIMIT = 60; // of the scenarios
 const TAIL = 8; // octets of mail data of which its end may still be made
 
@@ -78,9 +79,17 @@ export class Client {
   sent(line: string): void {
     const done = this.said.findLastIndex(({ isSent }) => isSent);
     const at = this.said.findIndex((said, index) => index > done && said.line === line);
-    if (at !== -1) this.said = this.said.map((said, index) => (index === at ? { ...said, isSent: true } : said));
-    else if (!/^(RSET|XFORWARD .*)\r\n$/.test(line) && !(/^MAIL/i.test(line) && this.said[0]?.line === line))
+    if (at !== -1) {
+      this.#mark(at, true);
+    } else if (done !== -1 && this.said[done]?.line === RSET && line !== RSET) {
+      this.#mark(done, false); // so that one was ours, in front of the client's
+      this.sent(line);
+    } else if (!/^(RSET|XFORWARD .*)\r\n$/.test(line) && !(/^MAIL/i.test(line) && this.said[0]?.line === line))
       throw new Violation('1.1 approved octets', `${show(line)} went up, and nobody said it`);
+  }
+
+  #mark(at: number, isSent: boolean): void {
+    this.said = this.said.map((said, index) => (index === at ? { ...said, isSent } : said));
   }
 
   sentOctets(octets: string): void {
