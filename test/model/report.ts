@@ -1,6 +1,8 @@
 // What the model prints: a line for each scenario, and a violation as a dialogue that can be replayed.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { type Result, Search } from './search.ts';
 import { show } from './server.ts';
@@ -29,7 +31,7 @@ export function explore({ seconds, proof, scenario: wanted, depth }: Options): b
     totals.states += result.states;
     totals.transitions += result.transitions;
     if (result.found !== null) {
-      const file = `model-${scenario.name.replaceAll(' ', '-')}.txt`;
+      const file = join(tmpdir(), `model-${scenario.name.replaceAll(' ', '-')}.txt`);
       writeFileSync(file, asText(scenario, result.found.way));
       console.log(
         `\n${tell(scenario, result.found.way)}\n\n${result.found.violation.stack}\n\nnpm run model -- --replay ${file}`,
