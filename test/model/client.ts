@@ -164,7 +164,8 @@ export class Client {
   #otherOf(first: Said): Said {
     const next = this.said.findIndex(({ isSent }, index) => index > 0 && isSent);
     const at = this.said.findIndex((said, index) => index > 0 && !said.isSent && said.line === first.line);
-    if (at === -1 || (next !== -1 && next < at)) return first;
+    // One that found another before it: what went up was that one, said again by us behind a RSET of ours.
+    if (at === -1 || (next !== -1 && next < at)) return first.isNested ? { ...first, isSent: false } : first;
     const [one, ...rest] = this.said.map((said, index) =>
       index === 0 || index === at ? { ...said, isSent: index === at } : said,
     );
