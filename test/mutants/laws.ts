@@ -10,7 +10,7 @@ export interface Law {
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  /** Where the quick tests of the dialogue are not the ones to ask. */
+  /** Where the model is not the one to ask: it has not got such octets, or not so many. */
   readonly tests?: readonly string[];
 }
 
@@ -97,6 +97,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/mail-data.ts',
     from: 'const HELD_LIMIT = 64;',
     to: 'const HELD_LIMIT = 6400;',
+    tests: ['test/smtp/mail-data.test.ts'],
   },
   {
     rule: '6 no unknown keyword',
@@ -104,6 +105,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/capabilities.ts',
     from: 'if (row === undefined || row.allowed',
     to: 'if (row === undefined) return line;\n  if (row.allowed',
+    tests: ['test/smtp/capabilities.test.ts'],
   },
   {
     rule: '6 no opaque stream',
@@ -111,6 +113,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/capabilities.ts',
     from: "profile.starttls === 'passthrough' && profile.relaysAnywhere && !tls",
     to: "profile.starttls === 'passthrough' && !tls",
+    tests: ['test/smtp/capabilities.test.ts', 'test/smtp/dialogues.test.ts'],
   },
   {
     rule: '7 CRLF and nothing else',
@@ -139,6 +142,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/path.ts',
     from: 'const hidden = MAY_HIDE.test(local.decoded) ?',
     to: 'const hidden = local.decoded === "" ?',
+    tests: ['test/smtp/path.test.ts'],
   },
   {
     rule: '8 addresses',
@@ -146,6 +150,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/path.ts',
     from: "  if (end < text.length && text[end] !== ' ') return badPath(text, at, false);\n  const hidden",
     to: '  const hidden',
+    tests: ['test/smtp/path.test.ts', 'test/smtp/command.test.ts'],
   },
   {
     rule: '9 first in, first out',
@@ -231,6 +236,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/dialogue.ts',
     from: '    this.up.add(line);\n    this.expect(kind);',
     to: "    this.up.add(Buffer.from(line.toString('utf8')));\n    this.expect(kind);",
+    tests: ['test/smtp/dialogues.test.ts'],
   },
   {
     rule: '13 bytes stay bytes',
@@ -238,6 +244,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/replies.ts',
     from: "const filled = toPrintable(fill[piece as keyof Fill] ?? '')",
     to: "const filled = (fill[piece as keyof Fill] ?? '')",
+    tests: ['test/smtp/bounded.test.ts', 'test/smtp/dialogues.test.ts'],
   },
   {
     rule: '14 everything is bounded',
@@ -245,6 +252,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/client-octets.ts',
     from: 'const DISCARD_LIMIT = 65536;',
     to: 'const DISCARD_LIMIT = Number.POSITIVE_INFINITY;',
+    tests: ['test/smtp/bounded.test.ts'],
   },
   {
     rule: '14 everything is bounded',
@@ -252,6 +260,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/reply.ts',
     from: 'return this.#carry.length - this.#lineStart > LINE_LIMIT || this.#carry.length > REPLY_LIMIT;',
     to: 'return this.#carry.length < 0;',
+    tests: ['test/smtp/reply.test.ts'],
   },
   {
     rule: '14 everything is bounded',
@@ -259,6 +268,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/reply-queue.ts',
     from: 'return this.length >= QUEUE_LIMIT || this.#octets >= OCTETS_LIMIT;',
     to: 'return this.length < 0;',
+    tests: ['test/smtp/bounded.test.ts'],
   },
   {
     rule: '15 the source address',
@@ -274,6 +284,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/dialogue.ts',
     from: '      this.up.add(bytes);\n    }\n  }',
     to: "      this.up.add(Buffer.from(bytes.toString('utf8')));\n    }\n  }",
+    tests: ['test/smtp/dialogues.test.ts'],
   },
   {
     rule: 'verbs: BDAT',
@@ -281,6 +292,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/command.ts',
     from: 'const BDAT_LIMIT = 0x7fffffff;',
     to: 'const BDAT_LIMIT = 0x7fffffffff;',
+    tests: ['test/smtp/command.test.ts'],
   },
   {
     rule: 'verbs: BDAT',
@@ -304,6 +316,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/sasl.ts',
     from: "return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(authcid);",
     to: "return authcid !== '' && this.#named(authcid);",
+    tests: ['test/smtp/sasl.test.ts'],
   },
   {
     rule: 'verbs: AUTH',
@@ -311,5 +324,6 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/sasl.ts',
     from: "    if (octets.toString('base64') !== line) return false;\n",
     to: '',
+    tests: ['test/smtp/sasl.test.ts'],
   },
 ];
