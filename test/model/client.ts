@@ -40,6 +40,8 @@ export class Client {
   chunking = false;
   /** What the judge refused, and the client has not heard. */
   refusals: readonly string[] = [];
+  /** A BDAT LAST in vain ends a transaction (RFC 3030 §2), but no server has heard of it. */
+  mayBeOver = false;
   /** What it said before is void: EHLO must come again. */
   mustGreet = false;
   isDraining = false;
@@ -203,12 +205,14 @@ export class Client {
     this.passed = 0;
     if (code >= 300 ? said.isSent : / LAST\r\n$/i.test(said.line)) this.#reset();
     else this.chunking = code < 300;
+    if (!said.isSent && / LAST\r\n$/i.test(said.line)) this.mayBeOver = true;
   }
 
   #reset(): void {
     this.sender = null;
     this.recipients = [];
     this.chunking = false;
+    this.mayBeOver = false;
   }
 
   /** Behind a handshake the session is as at its beginning. */
@@ -227,7 +231,7 @@ export class Client {
     if ((verb === 'RCPT' || verb === 'MAIL') && !WELL_FORMED.test(line)) return true;
     switch (verb) {
       case 'RCPT':
-        return isRefused || this.sender === null;
+        return isRefused || this.sender === null || this.mayBeOver;
       case 'MAIL':
         return isRefused || isNested || this.mustGreet || this.isDraining;
       case 'DATA':
@@ -265,10 +269,22 @@ export class Client {
   }
 
   get state(): string {
-    const { stream, passed, mode, sender, recipients, refusals, chunking, mustGreet, isDraining, loggedIn, inTls } =
-      this;
+    const {
+      stream,
+      passed,
+      mode,
+      sender,
+      recipients,
+      refusals,
+      chunking,
+      mustGreet,
+      isDraining,
+      loggedIn,
+      inTls,
+      mayBeOver,
+    } = this;
     const said = this.said.map(({ line, isSent, isNested }) => `${+isSent}${+isNested}${line}`);
-    const flags = +chunking + 2 * +mustGreet + 4 * +isDraining + 8 * +loggedIn + 16 * +inTls;
+    const flags = +chunking + 2 * +mustGreet + 4 * +isDraining + 8 * +loggedIn + 16 * +inTls + 32 * +mayBeOver;
     return `${stream}\x1d${passed}\x1d${said.join('')}\x1d${mode} ${flags}\x1d${sender}\x1d${recipients.join()}\x1d${refusals.join()}`;
   }
 }
