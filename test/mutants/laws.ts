@@ -15,7 +15,7 @@ export interface Law {
 }
 
 const WARNINGS = ['test/config/faults.test.ts'];
-const ADDRESSES = ['test/proxy/proxy-protocol.test.ts'];
+const ADDRESSES = ['test/proxy/address.test.ts'];
 
 export const LAWS: readonly Law[] = [
   {
@@ -236,7 +236,7 @@ export const LAWS: readonly Law[] = [
     file: 'src/smtp/dialogue.ts',
     from: '    this.up.add(line);\n    this.expect(kind);',
     to: "    this.up.add(Buffer.from(line.toString('utf8')));\n    this.expect(kind);",
-    tests: ['test/smtp/dialogues.test.ts'],
+    tests: ['test/smtp/octets.test.ts'],
   },
   {
     rule: '13 bytes stay bytes',

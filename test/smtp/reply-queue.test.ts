@@ -40,6 +40,7 @@ test('keeps its order and its counts far beyond its limit', () => {
     queue.shift();
     assert.equal(queue.peek(), kind);
     assert.equal(queue.length, 1);
+    assert.equal(queue.isEmpty, false);
     assert.equal(queue.outstanding, 1);
   }
   assert.equal(queue.takeOurs(), null);
