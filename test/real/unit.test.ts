@@ -119,8 +119,8 @@ suite('where there is no IPv6', { skip: whyNoFilter() }, () => {
       const { port, file, sink } = await configured(['[::]', '0.0.0.0'], workers);
       const postern = await startServer(port, 'python3', without('run', '--config', file));
       try {
+        await told(postern, 'listening on'); // before it the port is tried, and who comes then hears nothing
         await refusesToRelay(port);
-        await told(postern, 'listening on');
         process.kill(postern.pid, 'SIGHUP');
         await told(postern, '"msg":"reloaded"');
       } finally {
