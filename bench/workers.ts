@@ -10,7 +10,7 @@
 // Carried: how many times what one process carries, where every thread has a processor of its own: two, by the CPU of a
 // process over that of a worker, as long as the main thread's is less.
 
-import { cpuMs, output, threadCpuMs } from './harness/processes.ts';
+import { cpuMs, mainThreadCpuMs, output, threadCpuMs } from './harness/processes.ts';
 import { type Running, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { findTool, MissingTool } from './harness/tools.ts';
@@ -75,11 +75,7 @@ async function open(upstream: number, flags: Flags): Promise<Way[]> {
 
 async function sample(load: Load, count: number, { proxies }: Way): Promise<Sample> {
   const sum = (read: (pid: number) => number) => proxies.reduce((all, { pid }) => all + read(pid), 0);
-  const read = () => [
-    sum(cpuMs),
-    sum((pid) => threadCpuMs(pid, /^MainThread$/)),
-    sum((pid) => threadCpuMs(pid, /^worker /)),
-  ];
+  const read = () => [sum(cpuMs), sum(mainThreadCpuMs), sum((pid) => threadCpuMs(pid, /^worker /))];
   const before = read();
   const begin = performance.now();
   await Promise.all(

@@ -99,12 +99,21 @@ function ticksOf(pid: number): number {
   }
 }
 
-/** The same of the threads with this name; `MainThread` is the first. */
+/** The same of the first thread alone. */
+export function mainThreadCpuMs(pid: number): number {
+  return ofThreads(pid, (thread) => thread === `${pid}`);
+}
+
+/** The same of the threads with this name. */
 export function threadCpuMs(pid: number, name: RegExp): number {
+  return ofThreads(pid, (_, stat) => name.test(stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))));
+}
+
+function ofThreads(pid: number, counts: (thread: string, stat: string) => boolean): number {
   let ticks = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
-    if (!name.test(stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')))) continue;
+    if (!counts(thread, stat)) continue;
     const fields = afterName(stat);
     ticks += Number(fields[11]) + Number(fields[12]);
   }
