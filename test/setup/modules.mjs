@@ -28,7 +28,8 @@ if (process.platform === 'linux' && (process.exitCode ?? 0) === 0 && !process.ex
   let { status, stderr } = starts();
   if (status !== 0 && `${stderr}`.includes('libatomic') && process.getuid() === 0) {
     console.error('postern: the Node that npm has brought wants libatomic1: apt-get install libatomic1');
-    spawnSync('apt-get', ['-q', '-y', 'install', '--no-install-recommends', 'libatomic1'], { stdio: 'inherit' });
+    const install = 'apt-get -q -y install --no-install-recommends libatomic1';
+    spawnSync('sh', ['-c', `${install} || { apt-get -q update && ${install}; }`], { stdio: 'inherit' });
     ({ status, stderr } = starts());
   }
   if (status !== 0) {
