@@ -7,7 +7,7 @@
 #
 # Or with a file: --volume ./postern.yaml:/etc/postern/postern.yaml:ro --env POSTERN_CONFIG=/etc/postern/postern.yaml
 # It runs as user 1000, writes nothing, and needs no capability; deploy/README.md says what port 25 asks for.
-# Not chosen: dist/ and its packages upon a slim Node, which is larger, starts later and brings a shell along (docs/appliance-container.md).
+# Not chosen: dist/ upon a slim Node, which is larger, starts later and brings a shell along (docs/appliance-container.md).
 ARG BASE=node:26-bookworm-slim
 ARG RUNTIME=gcr.io/distroless/cc-debian12
 

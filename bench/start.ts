@@ -2,8 +2,8 @@
 //
 //   node bench/start.ts [--rounds 9] [--quick]
 //
-// From the moment the process is made until Postern says on stderr that it listens: from dist/ with the code that V8 made beforehand, as
-// the container has and starts it; from dist/ without, as npm brings it; as TypeScript from src/; and as the one file where `npm run
+// From the moment the process is made until Postern says on stderr that it listens: from dist/ with the code that V8 made beforehand,
+// as `npm run build` leaves it, and with its options said; from dist/ without either, as npm brings it; as TypeScript from src/; and as the one file where `npm run
 // package` made it. Beside it what Node itself takes to do nothing. With --main or --vs also of the other commit.
 
 import { spawn } from 'node:child_process';

@@ -1,4 +1,4 @@
-// npm run build: dist/, as the published package and the container have it.
+// npm run build: dist/, as the published package has it.
 //
 // main.js is the small front that an old Node can read too, postern.js all that it runs, through program.cjs, and worker.cjs what a worker
 // thread runs. postern.code is what V8 makes of postern.js here: of use to this Node alone, so the published package goes without.

@@ -6,7 +6,7 @@
 
 import { parseArgs } from 'node:util';
 import { adminPort, askAdmin } from './admin-port.ts';
-import { whatIsWrong } from './arguments.ts';
+import { readArguments, wrongUsage } from './arguments.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern health [OPTION…]
@@ -23,26 +23,13 @@ Exit codes: 0 yes, 1 no, or nobody answers, 64 wrong usage.
 `;
 
 const FAILURE = 1;
-const USAGE = 64;
 const PATIENCE_MS = 4_000; // less than the 5 s that a health check is given
 
 export async function health(args: string[], out: Output): Promise<number> {
-  const wrong = (sentence: string): number => {
-    out.stderr(`postern health: ${sentence}\nTry: postern health --help\n`);
-    return USAGE;
-  };
-  let values: ReturnType<typeof parse>;
-  try {
-    values = parse(args);
-  } catch (error) {
-    return wrong(whatIsWrong(error, HELP));
-  }
-  if (values.help === true) {
-    out.stdout(HELP);
-    return 0;
-  }
+  const values = readArguments('health', HELP, () => parse(args), out);
+  if (typeof values === 'number') return values;
   const port = adminPort({ admin: values.admin });
-  if (typeof port === 'string') return wrong(port);
+  if (typeof port === 'string') return wrongUsage('health', port, out);
   const here = { url: port.url.replace(/\/\/(?:0\.0\.0\.0|\[::\])/, '//127.0.0.1'), token: null };
   const answered = await askAdmin(here, 'GET', values.ready === true ? '/readyz' : '/healthz', PATIENCE_MS);
   if (typeof answered === 'string') {

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { ReloadOutcome } from '../serve/reload-outcome.ts';
 import { plain } from '../status/words.ts';
 import { adminPort, askAdmin, complaint } from './admin-port.ts';
-import { whatIsWrong } from './arguments.ts';
+import { readArguments, wrongUsage } from './arguments.ts';
 import type { Output } from './output.ts';
 
 const HELP = `Usage: postern reload [OPTION…]
@@ -27,27 +27,14 @@ Exit codes: 0 reloaded, 78 refused with findings, 1 nobody answers, or the token
 `;
 
 const FAILURE = 1;
-const USAGE = 64;
 const BAD_CONFIG = 78;
 const PATIENCE_MS = 120_000; // lists of a million entries take seconds
 
 export async function reload(args: string[], out: Output): Promise<number> {
-  const wrong = (sentence: string): number => {
-    out.stderr(`postern reload: ${sentence}\nTry: postern reload --help\n`);
-    return USAGE;
-  };
-  let values: ReturnType<typeof parse>;
-  try {
-    values = parse(args);
-  } catch (error) {
-    return wrong(whatIsWrong(error, HELP));
-  }
-  if (values.help === true) {
-    out.stdout(HELP);
-    return 0;
-  }
+  const values = readArguments('reload', HELP, () => parse(args), out);
+  if (typeof values === 'number') return values;
   const port = adminPort(values);
-  if (typeof port === 'string') return wrong(port);
+  if (typeof port === 'string') return wrongUsage('reload', port, out);
   const answered = await askAdmin(port, 'POST', '/reload', PATIENCE_MS);
   const fail = (sentence: string): number => {
     out.stderr(`postern reload: ${sentence}\n`);

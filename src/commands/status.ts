@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { drawStatus, type Size } from '../status/screen.ts';
 import type { SessionList, Status } from '../status/shapes.ts';
 import { type AdminPort, adminPort, askAdmin, complaint } from './admin-port.ts';
-import { whatIsWrong } from './arguments.ts';
+import { readArguments, wrongUsage } from './arguments.ts';
 import type { Output } from './output.ts';
 import { paintFor } from './paint.ts';
 
@@ -25,30 +25,17 @@ Exit codes: 0 shown, 1 there is no answer or it is refused, 64 wrong usage.
 `;
 
 const FAILURE = 1;
-const USAGE = 64;
 const EVERY_MS = 2_000;
 const ANSWER_MS = 5_000;
 const SESSIONS = 200; // more than a terminal has lines
 
 export async function status(args: string[], out: Output): Promise<number> {
-  const wrong = (sentence: string): number => {
-    out.stderr(`postern status: ${sentence}\nTry: postern status --help\n`);
-    return USAGE;
-  };
-  let values: ReturnType<typeof parse>;
-  try {
-    values = parse(args);
-  } catch (error) {
-    return wrong(whatIsWrong(error, HELP));
-  }
-  if (values.help === true) {
-    out.stdout(HELP);
-    return 0;
-  }
+  const values = readArguments('status', HELP, () => parse(args), out);
+  if (typeof values === 'number') return values;
   const { watch = false, json = false } = values;
-  if (watch && json) return wrong('--json answers once: it does not go with --watch');
+  if (watch && json) return wrongUsage('status', '--json answers once: it does not go with --watch', out);
   const port = adminPort(values);
-  if (typeof port === 'string') return wrong(port);
+  if (typeof port === 'string') return wrongUsage('status', port, out);
   if (watch) return watchIt(port, out);
   const found = await ask(port);
   if (typeof found === 'string') {

@@ -4,45 +4,17 @@
 
 import fc from 'fast-check';
 import type { Backend } from '../helpers/backend.ts';
+import { ODD, SOUND, TRANSACTIONS } from '../helpers/backends.ts';
 import { type Burst, DIALOGUE } from '../helpers/near-valid.ts';
 import { type Below, oneOf, type Session, type Setting, type Step } from './case.ts';
 import { cutsOf, legitimateSession, randomHeader } from './legitimate.ts';
 
 /** Beside those of the legitimate sessions: servers that differ, and servers out of their mind. */
 const BACKENDS: readonly Backend[] = [
-  {},
-  {},
-  {},
-  { caps_remove: ['PIPELINING'] },
-  { caps_remove: ['CHUNKING', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'DSN'] },
-  { reply: { RCPT: '550 5.1.1 no such user' } },
-  { reply: { MAIL: '451 4.3.0 later' } },
-  { reply: { BDAT: '552 5.3.4 no' } },
-  { reply: { EHLO: '502 5.5.1 no' } },
-  { hello_again: 'keeps' },
-  { hello_again: 'once' },
-  { hello_again: 'keeps', mail_again: 'keeps recipients' },
-  { mail_again: 'resets' },
-  { mail_again: 'keeps recipients', reply: { DATA: '451 4.3.0 later' } },
-  { mail_again: 'keeps recipients', reply: { BDAT: '452 4.3.1 later' } },
-  { mail_again: 'keeps recipients', reply: { RSET: '500 5.5.1 what?' } },
-  { refused_end: 'keeps', reply: { EOD: '451 4.7.1 later' } },
-  { refused_data: 'ends', reply: { DATA: '451 4.3.0 later' } },
-  { reply: { NOOP: '354 go on' } },
-  { reply: { RSET: '334 YQ==' } },
-  { reply: { MAIL: '354 go on' } },
-  { reply: { RCPT: '354 go on' } },
-  { reply: { BDAT: '354 go on' } },
-  { reply: { AUTH: '354 go on' } },
-  { reply: { DATA: '250 2.0.0 ok' } },
-  { reply: { DATA: '334 YQ==' } },
-  { reply: { MAIL2: '250 2.0.0 ok', RCPT0: '250 2.0.0 ok' } },
-  { raw_reply: { RCPT: '250 2.0.0 ok\r\n250 2.0.0 again\r\n' } },
+  ...SOUND,
+  ...TRANSACTIONS,
+  ...ODD,
   { raw_reply_parts: { MAIL: ['250 2.1', '.0 ok\r\n'], EOD: ['250-2.6.0 queued\r\n2', '50 2.6.0 queued\r\n'] } },
-  { bdat: 'u32' },
-  { close_in: 'DATA' },
-  { close_in: 'EOD' },
-  { gssapi: 'layer' },
   { split_replies: 'every-byte' },
   { coalesce: true },
   { rst_after: 'RCPT' },

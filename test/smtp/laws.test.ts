@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Profile } from '../../src/smtp/types.ts';
 import type { Backend } from '../helpers/backend.ts';
+import { ODD, SOUND, TRANSACTIONS } from '../helpers/backends.ts';
 import { type ConversationOptions, converse } from '../helpers/conversation.ts';
 import { cutAtRandom, everyOctet } from '../helpers/cuts.ts';
 import { DIALECTS } from '../helpers/dialects.ts';
@@ -18,55 +19,6 @@ import { type Atom, type Burst, DIALOGUE } from '../helpers/near-valid.ts';
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
 
 const policy = { accepted: ['local.example'], literals: ['192.0.2.25'] };
-
-/** Servers that answer as servers should. */
-const SOUND: readonly Backend[] = [
-  {},
-  {},
-  { caps_remove: ['PIPELINING'] },
-  { caps_remove: ['CHUNKING', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'DSN'] },
-  { reply: { RCPT: '550 5.1.1 no such user' } },
-  { reply: { MAIL: '451 4.3.0 later' } },
-  { reply: { DATA: '451 4.3.0 later' } },
-  { reply: { EOD: '554 5.6.0 no' } },
-  { reply: { BDAT: '552 5.3.4 no' } },
-  { reply: { EHLO: '502 5.5.1 no' } },
-];
-
-/** Servers that do not agree on what ends a transaction (protocol.md 1.10). */
-const TRANSACTIONS: readonly Backend[] = [
-  { hello_again: 'keeps' },
-  { hello_again: 'once' },
-  { hello_again: 'keeps', mail_again: 'keeps recipients' },
-  { hello_again: 'once', mail_again: 'keeps recipients' },
-  { mail_again: 'resets' },
-  { mail_again: 'keeps recipients', reply: { DATA: '451 4.3.0 later' } },
-  { mail_again: 'keeps recipients', reply: { BDAT: '452 4.3.1 later' } },
-  { mail_again: 'keeps recipients', reply: { RSET: '500 5.5.1 what?' } },
-  { mail_again: 'keeps recipients', hello_again: 'keeps', reply: { RSET: '500 5.5.1 what?' } },
-  { refused_end: 'keeps', reply: { EOD: '451 4.7.1 later' } },
-  { refused_data: 'ends', reply: { DATA: '451 4.3.0 later' } },
-  { refused_data: 'ends', mail_again: 'resets', reply: { DATA: '451 4.3.0 later' } },
-];
-
-/** Servers that are out of their mind. */
-const ODD: readonly Backend[] = [
-  { reply: { NOOP: '354 go on' } },
-  { reply: { RSET: '334 YQ==' } },
-  { reply: { MAIL: '354 go on' } },
-  { reply: { RCPT: '354 go on' } },
-  { reply: { BDAT: '354 go on' } },
-  { reply: { AUTH: '354 go on' } },
-  { reply: { DATA: '250 2.0.0 ok' } },
-  { reply: { DATA: '334 YQ==' } },
-  { reply: { MAIL2: '250 2.0.0 ok', RCPT0: '250 2.0.0 ok' } },
-  { raw_reply: { RCPT: '250 2.0.0 ok\r\n250 2.0.0 again\r\n' } },
-  { bdat: 'u32' },
-  { close_in: 'DATA' },
-  { close_in: 'EOD' },
-  { caps_add: ['XEXCH50'], xexch50: true },
-  { gssapi: 'layer' },
-];
 
 /** Servers that give up inside a message and read what is on its way as commands: nobody in front of them can help it. */
 const LOST: readonly Backend[] = [
