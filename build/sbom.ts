@@ -1,5 +1,8 @@
 // npm run sbom: sbom.cdx.json, what Postern is made of, as CycloneDX: npm's own, of the lock file, without what only builds and tests.
 //
+// That is left out here, by npm's own marks: its --omit dev leaves out what Postern runs on too, where something that only builds or
+// tests needs it as well (findings/npm-sbom-omit-dev-leaves-out.sh).
+//
 // The same octets for the same source: npm says when it was asked, in which folder, and a number by chance; here it is the time
 // of the commit, the name of the package, and a number made of the rest. `node build/sbom.ts FILE --node`: with the Node.js that is in
 // the one file and the Debian package.
@@ -14,24 +17,22 @@ import { commitTime } from './commit.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
+interface Component {
+  readonly 'bom-ref': string;
+  readonly properties?: readonly { readonly name: string }[];
+}
+
 interface Bom {
   serialNumber?: string;
   readonly metadata: { timestamp: string; readonly component: { name: string } };
-  readonly components: object[];
+  components: Component[];
+  dependencies: { readonly ref: string; readonly dependsOn: readonly string[] }[];
 }
 
 export function writeSbom(file: string, withNode: boolean): void {
-  const args = [
-    'sbom',
-    '--package-lock-only',
-    '--omit',
-    'dev',
-    '--sbom-format',
-    'cyclonedx',
-    '--sbom-type',
-    'application',
-  ];
-  const bom = JSON.parse(execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8' })) as Bom;
+  const args = ['sbom', '--package-lock-only', '--sbom-format', 'cyclonedx', '--sbom-type', 'application'];
+  const bom = JSON.parse(execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 26 })) as Bom;
+  leaveOutDevelopment(bom);
   delete bom.serialNumber;
   bom.metadata.timestamp = commitTime().toISOString();
   bom.metadata.component.name = packageFile.name;
@@ -42,7 +43,17 @@ export function writeSbom(file: string, withNode: boolean): void {
   writeFileSync(file, `${JSON.stringify(bom, null, 2)}\n`);
 }
 
-function node(): object {
+function leaveOutDevelopment(bom: Bom): void {
+  const isDevelopment = ({ properties = [] }: Component): boolean =>
+    properties.some(({ name }) => name === 'cdx:npm:package:development');
+  const left = new Set(bom.components.filter(isDevelopment).map((component) => component['bom-ref']));
+  bom.components = bom.components.filter((component) => !left.has(component['bom-ref']));
+  bom.dependencies = bom.dependencies
+    .filter(({ ref }) => !left.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((one) => !left.has(one)) }));
+}
+
+function node(): Component & Record<string, unknown> {
   const version = process.version.slice(1);
   return {
     'bom-ref': `node@${version}`,
