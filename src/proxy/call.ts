@@ -111,7 +111,7 @@ export class Call implements StreamOwner {
     this.#deadline = this.#started + settings.connectWithin;
     this.#timerAt = this.#deadline;
     this.#timer = setTimeout(this.#ring, settings.connectWithin);
-    this.#stream = connectStream(server, settings.tls !== null || settings.asSocket === true, () => this.#connected());
+    this.#stream = connectStream(server, () => this.#connected());
     this.#stream.owner = this;
     const { identity } = settings;
     const told =
@@ -152,17 +152,17 @@ export class Call implements StreamOwner {
   #startTls(tls: UpstreamTls, made: () => void): void {
     this.#wait(HANDSHAKE, performance.now() + this.#settings.connectWithin);
     this.#stream.owner = NOBODY;
-    const stream = tls.start(this.#stream, this.#server.address, (why, hungUp) => {
+    this.#stream = tls.start(this.#stream, this.#server.address, this.#settings.asSocket === true, (found) => {
       if (this.#over) return;
-      if (why !== null) {
-        this.#fail({ why, inTls: true, declined: hungUp });
+      if (found.stream === null) {
+        this.#fail({ why: found.why, inTls: true, declined: found.hungUp });
         return;
       }
-      stream.owner = this;
-      stream.resume();
+      this.#stream = found.stream;
+      this.#stream.owner = this;
+      this.#stream.resume();
       made();
     });
-    this.#stream = stream;
   }
 
   heard(chunk: Buffer): void {

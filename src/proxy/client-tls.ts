@@ -20,7 +20,9 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import type { Handshake } from '../smtp/types.ts';
+import type { ByteStream } from './byte-stream.ts';
 import { certificateNames } from './certificate-names.ts';
+import { secureStream } from './tls-stream.ts';
 
 /** What a listener shows to its clients, and asks of them. Texts are PEM. */
 export interface Credentials {
@@ -33,8 +35,10 @@ export interface Credentials {
 
 export const NO_CREDENTIALS: Credentials = { certificates: [], clientCa: null, minVersion: 'TLSv1.2' };
 
-/** The end of a handshake; with it the encrypted socket where it is complete. A socket without is gone. */
-export type Ended = (handshake: Handshake, socket: TLSSocket | null) => void;
+/** The end of a handshake; with it the encrypted stream where it is complete. A socket without is gone. */
+export type Ended = (handshake: Handshake, stream: ByteStream | null) => void;
+
+type Pending = (handshake: Handshake, socket: TLSSocket | null) => void;
 
 const HUNG_UP = 'the client closed the connection';
 /** Tickets outlive a reload: who has one resumes. They are good for as long as this process, and for one client CA only. */
@@ -47,7 +51,7 @@ const TICKET_KEYS = newTicketKeys();
 export class ClientTls {
   readonly #timeout: number;
   readonly #ticketKeys: Uint8Array;
-  readonly #pending = new Map<string, Ended>();
+  readonly #pending = new Map<string, Pending>();
   #server: Server | null = null;
 
   /** `timeout`: milliseconds that a handshake may take. Throws what OpenSSL does not accept. */
@@ -70,10 +74,10 @@ export class ClientTls {
   /** Begins; `ended` is called once, never before this returns. The function returned gives up, and then it is not. */
   secure(client: Socket, ended: Ended): () => void {
     const key = endsOf(client);
-    const finish: Ended = (handshake, socket) => {
+    const finish: Pending = (handshake, socket) => {
       stop();
       if (socket === null) client.destroy();
-      ended(handshake, socket);
+      ended(handshake, socket === null ? null : secureStream(socket, client));
     };
     const closed = (): void => finish({ result: 'failed', why: HUNG_UP }, null);
     const late = (): void => finish({ result: 'timeout', why: 'the handshake took too long' }, null);

@@ -7,8 +7,8 @@ import { HandleStream } from './handle-stream.ts';
 import { SocketStream } from './socket-stream.ts';
 import { HAS_HANDLES } from './tcp-handles.ts';
 
-/** `connected` is called once it is; where it is not, the owner hears that it is lost. `asSocket`: it may become one, for TLS. */
-export function connectStream({ address, port }: Endpoint, asSocket: boolean, connected: () => void): ByteStream {
-  const kind = HAS_HANDLES && !asSocket && isIP(address) !== 0 ? HandleStream : SocketStream;
+/** `connected` is called once it is; where it is not, the owner hears that it is lost. */
+export function connectStream({ address, port }: Endpoint, connected: () => void): ByteStream {
+  const kind = HAS_HANDLES && isIP(address) !== 0 ? HandleStream : SocketStream;
   return kind.connect(address, port, connected);
 }

@@ -17,7 +17,6 @@ import { ClientSide, type SidesHeard, UpstreamSide } from './session-sides.ts';
 import { CLIENT_ENDED, CLIENT_LOST, CLIENT_OCTETS, type StepRunner, Steps, UPSTREAM_OCTETS } from './session-steps.ts';
 import { SessionWrites, type WritesOwner } from './session-writes.ts';
 import { type LiveSession, type Outline, outlineOf, type Snapshot, snapshotOf } from './snapshot.ts';
-import { SocketStream } from './socket-stream.ts';
 import type { Reached } from './upstream.ts';
 import { leaveBehindQuit } from './upstream-end.ts';
 
@@ -190,16 +189,18 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
       return;
     }
     this.client.owner = NOBODY;
-    this.#giveUpHandshake = this.#options.tls.secure(this.client.toSocket(), (handshake, socket) => {
+    this.#giveUpHandshake = this.#options.tls.secure(this.client.toSocket(), (handshake, secured) => {
       this.#giveUpHandshake = null;
       this.#options.watcher.handshake(handshake);
-      if (handshake.result !== 'ok' || socket === null) {
+      if (handshake.result !== 'ok' || secured === null) {
         const key = handshake.result === 'timeout' ? 'timeouts.tls_handshake' : undefined;
         this.#run(() => this.#session.handshakeFailed(handshake.result === 'ok' ? '' : handshake.why, key));
         return;
       }
-      this.client = new SocketStream(socket);
+      this.client = secured;
       this.client.owner = new ClientSide(this);
+      this.client.reads = 'commands';
+      this.client.resume();
       this.steer();
       this.#run(() => this.#session.clientSecured(handshake.names));
     });

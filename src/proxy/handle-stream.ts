@@ -1,5 +1,5 @@
 // A byte stream over one of Node's TCP handles (tcp-handles.ts), without a net.Socket: what Node's streams do between the two
-// costs more than all that we do.
+// costs more than all that we do. Over TLS it is the same but for its ends (tls-stream.ts).
 //
 // Reads go into memory that is used again. Replies are copied out of it at once; of a client's commands is copied what somebody
 // keeps (`kept`). In mail data a stream reads into 64 KiB of its own and lends them to its owner. The invariant: between two
@@ -37,6 +37,8 @@ export class HandleStream implements ByteStream, HandleReader {
   isEnded = false;
   isGone = false;
   remotePort = 0;
+  /** Octets that a handle which takes its time with every write may owe the kernel before it counts as full. */
+  protected readonly room: number = 0;
   readonly #handle: TcpHandle;
   #isReading = false;
   #stopsSoon = false; // with the next octets: to stop and to go on are two system calls, and mostly none come meanwhile
@@ -46,8 +48,9 @@ export class HandleStream implements ByteStream, HandleReader {
   #unheard: Buffer[] = [];
   #unheardOctets = 0;
   #endUnheard = false;
-  #isWriting = false; // the kernel has not taken all
+  #isWriting = false; // the handle has not taken all
   #behind: Uint8Array[] = []; // that
+  #isFull = false; //    and the owner waits to hear that it has
   #endDue = false;
   #closed: (() => void)[] | null = []; // null: it is
 
@@ -77,9 +80,14 @@ export class HandleStream implements ByteStream, HandleReader {
   }
 
   get unsent(): number {
-    let octets = this.#isWriting ? this.#handle.writeQueueSize : 0;
+    let octets = this.#isWriting ? this.untaken : 0;
     for (const { length } of this.#behind) octets += length;
     return octets;
+  }
+
+  /** Octets that were handed to the handle, and the kernel has not taken. */
+  protected get untaken(): number {
+    return this.#handle.writeQueueSize;
   }
 
   get localAddress(): string {
@@ -125,16 +133,17 @@ export class HandleStream implements ByteStream, HandleReader {
 
   write(chunk: Uint8Array): boolean {
     if (this.isGone || this.#endDue) return true;
-    if (!this.#isWriting) return this.#write(chunk);
-    this.#behind.push(chunk);
-    return false;
+    if (!this.#isWriting) this.#write(chunk);
+    else if (this.unsent + chunk.length > this.room) this.#behind.push(chunk);
+    else this.#behind.push(Buffer.from(chunk));
+    this.#isFull = this.#isWriting && this.unsent > this.room;
+    return !this.#isFull;
   }
 
-  #write(chunk: Uint8Array): boolean {
+  #write(chunk: Uint8Array): void {
     const status = write(this.#handle, chunk);
     if (status < 0) process.nextTick(writeFailed, this, status);
     this.#isWriting = status > 0;
-    return !this.#isWriting;
   }
 
   end(): void {
@@ -145,8 +154,12 @@ export class HandleStream implements ByteStream, HandleReader {
 
   /** Nothing more is written. Where the peer has ended it too, it is over. */
   #finish(): void {
-    if (this.isEnded) this.#isOver(null);
-    else shutDown(this.#handle);
+    if (this.isEnded) this.isOver(null);
+    else this.shutDown();
+  }
+
+  protected shutDown(): void {
+    shutDown(this.#handle);
   }
 
   destroy(): void {
@@ -187,7 +200,7 @@ export class HandleStream implements ByteStream, HandleReader {
       this.#unheardOctets += octets;
       if (this.#stopsSoon || this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
     } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.#hear(chunk, null);
-    else if (into === common || octets <= SMALL) this.#hear(Buffer.from(chunk), null);
+    else if (into === common || octets < SMALL) this.#hear(Buffer.from(chunk), null);
     else this.#hear(chunk, into);
     if (this.isGone) return undefined;
     if (this.isPaused && this.#readsByTheMegabyte) this.#stop(); // it was paused before that was known
@@ -234,7 +247,7 @@ export class HandleStream implements ByteStream, HandleReader {
     this.#endUnheard = false;
     this.isEnded = true;
     this.owner.ended();
-    if (this.#endDue && !this.#isWriting) this.#isOver(null);
+    if (this.#endDue && !this.#isWriting) this.isOver(null);
   }
 
   written(status: number): void {
@@ -244,9 +257,19 @@ export class HandleStream implements ByteStream, HandleReader {
       this.lost(status, 'write');
       return;
     }
-    while (this.#behind.length > 0) if (!this.#write(this.#behind.shift() as Uint8Array)) return;
+    const behind = this.#behind;
+    if (behind.length > 0) {
+      this.#behind = [];
+      this.#write(behind.length === 1 ? (behind[0] as Uint8Array) : Buffer.concat(behind));
+    }
+    if (this.#isWriting && (this.#endDue || this.unsent > this.room)) return;
     if (this.#endDue) this.#finish();
-    else this.owner.drained();
+    else if (this.#isFull) this.#hasDrained();
+  }
+
+  #hasDrained(): void {
+    this.#isFull = false;
+    this.owner.drained();
   }
 
   hearRest(): void {
@@ -279,10 +302,10 @@ export class HandleStream implements ByteStream, HandleReader {
 
   lost(status: number, doing: string, peer = ''): void {
     const code = getSystemErrorName(status);
-    this.#isOver({ code, message: `${doing} ${code}${peer === '' ? '' : ` ${peer}`}` });
+    this.isOver({ code, message: `${doing} ${code}${peer === '' ? '' : ` ${peer}`}` });
   }
 
-  #isOver(fault: StreamFault | null): void {
+  isOver(fault: StreamFault | null): void {
     if (this.isGone) return;
     const { owner } = this;
     this.#close(false);
@@ -292,7 +315,10 @@ export class HandleStream implements ByteStream, HandleReader {
   #close(byReset: boolean): void {
     this.#stop();
     this.#leave();
-    const closed = (): void => this.#hasClosed();
+    this.close(byReset, () => this.#hasClosed());
+  }
+
+  protected close(byReset: boolean, closed: () => void): void {
     if (!byReset || this.#handle.reset(closed) !== 0) this.#handle.close(closed);
   }
 

@@ -95,7 +95,7 @@ function listenOn(
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true });
   const acceptFailed = ({ code = '' }: NodeJS.ErrnoException): void => keeper.acceptFailed(code);
-  return bind(server, endpoint, reusePort, acceptFailed, take, listener.implicitTls);
+  return bind(server, endpoint, reusePort, acceptFailed, take);
 }
 
 /** Rejects when somebody else listens there, which threads that share a port would not notice. */
@@ -121,7 +121,6 @@ function bind(
   reusePort: boolean,
   acceptFailed: (error: NodeJS.ErrnoException) => void = () => {},
   take: (client: ByteStream, ends: SocketEnds | null) => void = (client) => client.destroy(),
-  asSockets = true, // for TLS at once
 ): Promise<Server> {
   const { address: host, port } = endpoint;
   return new Promise((resolve, reject) => {
@@ -132,13 +131,11 @@ function bind(
     server.listen({ host, port, ipv6Only: true, reusePort, backlog: 4096 }, () => {
       server.removeAllListeners('error');
       server.on('error', acceptFailed); // that client is lost, the listener is not
-      const isTaken =
-        !asSockets &&
-        takeHandles(server, (handle) => {
-          handle.setNoDelay(true);
-          const client = new HandleStream(handle);
-          take(client, client.ends);
-        });
+      const isTaken = takeHandles(server, (handle) => {
+        handle.setNoDelay(true);
+        const client = new HandleStream(handle);
+        take(client, client.ends);
+      });
       if (!isTaken) server.on('connection', (socket) => take(new SocketStream(socket), endsOf(socket)));
       resolve(server);
     });
@@ -236,9 +233,9 @@ function enter(
       client.pause();
       const plain = client.toSocket();
       if (early !== null && early.length > 0) plain.unshift(early);
-      tls.secure(plain, (handshake, socket) => {
-        if (handshake.result === 'ok' && socket !== null) {
-          seat({ client: new SocketStream(socket), early: null, ends, handshake, tls }, keeper, admission);
+      tls.secure(plain, (handshake, secured) => {
+        if (handshake.result === 'ok' && secured !== null) {
+          seat({ client: secured, early: null, ends, handshake, tls }, keeper, admission);
           return;
         }
         admission.release();

@@ -3,7 +3,9 @@
 // `handles` is null where Node's look otherwise than here, on Windows, whose handles nobody has tried, or where POSTERN_SOCKETS=plain
 // says so: then everything goes through net.Socket (socket-stream.ts). Not here: what is done with a handle (handle-stream.ts).
 
-import { isIP, type Server } from 'node:net';
+import { isIP, type Server, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { StreamFault } from './byte-stream.ts';
 
 /** Errors are negative numbers, as libuv has them; 0 is none. */
 export interface TcpHandle {
@@ -21,6 +23,11 @@ export interface TcpHandle {
   setNoDelay(on: boolean): void;
   getpeername(name: HandleName): number;
   getsockname(name: HandleName): number;
+}
+
+/** What TLS is spoken by: octets are in the clear on this side. */
+export interface TlsHandle extends TcpHandle {
+  onerror: (error: StreamFault) => void;
 }
 
 /** Filled in by the handle. */
@@ -64,7 +71,8 @@ interface Handles {
   readonly goesOn: number; //        a write
 }
 
-const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer', 'shutdown', 'close', 'reset', 'setNoDelay'];
+const READ_AND_WRITE = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer'];
+const METHODS = [...READ_AND_WRITE, 'shutdown', 'close', 'reset', 'setNoDelay'];
 
 function find(): Handles | null {
   if (process.env.POSTERN_SOCKETS === 'plain' || process.platform === 'win32') return null;
@@ -162,6 +170,18 @@ export function shutDown(handle: TcpHandle): void {
 }
 
 function nothing(): void {}
+
+/** What a socket stands on; null where that is not as known here. */
+export function handleOf(socket: Socket): TcpHandle | null {
+  const { _handle: handle } = socket as unknown as { _handle: TcpHandle | null };
+  return handles !== null && handle instanceof handles.TCP ? handle : null;
+}
+
+export function tlsHandleOf(socket: TLSSocket): TlsHandle | null {
+  const { _handle: handle } = socket as unknown as { _handle: TlsHandle | null };
+  const has = (name: string): boolean => typeof (handle as Record<string, unknown> | null)?.[name] === 'function';
+  return handles !== null && [...READ_AND_WRITE, 'onerror'].every(has) ? handle : null;
+}
 
 /** Has `take` called with each client of a server that listens; false where that cannot be had. */
 export function takeHandles(server: Server, take: (client: TcpHandle) => void): boolean {

@@ -11,6 +11,7 @@ import { isIP } from 'node:net';
 import { connect, createSecureContext, DEFAULT_CIPHERS, type SecureContext, type TLSSocket } from 'node:tls';
 import type { ByteStream } from './byte-stream.ts';
 import { SocketStream } from './socket-stream.ts';
+import { secureStream } from './tls-stream.ts';
 
 export interface UpstreamTlsOptions {
   readonly mode: 'opportunistic' | 'require' | 'implicit';
@@ -25,6 +26,11 @@ export interface UpstreamTlsOptions {
   /** Where these stand in the configuration, to be named: `upstream.tls`, or `upstreams.relay.tls`. */
   readonly key: string;
 }
+
+/** `why`: the sentence that says why there is none; `hungUp`: it was the other side that ended the connection. */
+export type Made =
+  | { readonly stream: ByteStream }
+  | { readonly stream: null; readonly why: string; readonly hungUp: boolean };
 
 export class UpstreamTls {
   readonly mode: UpstreamTlsOptions['mode'];
@@ -45,9 +51,9 @@ export class UpstreamTls {
     });
   }
 
-  /** Makes TLS of a connection; calls back once, with null or with the sentence that says why not. `hungUp`: it was the other
-   * side that ended the connection. The stream returned is the same, to be reset when that takes too long. */
-  start(stream: ByteStream, host: string, done: (why: string | null, hungUp: boolean) => void): SocketStream {
+  /** Makes TLS of a connection; calls back once. The stream returned is for one thing alone: to be reset when that takes too long.
+   * `asSocket`: what is made may become a net.Socket (`toSocket`). */
+  start(stream: ByteStream, host: string, asSocket: boolean, done: (made: Made) => void): ByteStream {
     const { name, key } = this.#options;
     const plain = stream.toSocket();
     const wanted = name ?? host.replace(/\.$/, ''); // RFC 6066 §3: without the dot at the end
@@ -59,17 +65,21 @@ export class UpstreamTls {
       rejectUnauthorized: false, // looked at below, where the certificate can be named
     });
     plain.on('error', () => {}); // the inside says it
+    const dialling = new SocketStream(socket, plain);
     const failed = (error: NodeJS.ErrnoException): void =>
-      done(handshakeFailure(error, key), error.code === 'ECONNRESET');
-    const ended = (): void => done(handshakeFailure({ code: 'ECONNRESET', message: '' }, key), true);
+      done({ stream: null, why: handshakeFailure(error, key), hungUp: error.code === 'ECONNRESET' });
+    const ended = (): void =>
+      done({ stream: null, why: handshakeFailure({ code: 'ECONNRESET', message: '' }, key), hungUp: true });
     socket.once('error', failed);
     socket.once('end', ended);
     socket.once('secureConnect', () => {
       socket.off('error', failed);
       socket.off('end', ended);
-      done(this.#whyNot(socket, wanted), false);
+      const why = this.#whyNot(socket, wanted);
+      if (why !== null) done({ stream: null, why, hungUp: false });
+      else done({ stream: asSocket ? dialling : secureStream(dialling.toSocket() as TLSSocket, plain) });
     });
-    return new SocketStream(socket, plain);
+    return dialling;
   }
 
   /** Why we do not talk to whoever has this certificate; null = we do. */

@@ -10,6 +10,7 @@
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
 
 import { CR, DOT, HT, LF, NOTHING, NUL, SP } from './bytes.ts';
+import { type DotSearch, lineDots } from './line-dots.ts';
 
 const L0 = 0; //  clean line start: behind CRLF, or right behind the 354
 const T = 1; //   text
@@ -47,6 +48,7 @@ const TABLE = Uint8Array.of(
 );
 const CLASSES = 6;
 const HELD_LIMIT = 64;
+const NEAR = 16; // octets
 
 /** How the scan of a chunk ended: it ran out, mail data ended at `end`, or nothing more may be forwarded. */
 export const MORE = 0;
@@ -63,6 +65,7 @@ export interface MailDataOptions {
 export class MailData {
   readonly #options: MailDataOptions;
   readonly #emit: (bytes: Buffer) => void;
+  readonly #dots: DotSearch;
   #state = L0;
   #held = ''; // latin-1; octets of earlier chunks that are not let go yet
   /** Behind ENDED: the index behind the last octet of mail data, and the last line, which is not emitted. */
@@ -74,9 +77,10 @@ export class MailData {
   #before = L0; // the state that the dot met
   #scanned = 0; // octets of earlier chunks
 
-  constructor(options: MailDataOptions, emit: (bytes: Buffer) => void) {
+  constructor(options: MailDataOptions, emit: (bytes: Buffer) => void, dots = lineDots()) {
     this.#options = options;
     this.#emit = emit;
+    this.#dots = dots;
   }
 
   /** Reads chunk[start…], emits what may go upstream, and says MORE, ENDED or REFUSED. */
@@ -87,10 +91,11 @@ export class MailData {
     let dot = start; // where the held octets begin, while state >= D0
     let held = this.#held; // held octets of earlier chunks
     let at = start;
+    this.#dots.begin();
     while (at < chunk.length) {
       if (state < D0) {
         // Only a dot can matter: the octets before it tell the state that it meets.
-        const next = nextDot(chunk, at, state);
+        const next = this.#nextDot(chunk, at, state);
         state = stateBefore(chunk, next, at, state);
         at = next;
         if (at === chunk.length) break;
@@ -143,33 +148,25 @@ export class MailData {
     this.#scanned += chunk.length - start;
     return MORE;
   }
+
+  /** The index of the next dot that may begin a line, or the chunk's length; `state` is that before chunk[from]. To search costs
+   * as much as a look at some 50 octets, so near dots are looked for one by one. */
+  #nextDot(chunk: Buffer, from: number, state: number): number {
+    if (chunk[from] === DOT && state !== T) return from;
+    const near = Math.min(from + NEAR, chunk.length);
+    for (let at = from + 1; at < near; at++) {
+      if (chunk[at] !== DOT) continue;
+      const before = chunk[at - 1];
+      if (before === LF || before === CR || before === NUL) return at;
+    }
+    return near === chunk.length ? near : this.#dots.next(chunk, near);
+  }
 }
 
 /** What stands before a dot that begins a line, by the state that it met. */
 const LINE_ENDS: Readonly<Record<number, string>> = { [L0]: '\r\n', [C]: '\r', [LB]: '\n', [N]: '\0' };
 
 const STUFFING = Buffer.from('.');
-
-/** The index of the next dot that may begin a line, or the chunk's length; `state` is that before chunk[from]. A native
- * search costs as much as a look at some 50 octets, so near dots are looked for one by one. */
-function nextDot(chunk: Buffer, from: number, state: number): number {
-  let at = from;
-  for (;;) {
-    const near = Math.min(at + 48, chunk.length);
-    for (; at < near; at++) {
-      if (chunk[at] !== DOT) continue;
-      if (at === from) {
-        if (state !== T) return at;
-        continue;
-      }
-      const behind = chunk[at - 1];
-      if (behind === LF || behind === CR || behind === NUL) return at;
-    }
-    if (at === chunk.length) return at;
-    at = chunk.indexOf(DOT, at);
-    if (at === -1) return chunk.length;
-  }
-}
 
 /** The state before chunk[at], where `state` was that before chunk[from] and no dot that matters stands between: the table,
  * read from behind. */

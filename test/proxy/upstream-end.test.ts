@@ -2,11 +2,13 @@
 // counted in test/real/ports.test.ts.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
-import { NOBODY, type StreamOwner } from '../../src/proxy/byte-stream.ts';
+import { type ByteStream, NOBODY, type StreamOwner } from '../../src/proxy/byte-stream.ts';
+import { HandleStream } from '../../src/proxy/handle-stream.ts';
 import { SocketStream } from '../../src/proxy/socket-stream.ts';
+import { HAS_HANDLES } from '../../src/proxy/tcp-handles.ts';
 import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
 import { makePair } from '../helpers/certificates.ts';
 
@@ -22,20 +24,20 @@ const tls = new UpstreamTls({
   key: 'upstream.tls',
 });
 
-/** `made`: the handshake is over. */
-type Moment = (stream: SocketStream, made: (then: () => void) => void) => void;
+/** `made`: the handshake is over, and this is the stream to it. */
+type Moment = (stream: ByteStream, made: (then: (stream: ByteStream) => void) => void) => void;
 
 const BLOCK = Buffer.alloc(65_536, 'x');
-const hears = (stream: SocketStream, owner: Partial<StreamOwner>): void => {
+const hears = (stream: ByteStream, owner: Partial<StreamOwner>): void => {
   stream.owner = { ...NOBODY, ...owner };
 };
 
 const MOMENTS: Readonly<Record<string, Moment>> = {
   'before the handshake': (stream) => stream.reset(),
   'in the handshake': (stream) => void setTimeout(() => stream.reset(), Math.random() * 3),
-  'when it is made': (stream, made) => made(() => stream.reset()),
-  'in a reply, with a command on its way': (stream, made) =>
-    made(() => {
+  'when it is made': (_, made) => made((stream) => stream.reset()),
+  'in a reply, with a command on its way': (_, made) =>
+    made((stream) => {
       hears(stream, {
         heard: () => {
           stream.write(Buffer.from('NOOP\r\n'));
@@ -44,23 +46,26 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
       });
       stream.resume();
     }),
-  'with more to write than the server takes': (stream, made) =>
-    made(() => {
+  'with more to write than the server takes': (_, made) =>
+    made((stream) => {
       for (let i = 0; i < 50; i++) stream.write(BLOCK);
       setTimeout(() => stream.reset(), 5);
     }),
-  'when room is made for more': (stream, made) =>
-    made(() => {
+  'when room is made for more': (_, made) =>
+    made((stream) => {
       hears(stream, { drained: () => stream.reset() });
-      stream.write(BLOCK);
+      while (stream.write(BLOCK));
     }),
-  'when the server has ended TLS': (stream, made) =>
-    made(() => {
+  'when the server has ended TLS': (_, made) =>
+    made((stream) => {
       hears(stream, { ended: () => stream.reset() });
       stream.resume();
       stream.write(Buffer.from('QUIT\r\n'));
     }),
 };
+
+// As a TLS socket, and as what its handle makes of it.
+const KINDS = [SocketStream, ...(HAS_HANDLES ? [HandleStream] : [])];
 
 suite('leaving a server behind TLS', () => {
   const { cert, key } = makePair({ subject: '/CN=mail.example' });
@@ -84,26 +89,35 @@ suite('leaving a server behind TLS', () => {
   });
   after(() => void server.close());
 
-  async function leaveAt(moment: Moment): Promise<void> {
+  async function leaveAt(moment: Moment, kind: (typeof KINDS)[number]): Promise<void> {
     const { port } = server.address() as AddressInfo;
-    const plain = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    await once(plain, 'connect');
-    let made: () => void = () => {};
-    const stream = tls.start(new SocketStream(plain), '127.0.0.1', () => made());
-    const closed = new Promise<void>((resolve) => stream.whenClosed(resolve));
-    moment(stream, (then) => {
-      made = then;
+    const plain = await new Promise<ByteStream>((resolve) => {
+      const stream = kind.connect('127.0.0.1', port, () => resolve(stream));
     });
-    await Promise.all([once(plain, 'close'), closed]);
+    const asSocket = kind === SocketStream;
+    await new Promise<void>((closed) => {
+      let then: (stream: ByteStream) => void = () => {};
+      const begun = tls.start(plain, '127.0.0.1', asSocket, ({ stream }) => {
+        assert.ok(stream !== null);
+        if (!asSocket) assert.ok(stream instanceof HandleStream, 'a handle carries TLS');
+        if (stream !== begun) stream.whenClosed(closed);
+        then(stream);
+      });
+      begun.whenClosed(closed);
+      moment(begun, (next) => {
+        then = next;
+      });
+    });
   }
 
-  for (const [name, moment] of Object.entries(MOMENTS)) {
-    test(name, { timeout: 20_000 }, async () => {
-      for (let left = CONNECTIONS; left > 0; left -= AT_ONCE)
-        await Promise.all(Array.from({ length: AT_ONCE }, () => leaveAt(moment)));
-      const deadline = Date.now() + 5_000;
-      while (open.size > 0 && Date.now() < deadline) await new Promise((turn) => setImmediate(turn));
-      assert.equal(open.size, 0, 'the server keeps connections');
-    });
-  }
+  for (const kind of KINDS)
+    for (const [name, moment] of Object.entries(MOMENTS)) {
+      test(`${name}, ${kind.name}`, { timeout: 20_000 }, async () => {
+        for (let left = CONNECTIONS; left > 0; left -= AT_ONCE)
+          await Promise.all(Array.from({ length: AT_ONCE }, () => leaveAt(moment, kind)));
+        const deadline = Date.now() + 5_000;
+        while (open.size > 0 && Date.now() < deadline) await new Promise((turn) => setImmediate(turn));
+        assert.equal(open.size, 0, 'the server keeps connections');
+      });
+    }
 });
