@@ -7,7 +7,7 @@ import openWabt from 'wabt';
 
 const FOLDER = join(import.meta.dirname, '../src/smtp');
 
-/** The text of NAME.wasm.ts. */
+/** The text of NAME-code.ts. */
 export async function compiled(name: string): Promise<string> {
   const wabt = await openWabt();
   const module = wabt.parseWat(`${name}.wat`, readFileSync(join(FOLDER, `${name}.wat`), 'utf8'), { simd: true });
@@ -23,4 +23,4 @@ ${lines.map((line) => `  '${line}'`).join(' +\n')};
 `;
 }
 
-if (import.meta.main) writeFileSync(join(FOLDER, 'line-dots.wasm.ts'), await compiled('line-dots'));
+if (import.meta.main) writeFileSync(join(FOLDER, 'line-dots-code.ts'), await compiled('line-dots'));

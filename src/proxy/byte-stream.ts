@@ -25,6 +25,14 @@ export interface StreamOwner {
   lost(fault: StreamFault | null): void;
 }
 
+/** Both ends of a connection, as the system names them. */
+export interface SocketEnds {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
 export interface ByteStream {
   owner: StreamOwner;
   readonly isPaused: boolean;

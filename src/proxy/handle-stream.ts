@@ -4,11 +4,13 @@
 // Reads go into memory that is used again. Replies are copied out of it at once; of a client's commands is copied what somebody
 // keeps (`kept`). In mail data a stream reads into 64 KiB of its own and lends them to its owner. The invariant: between two
 // reads the handle never has memory that is lent, whether it is to read on or not; so no order of pause, resume and `giveBack`
-// can have it written over. Writes go to the kernel at once; what it does not take is kept until it does, and the owner is told.
+// can have it written over. Mail data that comes in pieces, as TLS has it, is gathered, and lent when the pieces at hand have come.
+// Writes go to the kernel at once; what it does not take is kept until it does, and the owner is told.
 
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from './byte-stream.ts';
+import { type ByteStream, NOBODY, type SocketEnds, type StreamFault, type StreamOwner } from './byte-stream.ts';
+import { common, letGo, MAIL_DATA, pieces, putBack, takeBuffer } from './read-buffers.ts';
 import {
   connectHandle,
   EOF,
@@ -19,16 +21,10 @@ import {
   type TcpHandle,
   write,
 } from './tcp-handles.ts';
+import { Unheard } from './unheard.ts';
 
-const COMMANDS = 8192; // octets of a read: many commands, and few where one only floods
-const MAIL_DATA = 65_536;
+const ROOM = 65_536;
 const SMALL = 16_384; // octets that are copied rather than lent, so that a few of them never keep 64 KiB
-const UNHEARD = 16; // chunks that wait for a paused owner
-const BUFFERS = 256; // of MAIL_DATA octets; who gets none copies
-
-const common = Buffer.allocUnsafeSlow(COMMANDS);
-const spare: Buffer[] = [];
-let inUse = 0; // buffers that a stream reads into, or lent
 
 export class HandleStream implements ByteStream, HandleReader {
   owner: StreamOwner = NOBODY;
@@ -37,16 +33,18 @@ export class HandleStream implements ByteStream, HandleReader {
   isEnded = false;
   isGone = false;
   remotePort = 0;
-  /** Octets that a handle which takes its time with every write may owe the kernel before it counts as full. */
-  protected readonly room: number = 0;
   readonly #handle: TcpHandle;
+  readonly #isTls: boolean;
+  readonly #room: number; // octets that the kernel may be owed before it counts as full
   #isReading = false;
   #stopsSoon = false; // with the next octets: to stop and to go on are two system calls, and mostly none come meanwhile
   #hasBegun = false;
-  #into: Buffer = common; // what the handle reads into: that, or a buffer of its own
+  readonly #shared: Buffer; // with all that read as it does
+  #into: Buffer; //            what the handle reads into: that, or a buffer of its own
   #lent: Buffer | null = null;
-  #unheard: Buffer[] = [];
-  #unheardOctets = 0;
+  #gathering: Buffer | null = null;
+  #gathered = 0; // octets in it
+  readonly #unheard = new Unheard();
   #endUnheard = false;
   #isWriting = false; // the handle has not taken all
   #behind: Uint8Array[] = []; // that
@@ -54,8 +52,13 @@ export class HandleStream implements ByteStream, HandleReader {
   #endDue = false;
   #closed: (() => void)[] | null = []; // null: it is
 
-  constructor(handle: TcpHandle) {
+  /** `isTls`: what it reads comes in pieces, and it says only later that it is done with a write, which it took at once. */
+  constructor(handle: TcpHandle, isTls = false) {
     this.#handle = handle;
+    this.#isTls = isTls;
+    this.#room = isTls ? ROOM : 0;
+    this.#shared = isTls ? pieces : common;
+    this.#into = this.#shared;
     readBy(handle, this);
   }
 
@@ -76,7 +79,7 @@ export class HandleStream implements ByteStream, HandleReader {
   }
 
   get hasUnheard(): boolean {
-    return this.#unheard.length > 0;
+    return !this.#unheard.isEmpty || this.#gathering !== null;
   }
 
   get unsent(): number {
@@ -117,26 +120,27 @@ export class HandleStream implements ByteStream, HandleReader {
 
   pause(atOnce = false): void {
     this.isPaused = true;
+    if (this.#gathering !== null) this.#waitGathered(this.#gathering);
     this.#stopsSoon = atOnce;
     if (this.#readsByTheMegabyte) this.#stop();
     else if (atOnce) return;
-    else if (this.#hasBegun && this.#unheard.length === 0) this.#start();
+    else if (this.#hasBegun && this.#unheard.isEmpty) this.#start();
   }
 
   resume(): void {
     if (!this.isPaused || this.isGone) return;
     this.isPaused = false;
     this.#stopsSoon = false;
-    if (this.#unheard.length > 0 || this.#endUnheard) process.nextTick(hearRest, this);
+    if (!this.#unheard.isEmpty || this.#endUnheard) process.nextTick(hearRest, this);
     else this.#start();
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.isGone || this.#endDue) return true;
     if (!this.#isWriting) this.#write(chunk);
-    else if (this.unsent + chunk.length > this.room) this.#behind.push(chunk);
+    else if (this.unsent + chunk.length > this.#room) this.#behind.push(chunk);
     else this.#behind.push(Buffer.from(chunk));
-    this.#isFull = this.#isWriting && this.unsent > this.room;
+    if (this.#isWriting && this.unsent > this.#room) this.#isFull = true;
     return !this.#isFull;
   }
 
@@ -178,12 +182,12 @@ export class HandleStream implements ByteStream, HandleReader {
 
   toSocket(): Socket {
     this.#stop();
-    if (this.#into !== common) this.#handle.useUserBuffer(common); // what it has is another stream's from now on
+    if (this.#into !== this.#shared) this.#handle.useUserBuffer(this.#shared); // what it has is another stream's from now on
     this.#leave();
     this.#handle.reader = null;
     const begun = this.#hasBegun ? { pauseOnCreate: true } : { manualStart: true };
     const socket = new Socket({ handle: this.#handle, allowHalfOpen: true, ...begun } as object);
-    if (this.#unheard.length > 0) socket.unshift(Buffer.concat(this.#unheard));
+    if (!this.#unheard.isEmpty) socket.unshift(this.#unheard.take());
     if (this.isEnded || this.#endUnheard) socket.push(null);
     socket.once('close', () => this.#hasClosed());
     return socket;
@@ -194,13 +198,14 @@ export class HandleStream implements ByteStream, HandleReader {
   read(octets: number): Buffer | undefined {
     const into = this.#into;
     const chunk = into.subarray(0, octets);
-    if (this.isPaused || this.#unheard.length > 0) {
+    const isShared = into === this.#shared;
+    if (this.isPaused || !this.#unheard.isEmpty) {
       // what came before it is heard before it
-      this.#unheard.push(Buffer.from(chunk));
-      this.#unheardOctets += octets;
-      if (this.#stopsSoon || this.#unheardOctets >= COMMANDS || this.#unheard.length >= UNHEARD) this.#stop();
-    } else if (this.reads === 'to forget' || (this.reads === 'commands' && into === common)) this.#hear(chunk, null);
-    else if (into === common || octets < SMALL) this.#hear(Buffer.from(chunk), null);
+      this.#unheard.add(Buffer.from(chunk));
+      if (this.#stopsSoon || this.#unheard.isFull) this.#stop();
+    } else if (this.#gathering !== null || (this.#isTls && this.reads === 'mail data')) this.#gather(chunk);
+    else if (this.reads === 'to forget' || (this.reads === 'commands' && isShared)) this.#hear(chunk, null);
+    else if (isShared || octets < SMALL) this.#hear(Buffer.from(chunk), null);
     else this.#hear(chunk, into);
     if (this.isGone) return undefined;
     if (this.isPaused && this.#readsByTheMegabyte) this.#stop(); // it was paused before that was known
@@ -214,33 +219,72 @@ export class HandleStream implements ByteStream, HandleReader {
     this.owner.heard(chunk);
   }
 
+  /** Nothing is paused, and nothing waits unheard. */
+  #gather(piece: Buffer): void {
+    if (this.#gathered + piece.length > MAIL_DATA) this.hearGathered();
+    if (this.isGone) return;
+    const into = this.isPaused ? null : (this.#gathering ?? takeBuffer());
+    if (this.isPaused) this.#unheard.add(Buffer.from(piece));
+    else if (into === null) this.#hear(Buffer.from(piece), null);
+    else {
+      if (this.#gathering === null) setImmediate(hearGathered, this);
+      this.#gathering = into;
+      piece.copy(into, this.#gathered);
+      this.#gathered += piece.length;
+    }
+  }
+
+  hearGathered(): void {
+    const buffer = this.#gathering;
+    if (buffer === null || this.isGone) return;
+    const chunk = buffer.subarray(0, this.#gathered);
+    this.#gathering = null;
+    this.#gathered = 0;
+    if (chunk.length >= SMALL) this.#hear(chunk, buffer);
+    else {
+      putBack(buffer);
+      this.#hear(Buffer.from(chunk), null);
+    }
+  }
+
   get #readsByTheMegabyte(): boolean {
     return this.reads === 'mail data' || this.reads === 'to forget';
   }
 
   /** What is read into next: never what is lent. Undefined: as it was. */
   #nextBuffer(): Buffer | undefined {
+    if (this.#isTls) return undefined;
     const before = this.#into;
-    const isOurs = before !== common && before !== this.#lent;
+    const isOurs = before !== this.#shared && before !== this.#lent;
     const isMailData = this.reads === 'mail data';
     if (!isMailData && isOurs) putBack(before);
-    if (!isMailData) this.#into = common;
-    else if (!isOurs) this.#into = takeBuffer();
+    if (!isMailData) this.#into = this.#shared;
+    else if (!isOurs) this.#into = takeBuffer() ?? this.#shared;
     if (!isMailData || !this.isPaused) this.#forgetLent();
     return this.#into === before ? undefined : this.#into;
   }
 
   /** Whoever keeps it has it for good. */
   #forgetLent(): void {
-    if (this.#lent !== null) inUse--;
+    if (this.#lent !== null) letGo();
     this.#lent = null;
   }
 
   /** The peer ended it, or the connection broke. */
   readFailed(status: number): void {
+    this.hearGathered();
+    if (this.isGone) return;
     if (status !== EOF) this.lost(status, 'read');
-    else if (this.#unheard.length > 0) this.#endUnheard = true;
+    else if (!this.#unheard.isEmpty) this.#endUnheard = true;
     else this.#hearEnd();
+  }
+
+  /** It is whoever's who hears it. */
+  #waitGathered(buffer: Buffer): void {
+    this.#unheard.add(buffer.subarray(0, this.#gathered));
+    this.#gathering = null;
+    this.#gathered = 0;
+    letGo();
   }
 
   #hearEnd(): void {
@@ -262,7 +306,7 @@ export class HandleStream implements ByteStream, HandleReader {
       this.#behind = [];
       this.#write(behind.length === 1 ? (behind[0] as Uint8Array) : Buffer.concat(behind));
     }
-    if (this.#isWriting && (this.#endDue || this.unsent > this.room)) return;
+    if (this.#isWriting && (this.#endDue || this.unsent > this.#room)) return;
     if (this.#endDue) this.#finish();
     else if (this.#isFull) this.#hasDrained();
   }
@@ -274,10 +318,7 @@ export class HandleStream implements ByteStream, HandleReader {
 
   hearRest(): void {
     if (this.isPaused || this.isGone) return;
-    const chunks = this.#unheard;
-    this.#unheard = [];
-    this.#unheardOctets = 0;
-    if (chunks.length > 0) this.#hear(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks), null);
+    if (!this.#unheard.isEmpty) this.#hear(this.#unheard.take(), null);
     if (this.isPaused || this.isGone) return;
     if (this.#endUnheard) this.#hearEnd();
     else this.#start();
@@ -325,8 +366,10 @@ export class HandleStream implements ByteStream, HandleReader {
   #leave(): void {
     this.isGone = true;
     this.#behind = [];
-    if (this.#into !== common && this.#into !== this.#lent) putBack(this.#into);
-    this.#into = common;
+    if (this.#into !== this.#shared && this.#into !== this.#lent) putBack(this.#into);
+    if (this.#gathering !== null) putBack(this.#gathering);
+    this.#gathering = null;
+    this.#into = this.#shared;
     this.#forgetLent();
     this.owner = NOBODY;
   }
@@ -338,33 +381,12 @@ export class HandleStream implements ByteStream, HandleReader {
   }
 }
 
-/** `common` where there is none. */
-function takeBuffer(): Buffer {
-  if (inUse >= BUFFERS) return common;
-  inUse++;
-  return spare.pop() ?? Buffer.allocUnsafeSlow(MAIL_DATA);
-}
-
-function putBack(buffer: Buffer): void {
-  inUse--;
-  spare.push(buffer);
-}
-
-/** These octets for longer than the call in which a client's commands were heard: a copy, where they stand in memory that all read into. */
-export function kept(octets: Buffer): Buffer {
-  return octets.buffer === common.buffer ? Buffer.from(octets) : octets;
-}
-
-/** Both ends of a connection, as the system names them. */
-export interface SocketEnds {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-}
-
 function hearRest(stream: HandleStream): void {
   stream.hearRest();
+}
+
+function hearGathered(stream: HandleStream): void {
+  stream.hearGathered();
 }
 
 function readFailed(stream: HandleStream, status: number): void {

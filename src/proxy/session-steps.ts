@@ -4,7 +4,7 @@
 // meanwhile. A session that gave way before it had read all (smtp/dialogue) goes on in a turn of its own.
 
 import type { FairQueue, Turns, TurnTaker } from './fair-queue.ts';
-import { kept } from './handle-stream.ts';
+import { kept } from './read-buffers.ts';
 
 // What a step is.
 export const CLIENT_OCTETS = 0;

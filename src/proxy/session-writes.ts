@@ -6,7 +6,7 @@
 import { type ByteStream, writeAll } from './byte-stream.ts';
 import { ClientWrites, type WaitsOver } from './client-writes.ts';
 import type { FairQueue, Writer } from './fair-queue.ts';
-import { kept } from './handle-stream.ts';
+import { kept } from './read-buffers.ts';
 
 const LITTLE = 16_384; // octets
 

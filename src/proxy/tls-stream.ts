@@ -1,8 +1,7 @@
 // A byte stream over an encrypted socket: reads and writes go to the handle beneath it, as those of handle-stream.ts do; whoever ends
 // the connection ends the sockets, since OpenSSL's memory is theirs.
 //
-// OpenSSL takes what is written at once, encrypted, and says only later that it is done with it, also where the kernel had room for
-// all. So a little more may wait, and what counts as unsent is what the kernel has not taken.
+// What counts as unsent is what the kernel has not taken, of what OpenSSL has encrypted.
 
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -10,8 +9,6 @@ import type { ByteStream } from './byte-stream.ts';
 import { HandleStream } from './handle-stream.ts';
 import { SocketStream } from './socket-stream.ts';
 import { handleOf, type TcpHandle, type TlsHandle, tlsHandleOf } from './tcp-handles.ts';
-
-const ROOM = 65_536; // octets
 
 /** Of a socket whose handshake is over, and what it was made of. Nothing is read before `resume`. */
 export function secureStream(socket: TLSSocket, beneath: Socket): ByteStream {
@@ -23,14 +20,13 @@ export function secureStream(socket: TLSSocket, beneath: Socket): ByteStream {
 }
 
 class TlsStream extends HandleStream {
-  protected override readonly room = ROOM;
   readonly #socket: TLSSocket;
   readonly #beneath: Socket;
   readonly #tcp: TcpHandle;
 
   constructor(socket: TLSSocket, handle: TlsHandle, beneath: Socket, tcp: TcpHandle) {
     handle.readStop(); // the socket reads ahead
-    super(handle);
+    super(handle, true);
     this.#socket = socket;
     this.#beneath = beneath;
     this.#tcp = tcp;

@@ -4,7 +4,7 @@
 // (line-dots.wat), in a copy of the chunk: prose, with a dot every 38 octets, costs a tenth.
 
 import { CR, DOT, LF, NUL } from './bytes.ts';
-import { CODE } from './line-dots.wasm.ts';
+import { CODE } from './line-dots-code.ts';
 
 export interface DotSearch {
   /** A scan begins; what a chunk held before says nothing of what it holds now. */

@@ -1,4 +1,4 @@
-;; The next dot behind CR, LF or NUL, sixteen octets at a time. `npm run wasm` makes line-dots.wasm.ts of this text; what it finds is
+;; The next dot behind CR, LF or NUL, sixteen octets at a time. `npm run wasm` makes line-dots-code.ts of this text; what it finds is
 ;; what `plainSearch` of line-dots.ts finds.
 (module
   (memory (export "memory") 2)

@@ -2,21 +2,23 @@
 // a view of it would send that, and its test would fail. `npm test` imports this before every test file.
 
 import type { StreamOwner } from '../../src/proxy/byte-stream.ts';
-import { HandleStream, kept } from '../../src/proxy/handle-stream.ts';
+import { HandleStream } from '../../src/proxy/handle-stream.ts';
+import { kept } from '../../src/proxy/read-buffers.ts';
 
 const FORBIDDEN = 'RCPT TO:<victim@foreign.example>\r\n';
 
 /** Chunks that were written over: of commands, behind the call in which they were heard, and of mail data that was given back. */
 export const poisoned = { commands: 0, mailData: 0 };
 
-const { read, giveBack } = HandleStream.prototype;
+const { read, hearGathered, giveBack } = HandleStream.prototype;
 const lent = new WeakMap<HandleStream, Buffer>();
 
-HandleStream.prototype.read = function readAndPoison(this: HandleStream, octets: number) {
-  const { owner } = this;
+/** Whatever is heard meanwhile is written over as soon as it may be. */
+function poisoning<T>(stream: HandleStream, hear: () => T): T {
+  const { owner } = stream;
   const spy: StreamOwner = {
     heard: (chunk) => {
-      lent.set(this, chunk);
+      lent.set(stream, chunk);
       owner.heard(chunk);
       if (kept(chunk) === chunk) return;
       poisoned.commands++;
@@ -26,12 +28,20 @@ HandleStream.prototype.read = function readAndPoison(this: HandleStream, octets:
     drained: () => owner.drained(),
     lost: (error) => owner.lost(error),
   };
-  this.owner = spy;
+  stream.owner = spy;
   try {
-    return read.call(this, octets);
+    return hear();
   } finally {
-    if (this.owner === spy) this.owner = owner;
+    if (stream.owner === spy) stream.owner = owner;
   }
+}
+
+HandleStream.prototype.read = function readAndPoison(this: HandleStream, octets: number) {
+  return poisoning(this, () => read.call(this, octets));
+};
+
+HandleStream.prototype.hearGathered = function hearAndPoison(this: HandleStream): void {
+  poisoning(this, () => hearGathered.call(this));
 };
 
 HandleStream.prototype.giveBack = function giveBackAndPoison(this: HandleStream): void {

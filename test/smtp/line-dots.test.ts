@@ -22,7 +22,7 @@ function dotsIn(search: DotSearch, chunk: Buffer, from: number): number[] {
 
 test('this Node has the quick search, and its code is that of the text beside it', async () => {
   assert.ok(quick !== null);
-  const file = join(import.meta.dirname, '../../src/smtp/line-dots.wasm.ts');
+  const file = join(import.meta.dirname, '../../src/smtp/line-dots-code.ts');
   assert.equal(readFileSync(file, 'utf8'), await compiled('line-dots'), 'run `npm run wasm`');
 });
 

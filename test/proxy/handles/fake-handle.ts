@@ -4,8 +4,10 @@
 // `onread` returns is the next buffer of the listener that heard it. What the kernel has not taken is not copied: it is looked at
 // again when there is room, in the very memory that was written, as libuv would. Two rules are asserted over all handles: memory
 // that is still on its way is never read into, and no two have the same memory to read into but that which all have.
+// One that speaks TLS encrypts what is written at once, into memory of its own, and says at the next turn at the earliest that it is done.
 
 import assert from 'node:assert/strict';
+import { kept } from '../../../src/proxy/read-buffers.ts';
 import type { HandleReader, TcpHandle } from '../../../src/proxy/tcp-handles.ts';
 
 type Request = Parameters<TcpHandle['writeBuffer']>[0];
@@ -26,7 +28,8 @@ const ECANCELED = -125;
 
 /** Whose writes go on. */
 const onTheirWay = new Set<FakeHandle>();
-const COMMON = 8192; // octets of the memory that all read into
+/** A view of the memory that all read into: it is copied where it is kept. */
+const isCommon = (octets: Uint8Array): boolean => kept(octets as Buffer) !== octets;
 /** Whose memory it is to read into. */
 const owners = new Map<ArrayBufferLike, FakeHandle>();
 
@@ -47,8 +50,11 @@ export class FakeHandle implements TcpHandle {
   #request: Request | null = null;
   #left: Uint8Array = Buffer.alloc(0); // of what is written
 
-  constructor(taken: (octets: Buffer) => void = () => {}) {
+  readonly #isTls: boolean;
+
+  constructor(taken: (octets: Buffer) => void = () => {}, isTls = false) {
     this.#taken = taken;
+    this.#isTls = isTls;
   }
 
   /** How often its buffer was given anew, not as the answer to a read. */
@@ -79,7 +85,7 @@ export class FakeHandle implements TcpHandle {
     const before = this.#buffers[listener];
     if (before !== undefined) owners.delete(before.buffer);
     this.#buffers[listener] = next;
-    if (next.length === COMMON) return;
+    if (isCommon(next)) return;
     assert.equal(owners.get(next.buffer), undefined, 'two read into the same memory');
     owners.set(next.buffer, this);
   }
@@ -97,7 +103,12 @@ export class FakeHandle implements TcpHandle {
     this.#room = octets;
     if (this.#request === null) return;
     this.#take();
-    if (this.#left.length === 0) this.#isWritten(0);
+    if (this.#left.length === 0) this.#writtenSoon();
+  }
+
+  #writtenSoon(): void {
+    if (!this.#isTls) this.#isWritten(0);
+    else setImmediate(() => this.#request !== null && this.#left.length === 0 && this.#isWritten(0));
   }
 
   /** The connection breaks: the write that goes on fails, and every one behind it. */
@@ -124,13 +135,14 @@ export class FakeHandle implements TcpHandle {
   writeBuffer(request: Request, chunk: Uint8Array): number {
     assert.ok(!this.isClosed && this.#request === null, 'one write at a time');
     if (this.#isBroken) return ECONNRESET;
-    this.#left = chunk;
+    this.#left = this.#isTls ? Buffer.from(chunk) : chunk;
     this.#take();
-    const goesOn = this.#left.length > 0;
+    const goesOn = this.#isTls || this.#left.length > 0;
     state[kLastWriteWasAsync] = goesOn ? 1 : 0;
     if (goesOn) {
       this.#request = request;
       onTheirWay.add(this);
+      if (this.#left.length === 0) this.#writtenSoon();
     }
     return 0;
   }

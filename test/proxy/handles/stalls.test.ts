@@ -1,7 +1,7 @@
 // A server that stalls at every octet: it takes so many, and then none until it is told. Whatever the sizes in which a client speaks
 // and a server takes, and whoever waits for his turn, the server reads what the client said without what was refused, and the
 // client hears each reply in its order; and where one of them goes, or the operator ends it, the server has heard the beginning of
-// that and no end. What was read is written over as soon as nobody may have it (poison.ts).
+// that and no end. What was read is written over as soon as nobody may have it (poison.ts). Half of the clients speak TLS.
 // POSTERN_STALLS_SEED plays one run again.
 
 import assert from 'node:assert/strict';
@@ -69,8 +69,9 @@ class Play {
     this.#server = server;
     this.#below = below;
     server.takes(0);
-    this.#client = new FakeHandle((octets) => this.#hears(octets));
-    this.#between = sessionBetween(new HandleStream(this.#client), server.stream, { queue, judge });
+    const isTls = below(2) === 0;
+    this.#client = new FakeHandle((octets) => this.#hears(octets), isTls);
+    this.#between = sessionBetween(new HandleStream(this.#client, isTls), server.stream, { queue, judge });
   }
 
   /** Somebody goes, or the operator ends it. */
@@ -201,9 +202,10 @@ async function playAll(t: TestContext, open: () => ServerWithoutKernel | Promise
 }
 
 for (const [way, open] of [
-  ['over a handle', serverOverHandle],
+  ['over a handle', () => serverOverHandle()],
+  ['over a handle of TLS', () => serverOverHandle(true)],
   ['over a socket', serverOverSocket],
-  ['in TLS', serverInTls],
+  ['in TLS over a stream', serverInTls],
 ] as const) {
   test(`a server ${way} that stalls at every octet hears what was said and not refused`, async (t) => {
     const before = { ...poisoned };

@@ -40,12 +40,13 @@ class Replies {
   }
 }
 
-export function serverOverHandle(): ServerWithoutKernel {
+/** `isTls`: over one that speaks TLS. */
+export function serverOverHandle(isTls = false): ServerWithoutKernel {
   const replies = new Replies();
   const server = new MailServer((reply) => replies.add(reply));
-  const handle = new FakeHandle((octets) => server.reads(octets));
+  const handle = new FakeHandle((octets) => server.reads(octets), isTls);
   return {
-    stream: new HandleStream(handle),
+    stream: new HandleStream(handle, isTls),
     server,
     takes: (octets) => handle.takes(octets),
     says: (octets) => replies.next(octets, (some) => handle.says(some)),
