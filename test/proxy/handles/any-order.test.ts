@@ -194,7 +194,8 @@ class Watched implements StreamOwner {
   async finish(): Promise<void> {
     const { stream } = this;
     this.#handle.takes(1e9);
-    for (let turns = 0; turns < 1000 && !this.#isOver && (!this.#endHeard || this.#isOwedDrain); turns++) {
+    const isToGoOn = (): boolean => !this.#isOver && (!this.#endHeard || this.#isOwedDrain || this.#saysNoMore);
+    for (let turns = 0; turns < 1000 && isToGoOn(); turns++) {
       stream.resume();
       this.#says(65_536);
       if (this.#said === NOISE.length) this.#ends();
