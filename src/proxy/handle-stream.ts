@@ -2,7 +2,7 @@
 // costs more than all that we do. Over TLS it is the same but for its ends (tls-stream.ts).
 //
 // Reads go into memory that is used again. Replies are copied out of it at once; of a client's commands is copied what somebody
-// keeps (`kept`). In mail data a stream reads into 64 KiB of its own and lends them to its owner. The invariant: between two
+// keeps (`kept`). In mail data a stream reads into a buffer of its own and lends it to its owner. The invariant: between two
 // reads the handle never has memory that is lent, whether it is to read on or not; so no order of pause, resume and `giveBack`
 // can have it written over. Mail data that comes in pieces, as TLS has it, is gathered, and lent when the pieces at hand have come.
 // Writes go to the kernel at once; what it does not take is kept until it does, and the owner is told.
@@ -10,7 +10,7 @@
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { type ByteStream, NOBODY, type SocketEnds, type StreamFault, type StreamOwner } from './byte-stream.ts';
-import { common, letGo, MAIL_DATA, pieces, putBack, takeBuffer } from './read-buffers.ts';
+import { common, letGo, pieces, putBack, takeBuffer } from './read-buffers.ts';
 import {
   connectHandle,
   EOF,
@@ -24,7 +24,7 @@ import {
 import { Unheard } from './unheard.ts';
 
 const ROOM = 65_536;
-const SMALL = 16_384; // octets that are copied rather than lent, so that a few of them never keep 64 KiB
+const SMALL = 16_384; // octets that are copied rather than lent, so that a few of them never keep a whole buffer
 
 export class HandleStream implements ByteStream, HandleReader {
   owner: StreamOwner = NOBODY;
@@ -221,7 +221,7 @@ export class HandleStream implements ByteStream, HandleReader {
 
   /** Nothing is paused, and nothing waits unheard. */
   #gather(piece: Buffer): void {
-    if (this.#gathered + piece.length > MAIL_DATA) this.hearGathered();
+    if (this.#gathering !== null && this.#gathered + piece.length > this.#gathering.length) this.hearGathered();
     if (this.isGone) return;
     const into = this.isPaused ? null : (this.#gathering ?? takeBuffer());
     if (this.isPaused) this.#unheard.add(Buffer.from(piece));

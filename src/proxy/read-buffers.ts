@@ -6,23 +6,28 @@
 
 const COMMANDS = 8192; // octets of a read: many commands, and few where one only floods
 const PIECE = 16_384; // RFC 8446 §5.1: of a TLS record
-export const MAIL_DATA = 65_536;
-const BUFFERS = 256; // of MAIL_DATA octets
+const LARGE = 262_144; // octets of mail data, while a few streams bring some: a third fewer calls of the system
+const USUAL = 65_536; //                  where others would wait for it
+const FEW = 16;
+const BUFFERS = 256;
 
 export const pieces = Buffer.allocUnsafeSlow(PIECE);
 export const common = pieces.subarray(0, COMMANDS);
 const spare: Buffer[] = [];
+const spareLarge: Buffer[] = [];
 let inUse = 0;
 
 export function takeBuffer(): Buffer | null {
   if (inUse >= BUFFERS) return null;
   inUse++;
-  return spare.pop() ?? Buffer.allocUnsafeSlow(MAIL_DATA);
+  if (inUse <= FEW) return spareLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE);
+  return spare.pop() ?? Buffer.allocUnsafeSlow(USUAL);
 }
 
 export function putBack(buffer: Buffer): void {
   inUse--;
-  spare.push(buffer);
+  if (buffer.length === USUAL) spare.push(buffer);
+  else if (spareLarge.length < FEW) spareLarge.push(buffer);
 }
 
 /** Whoever has a buffer has it for good. */
