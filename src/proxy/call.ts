@@ -14,7 +14,7 @@ import type { ConnectionEnds, Forwarding } from '../smtp/types.ts';
 import { type HandedOver, type Step, UpstreamHandover } from '../smtp/upstream-handover.ts';
 import { type Endpoint, normaliseAddress } from './address.ts';
 import { type ByteStream, NOBODY, type StreamFault, type StreamOwner } from './byte-stream.ts';
-import { connectStream } from './connect-stream.ts';
+import { dial } from './dial.ts';
 import { type Ends, formatProxyHeader } from './proxy-protocol.ts';
 import type { UpstreamTls } from './upstream-tls.ts';
 
@@ -92,7 +92,8 @@ export class Call implements StreamOwner {
   readonly #greeting = new ReplyReader();
   readonly #handover: UpstreamHandover | null;
   readonly #client: Promise<ClientIdentity> | null;
-  #stream: ByteStream;
+  #stream: ByteStream | null = null;
+  #giveUpDialling: () => void;
   #awaits = CONNECTION;
   #over = false;
   #timer: NodeJS.Timeout;
@@ -111,8 +112,7 @@ export class Call implements StreamOwner {
     this.#deadline = this.#started + settings.connectWithin;
     this.#timerAt = this.#deadline;
     this.#timer = setTimeout(this.#ring, settings.connectWithin);
-    this.#stream = connectStream(server, () => this.#connected());
-    this.#stream.owner = this;
+    this.#giveUpDialling = dial(server, this, (stream) => this.#connected(stream));
     const { identity } = settings;
     const told =
       caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;
@@ -124,7 +124,8 @@ export class Call implements StreamOwner {
   giveUp(): void {
     if (this.#over) return;
     this.#leave();
-    this.#stream.reset();
+    this.#giveUpDialling();
+    this.#stream?.reset();
   }
 
   #makeHandover(identity: 'XCLIENT' | 'XFORWARD' | null): UpstreamHandover | null {
@@ -132,27 +133,32 @@ export class Call implements StreamOwner {
     const startTls =
       tls === null || tls.mode === 'implicit' ? 'no' : tls.mode === 'require' ? 'required' : 'if offered';
     if (startTls === 'no' && identity === null) return null;
-    return new UpstreamHandover({ ourName: () => ourName ?? literalOf(this.#stream), startTls, identity });
+    return new UpstreamHandover({
+      ourName: () => ourName ?? literalOf(this.#stream as ByteStream),
+      startTls,
+      identity,
+    });
   }
 
-  #connected(): void {
-    if (this.#over) return;
+  #connected(stream: ByteStream): void {
+    this.#stream = stream;
+    stream.owner = this;
     const now = performance.now();
     this.#greetBy = now + this.#settings.greetWithin;
     this.#silentAt = now + SILENT_AFTER;
     this.#listener.connected((now - this.#started) / 1000);
     const { identity, tls } = this.#settings;
     if (identity === 'proxy-v1' || identity === 'proxy-v2')
-      this.#stream.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, headerEnds(this.#caller)));
-    this.#stream.resume();
-    if (tls?.mode === 'implicit') this.#startTls(tls, () => this.#wait(GREETING, this.#greetBy));
+      stream.write(formatProxyHeader(identity === 'proxy-v1' ? 1 : 2, headerEnds(this.#caller)));
+    stream.resume();
+    if (tls?.mode === 'implicit') this.#startTls(stream, tls, () => this.#wait(GREETING, this.#greetBy));
     else this.#wait(GREETING, this.#greetBy);
   }
 
-  #startTls(tls: UpstreamTls, made: () => void): void {
+  #startTls(plain: ByteStream, tls: UpstreamTls, made: () => void): void {
     this.#wait(HANDSHAKE, performance.now() + this.#settings.connectWithin);
-    this.#stream.owner = NOBODY;
-    this.#stream = tls.start(this.#stream, this.#server.address, this.#settings.asSocket === true, (found) => {
+    plain.owner = NOBODY;
+    this.#stream = tls.start(plain, this.#server.address, this.#settings.asSocket === true, (found) => {
       if (this.#over) return;
       if (found.stream === null) {
         this.#fail({ why: found.why, inTls: true, declined: found.hungUp });
@@ -185,10 +191,10 @@ export class Call implements StreamOwner {
   #follow(step: Step): void {
     switch (step.do) {
       case 'send':
-        this.#stream.write(step.bytes);
+        this.#stream?.write(step.bytes);
         break;
       case 'start TLS':
-        this.#startTls(this.#settings.tls as UpstreamTls, () => {
+        this.#startTls(this.#stream as ByteStream, this.#settings.tls as UpstreamTls, () => {
           this.#wait(GREETING, this.#greetBy);
           this.#follow((this.#handover as UpstreamHandover).tlsStarted());
         });
@@ -255,7 +261,7 @@ export class Call implements StreamOwner {
   #leave(): void {
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#stream.owner = NOBODY;
+    if (this.#stream !== null) this.#stream.owner = NOBODY;
   }
 
   /** One timer for all phases: it is moved only forwards, and looks again when it fires. */
