@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 import { commit } from './commit.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
@@ -15,6 +15,30 @@ process.umask(0o022); // whoever builds may let nobody read what he writes, and 
 
 /** As main.ts says it where it may. V8 takes no code that was made under other options. */
 export const LONG_RUNNING = '--max-semi-space-size=4';
+
+/** Modules of Node's own that take milliseconds to load. In a bundle each is loaded when something of it is first used: a firewall
+ * without TLS never needs TLS. */
+const DEAR =
+  /(?<!__toESM\()require\("(node:(?:crypto|tls|http|https|zlib|worker_threads|(?:dns|fs|timers)\/promises))"\)/g;
+const LATE = 'const late = (name) => new Proxy({}, { get: (_, key) => process.getBuiltinModule(name)[key] });';
+
+/** Parts of packages that work at every start for what nothing of ours asks: Prometheus' Pushgateway wants clients of HTTP, pino's
+ * threads the names of all who called it. What stands in their place. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  'prom-client/lib/pushgateway.js': 'undefined',
+  'prom-client/lib/defaultMetrics.js': 'undefined',
+  'pino/lib/transport.js': 'undefined',
+  'pino/lib/caller.js': '() => []',
+  'sonic-boom/index.js': 'class {}', // pino's own destination, which log.ts does not take
+};
+
+const leftOut: Plugin = {
+  name: 'left out',
+  setup: ({ onLoad }) => {
+    for (const [file, instead] of Object.entries(LEFT_OUT))
+      onLoad({ filter: new RegExp(`/node_modules/${file}$`) }, () => ({ contents: `module.exports = ${instead};` }));
+  },
+};
 
 /** `url`: what `import.meta.url` is, as an expression; `banner` stands in front. */
 export async function bundle(entry: string, file: string, url: string, banner = ''): Promise<Metafile> {
@@ -32,8 +56,9 @@ export async function bundle(entry: string, file: string, url: string, banner = 
     legalComments: 'none', // they are in LICENSES.txt
     metafile: true,
     define: { 'import.meta.url': url },
-    banner: { js: banner },
+    banner: { js: `${LATE}${banner}` },
     plugins: [
+      leftOut,
       {
         name: 'commit',
         setup: ({ onLoad }) =>
@@ -44,6 +69,7 @@ export async function bundle(entry: string, file: string, url: string, banner = 
     ],
     logLevel: 'warning',
   });
+  writeFileSync(file, readFileSync(file, 'latin1').replace(DEAR, 'late("$1")'), 'latin1');
   return metafile;
 }
 

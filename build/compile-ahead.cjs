@@ -1,4 +1,4 @@
-// Starts the firewall of a script once, and writes the code that V8 has made of it: of the functions that a start runs.
+// Starts the firewall of a script once, with the configuration that is shipped, and writes the code that V8 has made of it: of the functions that a start runs.
 //
 //   node --max-semi-space-size=4 --hash-seed=1 --random-seed=1 build/compile-ahead.cjs SCRIPT CODE [FILENAME]
 //
@@ -6,6 +6,7 @@
 // when memory is collected, or made better of what ran often, and no timer fires, so that what runs is what a start runs and not
 // what a slow machine came to. V8 takes code only under the options that it was made under, so those of here are taken back first.
 const { readFileSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
 const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
 
@@ -17,8 +18,9 @@ global.setInterval = () => never;
 
 const [, , file, code, filename = 'postern'] = process.argv;
 const script = new Script(readFileSync(file, 'latin1'), { filename });
-const args = ['--listen', '127.0.0.1:0', '--upstream', '192.0.2.1:25', '--accepted-domain', 'example.com'];
-process.argv.splice(1, process.argv.length, process.execPath, 'run', ...args, '--admin', '127.0.0.1:0');
+const config = join(__dirname, '../policies/postern.yaml');
+const args = ['--config', config, '--listen', '127.0.0.1:0', '--upstream', '192.0.2.1:25', '--admin', '127.0.0.1:0'];
+process.argv.splice(1, process.argv.length, process.execPath, 'run', ...args);
 process.stderr.write = (text) => {
   if (!String(text).includes('listening on')) return true;
   for (const option of [...THE_SAME, 'hash-seed=0', 'random-seed=0']) setFlagsFromString(`--${option}`);

@@ -101,7 +101,6 @@ export async function run(args: string[], out: Output): Promise<number> {
   const { config, policy, findings, place } = loaded;
   if (config === null || policy === null || hasErrors(findings)) return refuse(findings, out);
 
-  const version = await versionOf(loaded);
   let firewall: RunningFirewall;
   try {
     const names = (address: string) => resolver.known(address);
@@ -109,7 +108,6 @@ export async function run(args: string[], out: Output): Promise<number> {
     firewall = await startFirewall(config, policy, {
       file,
       credentials: loaded.credentials,
-      version,
       findings: warningsIn(findings),
       place,
       names,
@@ -127,12 +125,13 @@ export async function run(args: string[], out: Output): Promise<number> {
   for (const address of lost) late.onLostAddress(address);
   for (const warning of warningsIn(findings)) firewall.observer.warn('finding', {}, warning);
   warnOfDescriptors(config, firewall.observer);
-  const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version });
+  const version = Promise.withResolvers<string>();
+  // Before it is said that we listen: who hears that may send a signal, or change a file, at once.
+  const reloader = new Reloader({ firewall, file, values, load: options, first: loaded, version: version.promise });
   late.reload = () => {
     void firewall.reopenFiles();
     return reloader.reload(true);
   };
-  // Before it is said that we listen: who hears that may send a signal at once.
   const ended = untilSignal(firewall, config.timeouts.drain);
   if (!IS_WINDOWS) process.on('SIGHUP', () => void late.reload());
   const where = firewall.addresses.map(formatEndpoint).join(', ');
@@ -146,6 +145,9 @@ export async function run(args: string[], out: Output): Promise<number> {
   out.stderr(
     `postern: listening on ${where}, upstream ${upstream}, mode ${config.mode}${warning === null ? '' : ` – ${warning}`}\n`,
   );
+  // Behind that: for the digest node:crypto is loaded, and no client waits for it.
+  version.resolve(versionOf(loaded));
+  firewall.policyIs(await version.promise);
   return ended;
 }
 

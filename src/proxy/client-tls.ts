@@ -46,16 +46,22 @@ export function newTicketKeys(): Uint8Array {
   return randomBytes(48);
 }
 
-const TICKET_KEYS = newTicketKeys();
+let ticketKeysHere: Uint8Array | null = null;
+
+/** Of this thread, which nobody has handed any. */
+function ownTicketKeys(): Uint8Array {
+  ticketKeysHere ??= newTicketKeys();
+  return ticketKeysHere;
+}
 
 export class ClientTls {
   readonly #timeout: number;
-  readonly #ticketKeys: Uint8Array;
+  readonly #ticketKeys: Uint8Array | undefined;
   readonly #pending = new Map<string, Pending>();
   #server: Server | null = null;
 
   /** `timeout`: milliseconds that a handshake may take. Throws what OpenSSL does not accept. */
-  constructor(credentials: Credentials, timeout: number, ticketKeys: Uint8Array = TICKET_KEYS) {
+  constructor(credentials: Credentials, timeout: number, ticketKeys?: Uint8Array) {
     this.#timeout = timeout;
     this.#ticketKeys = ticketKeys;
     this.replace(credentials);
@@ -110,7 +116,7 @@ export class ClientTls {
 
   #serverFor(credentials: Credentials): Server {
     const contexts = credentials.certificates.map((certificate) => {
-      const options = contextOptions(credentials, certificate, this.#ticketKeys);
+      const options = contextOptions(credentials, certificate, this.#ticketKeys ?? ownTicketKeys());
       return { options, holder: new X509Certificate(certificate.cert), context: createSecureContext(options) };
     });
     const server = createServer({

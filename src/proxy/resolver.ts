@@ -30,15 +30,21 @@ export interface NameResolverOptions {
   readonly now?: () => number;
 }
 
+interface Answers {
+  readonly cache: LRUCache<string, Promise<readonly string[] | null>>;
+  readonly known: LRUCache<string, readonly string[]>;
+}
+
 export class NameResolver {
-  readonly #resolver: Resolver;
   readonly #newResolver: () => Resolver;
+  readonly #newAnswers: () => Answers;
+  #resolver: Resolver | null = null;
+  /** Null until somebody asks, which many never do: room for so many takes milliseconds of a start. */
+  #answers: Answers | null = null;
   readonly #alone = new Set<Resolver>();
-  readonly #cache: LRUCache<string, Promise<readonly string[] | null>>;
 
   #closed = false;
 
-  readonly #known = new LRUCache<string, readonly string[]>({ max: CACHE_LIMIT });
   readonly #within: number;
   readonly #askedOf = new Map<string, number>(); // by network
   #asked = 0;
@@ -51,13 +57,17 @@ export class NameResolver {
       if (servers !== undefined) resolver.setServers(servers);
       return resolver;
     };
-    this.#resolver = this.#newResolver();
-    this.#cache = new LRUCache({ max: CACHE_LIMIT, ttl: KNOWN_FOR, ttlResolution: 0, perf: { now } });
+    this.#newAnswers = () => ({
+      cache: new LRUCache({ max: CACHE_LIMIT, ttl: KNOWN_FOR, ttlResolution: 0, perf: { now } }),
+      known: new LRUCache({ max: CACHE_LIMIT }),
+    });
   }
 
   /** As DNS spells them; empty when there are none, null when DNS did not answer. Never rejects. */
   names(address: string): Promise<readonly string[] | null> {
-    const held = this.#cache.get(address);
+    this.#answers ??= this.#newAnswers();
+    const { cache, known } = this.#answers;
+    const held = cache.get(address);
     if (held !== undefined) return held;
     if (!ipaddr.isValid(address)) return Promise.resolve([]);
     const ip = ipaddr.process(address);
@@ -70,11 +80,11 @@ export class NameResolver {
       this.#ask(ip).finally(() => this.#answered(network)),
       this.#within,
     );
-    this.#cache.set(address, asked);
+    cache.set(address, asked);
     asked.then((names) => {
-      if (names !== null) this.#known.set(address, names);
+      if (names !== null) known.set(address, names);
       // Trouble passes sooner than a name changes.
-      if (names === null && this.#cache.peek(address) === asked) this.#cache.set(address, asked, { ttl: UNKNOWN_FOR });
+      if (names === null && cache.peek(address) === asked) cache.set(address, asked, { ttl: UNKNOWN_FOR });
     });
     return asked;
   }
@@ -82,12 +92,12 @@ export class NameResolver {
   /** Whatever was not answered yet cannot be told, and nothing is asked any more: sessions that end wait for no DNS. */
   close(): void {
     this.#closed = true;
-    for (const resolver of [this.#resolver, ...this.#alone]) resolver.cancel();
+    for (const resolver of [this.#resolver, ...this.#alone]) resolver?.cancel();
   }
 
   /** What DNS said last of an address; null when it did not answer or was not asked. */
   known(address: string): readonly string[] | null {
-    return this.#known.get(address) ?? null;
+    return this.#answers?.known.get(address) ?? null;
   }
 
   #answered(network: string): void {
@@ -116,6 +126,7 @@ export class NameResolver {
 
   /** What was found; nothing where there is nothing; null where nobody knows. */
   async #query(ask: (resolver: Resolver) => Promise<string[]>): Promise<string[] | null> {
+    this.#resolver ??= this.#newResolver();
     try {
       return await ask(this.#resolver);
     } catch (error) {

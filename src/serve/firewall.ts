@@ -35,8 +35,7 @@ import { WorkerPool } from './worker-pool.ts';
 
 /** `order`: without it there is one thread, whatever the configuration says. */
 export interface FirewallSettings extends ServeSettings {
-  /** Which version of the policy this is, and where its paths stand: for the log and for GET /explain. */
-  readonly version?: string;
+  /** Where paths into the policy stand: for GET /explain. */
   readonly place?: PlaceOf;
   /** Reads the files anew, for POST /reload. */
   readonly reload?: () => Promise<ReloadOutcome>;
@@ -60,6 +59,8 @@ export interface RunningFirewall {
   readonly addresses: readonly Endpoint[];
   readonly adminAddress: Endpoint | null;
   readonly observer: Observer;
+  /** Which version of the policy it is that is in force since the start: for the log and for GET /status. */
+  policyIs(version: string): void;
   /** Puts what was read anew in the place of what is in force; resolves when no door judges by the old policy any more. */
   putInForce(next: Fresh, version: string, place: PlaceOf, order?: LoadOrder): Promise<void>;
   /** Opens the file for relayed mail anew, where there is one: it was moved away. */
@@ -80,7 +81,7 @@ export async function startFirewall(
   settings: FirewallSettings = {},
 ): Promise<RunningFirewall> {
   const { config, missing } = await reachable(asked);
-  const { ownAddresses, gateways } = thisHost();
+  const { ownAddresses, gateways } = settings.order?.world.host ?? thisHost();
   const relayed = relayedFileOf(config, settings.file ?? null);
   const observer = observerFor(config, policy, {
     ...settings,
@@ -129,7 +130,6 @@ export async function startFirewall(
     admin: () => (adminAddress === null ? null : formatEndpoint(adminAddress)),
     reload: settings.reload ?? (async () => NO_FILES),
   });
-  live.policyLoaded(settings.version ?? 'none');
   live.shows(settings.credentials ?? []);
   const page = new PageReport({
     status: () => live.status(),
@@ -157,7 +157,10 @@ export async function startFirewall(
   const sockets = HAS_HANDLES ? 'handles' : 'plain';
   if (missing.length > 0) observer.warn('no_ipv6', { addresses: missing });
   observer.listening(listeners.addresses.map(formatEndpoint), adminAddress && formatEndpoint(adminAddress), sockets);
-  observer.policyLoaded(settings.version ?? 'none');
+  const policyIs = (version: string): void => {
+    live.policyLoaded(version);
+    observer.policyLoaded(version);
+  };
   const end = async (patience: number): Promise<void> => {
     observer.draining(await listeners.stopListening());
     observer.drained(await listeners.drain(patience));
@@ -170,6 +173,7 @@ export async function startFirewall(
     addresses: listeners.addresses,
     adminAddress,
     observer,
+    policyIs,
     putInForce: async (next, version, at, order) => {
       const sameListeners = isDeepStrictEqual(listenersOf(next.config), listenersOf(asked));
       const credentials = sameListeners ? next.credentials : null;
@@ -177,10 +181,9 @@ export async function startFirewall(
       live.serversAre(serversOf(next.config));
       policyInForce = next.policy;
       place = at;
-      live.policyLoaded(version);
       page.findings = next.findings ?? [];
       if (credentials !== null) live.shows(credentials);
-      observer.policyLoaded(version);
+      policyIs(version);
     },
     reopenFiles: async () => {
       const why = (await relayed?.reopen()) ?? null;

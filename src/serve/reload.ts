@@ -21,7 +21,7 @@ export interface ReloaderOptions {
   readonly load: LoadOptions;
   /** What is in force, and its version. */
   readonly first: Loaded;
-  readonly version: string;
+  readonly version: Promise<string>;
 }
 
 interface Waiting {
@@ -32,7 +32,7 @@ interface Waiting {
 
 export class Reloader {
   readonly #options: ReloaderOptions;
-  #tried: string; // also when it was refused: a watched folder may change for other reasons
+  #tried: string | Promise<string>; // also when it was refused: a watched folder may change for other reasons
   #fixed: Readonly<Record<string, string>>;
   #watched: readonly string[] = [];
   #unwatch = (): void => {};
@@ -72,7 +72,8 @@ export class Reloader {
     const next = await loadInSlices(file, values, process.env, load);
     const { config, policy, findings } = next;
     const version = await versionOf(next);
-    if (version === this.#tried && !always) return { reloaded: true, policy_version: version, needs_restart: [] };
+    if (version === (await this.#tried) && !always)
+      return { reloaded: true, policy_version: version, needs_restart: [] };
     this.#tried = version;
     if (config === null || policy === null || hasErrors(findings)) {
       // Where it will be mended may be a file that is new in it.
