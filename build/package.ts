@@ -5,8 +5,9 @@
 // copy can be run here (it belongs to one processor): taken after a start of the firewall, so that all that a start needs is in it. The
 // other Nodes come from npm, each a package of the same version as the one that this repository is pinned to. The same source makes
 // the same octets, wherever and whenever it is built.
-// Not chosen: a snapshot of the heap, which no worker thread can be started from; pkg and nexe, which bring Nodes of their own; Bun and
-// Deno, which are other runtimes than the one that is tested, and know nothing of the TCP handles that proxy/tcp-handles uses.
+// Not chosen: a snapshot of the heap, which Node 26.10 cannot write once its http or tls is loaded, and which takes 15 ms to read
+// before anything of ours runs; pkg and nexe, which bring Nodes of their own; Bun and Deno, which are other runtimes than the one that
+// is tested, and know nothing of the TCP handles that proxy/tcp-handles uses.
 //
 //   node build/package.ts [linux-x64] [linux-arm64] [win-x64]     in dist/ of nothing else: packages/postern-VERSION-PLATFORM
 

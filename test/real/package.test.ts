@@ -1,10 +1,11 @@
 // What `npm install -g postern` gives: the tarball, installed into an empty prefix, is a working firewall. Node refuses
 // to strip types below node_modules, so this is where a package without its dist/ would be found out.
 import assert from 'node:assert/strict';
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { makePair } from '../helpers/certificates.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { run, startServer } from './children.ts';
 import { Client } from './client.ts';
@@ -61,6 +62,37 @@ suite('the published package', () => {
     assert.match(output, /^postern: Node\.js 24 or newer is needed, and .+ is 20\.19\.0\n$/);
   });
 
+  test('loads at the start what it needs there: TLS only where there is a certificate', async () => {
+    const main = join(prefix, 'lib/node_modules/postern/dist/main.js');
+    const file = join(prefix, 'office.yaml');
+    const listener = { bind: ['127.0.0.1:0'] };
+    const pair = makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' });
+    const [cert, key] = [join(prefix, 'mx.pem'), join(prefix, 'mx.key')];
+    writeFileSync(cert, pair.cert);
+    writeFileSync(key, pair.key);
+    const modules = ['tls', 'crypto', 'http', 'https', 'zlib', 'dns/promises', 'assert'];
+    const loadedWith = (more: object): Promise<string[]> => {
+      const config = {
+        listeners: [{ ...listener, ...more }],
+        upstream: { servers: ['192.0.2.1:25'] },
+        admin: null,
+        policy: {
+          version: 1,
+          accepted_domains: ['example.com'],
+          connectors: [{ name: 'all', remote_ip_ranges: ['any'] }],
+        },
+      };
+      writeFileSync(file, JSON.stringify(config));
+      return loadedAtStart(main, ['--config', file], modules);
+    };
+    assert.deepEqual(await loadedWith({}), []);
+    assert.deepEqual(await loadedWith({ certificates: [{ cert, key }] }), ['tls', 'crypto']);
+    writeFileSync(key, makePair({ subject: '/CN=mx.example.com', names: 'DNS:mx.example.com' }).key);
+    const { code, output } = await run(postern, ['run', '--config', file]);
+    assert.equal(code, 78, output);
+    assert.match(output, /certificates\[0\]\.key: .*mx\.key is not the key of .*mx\.pem/);
+  });
+
   for (const workers of ['1', '2'])
     test(`refuses to relay, with --workers ${workers}`, async () => {
       const sink = await Sink.start();
@@ -89,6 +121,26 @@ suite('the published package', () => {
       }
     });
 });
+
+/** Says which of Node's modules are loaded when Postern says that it listens, and ends it there. */
+const TELL_LOADED = `const write = process.stderr.write.bind(process.stderr);
+process.stderr.write = (text) => {
+  if (!text.includes('listening on')) return write(text);
+  process.stdout.write(process.moduleLoadList.join());
+  process.exit();
+};`;
+
+/** Of these, what is loaded when it listens. */
+async function loadedAtStart(file: string, args: readonly string[], modules: readonly string[]): Promise<string[]> {
+  const preload = join(dirname(file), 'tell-loaded.cjs');
+  writeFileSync(preload, TELL_LOADED);
+  const node = [process.execPath, '--max-semi-space-size=4', '--require', preload, file, 'run', ...args] as const;
+  const { code, output } = await run(node[0], node.slice(1));
+  assert.equal(code, 0, output);
+  const loaded = /(?:Internal Binding|NativeModule) .*/.exec(output)?.[0].split(',') ?? [];
+  assert.ok(loaded.includes('NativeModule net'), output);
+  return modules.filter((name) => loaded.includes(`NativeModule ${name}`));
+}
 
 function version(): string {
   return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version;
