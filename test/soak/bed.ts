@@ -11,10 +11,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';
 import { BEARER, TOKEN_FILE } from '../helpers/token.ts';
 import { parseSamples } from '../observe/watched.ts';
+import type { ThreadMemory } from './inside.ts';
 import type { Taken } from './server.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
-const KILLER = join(import.meta.dirname, 'worker-killer.ts');
+const INSIDE = join(import.meta.dirname, 'inside.ts');
+
+const COLLECTED_MS = 15_000; // what threads tell comes every 5 s, and they may be busy
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -34,6 +37,10 @@ export interface Sample {
   readonly scene: string;
   readonly rssMiB: number;
   readonly descriptors: number;
+  /** Of all threads, in MiB, as they told it within the last seconds. */
+  readonly heap: number;
+  readonly heapUsed: number;
+  readonly external: number;
 }
 
 export const samples: Sample[] = [];
@@ -58,19 +65,26 @@ export class Bed {
   readonly warnings = new Map<string, number>();
   readonly #folder: string;
   readonly #file: string;
+  readonly #memory: string;
   readonly #sampler: NodeJS.Timeout;
   #rest = '';
 
   private constructor(folder: string, adminPort: number, { config, descriptors, log }: BedOptions) {
     this.#folder = folder;
     this.#file = join(folder, 'postern.yaml');
+    this.#memory = join(folder, 'memory.json');
     this.adminPort = adminPort;
     this.write(config);
-    const command = [process.execPath, '--import', KILLER, MAIN, 'run', '--config', this.#file];
+    const command = [process.execPath, '--import', INSIDE, MAIN, 'run', '--config', this.#file];
     const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, ...command];
     const [program, ...args] = descriptors === undefined ? command : limited;
     const out = typeof log === 'number' ? log : 'pipe';
-    this.child = watch(spawn(program as string, args, { stdio: ['ignore', out, 'pipe'] }));
+    this.child = watch(
+      spawn(program as string, args, {
+        stdio: ['ignore', out, 'pipe'],
+        env: { ...process.env, POSTERN_SOAK_MEMORY: this.#memory },
+      }),
+    );
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-20_000);
     });
@@ -119,9 +133,36 @@ export class Bed {
   sample(): Sample {
     const rss = Number(/^VmRSS:\s+(\d+) kB$/m.exec(this.#proc('status'))?.[1] ?? Number.NaN) / 1024;
     const seconds = Math.round((performance.now() - begun) / 1000);
-    const found = { seconds, scene: this.scene, rssMiB: Math.round(rss * 10) / 10, descriptors: this.descriptors };
+    const threads = this.threads();
+    const sum = (of: (thread: ThreadMemory) => number): number =>
+      Math.round(threads.reduce((total, thread) => total + of(thread), 0) * 10) / 10;
+    const found = {
+      seconds,
+      scene: this.scene,
+      rssMiB: Math.round(rss * 10) / 10,
+      descriptors: this.descriptors,
+      heap: sum(({ heapTotal }) => heapTotal),
+      heapUsed: sum(({ heapUsed }) => heapUsed),
+      external: sum(({ external }) => external),
+    };
     if (Number.isFinite(rss)) samples.push(found);
     return found;
+  }
+
+  /** What each thread told last. */
+  threads(): readonly ThreadMemory[] {
+    try {
+      return JSON.parse(readFileSync(this.#memory, 'utf8')) as ThreadMemory[];
+    } catch {
+      return []; // none yet, or half written
+    }
+  }
+
+  /** What is alive in each thread, once all garbage is collected. */
+  async live(): Promise<readonly ThreadMemory[]> {
+    this.child.kill('SIGWINCH');
+    await delay(COLLECTED_MS);
+    return this.threads();
   }
 
   get descriptors(): number {
