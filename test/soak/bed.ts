@@ -186,7 +186,8 @@ export class Bed {
   }
 
   ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...BEARER, 'content-type': 'application/json' };
+    // One connection each: one that is kept may be closed in the moment in which it is used again.
+    const headers = { ...BEARER, 'content-type': 'application/json', connection: 'close' };
     return fetch(`http://127.0.0.1:${this.adminPort}${path}`, { headers, ...init });
   }
 
@@ -244,7 +245,7 @@ export class MailServer {
     await over;
   }
 
-  tell(word: 'stall' | 'go on'): void {
+  tell(word: 'stall' | 'stall no more' | 'go on'): void {
     this.#child?.send(word);
   }
 
