@@ -4,7 +4,7 @@
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +18,7 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const INSIDE = join(import.meta.dirname, 'inside.ts');
 
 const COLLECTED_MS = 15_000; // what threads tell comes every 5 s, and they may be busy
+const STOPPED_MS = 60_000;
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -110,7 +111,8 @@ export class Bed {
   /** The configuration, for the start or the next reload. */
   write(config: object): void {
     const admin = { listen: `127.0.0.1:${this.adminPort}`, token_file: TOKEN_FILE };
-    writeFileSync(this.#file, JSON.stringify({ admin, ...config }));
+    writeFileSync(`${this.#file}.new`, JSON.stringify({ admin, ...config }));
+    renameSync(`${this.#file}.new`, this.#file); // it may be read at any moment
   }
 
   readLog(): void {
@@ -181,8 +183,13 @@ export class Bed {
     }
   }
 
+  /** With what every worker counted: on a busy machine one does not always answer within its second. */
   async metrics(): Promise<Map<string, number>> {
-    return parseSamples(await (await this.ask('/metrics')).text());
+    for (let tries = 0; ; tries++) {
+      const metrics = parseSamples(await (await this.ask('/metrics')).text());
+      if ((metrics.get('postern_workers_missing') ?? 0) === 0 || tries === 20) return metrics;
+      await delay(1_000);
+    }
   }
 
   ask(path: string, init: RequestInit = {}): Promise<Response> {
@@ -206,7 +213,7 @@ export class Bed {
     clearInterval(this.#sampler);
     const over = this.child.exitCode === null ? once(this.child, 'exit') : Promise.resolve([this.child.exitCode]);
     this.child.kill('SIGTERM');
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
+    const late = setTimeout(() => this.child.kill('SIGKILL'), STOPPED_MS);
     const [code] = (await over) as [number | null];
     clearTimeout(late);
     rmSync(this.#folder, { recursive: true, force: true });

@@ -18,9 +18,9 @@ import { fullConnections, smallBuffers } from './network.ts';
 
 const SCENE = 'crowd';
 const SPARE = 200; // descriptors of a process beside its sessions
-const OCTETS = 256 * 1024; // that each client in mail data would say
+const OCTETS = 192 * 1024; // that each client in mail data would say
 const BUFFER = 16 * 1024; // of the kernel, for each direction of each connection
-const FLOWS_MS = 300_000;
+const FLOWS_MS = 900_000;
 
 export async function crowd(wanted: number): Promise<object> {
   const limit = descriptorLimit() ?? 1024;
@@ -94,7 +94,7 @@ export async function crowd(wanted: number): Promise<object> {
   }
   holders.send('close');
   await once(holders, 'message');
-  const left = await bed.quiet(30_000);
+  const left = await bed.quiet(120_000);
   await delay(2_000);
   const after = bed.sample();
   expect(SCENE, `no session is left (${left})`, left === 0);

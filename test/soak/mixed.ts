@@ -160,7 +160,7 @@ export async function mixed(minutes: number, seed: number, chosen: readonly stri
     const { wrong, ...counted } = told;
     rounds.push({ round: number, trouble: name, rssMiB, descriptors, ...counted, ...seen });
     if (bed.child.exitCode !== null) break;
-    if (number === troubles.length - 1) live.push(...(await liveOf(bed)));
+    if (number % troubles.length === troubles.length - 1) live.push(...(await liveOf(bed)));
   }
   live.push(...(await liveOf(bed)));
   clients.kill();
@@ -179,7 +179,7 @@ export async function mixed(minutes: number, seed: number, chosen: readonly stri
   return { minutes, seed, rounds, sum, live };
 }
 
-/** What is alive when all garbage is collected: after the first of each round, and in the end, to be compared. */
+/** What is alive when all garbage is collected: each time all troubles had their turn, and in the end. */
 async function liveOf(bed: Bed): Promise<object[]> {
   bed.scene = 'collected';
   const threads = await bed.live();
