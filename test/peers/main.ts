@@ -5,84 +5,30 @@
 // through a Postern of its own (between.ts). Prints how many come out otherwise and why (--all: each); the reasons stand in
 // known-differences.ts, and a difference that has none is a failure.
 
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { parseArgs } from 'node:util';
 import { openBetween } from './between.ts';
+import { goSmtp } from './go-suite.ts';
 import { reasonFor } from './known-differences.ts';
+import { smtpServer } from './node-suites.ts';
+import { aiosmtpd, smtplib } from './python-suites.ts';
+import type { Suite } from './suite.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const CACHE = join(process.env.POSTERN_CACHE ?? join(ROOT, '.cache'), 'peers');
-const PYTHON = '/usr/bin/python3';
-const AIOSMTPD = '/usr/lib/python3/dist-packages/aiosmtpd/tests';
-const PYTEST = 'pytest iniconfig pluggy packaging attr pytest-mock py'.split(' ').map((name) => `python3-${name}`);
-
-interface Suite {
-  readonly name: string;
-  /** What follows `python3`. */
-  readonly args: readonly string[];
-  readonly path: readonly string[];
-  /** A test and its outcome, wherever they stand in what is printed. */
-  readonly outcome: RegExp;
-  readonly good: string;
-}
-
-/** Packages of Debian, unpacked side by side. */
-function unpack(folder: string, packages: readonly string[]): string {
-  const place = join(CACHE, folder);
-  if (existsSync(join(place, 'usr'))) return place;
-  mkdirSync(place, { recursive: true });
-  execFileSync('apt-get', ['-qq', 'download', ...packages], { cwd: place, stdio: ['ignore', 'ignore', 'pipe'] });
-  for (const deb of readdirSync(place).filter((file) => file.endsWith('.deb'))) {
-    execFileSync('dpkg-deb', ['-x', join(place, deb), place]);
-  }
-  return place;
-}
-
-function suites(): Suite[] {
-  const version = execFileSync(PYTHON, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], {
-    encoding: 'utf8',
-  });
-  const python = version.trim();
-  const testsuite = unpack('testsuite', [`libpython${python}-testsuite`]);
-  const tests = join(testsuite, `usr/lib/python${python}/test`);
-  // Python's own library first: the suite brings only `test`.
-  const program =
-    `import sys, test; test.__path__.append(${JSON.stringify(tests)}); ` +
-    "sys.argv = ['unittest', '-v', 'test.test_smtplib']; import unittest; unittest.main(module=None)";
-  const smtplib = {
-    name: `Python ${python}, test_smtplib`,
-    args: ['-c', program],
-    path: [],
-    outcome: /^test\w* \((\S+?)\)(?:\n[^\n]*?)?? \.\.\. .*?\b(ok|FAIL|ERROR|skipped|expected failure)\b/gms,
-    good: 'ok',
-  };
-  if (!existsSync(AIOSMTPD)) return [smtplib];
-  const files = ['smtp', 'starttls', 'lmtp', 'handlers'].map((name) => join(AIOSMTPD, `test_${name}.py`));
-  const aiosmtpd = {
-    name: 'aiosmtpd',
-    args: ['-m', 'pytest', '-v', '-p', 'no:cacheprovider', ...files],
-    path: [join(unpack('pytest', PYTEST), 'usr/lib/python3/dist-packages')],
-    outcome: /^\S*?\/(test_\w+\.py::.*?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL)\s+\[/gm,
-    good: 'PASSED',
-  };
-  return [smtplib, aiosmtpd];
-}
+const SUITES: Readonly<Record<string, () => Suite | null>> = {
+  smtplib,
+  aiosmtpd,
+  'smtp-server': smtpServer,
+  go: goSmtp,
+};
 
 interface Run {
   readonly outcomes: ReadonlyMap<string, string>;
   readonly output: string;
 }
 
-function run({ args, path, outcome }: Suite, between: number | null): Promise<Run> {
-  const env = {
-    ...process.env,
-    PYTHONPATH: [join(import.meta.dirname, 'python'), ...path].join(':'),
-    PYTHONWARNINGS: 'ignore',
-    PYTHONDONTWRITEBYTECODE: '1',
-    ...(between === null ? {} : { POSTERN_BETWEEN: `${between}` }),
-  };
-  const child = spawn(PYTHON, args, { env, cwd: '/tmp', stdio: ['ignore', 'pipe', 'pipe'] });
+function run({ program, args, env: own, outcome }: Suite, between: number | null): Promise<Run> {
+  const env = { ...process.env, ...own, ...(between === null ? {} : { POSTERN_BETWEEN: `${between}` }) };
+  const child = spawn(program, args, { env, cwd: '/tmp', stdio: ['ignore', 'pipe', 'pipe'] });
   process.once('exit', () => child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -92,15 +38,30 @@ function run({ args, path, outcome }: Suite, between: number | null): Promise<Ru
   }
   return new Promise((resolve) => {
     child.once('close', () => {
-      const found = [...output.matchAll(outcome)].map(([, name, how]) => [name, how] as [string, string]);
+      const found = [...output.matchAll(outcome)].map(({ groups }) => [groups?.name, groups?.how] as [string, string]);
       resolve({ outcomes: new Map(found), output });
     });
   });
 }
 
-const all = process.argv.includes('--all');
+const { values } = parseArgs({
+  options: {
+    all: { type: 'boolean', default: false },
+    output: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: Object.keys(SUITES) },
+  },
+});
 let unexplained = 0;
-for (const suite of suites()) {
+for (const name of values.only) {
+  if (!(name in SUITES)) {
+    console.error(`peers: --only ${name}: there are ${Object.keys(SUITES).join(', ')}`);
+    process.exit(64);
+  }
+  const suite = SUITES[name]?.() ?? null;
+  if (suite === null) {
+    console.log(`${name} is not on this machine: left out`);
+    continue;
+  }
   const without = await run(suite, null);
   const between = await openBetween();
   const through = await run(suite, between.port);
@@ -116,11 +77,11 @@ for (const suite of suites()) {
     if (before === now) continue;
     if (reason === null) unexplained++;
     by.set(reason ?? 'WHY?', (by.get(reason ?? 'WHY?') ?? 0) + 1);
-    if (reason !== null && !all) continue;
+    if (reason !== null && !values.all) continue;
     console.log(`  ${name}: ${before}, through Postern ${now}: ${reason ?? 'WHY?'}`);
   }
   for (const [reason, count] of by) console.log(`  ${count} × ${reason}`);
   if (without.outcomes.size === 0 || servers === 0) unexplained++;
-  if (process.argv.includes('--output')) console.log(through.output);
+  if (values.output) console.log(through.output);
 }
 process.exitCode = unexplained === 0 ? 0 : 1;

@@ -4,17 +4,21 @@
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';
 import { BEARER, TOKEN_FILE } from '../helpers/token.ts';
 import { parseSamples } from '../observe/watched.ts';
+import type { ThreadMemory } from './inside.ts';
 import type { Taken } from './server.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
-const KILLER = join(import.meta.dirname, 'worker-killer.ts');
+const INSIDE = join(import.meta.dirname, 'inside.ts');
+
+const COLLECTED_MS = 15_000; // what threads tell comes every 5 s, and they may be busy
+const STOPPED_MS = 60_000;
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -34,6 +38,10 @@ export interface Sample {
   readonly scene: string;
   readonly rssMiB: number;
   readonly descriptors: number;
+  /** Of all threads, in MiB, as they told it within the last seconds. */
+  readonly heap: number;
+  readonly heapUsed: number;
+  readonly external: number;
 }
 
 export const samples: Sample[] = [];
@@ -58,19 +66,26 @@ export class Bed {
   readonly warnings = new Map<string, number>();
   readonly #folder: string;
   readonly #file: string;
+  readonly #memory: string;
   readonly #sampler: NodeJS.Timeout;
   #rest = '';
 
   private constructor(folder: string, adminPort: number, { config, descriptors, log }: BedOptions) {
     this.#folder = folder;
     this.#file = join(folder, 'postern.yaml');
+    this.#memory = join(folder, 'memory.json');
     this.adminPort = adminPort;
     this.write(config);
-    const command = [process.execPath, '--import', KILLER, MAIN, 'run', '--config', this.#file];
+    const command = [process.execPath, '--import', INSIDE, MAIN, 'run', '--config', this.#file];
     const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, ...command];
     const [program, ...args] = descriptors === undefined ? command : limited;
     const out = typeof log === 'number' ? log : 'pipe';
-    this.child = watch(spawn(program as string, args, { stdio: ['ignore', out, 'pipe'] }));
+    this.child = watch(
+      spawn(program as string, args, {
+        stdio: ['ignore', out, 'pipe'],
+        env: { ...process.env, POSTERN_SOAK_MEMORY: this.#memory },
+      }),
+    );
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-20_000);
     });
@@ -96,7 +111,8 @@ export class Bed {
   /** The configuration, for the start or the next reload. */
   write(config: object): void {
     const admin = { listen: `127.0.0.1:${this.adminPort}`, token_file: TOKEN_FILE };
-    writeFileSync(this.#file, JSON.stringify({ admin, ...config }));
+    writeFileSync(`${this.#file}.new`, JSON.stringify({ admin, ...config }));
+    renameSync(`${this.#file}.new`, this.#file); // it may be read at any moment
   }
 
   readLog(): void {
@@ -119,9 +135,36 @@ export class Bed {
   sample(): Sample {
     const rss = Number(/^VmRSS:\s+(\d+) kB$/m.exec(this.#proc('status'))?.[1] ?? Number.NaN) / 1024;
     const seconds = Math.round((performance.now() - begun) / 1000);
-    const found = { seconds, scene: this.scene, rssMiB: Math.round(rss * 10) / 10, descriptors: this.descriptors };
+    const threads = this.threads();
+    const sum = (of: (thread: ThreadMemory) => number): number =>
+      Math.round(threads.reduce((total, thread) => total + of(thread), 0) * 10) / 10;
+    const found = {
+      seconds,
+      scene: this.scene,
+      rssMiB: Math.round(rss * 10) / 10,
+      descriptors: this.descriptors,
+      heap: sum(({ heapTotal }) => heapTotal),
+      heapUsed: sum(({ heapUsed }) => heapUsed),
+      external: sum(({ external }) => external),
+    };
     if (Number.isFinite(rss)) samples.push(found);
     return found;
+  }
+
+  /** What each thread told last. */
+  threads(): readonly ThreadMemory[] {
+    try {
+      return JSON.parse(readFileSync(this.#memory, 'utf8')) as ThreadMemory[];
+    } catch {
+      return []; // none yet, or half written
+    }
+  }
+
+  /** What is alive in each thread, once all garbage is collected. */
+  async live(): Promise<readonly ThreadMemory[]> {
+    this.child.kill('SIGWINCH');
+    await delay(COLLECTED_MS);
+    return this.threads();
   }
 
   get descriptors(): number {
@@ -140,12 +183,18 @@ export class Bed {
     }
   }
 
+  /** With what every worker counted: on a busy machine one does not always answer within its second. */
   async metrics(): Promise<Map<string, number>> {
-    return parseSamples(await (await this.ask('/metrics')).text());
+    for (let tries = 0; ; tries++) {
+      const metrics = parseSamples(await (await this.ask('/metrics')).text());
+      if ((metrics.get('postern_workers_missing') ?? 0) === 0 || tries === 20) return metrics;
+      await delay(1_000);
+    }
   }
 
   ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { ...BEARER, 'content-type': 'application/json' };
+    // One connection each: one that is kept may be closed in the moment in which it is used again.
+    const headers = { ...BEARER, 'content-type': 'application/json', connection: 'close' };
     return fetch(`http://127.0.0.1:${this.adminPort}${path}`, { headers, ...init });
   }
 
@@ -164,7 +213,7 @@ export class Bed {
     clearInterval(this.#sampler);
     const over = this.child.exitCode === null ? once(this.child, 'exit') : Promise.resolve([this.child.exitCode]);
     this.child.kill('SIGTERM');
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
+    const late = setTimeout(() => this.child.kill('SIGKILL'), STOPPED_MS);
     const [code] = (await over) as [number | null];
     clearTimeout(late);
     rmSync(this.#folder, { recursive: true, force: true });
@@ -203,7 +252,7 @@ export class MailServer {
     await over;
   }
 
-  tell(word: 'stall' | 'go on'): void {
+  tell(word: 'stall' | 'stall no more' | 'go on'): void {
     this.#child?.send(word);
   }
 

@@ -1,7 +1,7 @@
 // Clients that only hold what they have, in a process of their own: idle sessions, and sessions in the middle of mail data that
 // neither write nor read any more.
 //
-//   fork('holders.ts')     hears { port, idle, midData, octets }, answers { open, refused, octets } when all stand; 'close': lets all go
+//   fork('holders.ts')     hears { port, idle, midData, octets }, answers with Held when all stand, and to 'look'; 'close': lets all go
 //
 // Each comes from an address of its own (127.30…), a few hundred at a time.
 
@@ -18,14 +18,25 @@ export interface Hold {
 export interface Held {
   readonly open: number;
   readonly refused: number;
-  /** That the kernel has not taken from them. */
+  /** Octets that they would say and cannot, and how many of them have such. */
   readonly unsent: number;
+  readonly blocked: number;
 }
 
 const AT_ONCE = 200;
-const STANDS_WITHIN = 20_000; // ms
+const STANDS_WITHIN = 60_000; // ms
+const QUIET_MS = 3000; // so long nothing moves before it is looked at
+const PIECE = Buffer.from('x'.repeat(78).concat('\r\n').repeat(50));
 const sockets = new Set<Socket>();
+/** Octets of mail data that each has still to say. */
+const unsaid = new Map<Socket, number>();
 let number = 0;
+
+/** For ever, where nobody reads it: a piece goes when the kernel has taken the one before. */
+function sayOn(socket: Socket, octets: number): void {
+  unsaid.set(socket, octets);
+  if (octets > 0) socket.write(PIECE, () => sayOn(socket, Math.max(0, octets - PIECE.length)));
+}
 
 /** Whether it stands. */
 function hold(port: number, octets: number): Promise<boolean> {
@@ -35,6 +46,7 @@ function hold(port: number, octets: number): Promise<boolean> {
     const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
     const over = (): void => {
       sockets.delete(socket);
+      unsaid.delete(socket);
       resolve(false);
     };
     const late = setTimeout(() => socket.destroy(), STANDS_WITHIN);
@@ -56,12 +68,7 @@ function hold(port: number, octets: number): Promise<boolean> {
       }
       if (/^354 /m.test(heard)) {
         socket.pause();
-        socket.write(
-          'x'
-            .repeat(78)
-            .concat('\r\n')
-            .repeat(Math.ceil(octets / 80)),
-        );
+        sayOn(socket, octets);
         stands();
         return;
       }
@@ -84,12 +91,20 @@ async function holdAll({ port, idle, midData, octets }: Hold): Promise<Held> {
     const some = due.splice(0, AT_ONCE).map((isMidData) => hold(port, isMidData ? octets : 0));
     open += (await Promise.all(some)).filter(Boolean).length;
   }
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  const unsent = [...sockets].reduce((sum, { writableLength }) => sum + writableLength, 0);
-  return { open, refused: idle + midData - open, unsent };
+  await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  return { open, refused: idle + midData - open, ...unsentNow() };
 }
 
-process.on('message', async (word: Hold | 'close') => {
+function unsentNow(): Pick<Held, 'unsent' | 'blocked'> {
+  const left = [...unsaid.values()].filter((octets) => octets > 0);
+  return { unsent: left.reduce((sum, octets) => sum + octets, 0), blocked: left.length };
+}
+
+process.on('message', async (word: Hold | 'look' | 'close') => {
+  if (word === 'look') {
+    process.send?.({ open: sockets.size, refused: 0, ...unsentNow() });
+    return;
+  }
   if (word !== 'close') {
     process.send?.(await holdAll(word));
     return;

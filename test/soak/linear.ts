@@ -1,10 +1,12 @@
 // Ten times the input must cost about ten times the CPU: what a client can send without end, through a Postern of its own each.
 //
-//   node test/soak/linear.ts [--part N] [--only TEXT]      N: of the full amounts (left out: 1), for a quick look
+//   npm run linear -- [--part N] [--only TEXT]      N: of the full amounts (left out: 1), for a quick look
 //
 // CPU is that of Postern's process alone, which the kernel counts in steps of 10 ms; others on the machine change it little.
-// Prints a table, and exits with 1 where ten times the input cost more than fifteen times the CPU.
+// Beside it, how often Postern wrote for one: where that is twice, each was a round trip to the server and back, which costs what it
+// costs however short the command (smtp/session.ts, who may be pipelined). Prints a table, and exits with 1 where ten times the input cost more than fifteen times the CPU.
 
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -17,6 +19,7 @@ const { values } = parseArgs({
 const part = Number(values.part);
 const TIMES = 10;
 const MOST = 1.5 * TIMES;
+const WARM = 10_000;
 const BLOCK = 64 * 1024;
 const MIB = 1024 * 1024;
 const MAIL = 'MAIL FROM:<s@sender.example>\r\n';
@@ -88,18 +91,29 @@ function say(port: number, { first, unit, last }: Load, count: number): Promise<
   });
 }
 
-async function spend(bed: Bed, load: Load, count: number): Promise<number> {
-  const before = cpuMs(bed.pid);
+interface Spent {
+  readonly ms: number;
+  readonly writes: number;
+}
+
+/** proc(5), io: calls of write and its kin. */
+const writesOf = (bed: Bed): number =>
+  Number(/^syscw: (\d+)$/m.exec(readFileSync(`/proc/${bed.pid}/io`, 'latin1'))?.[1] ?? Number.NaN);
+
+async function spend(bed: Bed, load: Load, count: number): Promise<Spent> {
+  const [before, written] = [cpuMs(bed.pid), writesOf(bed)];
   const { perSession = count } = load;
   for (let said = 0; said < count; said += perSession) await say(bed.port, load, Math.min(perSession, count - said));
-  return cpuMs(bed.pid) - before;
+  return { ms: cpuMs(bed.pid) - before, writes: writesOf(bed) - written };
 }
 
 const server = await MailServer.start();
 const unlimited = 'unlimited';
 const session = { errors: unlimited, junk_commands: unlimited, recipients_per_message: 1_000_000, messages: unlimited };
 console.log(`${cpus()[0]?.model}, Node ${process.version}, load average ${loadavg()[0]?.toFixed(1)}`);
-console.log('| input | amounts | CPU ms | ten times as much | ÷ |\n|---|---|---|---|---|');
+console.log(
+  '| input | amounts | CPU ms | ten times as much | ÷ | µs each | writes each |\n|---|---|---|---|---|---|---|',
+);
 for (const load of LOADS.filter(({ what }) => what.includes(values.only))) {
   const bed = await Bed.start({
     config: {
@@ -116,12 +130,15 @@ for (const load of LOADS.filter(({ what }) => what.includes(values.only))) {
   });
   const many = Math.round(load.count * part);
   const few = Math.round(many / TIMES);
-  await spend(bed, load, few); // compilers
+  await spend(bed, load, load.perSession ?? Math.min(few, WARM)); // compilers
   const [less, more] = [await spend(bed, load, few), await spend(bed, load, many)];
   await bed.stop();
-  const ratio = more / Math.max(10, less);
+  const ratio = more.ms / Math.max(10, less.ms);
+  const [us, writes] = [(more.ms * 1000) / many, more.writes / many];
   if (ratio > MOST) process.exitCode = 1;
-  console.log(`| ${load.what} | ${few}, ${many} | ${less} | ${more} | ${ratio.toFixed(1)} |`);
+  console.log(
+    `| ${load.what} | ${few}, ${many} | ${less.ms} | ${more.ms} | ${ratio.toFixed(1)} | ${us.toPrecision(2)} | ${writes.toPrecision(2)} |`,
+  );
 }
 server.stop();
 process.exit();

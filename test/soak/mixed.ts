@@ -88,7 +88,10 @@ const TROUBLES: Readonly<Record<string, { readonly lasts: Trouble; readonly kill
   },
 };
 
-export async function mixed(minutes: number, seed: number): Promise<object> {
+/** `chosen`: of the troubles; none: all. */
+export async function mixed(minutes: number, seed: number, chosen: readonly string[]): Promise<object> {
+  const troubles = Object.entries(TROUBLES).filter(([name]) => chosen.length === 0 || chosen.includes(name));
+  if (troubles.length === 0) throw new Error(`--trouble: there are ${Object.keys(TROUBLES).join(', ')}`);
   const server = await MailServer.start();
   const redis = noRedis === false ? await startRedis() : null;
   if (redis === null) console.log(`no Redis: ${noRedis}`);
@@ -115,13 +118,11 @@ export async function mixed(minutes: number, seed: number): Promise<object> {
   await bed.quiet(QUIET_MS);
   const idleDescriptors = bed.sample().descriptors;
   const rounds: object[] = [];
+  const live: object[] = [];
   const sum = { sessions: 0, accepted: 0, refused: 0, putOff: 0, cutOff: 0 };
   const until = performance.now() + minutes * 60_000;
   for (let number = 0; number === 0 || performance.now() < until; number++) {
-    const [name, trouble] = Object.entries(TROUBLES)[number % Object.keys(TROUBLES).length] as [
-      string,
-      (typeof TROUBLES)[string],
-    ];
+    const [name, trouble] = troubles[number % troubles.length] as (typeof troubles)[number];
     bed.scene = name;
     const round = `round ${number} (${name})`;
     const before = await countsOf(place);
@@ -159,7 +160,9 @@ export async function mixed(minutes: number, seed: number): Promise<object> {
     const { wrong, ...counted } = told;
     rounds.push({ round: number, trouble: name, rssMiB, descriptors, ...counted, ...seen });
     if (bed.child.exitCode !== null) break;
+    if (number % troubles.length === troubles.length - 1) live.push(...(await liveOf(bed)));
   }
+  live.push(...(await liveOf(bed)));
   clients.kill();
   const code = await bed.stop();
   expect(SCENE, `it drains and exits with 0 (${code})`, code === 0);
@@ -173,7 +176,19 @@ export async function mixed(minutes: number, seed: number): Promise<object> {
   );
   server.stop();
   await redis?.stop();
-  return { minutes, seed, rounds, sum };
+  return { minutes, seed, rounds, sum, live };
+}
+
+/** What is alive when all garbage is collected: each time all troubles had their turn, and in the end. */
+async function liveOf(bed: Bed): Promise<object[]> {
+  bed.scene = 'collected';
+  const threads = await bed.live();
+  const { seconds, rssMiB } = bed.sample();
+  for (const { thread, heapUsed, external } of threads)
+    console.log(
+      `     ${SCENE}: alive in thread ${thread}: heap ${heapUsed} MiB, outside ${external} MiB; RSS ${rssMiB} MiB`,
+    );
+  return [{ seconds, rssMiB, threads }];
 }
 
 async function countsOf({ bed, server }: Place) {

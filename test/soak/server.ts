@@ -1,6 +1,8 @@
 // The mail server behind, in a process of its own: it takes everything quickly and counts what it took.
 //
-//   fork('server.ts', [PORT])     hears 'stall' and 'go on' (reads nothing behind 354, or does), answers 'count' with Taken
+//   fork('server.ts', [PORT])     hears 'stall', 'stall no more' and 'go on', answers 'count' with Taken
+//
+// Stalled it reads nothing behind its 354; 'stall no more' is for those who come from then on, 'go on' for all.
 //
 // It keeps no mail. Whoever wants it away kills it: that is part of the soak.
 
@@ -106,8 +108,8 @@ server.listen({ port: Number(process.argv[2]), host: '127.0.0.1', backlog: 4096 
 process.on('message', (word) => {
   if (word === 'count') process.send?.(taken);
   if (word === 'stall') stalls = true;
+  if (word === 'stall no more' || word === 'go on') stalls = false;
   if (word === 'go on') {
-    stalls = false;
     for (const socket of stalled) socket.resume();
   }
 });
