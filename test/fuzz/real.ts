@@ -106,6 +106,9 @@ class Wire implements Behind {
   }
 }
 
+/** What docs/servers-behind.md says that this server needs, in `upstream`. */
+const NEEDS: Readonly<Record<string, object>> = { 'go-smtp': { text_line: 2000 } };
+
 /** A firewall in front of the real server. */
 class Lane implements Place {
   readonly setting = SETTING;
@@ -122,9 +125,11 @@ class Lane implements Place {
     this.port = firewall.port;
   }
 
-  static async open(server: number): Promise<Lane> {
+  static async open(server: number, name: string): Promise<Lane> {
     const wire = await Wire.to(server);
-    return new Lane(wire, await openFirewall(configOf(SETTING, { servers: wire.port, other: wire.port, redis: 0 })));
+    const config = configOf(SETTING, { servers: wire.port, other: wire.port, redis: 0 });
+    const upstream = { ...(config.upstream as object), ...NEEDS[name] };
+    return new Lane(wire, await openFirewall({ ...config, upstream }));
   }
 
   async putInForce(): Promise<void> {}
@@ -194,7 +199,7 @@ export async function fuzzReal(
 ): Promise<RealRun> {
   const host = await SmartHost.listen();
   const bed: ServerBed = await server.start(host.port, await freePort());
-  const lanes = await Promise.all(Array.from({ length: LANES }, () => Lane.open(bed.port)));
+  const lanes = await Promise.all(Array.from({ length: LANES }, () => Lane.open(bed.port, server.name)));
   const novelty = new Novelty();
   const run: RealRun = { sessions: 0, out: 0 };
   const one = async (lane: Lane, session: Session): Promise<void> => {

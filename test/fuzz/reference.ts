@@ -64,10 +64,12 @@ export function connectorFor(policy: Policy, { client, local }: Pick<Facts, 'cli
   return sized.toSorted((one, other) => (one.size < other.size ? -1 : 1))[0]?.connector ?? null;
 }
 
-/** What a session has that this connector took, under another policy: the one of the same name, if that takes it too. */
-export function sameConnector({ connectors }: Policy, { name }: Connector, facts: Facts): Connector | null {
+/** What a session has that this connector took, under another policy: the one of the same name, if that takes it too, and
+ * nothing but who may do what is changed in it (observe is more). */
+export function sameConnector({ connectors }: Policy, { name, mode }: Connector, facts: Facts): Connector | null {
   const same = connectors.find((other) => other.name === name) ?? null;
-  return same === null || isObserved(same, facts) || mayConnect(same, facts) === 'proceed' ? same : null;
+  if (same === null || same.mode !== mode) return null;
+  return isObserved(same, facts) || mayConnect(same, facts) === 'proceed' ? same : null;
 }
 
 const isRange = (entry: string): boolean => entry === 'any' || /^[0-9]|:/.test(entry);
