@@ -183,6 +183,7 @@ class Loader {
       mode: config.mode,
       limits: config.limits,
       dotLines: (name) => upstreamCalled(name, config).dot_lines,
+      textLine: (name) => upstreamCalled(name, config).text_line,
       lostAddressGuard: config.lost_address_guard,
     };
     yield;

@@ -108,6 +108,12 @@ const upstream = z.strictObject({
     .describe(
       'strict: for a server that ends a message on any line that begins with a single dot. Such a message is refused.',
     ),
+  text_line: count
+    .refine((octets) => octets >= 1000, { error: 'too few: any server takes lines of 1000 octets (RFC 5321)' })
+    .prefault('unlimited')
+    .describe(
+      'Octets of one line of mail data that the server takes, with its line end. A message with a longer one is refused: for a server that leaves the message there and reads what follows as commands (go-smtp 0.12).',
+    ),
 });
 
 /** RFC 5321 §4.5.3.2 gives the lower bounds. */

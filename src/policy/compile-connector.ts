@@ -207,6 +207,7 @@ function profileOf(
     vrfy: document.vrfy,
     bareLf: document.bare_lf,
     dotLines: options.dotLines(document.upstream),
+    textLine: options.textLine(document.upstream),
     maxMessageSize: document.max_message_size,
     earlyTalker: document.early_talker,
     unqualifiedRecipients: document.unqualified_recipients,

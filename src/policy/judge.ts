@@ -132,11 +132,11 @@ export class Judgement {
   for(session: Session, resolve: Resolve | null): Judge {
     return (question) => {
       const first = this.#decide(session, question, null);
-      if (!isUnknown(first)) return this.#observed(first);
-      if (!this.#terms.usesPtr || resolve === null) return this.#observed(this.#cannotTell(question));
+      if (!isUnknown(first)) return this.#observed(question, first);
+      if (!this.#terms.usesPtr || resolve === null) return this.#observed(question, this.#cannotTell(question));
       return resolve(session.clientAddress).then((names) => {
         const second = names === null ? first : this.#decide(session, question, names);
-        return this.#observed(isUnknown(second) ? this.#cannotTell(question) : second);
+        return this.#observed(question, isUnknown(second) ? this.#cannotTell(question) : second);
       });
     };
   }
@@ -155,9 +155,10 @@ export class Judgement {
     return kind === null ? null : { kind, text: this.#domains.known.patternFor(domain) as string };
   }
 
-  #observed(decision: Decision): Decision {
+  /** In observe what would be refused is let pass, but no trick: nor a recipient that hides another one. */
+  #observed({ protocolState, addresses }: Question, decision: Decision): Decision {
     if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
-    if (ALWAYS_ENFORCED.has(decision.reason)) return decision;
+    if (ALWAYS_ENFORCED.has(decision.reason) || (protocolState === 'RCPT' && addresses.length > 1)) return decision;
     const { reason, rule, reply, trace } = decision;
     return { action: 'proceed', reason, rule, observed: true, reply, trace };
   }

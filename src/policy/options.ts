@@ -14,6 +14,7 @@ export interface PolicyOptions {
   readonly limits: Limits;
   /** Of the servers of that name (`connectors[].upstream`). */
   readonly dotLines: (upstream: string) => 'pass' | 'strict';
+  readonly textLine: (upstream: string) => number;
   readonly lostAddressGuard: 'refuse' | 'warn';
   /** This host's own addresses, and its default gateways: where clients seem to be when their address is lost. */
   readonly ownAddresses: readonly string[];
@@ -32,6 +33,7 @@ export const DEFAULT_OPTIONS: Omit<PolicyOptions, 'now'> = {
   mode: 'enforce',
   limits: DEFAULT_LIMITS,
   dotLines: () => 'pass',
+  textLine: () => Number.POSITIVE_INFINITY,
   lostAddressGuard: 'refuse',
   ownAddresses: [],
   gateways: [],

@@ -255,10 +255,10 @@ function lastText(bytes: Buffer): string {
 }
 
 function openMailData(dialogue: Dialogue): void {
-  const { bareLf, dotLines, relaysAnywhere } = dialogue.profile;
+  const { bareLf, dotLines, textLine, relaysAnywhere } = dialogue.profile;
   // protocol.md 1.5: an ambiguous terminator may pass only where nothing could be smuggled past us.
   const lenient = bareLf === 'pass' && !relaysAnywhere ? 'reject' : bareLf;
-  dialogue.mailData = new MailData({ bareLf: lenient, dotLines }, (bytes) => dialogue.sendMailData(bytes));
+  dialogue.mailData = new MailData({ bareLf: lenient, dotLines, textLine }, (bytes) => dialogue.sendMailData(bytes));
   dialogue.mode = MAIL_DATA;
 }
 

@@ -21,7 +21,7 @@ import {
 } from './dialogue.ts';
 import { takeCommand } from './execute.ts';
 import { takeResponse } from './login.ts';
-import { ENDED, type MailData, REFUSED } from './mail-data.ts';
+import { ENDED, LINE_TOO_LONG, type MailData, REFUSED } from './mail-data.ts';
 import * as replies from './replies.ts';
 
 const SASL_LINE = 12288 + 2; // RFC 4954 §4.3, and CRLF
@@ -192,7 +192,10 @@ export class ClientOctets {
   #readMailData(chunk: Buffer, at: number): number {
     const mailData = this.#dialogue.mailData as MailData;
     const found = mailData.scan(chunk, at);
-    if (found === REFUSED) {
+    if (found === LINE_TOO_LONG) {
+      const key = ofUpstream(this.#dialogue.profile, 'text_line');
+      this.#dialogue.endNow(replies.TEXT_LINE_TOO_LONG, { origin: 'policy', what: 'line of mail data too long', key });
+    } else if (found === REFUSED) {
       const { ambiguous: octets, ambiguousAt: offset } = mailData;
       const { profile } = this.#dialogue;
       const key = profile.dotLines === 'strict' ? ofUpstream(profile, 'dot_lines') : 'bare_lf';

@@ -6,6 +6,10 @@
 // A bare LF or CR away from a dot is nobody's terminator and passes untouched. A NUL behind the dot is ambiguous whatever
 // comes next: OpenSMTPD cuts the line there. (protocol.md's table lets text follow it; that would be a way through.)
 //
+// A server may also leave mail data at a line that is too long for it, and read what follows as commands (go-smtp 0.12, Debian 12).
+// Where `textLine` says so, nothing behind so many octets of a line is let go. A line ends in CRLF here: a server that ends
+// it sooner counts fewer.
+//
 // Inside text only the next dot matters; it is searched for, and what stands right before it tells the state.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
 
@@ -50,16 +54,20 @@ const CLASSES = 6;
 const HELD_LIMIT = 64;
 const NEAR = 16; // octets
 
-/** How the scan of a chunk ended: it ran out, mail data ended at `end`, or nothing more may be forwarded. */
+/** How the scan of a chunk ended: it ran out, mail data ended at `end`, or nothing more may be forwarded: what follows is
+ * ambiguous, or of a line that is too long. */
 export const MORE = 0;
 export const ENDED = 1;
 export const REFUSED = 2;
+export const LINE_TOO_LONG = 3;
 
 export interface MailDataOptions {
   /** What to do with a lone dot beside a bare line end: refuse the message, stuff the dot, or let it pass. */
   readonly bareLf: 'reject' | 'normalize' | 'pass';
   /** `strict` refuses every line that starts with one dot (Exchange 4.0 ended on any; KB Q140935). */
   readonly dotLines: 'pass' | 'strict';
+  /** Octets of a line, with its CRLF; Infinity: any. */
+  readonly textLine: number;
 }
 
 export class MailData {
@@ -76,6 +84,8 @@ export class MailData {
   ambiguousAt = 0;
   #before = L0; // the state that the dot met
   #scanned = 0; // octets of earlier chunks
+  #inLine = 0; // octets of them in the line that has not ended; counted where there is a limit
+  #endsInCr = false;
 
   constructor(options: MailDataOptions, emit: (bytes: Buffer) => void, dots = lineDots()) {
     this.#options = options;
@@ -83,8 +93,30 @@ export class MailData {
     this.#dots = dots;
   }
 
-  /** Reads chunk[start…], emits what may go upstream, and says MORE, ENDED or REFUSED. */
+  /** Reads chunk[start…], emits what may go upstream, and says MORE, ENDED, REFUSED or LINE_TOO_LONG. */
   scan(chunk: Buffer, start: number): number {
+    const over = this.#options.textLine === Number.POSITIVE_INFINITY ? -1 : this.#lineLimit(chunk, start);
+    if (over === -1) return this.#scan(chunk, start);
+    const found = this.#scan(chunk.subarray(0, over), start); // it may end before
+    return found === MORE ? LINE_TOO_LONG : found;
+  }
+
+  /** Where a line of chunk[start…] becomes longer than it may be; -1 where none does. */
+  #lineLimit(chunk: Buffer, start: number): number {
+    let begins = start - this.#inLine; // below `start` where the line began in an earlier chunk
+    for (let at = start; at < chunk.length; ) {
+      const lf = chunk.indexOf(LF, at);
+      const end = lf === -1 ? chunk.length : lf + 1;
+      if (end - begins > this.#options.textLine) return begins + this.#options.textLine;
+      if (lf !== -1 && (lf === start ? this.#endsInCr : chunk[lf - 1] === CR)) begins = end;
+      at = end;
+    }
+    this.#inLine = chunk.length - begins;
+    if (chunk.length > start) this.#endsInCr = chunk[chunk.length - 1] === CR;
+    return -1;
+  }
+
+  #scan(chunk: Buffer, start: number): number {
     const strict = this.#options.dotLines === 'strict';
     let state = this.#state;
     let from = start; // the first octet of this chunk that has not been emitted

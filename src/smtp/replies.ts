@@ -253,6 +253,12 @@ export const AMBIGUOUS_END = reply(
   'upstream.dot_lines',
 );
 
+export const TEXT_LINE_TOO_LONG = reply(
+  '554 5.6.0 Message refused: line too long',
+  'A line of the mail data is longer than the server behind takes; the session ends.',
+  'upstream.text_line',
+);
+
 // VRFY and EXPN refused by option (RFC 5321 §3.5.3: 252 promises nothing)
 export const CANNOT_VERIFY = reply(
   '252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery',

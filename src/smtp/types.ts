@@ -174,6 +174,8 @@ export interface Profile {
   readonly vrfy: 'forward' | 'refuse';
   readonly bareLf: 'reject' | 'normalize' | 'pass';
   readonly dotLines: 'pass' | 'strict';
+  /** Octets of a line of mail data, with its CRLF; Infinity = unlimited. */
+  readonly textLine: number;
   readonly earlyTalker: 'hold' | 'reject';
   readonly unqualifiedRecipients: 'reject' | 'allow';
   /** Octets of one message (RFC 1870); Infinity = unlimited. */

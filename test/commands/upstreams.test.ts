@@ -214,6 +214,20 @@ for (const workers of [1, 2]) {
   });
 }
 
+it('a line longer than text_line refuses the message, and nothing behind it reaches the server', async (t) => {
+  const { running, relay, from } = await started(t, 1, { text_line: 2000 });
+  const printer = (await from(PRINTER)) as SmtpClient;
+  await say(printer, 'MAIL FROM:<scanner@local.example>');
+  await say(printer, 'RCPT TO:<x@foreign.example>');
+  await say(printer, 'DATA');
+  const long = `${'x'.repeat(1999)}\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<victim@elsewhere.example>\r\nDATA`;
+  assert.match(await say(printer, `${'y'.repeat(1998)}\r\n${long}`), /^554 5\.6\.0 Message refused: line too long/);
+  assert.equal((await running.logged('session ended')).key, 'upstreams.relay.text_line');
+  const heard = relay.connections[0]?.server.received.toString('latin1') ?? '';
+  assert.match(heard, /DATA\r\n/);
+  assert.doesNotMatch(heard, /x{1999}\r\n|victim/);
+});
+
 it('what a server makes us refuse is told with the name of that upstream', async (t) => {
   const { running, from } = await started(t, 1, { dot_lines: 'strict' });
   const printer = (await from(PRINTER)) as SmtpClient;

@@ -93,6 +93,7 @@ const whole = {
       name: 'mail.example.com',
     },
     dot_lines: 'pass',
+    text_line: 1000,
   },
   upstreams: {},
   policy: {

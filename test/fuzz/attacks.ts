@@ -78,7 +78,13 @@ const TOKENS = [
   'AUTH NTLM\r\n',
   'AUTH GSSAPI\r\n',
   'AUTH CRAM-MD5\r\n',
+  'AUTH PLAIN AENPUlBcZXJpbgBzZWNyZXQ=\r\n',
   'YWxpY2U=\r\n',
+  'MAIL FROM:<erin@own.example>\r\n',
+  'MAIL FROM:<s@local.example>\r\n',
+  'RCPT TO:<nobody.known@local.example>\r\n',
+  'EHLO x.trusted.example\r\n',
+  'HELO pc\r\n',
   '*\r\n',
   'BDAT 5\r\nhello',
   'BDAT 0 LAST\r\n',
@@ -115,7 +121,10 @@ function finished(below: Below, setting: Setting, steps: readonly Step[]): Sessi
   const header = setting.proxied ? randomHeader(below) : null;
   const backend = oneOf(below, BACKENDS);
   const end = oneOf(below, ['fin', 'fin', 'fin', 'reset', 'vanish'] as const);
-  return { header, backend, steps, end, legitimate: false };
+  const reloads = setting.next === null ? 0 : below(3);
+  const all = [...steps];
+  for (let times = reloads; times > 0; times--) all.splice(below(all.length + 1), 0, { reload: true });
+  return { header, backend, steps: all, end, legitimate: false };
 }
 
 function fromGrammar(below: Below): Step[] {

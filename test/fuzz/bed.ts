@@ -2,9 +2,9 @@
 
 import { type OpenFirewall, openFirewall, startPostern } from '../helpers/postern.ts';
 import { noRedis, type RedisServer, startRedis } from '../real/redis-server.ts';
-import type { Setting } from './case.ts';
+import type { Policy, Setting } from './case.ts';
 import { FuzzServer } from './server.ts';
-import { configOf } from './settings.ts';
+import { configOf, namesOf, type Ports } from './settings.ts';
 
 const REDIS_PORT = 6379;
 
@@ -20,6 +20,8 @@ export interface Place {
   readonly port: number;
   readonly servers: Behind;
   readonly other: Behind;
+  /** Reloads, unless it is in force already: the setting's policy, or its next. */
+  putInForce(which: 'policy' | 'next'): Promise<void>;
   defects(): string[];
 }
 
@@ -30,18 +32,21 @@ export class Bed implements Place {
   readonly other: FuzzServer;
   readonly #firewall: Omit<OpenFirewall, 'close'> & { close(): Promise<void> };
   readonly #redis: RedisServer | null;
+  readonly #ports: Ports;
+  #inForce: 'policy' | 'next' = 'policy';
   #read = 0;
 
   private constructor(
     setting: Setting,
-    servers: FuzzServer,
-    other: FuzzServer,
+    [servers, other]: readonly [FuzzServer, FuzzServer],
+    ports: Ports,
     firewall: OpenFirewall,
     redis: RedisServer | null,
   ) {
     this.setting = setting;
     this.servers = servers;
     this.other = other;
+    this.#ports = ports;
     this.port = firewall.port;
     this.#firewall = firewall;
     this.#redis = redis;
@@ -52,14 +57,22 @@ export class Bed implements Place {
     const servers = await FuzzServer.listen(setting);
     const other = await FuzzServer.listen(setting);
     const redis = setting.runs === 'redis' ? await startRedis() : null;
-    const config = configOf(setting, { servers: servers.port, other: other.port, redis: redis?.port ?? REDIS_PORT });
-    const start = setting.runs === 'here' ? openFirewall : startPostern;
+    const ports = { servers: servers.port, other: other.port, redis: redis?.port ?? REDIS_PORT };
+    const config = configOf(setting, ports);
+    const resolve = async (address: string): Promise<readonly string[] | null> => namesOf(address);
+    const start = setting.runs === 'here' ? openFirewall(config, { resolve }) : startPostern(config);
     try {
-      return new Bed(setting, servers, other, await start(config), redis);
+      return new Bed(setting, [servers, other], ports, await start, redis);
     } catch (error) {
       await Promise.all([servers.close(), other.close(), redis?.stop()]);
       throw error;
     }
+  }
+
+  async putInForce(which: 'policy' | 'next'): Promise<void> {
+    if (which === this.#inForce || this.setting.next === null) return;
+    this.#inForce = which;
+    await this.#firewall.reload(configOf(this.setting, this.#ports, this.setting[which] as Policy));
   }
 
   /** Log lines since this was asked last that say that a fault of ours was caught. */

@@ -8,6 +8,8 @@ import type { Dialect } from '../helpers/dialects.ts';
 /** A rule's conditions: those that the reference judge knows. */
 export interface Conditions {
   readonly sources?: readonly string[];
+  readonly ptr?: readonly string[];
+  readonly local?: readonly string[];
   readonly authenticated?: boolean;
   readonly users?: readonly string[];
   readonly groups?: readonly string[];
@@ -16,6 +18,7 @@ export interface Conditions {
   readonly sender_domains?: readonly string[];
   readonly recipients?: readonly string[];
   readonly recipient_domains?: readonly string[];
+  readonly helo?: readonly string[];
   readonly not?: Conditions;
 }
 
@@ -23,14 +26,29 @@ export interface Rule {
   readonly name: string;
   readonly allow?: Conditions;
   readonly deny?: Conditions;
+  readonly expires?: string;
+}
+
+export interface Senders {
+  readonly own_domains?: 'allow' | 'authenticated' | 'deny';
+  readonly login_must_match?: Readonly<Record<string, readonly string[]>>;
+  readonly own_address?: 'required' | 'free';
+  readonly others?: 'allow' | 'deny';
 }
 
 export interface Connector {
   readonly name: string;
   readonly remote_ip_ranges: readonly string[];
   readonly bindings?: readonly string[];
+  readonly connect?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
   readonly rules?: readonly Rule[];
-  readonly submit?: 'anyone' | 'authenticated';
+  readonly submit?:
+    | 'anyone'
+    | 'authenticated'
+    | { readonly users?: readonly string[]; readonly groups?: readonly string[] };
+  readonly senders?: Senders;
+  readonly mode?: 'enforce' | 'observe';
+  readonly hide_keywords?: readonly string[];
   readonly require_tls?: boolean;
   readonly starttls?: 'hide' | 'terminate';
   readonly auth?: 'offer' | 'hide' | 'require_tls';
@@ -50,12 +68,19 @@ export interface Policy {
   readonly blocked_domains?: readonly string[];
   readonly accepted_literals?: readonly string[];
   readonly groups?: Readonly<Record<string, readonly string[]>>;
+  readonly user_domains?: Readonly<Record<string, string>>;
   readonly connectors: readonly Connector[];
 }
 
 /** How the firewall is set up; many sessions are played with one. */
 export interface Setting {
   readonly policy: Policy;
+  /** What a reload puts in its place, and the next one takes away again; null: there is none. */
+  readonly next: Policy | null;
+  /** Nothing that policy or limits refuse is refused. */
+  readonly observes: boolean;
+  /** Which recipients exist is listed. */
+  readonly lists: boolean;
   readonly dialect: Dialect;
   /** Who clients are is said in PROXY headers. */
   readonly proxied: boolean;
@@ -81,6 +106,8 @@ export interface Step {
   readonly say?: string;
   /** Where `say` is cut into writes. */
   readonly cuts?: readonly number[];
+  /** The operator's: a reload. */
+  readonly reload?: true;
   /** Its handshake, if it has just heard that it may begin. */
   readonly tls?: true;
   /** What a legitimate client hears: codes of the replies, in order; `!` in front of one that is the firewall's own. */

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Case, Session, Setting } from './case.ts';
+import type { Case, Connector, Policy, Session, Setting } from './case.ts';
 import { Fuzzer } from './fuzzer.ts';
-import { hostsIn, mayReceive } from './reference.ts';
+import { hostsIn } from './reading.ts';
+import { connectorFor, type Facts, outcomes, whyNoMail } from './reference.ts';
 import { CLOSED } from './settings.ts';
 import { playOnce } from './shrink.ts';
 
@@ -14,6 +15,9 @@ const MOST_MS = 8_000;
 
 const PLAIN: Setting = {
   policy: CLOSED,
+  next: null,
+  observes: false,
+  lists: false,
   dialect: 'lf',
   proxied: false,
   clientTls: 'none',
@@ -66,10 +70,57 @@ test('the reference judge reads as the most obliging server would', () => {
     assert.deepEqual(new Set(hostsIn(mailbox)), new Set(hosts), mailbox);
   }
   assert.equal(hostsIn('@local.example:u@foreign.example'), null);
-  const facts = { client: '192.0.2.1', local: '127.0.0.1:25', login: null, tls: false, sender: '' };
-  assert.ok(mayReceive(CLOSED, facts, 'u@local.example'));
-  assert.ok(mayReceive(CLOSED, facts, 'postmaster'));
+  for (const recipient of ['u@local.example', 'postmaster']) assert.deepEqual(answers({}, recipient), ['proceed']);
   for (const recipient of ['u@foreign.example', 'u', 'u@[203.0.113.1]', 'u%foreign.example@local.example', '']) {
-    assert.ok(!mayReceive(CLOSED, facts, recipient), recipient);
+    assert.deepEqual(answers({}, recipient), ['reject'], recipient);
   }
+});
+
+const NOBODY: Facts = {
+  client: '192.0.2.1',
+  local: '127.0.0.1:0',
+  login: null,
+  tls: false,
+  sender: '',
+  helo: '',
+  names: [],
+  observes: false,
+  valid: null,
+};
+
+function answers(facts: Partial<Facts>, recipient: string, policy = CLOSED): string[] {
+  const all = { ...NOBODY, ...facts };
+  return [...outcomes(policy, connectorFor(policy, all), all, recipient)];
+}
+
+test('the reference judge knows names in DNS, who exists, whose sender it is, and what is only observed', () => {
+  const [internet] = CLOSED.connectors;
+  const named: Policy = {
+    ...CLOSED,
+    user_domains: { CORP: 'own.example' },
+    connectors: [
+      {
+        ...(internet as Connector),
+        rules: [{ name: 'named', allow: { ptr: ['*.corp.example'], helo: ['pc'] } }],
+        senders: { own_domains: 'authenticated', own_address: 'required', others: 'deny' },
+      },
+    ],
+  };
+  const pc = { names: ['a.corp.example'], helo: 'pc' };
+  assert.deepEqual(answers(pc, 'u@foreign.example', named), ['proceed']);
+  assert.deepEqual(answers({ ...pc, helo: 'other' }, 'u@foreign.example', named), ['reject']);
+  assert.deepEqual(answers({ ...pc, names: null }, 'u@foreign.example', named), ['defer']);
+  assert.deepEqual(answers({ ...pc, names: null, helo: 'other' }, 'u@foreign.example', named), ['reject']);
+  assert.deepEqual(answers({ valid: ['u@local.example'] }, 'u@LOCAL.example'), ['proceed']);
+  assert.deepEqual(answers({ valid: ['u@local.example'] }, 'v@local.example'), ['reject']);
+  assert.deepEqual(answers({ observes: true }, 'u@foreign.example'), ['proceed']);
+  assert.deepEqual(answers({ observes: true }, 'u%foreign.example@local.example'), ['reject']);
+  const why = (facts: Partial<Facts>): string | null =>
+    whyNoMail(named, named.connectors[0] ?? null, { ...NOBODY, ...facts });
+  assert.equal(why({ login: 'corp\\Erin', sender: 'ERIN@own.example' }), null);
+  assert.equal(why({ login: 'CORP\\erin', sender: 'frank@own.example' }), '550');
+  assert.equal(why({ login: 'alice', sender: 'alice@own.example' }), '550');
+  assert.equal(why({ login: 'alice' }), null);
+  assert.equal(why({ sender: 's@local.example' }), '550');
+  assert.equal(why({ sender: 's@own.example' }), null);
 });

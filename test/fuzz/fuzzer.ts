@@ -50,8 +50,10 @@ export class Fuzzer {
   summary(): string {
     const minutes = (performance.now() - this.#started) / 60_000;
     const heap = Math.round(this.#mostHeap / 2 ** 20);
+    const { user, system } = process.cpuUsage();
+    const seconds = Math.round((user + system) / 1e6);
     return [
-      `${minutes.toFixed(1)} min: ${this.sessions} sessions (${this.legitimate} legitimate) in ${this.settings} settings`,
+      `${minutes.toFixed(1)} min (${seconds} s of processor): ${this.sessions} sessions (${this.legitimate} legitimate) in ${this.settings} settings`,
       `${this.executed} recipients executed, ${this.#novelty.size} runs seen, heap ≤ ${heap} MiB`,
     ].join(', ');
   }

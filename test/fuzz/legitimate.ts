@@ -2,9 +2,27 @@
 // judge. Nothing of them may be refused, changed, lost, or answered out of turn.
 
 import type { Backend } from '../helpers/backend.ts';
-import { type Below, oneOf, type Session, type Setting, type Step, someOf } from './case.ts';
-import { connectorFor, type Facts, mayReceive, maySend } from './reference.ts';
-import { CLIENTS, LOCALS, USERS } from './settings.ts';
+import {
+  type Below,
+  type Connector,
+  oneOf,
+  type Policy,
+  type Session,
+  type Setting,
+  type Step,
+  someOf,
+} from './case.ts';
+import {
+  codeOf,
+  connectorFor,
+  type Facts,
+  isObserved,
+  mayConnect,
+  outcomes,
+  sameConnector,
+  whyNoMail,
+} from './reference.ts';
+import { CLIENTS, LOCALS, namesOf, USERS, VALID } from './settings.ts';
 
 /** Servers that answer as servers should, whatever they offer and however their replies come. */
 const BACKENDS: readonly Backend[] = [
@@ -51,8 +69,18 @@ const RECIPIENTS = [
   'u@LOCAL.example.foreign.example',
 ];
 
-const SENDERS = ['s@sender.example', 's@own.example', 's@x.own.example', '', 'other@elsewhere.example'];
-const NAMES = ['client.example', '[192.0.2.1]', 'host_with_underscore', 'pc'];
+const SENDERS = [
+  's@sender.example',
+  's@own.example',
+  's@x.own.example',
+  '',
+  'other@elsewhere.example',
+  's@local.example',
+  'ALICE@own.example',
+  'erin@own.example',
+  'frank@OWN.example',
+];
+const NAMES = ['client.example', 'x.trusted.example', '[192.0.2.1]', 'host_with_underscore', 'pc'];
 
 /** Text of a message: no line of it is a lone dot, or begins or ends so that another server would end there. */
 const TEXT = [
@@ -139,25 +167,57 @@ export function randomHeader(below: Below): Session['header'] {
 export function factsOf(setting: Setting, header: Session['header']): Facts {
   const client = (header?.source ?? '127.0.0.1').replace(/^::ffff:/, '');
   const local = header === null ? '127.0.0.1:0' : `${header.destination.replace(/^::ffff:/, '')}:25`;
-  return { client, local, login: null, tls: setting.clientTls === 'implicit', sender: '' };
+  return {
+    client,
+    local,
+    login: null,
+    tls: setting.clientTls === 'implicit',
+    sender: '',
+    helo: '',
+    names: namesOf(client),
+    observes: setting.observes,
+    valid: setting.lists ? VALID : null,
+  };
+}
+
+/** What a session is judged by: a reload changes it. */
+interface Ground {
+  policy: Policy;
+  /** null: there is no place left for it. */
+  at: Connector | null;
 }
 
 /** `backend`: the server's ways, where they are known already. */
 export function legitimateSession(below: Below, setting: Setting, backend = oneOf(below, BACKENDS)): Session {
   const header = setting.proxied ? randomHeader(below) : null;
-  const facts = { ...factsOf(setting, header) };
+  const facts: { -readonly [Key in keyof Facts]: Facts[Key] } = factsOf(setting, header);
   const connector = connectorFor(setting.policy, facts);
-  const gone = new Set([...(backend.caps_remove ?? []), ...(backend.strict_no_pipelining ? ['PIPELINING'] : [])]);
+  const gone = new Set([
+    ...(backend.caps_remove ?? []),
+    ...(backend.strict_no_pipelining ? ['PIPELINING'] : []),
+    ...(connector?.hide_keywords ?? []),
+  ]);
   const writer = new Writer(below, !gone.has('PIPELINING') && below(3) > 0);
   const finish = (): Session => ({ header, backend, steps: writer.steps, end: 'fin', legitimate: true });
-  if (connector === null) {
+  const may = connector === null ? 'reject' : isObserved(connector, facts) ? 'proceed' : mayConnect(connector, facts);
+  if (connector === null || may !== 'proceed') {
     if (setting.clientTls === 'implicit') return finish(); // there is no handshake in which to hear anything
-    writer.steps.push({ hears: ['!554'] });
-    writer.line('QUIT', '!221', true);
+    writer.steps.push({ hears: [may === 'defer' ? '!421' : '!554'] });
+    if (may !== 'defer') writer.line('QUIT', '!221', true); // a 421 is the end (RFC 5321 §3.8)
     return finish();
   }
   writer.steps.push({ hears: ['220'] });
-  const hello = (): void => writer.line(`EHLO ${oneOf(below, NAMES)}`, '250', true);
+  const hello = (): void => {
+    facts.helo = oneOf(below, NAMES);
+    writer.line(`EHLO ${facts.helo}`, '250', true);
+  };
+  const ground: Ground = { policy: setting.policy, at: connector };
+  const reload = (): void => {
+    writer.flush();
+    writer.steps.push({ reload: true });
+    ground.policy = ground.policy === setting.policy ? (setting.next as Policy) : setting.policy;
+    ground.at = sameConnector(ground.policy, connector, facts);
+  };
   hello();
   if (connector.starttls === 'terminate' && !facts.tls && below(3) > 0) {
     writer.line('STARTTLS', '!220', true);
@@ -171,7 +231,10 @@ export function legitimateSession(below: Below, setting: Setting, backend = oneO
   }
   for (let count = 1 + below(3); count > 0; count--) {
     const chunks = !gone.has('CHUNKING') && connector.chunking !== 'hide' && below(3) === 0;
-    transaction(below, writer, setting, { ...facts, sender: oneOf(below, SENDERS) }, backend, chunks);
+    if (setting.next !== null && below(4) === 0) reload();
+    const as = { ...facts, sender: oneOf(below, SENDERS) };
+    const later = setting.next !== null && below(4) === 0 ? reload : (): void => {};
+    if (!transaction(below, writer, { setting, facts: as, backend, gone, chunks, ...ground, later })) return finish();
     if (below(4) === 0) writer.line('NOOP', '250', true);
     if (below(6) === 0) writer.line('VRFY someone', connector.vrfy === 'refuse' ? '!252' : '252', true);
     if (below(5) === 0) writer.line('RSET', '250');
@@ -195,41 +258,52 @@ function logIn(below: Below, writer: Writer, user: string): void {
   }
 }
 
+interface Transaction extends Ground {
+  readonly setting: Setting;
+  readonly facts: Facts;
+  readonly backend: Backend;
+  /** Keywords that the client is not offered. */
+  readonly gone: ReadonlySet<string>;
+  readonly chunks: boolean;
+  /** What happens in the middle of it, and concerns the next one only. */
+  readonly later: () => void;
+}
+
+/** False when the session is over with it. */
 function transaction(
   below: Below,
   writer: Writer,
-  setting: Setting,
-  facts: Facts,
-  backend: Backend,
-  chunks: boolean,
-): void {
-  const { policy } = setting;
-  if (!maySend(policy, facts)) {
-    writer.line(`MAIL FROM:<${facts.sender}>`, '!530', true);
-    return;
+  { policy, at, setting, facts, backend, ...more }: Transaction,
+): boolean {
+  const { gone, chunks, later } = more;
+  const mail = `MAIL FROM:<${facts.sender}>`;
+  if (at === null) {
+    writer.line(mail, '!421', true);
+    return false;
   }
-  const { caps_remove: gone = [] } = backend;
-  const parameters = oneOf(below, [
-    '',
-    '',
-    ' SIZE=100',
-    ' BODY=8BITMIME',
-    gone.includes('DSN') ? '' : ' RET=HDRS ENVID=x',
-  ]);
-  writer.line(`MAIL FROM:<${facts.sender}>${parameters}`, '250');
+  const refusal = whyNoMail(policy, at, facts);
+  if (refusal !== null) {
+    if (refusal !== 'unsure') writer.line(mail, `!${refusal}`, true);
+    return true;
+  }
+  const parameters = oneOf(below, ['', '', ' SIZE=100', ' BODY=8BITMIME', gone.has('DSN') ? '' : ' RET=HDRS ENVID=x']);
+  writer.line(`${mail}${parameters}`, '250');
+  later();
   const server = backend.reply?.RCPT?.slice(0, 3) ?? '250';
   let taken = 0;
   for (const recipient of someOf(below, RECIPIENTS, below(2) === 0 ? 15 : 40)) {
-    const passes = mayReceive(policy, facts, recipient);
-    if (passes && server === '250') taken++;
-    const notify = below(6) === 0 ? ' NOTIFY=SUCCESS,FAILURE' : '';
-    writer.line(`RCPT TO:<${recipient}>${notify}`, passes ? server : '!554');
+    const [answer = 'reject', ...others] = outcomes(policy, at, facts, recipient);
+    if (others.length > 0) continue; // nobody can say what is due
+    if (answer === 'proceed' && server === '250') taken++;
+    const notify = below(6) === 0 && !gone.has('DSN') ? ' NOTIFY=SUCCESS,FAILURE' : '';
+    const ours = codeOf(policy, recipient, answer);
+    writer.line(`RCPT TO:<${recipient}>${notify}`, ours === null ? server : `!${ours}`);
   }
   const isOver = taken === 0;
   if (isOver || below(6) === 0) {
     if (isOver && below(2) === 0) writer.line('DATA', '!503', true);
     writer.line('RSET', '250');
-    return;
+    return true;
   }
   const body = text(below, setting.dialect);
   if (chunks) chunked(below, writer, body, backend.reply?.EOD?.slice(0, 3) ?? '250');
@@ -240,6 +314,7 @@ function transaction(
     writer.line('DATA', '354', true);
     writer.octets(`${body}.\r\n`, backend.reply?.EOD?.slice(0, 3) ?? '250');
   }
+  return true;
 }
 
 function chunked(below: Below, writer: Writer, body: string, last: string): void {

@@ -1,5 +1,5 @@
 // npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage]
-// npm run fuzz -- --real [--minutes N] [--seed S] [--out FOLDER]
+// npm run fuzz -- --real [--server NAME]… [--minutes N] [--seed S] [--out FOLDER]
 // npm run fuzz -- --replay FILE
 //
 // Plays random sessions through the real firewall over loopback sockets, several settings at a time, until the time is over or a
@@ -30,6 +30,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: join(import.meta.dirname, '../../.cache/fuzz') },
     coverage: { type: 'boolean', default: false },
     real: { type: 'boolean', default: false },
+    server: { type: 'string', multiple: true },
     replay: { type: 'string' },
   },
 });
@@ -71,13 +72,19 @@ async function fuzz(minutes: number, seed: number, lanes: number): Promise<numbe
   return found === 0 ? 0 : 1;
 }
 
-/** The minutes are shared out among the servers that are at hand. */
-async function fuzzAllReal(minutes: number, seed: number): Promise<number> {
-  const servers = ALL_SERVERS.filter(({ missing }) => missing === false);
+/** The minutes are shared out among the servers that are at hand, or those that are named. */
+async function fuzzAllReal(minutes: number, seed: number, names: readonly string[]): Promise<number> {
+  const servers = ALL_SERVERS.filter(({ name }) => names.length === 0 || names.includes(name)).filter(
+    ({ name, missing }) => {
+      if (missing !== false) console.log(`${name}: ${missing}`);
+      return missing === false;
+    },
+  );
   let found = 0;
   for (const server of servers) {
     if (stopped) break;
-    const until = performance.now() + (minutes * 60_000) / servers.length;
+    const began = performance.now();
+    const until = began + (minutes * 60_000) / servers.length;
     const run = await fuzzReal(
       server,
       seed,
@@ -89,7 +96,8 @@ async function fuzzAllReal(minutes: number, seed: number): Promise<number> {
         console.log(`${faults.join('\n')}\n  → ${file}`);
       },
     );
-    console.log(`${server.name}: ${run.sessions} sessions, ${run.out} recipients came out`);
+    const took = ((performance.now() - began) / 60_000).toFixed(1);
+    console.log(`${server.name}: ${took} min, ${run.sessions} sessions, ${run.out} recipients came out`);
   }
   return found === 0 ? 0 : 1;
 }
@@ -101,13 +109,20 @@ async function shrinkFile(file: string): Promise<void> {
   console.log(`shrunk: npm run fuzz -- --replay ${file}`);
 }
 
+const unknown = (values.server ?? []).filter((name) => ALL_SERVERS.every((server) => server.name !== name));
 const [minutes, seed, lanes] = [values.minutes, values.seed, values.lanes].map(Number) as [number, number, number];
-if (!(minutes > 0) || !Number.isInteger(seed) || !(lanes >= 1)) {
+if (unknown.length > 0) {
+  console.error(`no server ${unknown.join()}; there are: ${ALL_SERVERS.map(({ name }) => name).join(', ')}`);
+  process.exitCode = 64;
+} else if (!(minutes > 0) || !Number.isInteger(seed) || !(lanes >= 1)) {
   console.error(
     'usage: npm run fuzz -- [--minutes N] [--seed S] [--lanes L] [--alone] [--out FOLDER] [--coverage] | --real … | --replay FILE',
   );
   process.exitCode = 64;
 } else {
   if (values.replay !== undefined) process.exitCode = await replay(values.replay);
-  else process.exitCode = values.real ? await fuzzAllReal(minutes, seed) : await fuzz(minutes, seed, lanes);
+  else
+    process.exitCode = values.real
+      ? await fuzzAllReal(minutes, seed, values.server ?? [])
+      : await fuzz(minutes, seed, lanes);
 }

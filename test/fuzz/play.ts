@@ -39,9 +39,12 @@ export interface Heard {
   readonly closed: boolean;
 }
 
-/** Whether the client is in TLS: noted beside each recipient that the server executes. */
-interface Mark {
+/** What held when the server executed a MAIL or a recipient. */
+export interface Mark {
+  /** The client is in TLS. */
   readonly tls: boolean;
+  /** null: a reload is under way, or was made while something still moved. */
+  readonly inForce: 'policy' | 'next' | null;
 }
 
 /** What the server must say so that the setting is as it is meant. */
@@ -57,8 +60,9 @@ function backendOf(setting: Setting, backend: Backend): Backend {
 
 export async function play(bed: Place, session: Session): Promise<Heard> {
   const { setting } = bed;
+  await bed.putInForce('policy');
   const talk = new Talk(bed, setting.clientTls === 'implicit');
-  const mark = (): Mark => ({ tls: talk.secured });
+  const mark = (): Mark => ({ tls: talk.secured, inForce: talk.inForce });
   bed.servers.expect(backendOf(setting, session.backend), mark);
   bed.other.expect(backendOf(setting, session.backend), mark);
   const stuck = await talk.go(session);
@@ -80,6 +84,7 @@ class Talk {
   readonly client: SmtpClient;
   readonly answers: Reply[][] = [];
   secured: boolean;
+  inForce: Mark['inForce'] = 'policy';
   closed = false;
   readonly #bed: Place;
   readonly #deadline = turns + STUCK_TURNS;
@@ -106,7 +111,8 @@ class Talk {
       for (const [at, step] of session.steps.entries()) {
         if (client.ended) break;
         this.answers.push([]);
-        if (step.tls) {
+        if (step.reload) await this.#reload();
+        else if (step.tls) {
           if (/^220 .*Ready to start TLS\r\n$/.test(client.replies.at(-1)?.text ?? '') && !this.secured) {
             this.secured = true;
             await this.#handshake();
@@ -114,7 +120,7 @@ class Talk {
         } else if (step.say !== undefined) await this.#within(this.#say(step.say, step.cuts ?? []));
         if (step.hears !== undefined) {
           if (!(await this.#hear(step.hears.length))) return `step ${at}: waiting for ${step.hears.join(' ')}`;
-        } else if (!step.hasty) await this.#quiet();
+        } else if (!step.hasty && !step.reload) await this.#quiet();
       }
       await this.#quiet();
       if (session.end !== 'fin') await this.#dialled();
@@ -155,7 +161,18 @@ class Talk {
     return true;
   }
 
-  async #quiet(): Promise<void> {
+  /** The other policy comes into force. What was said before has been judged by then, unless it would not come to rest. */
+  async #reload(): Promise<void> {
+    const isAtRest = await this.#quiet();
+    if (this.#bed.setting.next === null) return;
+    const next = this.inForce === 'next' ? 'policy' : 'next';
+    this.inForce = null;
+    await this.#bed.putInForce(next);
+    if (isAtRest) this.inForce = next;
+  }
+
+  /** Whether all came to rest. */
+  async #quiet(): Promise<boolean> {
     const most = performance.now() + QUIET_AT_MOST_MS;
     while (!this.client.ended && performance.now() < most) {
       const seen = this.#active;
@@ -167,9 +184,14 @@ class Talk {
       // Timers run before sockets are read: what came in meanwhile must be seen.
       await turn();
       await turn();
-      if (this.#active === seen) break;
+      if (this.#active === seen) return this.#skip(true);
     }
+    return this.#skip(false);
+  }
+
+  #skip(isAtRest: boolean): boolean {
     this.client.skipReplies();
+    return isAtRest;
   }
 
   /** Of a client that just goes nobody would know whether its upstream connection is still to come. */

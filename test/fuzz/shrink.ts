@@ -64,7 +64,8 @@ function* smaller({ before, ...rest }: Case): Generator<Case> {
 }
 
 function* smallerAlone({ setting, session }: Case): Generator<Case> {
-  for (const plainer of plainerSettings(setting)) yield { setting: plainer, session: headerFor(plainer, session) };
+  for (const plainer of plainerSettings(setting, session.legitimate))
+    yield { setting: plainer, session: headerFor(plainer, session) };
   if (Object.keys(session.backend).length > 0) yield { setting, session: { ...session, backend: {} } };
   if (session.legitimate) {
     const steps = session.steps.map((step) => ({ ...step, cuts: [] }));
@@ -82,16 +83,21 @@ function headerFor(setting: Setting, session: Session): Session {
   return setting.proxied ? session : { ...session, header: null };
 }
 
-function* plainerSettings(setting: Setting): Generator<Setting> {
+/** `isJudged`: what a legitimate client hears belongs to the policy, too. */
+function* plainerSettings(setting: Setting, isJudged: boolean): Generator<Setting> {
   if (setting.runs !== 'here') yield { ...setting, runs: 'here' };
-  if (setting.policy !== CLOSED && setting.policy.connectors.length > 0) yield { ...setting, policy: CLOSED };
-  if (setting.proxied) yield { ...setting, proxied: false };
   if (setting.identity !== 'none') yield { ...setting, identity: 'none' };
   if (setting.upstreamTls !== 'none') yield { ...setting, upstreamTls: 'none' };
-  if (setting.clientTls !== 'none') yield { ...setting, clientTls: 'none' };
   if (setting.spare) yield { ...setting, spare: false };
-  if (setting.tight) yield { ...setting, tight: false };
   if (setting.dialect !== 'lf') yield { ...setting, dialect: 'lf' };
+  if (isJudged) return;
+  if (setting.next !== null) yield { ...setting, next: null };
+  if (setting.observes) yield { ...setting, observes: false };
+  if (setting.lists) yield { ...setting, lists: false };
+  if (setting.policy !== CLOSED && setting.policy.connectors.length > 0) yield { ...setting, policy: CLOSED };
+  if (setting.proxied) yield { ...setting, proxied: false };
+  if (setting.clientTls !== 'none') yield { ...setting, clientTls: 'none' };
+  if (setting.tight) yield { ...setting, tight: false };
 }
 
 function* fewerSteps(steps: readonly Step[]): Generator<Step[]> {

@@ -7,11 +7,12 @@
 //   upstream   the wrong server, or another client's name
 //   defect, stuck
 
+import type { Executed } from '../helpers/lenient-server.ts';
 import { ReplyFramer } from '../helpers/smtp-client.ts';
 import type { StandInConnection } from '../helpers/upstream-stand-in.ts';
 import { factsOf } from './legitimate.ts';
-import type { Heard } from './play.ts';
-import { connectorFor, type Facts, mayReceive } from './reference.ts';
+import type { Heard, Mark } from './play.ts';
+import { connectorFor, type Facts, isObserved, mayConnect, outcomes, sameConnector, whyNoMail } from './reference.ts';
 
 const QUEUED = /^250[ -](?:2\.6\.0 )?queued/;
 
@@ -27,24 +28,53 @@ export function faultsOf(heard: Heard): string[] {
   return heard.session.legitimate && heard.stuck === '' ? [...faults, ...unheard(heard), ...changed(heard)] : faults;
 }
 
-function bypasses({ setting, session }: Heard, { server }: StandInConnection): string[] {
-  const facts = factsOf(setting, session.header);
+function bypasses(heard: Heard, { server }: StandInConnection): string[] {
   const faults: string[] = [];
-  const judge = (more: Partial<Facts>, recipient: string, what: string): void => {
-    if (mayReceive(setting.policy, { ...facts, ...more }, recipient)) return;
-    faults.push(`bypass ${what} ${JSON.stringify(recipient)} from ${JSON.stringify(more.sender)}`);
+  const judge = (executed: Executed, what: string): void => {
+    const why = whyNot(heard, executed);
+    if (why !== null)
+      faults.push(
+        `bypass ${what} ${JSON.stringify(executed.recipient)} from ${JSON.stringify(executed.reversePath)}: ${why}`,
+      );
   };
-  for (const { recipient, reversePath: sender, login, mark } of server.executed) {
-    judge({ sender, login, tls: (mark as { tls: boolean }).tls }, recipient, 'executed');
-  }
-  for (const { reversePath: sender, recipients } of server.messages) {
+  for (const executed of server.executed) judge(executed, 'executed');
+  for (const { reversePath, recipients } of server.messages) {
     for (const recipient of recipients) {
-      const known = server.executed.findLast((executed) => executed.recipient === recipient);
-      const tls = (known?.mark as { tls: boolean } | undefined)?.tls ?? facts.tls;
-      judge({ sender, login: known?.login ?? null, tls }, recipient, 'took a message for');
+      const known = server.executed.findLast(
+        (executed) => executed.recipient === recipient && executed.reversePath === reversePath,
+      );
+      const nobody = { login: null, hello: '', mark: { tls: false, inForce: null }, begun: undefined };
+      judge(known ?? { ...nobody, recipient, reversePath }, 'took a message for');
     }
   }
   return faults;
+}
+
+/** Why this recipient may not have been executed; null where some policy that may have been in force let it pass. */
+function whyNot({ setting, session }: Heard, executed: Executed): string | null {
+  const begun = executed.begun as Mark | undefined;
+  const mark = executed.mark as Mark;
+  const [, helo = ''] = /^(?:EHLO|HELO) ([\w.-]+|\[[\d.]+\])$/i.exec(executed.hello) ?? [];
+  const facts: Facts = {
+    ...factsOf(setting, session.header),
+    login: executed.login,
+    tls: mark.tls,
+    sender: executed.reversePath,
+    helo: session.backend.hello_again === 'once' ? '' : helo,
+  };
+  const first = connectorFor(setting.policy, facts);
+  if (first === null) return 'no connector takes the client';
+  if (!isObserved(first, facts) && mayConnect(first, facts) !== 'proceed') return 'the client may not connect';
+  const inForce = begun?.inForce ?? null;
+  const policies = inForce === null ? [setting.policy, setting.next] : [setting[inForce]];
+  const reasons = policies.map((policy) => {
+    if (policy === null) return 'no policy';
+    const at = sameConnector(policy, first, facts);
+    const noMail = whyNoMail(policy, at, facts);
+    if (noMail !== null && noMail !== 'unsure') return `MAIL ${noMail}`;
+    return outcomes(policy, at, facts, executed.recipient).has('proceed') ? null : 'the recipient';
+  });
+  return reasons.includes(null) ? null : `${reasons.join(' / ')} (${inForce ?? 'either policy'})`;
 }
 
 function wrongServer({ setting, session, servers, other, told }: Heard): string[] {

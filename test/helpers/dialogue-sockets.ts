@@ -144,7 +144,11 @@ export function configOf({ header, policy, profile, tls }: Transcript, upstreamP
   const certificates = certFile === '' ? [] : [{ cert: certFile, key: keyFile }];
   return {
     listeners: [{ bind: ['127.0.0.1:0'], certificates, implicit_tls: tls }],
-    upstream: { servers: [`127.0.0.1:${upstreamPort}`], dot_lines: profile.dotLines ?? 'pass' },
+    upstream: {
+      servers: [`127.0.0.1:${upstreamPort}`],
+      dot_lines: profile.dotLines ?? 'pass',
+      text_line: profile.textLine ?? 'unlimited',
+    },
     policy: {
       version: 1,
       accepted_domains: policy.accepted,

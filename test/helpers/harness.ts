@@ -48,6 +48,7 @@ export const DEFAULT_PROFILE: Profile = {
   vrfy: 'forward',
   bareLf: 'reject',
   dotLines: 'pass',
+  textLine: Number.POSITIVE_INFINITY,
   maxMessageSize: Number.POSITIVE_INFINITY,
   earlyTalker: 'hold',
   unqualifiedRecipients: 'reject',

@@ -27,8 +27,11 @@ export interface Executed {
   readonly reversePath: string;
   /** Who logged in; '' where the mechanism does not say it in clear, null where nobody did. */
   readonly login: string | null;
-  /** What `mark` said. */
+  /** The command line of the last EHLO or HELO that it accepted. */
+  readonly hello: string;
+  /** What `mark` said, and what it said at the MAIL. */
   readonly mark: unknown;
+  readonly begun: unknown;
 }
 
 /** The challenges of each mechanism, in order; an initial response answers the first. */
@@ -72,6 +75,8 @@ export class LenientServer {
   #mechanism = '';
   #challenges: readonly string[] = [];
   #responses: string[] = [];
+  #hello = '';
+  #begun: unknown = undefined;
   #reversePath: string | null = null;
   #envelope: string[] = [];
   #data: string[] = [];
@@ -80,7 +85,7 @@ export class LenientServer {
   #counted: (payload: string) => void = () => {};
   #done: () => void = () => {};
 
-  /** `mark` is asked at every recipient that is executed. */
+  /** `mark` is asked at every MAIL and every recipient that is executed. */
   constructor(options: { readonly dialect: Dialect; readonly backend?: Backend; readonly mark?: () => unknown }) {
     this.backend = options.backend ?? {};
     this.#mark = options.mark ?? (() => undefined);
@@ -146,7 +151,7 @@ export class LenientServer {
     switch (verb) {
       case 'EHLO':
       case 'HELO':
-        this.#hello(verb);
+        this.#greet(verb, line);
         break;
       case 'MAIL':
       case 'SOML':
@@ -183,7 +188,7 @@ export class LenientServer {
     }
   }
 
-  #hello(verb: 'EHLO' | 'HELO'): void {
+  #greet(verb: 'EHLO' | 'HELO', line: string): void {
     const { hello_again } = this.backend;
     if (this.#greeted && hello_again === 'once') {
       this.#say('HELLO2', '503 5.5.1 already identified');
@@ -192,6 +197,7 @@ export class LenientServer {
     const code = this.#say(verb, verb === 'EHLO' ? this.#voice.ehlo() : (PLAIN_REPLIES.HELO as string));
     if (!isPositive(code)) return;
     this.#greeted = true;
+    this.#hello = line;
     if (hello_again !== 'keeps') this.#reset();
   }
 
@@ -203,6 +209,7 @@ export class LenientServer {
     if (!isPositive(code)) return;
     if (mail_again !== 'keeps recipients') this.#reset();
     this.#reversePath = pathOf(line);
+    this.#begun = this.#mark();
   }
 
   #rcpt(line: string): void {
@@ -213,7 +220,14 @@ export class LenientServer {
     this.#envelope.push(recipient);
     this.recipients.push(recipient);
     const reversePath = this.#reversePath ?? '';
-    this.executed.push({ recipient, reversePath, login: this.#login, mark: this.#mark() });
+    this.executed.push({
+      recipient,
+      reversePath,
+      login: this.#login,
+      hello: this.#hello,
+      mark: this.#mark(),
+      begun: this.#begun,
+    });
   }
 
   // --- mail data

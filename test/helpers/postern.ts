@@ -28,6 +28,8 @@ export interface RunningPostern {
   readonly logs: readonly string[];
   /** stderr so far. */
   readonly errors: string;
+  /** SIGHUP with another config, as an object; resolves when the log says that it is in force. */
+  reload(config: Record<string, unknown>): Promise<void>;
   /** SIGTERM, and the exit code; null when it had to be killed. */
   stop(): Promise<number | null>;
   close(): Promise<void>;
@@ -41,7 +43,8 @@ export async function startPostern(
 ): Promise<RunningPostern> {
   const adminPort = typeof config === 'object' && config.admin === undefined ? await freePort() : null;
   const admin = adminPort === null ? {} : { admin: { listen: `127.0.0.1:${adminPort}`, token_file: TOKEN_FILE } };
-  const text = typeof config === 'string' ? config : JSON.stringify({ ...config, ...admin });
+  const textOf = (object: Record<string, unknown>): string => JSON.stringify({ ...object, ...admin });
+  const text = typeof config === 'string' ? config : textOf(config);
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(folder, 'postern.yaml');
   await writeFile(file, text);
@@ -49,7 +52,7 @@ export async function startPostern(
   const limited = ['sh', '-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, ...command];
   const [program, ...args] = descriptors === undefined ? command : limited;
   const child = spawn(program as string, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const running = new Child(child, folder, adminPort);
+  const running = new Child(child, folder, adminPort, (other) => writeFile(file, textOf(other)));
   await running.comeUp();
   return running;
 }
@@ -63,10 +66,19 @@ class Child implements RunningPostern {
   readonly #folder: string;
   readonly #exited: Promise<number | null>;
   readonly #killWithTest = () => this.#process.kill('SIGKILL');
+  readonly #write: (config: Record<string, unknown>) => Promise<void>;
   #rest = '';
+  #reloads = 0;
+  #reloaded: () => void = () => {};
 
-  constructor(child: ChildProcess, folder: string, adminPort: number | null) {
+  constructor(
+    child: ChildProcess,
+    folder: string,
+    adminPort: number | null,
+    write: (config: Record<string, unknown>) => Promise<void>,
+  ) {
     this.#process = child;
+    this.#write = write;
     this.#folder = folder;
     this.adminPort = adminPort;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#log(text));
@@ -102,6 +114,21 @@ class Child implements RunningPostern {
     throw new Error(`postern did not come up (exit code ${code}): ${this.errors}`);
   }
 
+  async reload(config: Record<string, unknown>): Promise<void> {
+    const wanted = ++this.#reloads;
+    await this.#write(config);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => reject(new Error(`reload ${wanted} is not in force: ${this.logs.slice(-3)}`)),
+      START_WITHIN_MS,
+    );
+    const done = new Promise<void>((resolve) => {
+      this.#reloaded = resolve;
+    });
+    this.#process.kill('SIGHUP');
+    await Promise.race([done, late]).finally(() => clearTimeout(timer));
+  }
+
   async stop(): Promise<number | null> {
     this.#process.kill('SIGTERM');
     const late = setTimeout(() => this.#process.kill('SIGKILL'), STOP_WITHIN_MS);
@@ -120,14 +147,19 @@ class Child implements RunningPostern {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     this.logs.push(...lines);
+    if (lines.some((line) => line.includes('"msg":"reloaded"'))) this.#reloaded();
   }
 }
+
+type Resolve = (address: string) => Promise<readonly string[] | null>;
 
 export interface OpenFirewall {
   /** Of the first address it listens on. */
   readonly port: number;
   /** The log so far, a JSON object a line. */
   readonly logs: readonly string[];
+  /** As a reload does: puts another config in the place of the one in force. */
+  reload(config: Record<string, unknown>): Promise<void>;
   /** Ends every session; rejects when a defect of ours was caught meanwhile. */
   close(): Promise<void>;
 }
@@ -135,24 +167,34 @@ export interface OpenFirewall {
 /** The firewall in this process, from a config as above. It needs no signal and has no exit code. `resolve` is its DNS. */
 export async function openFirewall(
   config: Record<string, unknown> | string,
-  { resolve }: { readonly resolve?: (address: string) => Promise<readonly string[] | null> } = {},
+  { resolve }: { readonly resolve?: Resolve } = {},
 ): Promise<OpenFirewall> {
-  const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
-  const file = join(folder, 'postern.yaml');
-  await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
-  const loaded = loadConfig(file, resolve === undefined ? {} : { resolve });
-  await rm(folder, { recursive: true, force: true });
-  if (loaded.config === null || loaded.policy === null) {
-    throw new Error(`the config is faulty: ${loaded.findings.map((finding) => formatFinding(finding)).join('\n')}`);
-  }
+  const loaded = await loadSound(config, resolve);
   const logs: string[] = [];
   const sink = { write: (line: string) => void logs.push(line), flush: async () => {}, lost: 0 };
   const firewall = await startFirewall(loaded.config, loaded.policy, { sink, credentials: loaded.credentials });
+  const reload = async (other: Record<string, unknown>): Promise<void> => {
+    const next = await loadSound(other, resolve);
+    await firewall.putInForce(next, 'of a test', next.place);
+  };
   const close = async (): Promise<void> => {
     await firewall.close();
     const defects = logs.filter((line) => line.includes('"msg":"defect"'));
     if (defects.length > 0) throw new Error(`defects were caught: ${defects.join('')}`);
     assertAllKnown(logs);
   };
-  return { port: firewall.addresses[0]?.port ?? 0, logs, close };
+  return { port: firewall.addresses[0]?.port ?? 0, logs, reload, close };
+}
+
+/** The config as the product's own reader reads it; throws where it finds a fault. */
+async function loadSound(config: Record<string, unknown> | string, resolve: Resolve | undefined) {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
+  const file = join(folder, 'postern.yaml');
+  await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
+  const { findings, ...loaded } = loadConfig(file, resolve === undefined ? {} : { resolve });
+  await rm(folder, { recursive: true, force: true });
+  if (loaded.config === null || loaded.policy === null) {
+    throw new Error(`the config is faulty: ${findings.map((finding) => formatFinding(finding)).join('\n')}`);
+  }
+  return { ...loaded, config: loaded.config, policy: loaded.policy };
 }

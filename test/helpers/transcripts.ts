@@ -100,7 +100,7 @@ function linesOf(folder: URL, file: string): Line[] {
 const HEADER_KEYS = new Set(
   [
     'opening accepted blocked literals relay refused-senders mode relay-reply judge forward heard-before sockets tls',
-    'relays-anywhere auth starttls exchange-verbs chunking hide vrfy bare-lf dot-lines max-message-size early-talker unqualified limits',
+    'relays-anywhere auth starttls exchange-verbs chunking hide vrfy bare-lf dot-lines text-line max-message-size early-talker unqualified limits',
   ].flatMap((keys) => keys.split(' ')),
 );
 
@@ -154,6 +154,7 @@ function profileOf(header: ReadonlyMap<string, string>): Partial<Profile> {
     if (header.has(key)) profile[name] = header.get(key);
   }
   if (header.has('max-message-size')) profile.maxMessageSize = Number(header.get('max-message-size'));
+  if (header.has('text-line')) profile.textLine = Number(header.get('text-line'));
   if (header.has('hide')) profile.hideKeywords = new Set(words(header.get('hide')));
   if (header.get('relays-anywhere') === 'yes') profile.relaysAnywhere = true;
   return profile as Partial<Profile>;

@@ -268,6 +268,16 @@ export class Client {
     return said.length + stream.slice(passed).split('\n').length - 1 + (stream.length > passed + 40 ? 1 : 0);
   }
 
+  /** It has said such a MAIL, or one of these lines and a RSET behind it, and waits for the answers: Postern says RSET too, and a
+   * MAIL once more behind it, and who only hears what goes up cannot tell which of two lines that are the same it was. */
+  couldNotTell(octets: string): boolean {
+    const before = this.said.map(({ line }) => line).join('') + this.stream;
+    const again = before.slice(0, Math.max(0, before.lastIndexOf(RSET)));
+    return octets
+      .split(/(?<=\n)/)
+      .some((line) => line !== RSET && line.endsWith('\n') && (/^MAIL/.test(line) ? before : again).includes(line));
+  }
+
   get state(): string {
     const {
       stream,

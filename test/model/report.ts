@@ -19,14 +19,17 @@ export function explore({ seconds, proof, scenario: wanted, depth }: Options): b
   const scenarios = SCENARIOS.filter(({ name }) => wanted === undefined || name === wanted);
   if (scenarios.length === 0)
     throw new Error(`no scenario ${wanted}; there are: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
-  console.log('| scenario | events | depth | states | transitions | states a second | proofs |');
+  console.log('| scenario | events | depth | states | transitions | seconds | proofs |');
   console.log('|---|---|---|---|---|---|---|');
   const till = performance.now() + seconds * 1000;
   const totals = { states: 0, transitions: 0 };
   let isSound = true;
-  for (const [at, scenario] of scenarios.entries()) {
-    const share = (till - performance.now()) / 1000 / (scenarios.length - at);
-    const result = new Search(scenario).run({ seconds: share, proof, ...(depth === undefined ? {} : { depth }) });
+  let shares = scenarios.reduce((sum, { share }) => sum + share, 0);
+  for (const scenario of scenarios) {
+    const left = (till - performance.now()) / 1000;
+    const inTime = { seconds: (left * scenario.share) / shares, proof };
+    shares -= scenario.share;
+    const result = new Search(scenario).run({ ...inTime, ...(depth === undefined ? {} : { depth }) });
     console.log(row(scenario, result));
     totals.states += result.states;
     totals.transitions += result.transitions;
@@ -45,8 +48,7 @@ export function explore({ seconds, proof, scenario: wanted, depth }: Options): b
 }
 
 function row({ name, events }: Scenario, { depth, isWhole, states, transitions, seconds, proofs }: Result): string {
-  const pace = Math.round(states / seconds);
-  return `| ${name} | ${events.length} | ${depth}${isWhole ? ', all' : ''} | ${states} | ${transitions} | ${pace} | ${proofs} |`;
+  return `| ${name} | ${events.length} | ${depth}${isWhole ? ', all' : ''} | ${states} | ${transitions} | ${Math.round(seconds)} | ${proofs} |`;
 }
 
 function asText(scenario: Scenario, way: readonly number[]): string {

@@ -65,7 +65,7 @@ export class Search {
 
   #step(event: Scenario['events'][number], number: number): void {
     this.world.step(event);
-    nameClosures(this.world.session, hashed(this.#key), number);
+    nameClosures(this.world.session, number, () => hashed(this.#key));
     this.#key = this.#canonical();
   }
 

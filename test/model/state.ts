@@ -62,6 +62,8 @@ const LEFT_OUT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ambiguousAt: 'for the log',
     _before: 'for the log',
     _scanned: 'for the log',
+    _inLine: 'counted only where lines have a limit: no scenario does',
+    _endsInCr: 'likewise',
   },
   Spans: { _write: ONE },
 };
@@ -90,12 +92,17 @@ function objectsOf(root: object): Fields[] {
   return found;
 }
 
+/** Of each class whether it is ours: asked of every field of every state. */
+const ours = new Map<unknown, boolean>();
+
 function isOurs(value: unknown): boolean {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (KEPT[value.constructor.name] !== undefined || 'isOfTheModel' in value)
-  );
+  if (typeof value !== 'object' || value === null) return false;
+  let is = ours.get(value.constructor);
+  if (is === undefined) {
+    is = KEPT[value.constructor.name] !== undefined || 'isOfTheModel' in value;
+    ours.set(value.constructor, is);
+  }
+  return is;
 }
 
 /** Where a world of objects stands: each object, and the values of its fields. */
@@ -152,11 +159,11 @@ function copied(value: unknown): unknown {
 
 const names = new WeakMap<object, string>();
 
-/** Gives closures that are new their name: where and by what they were made. */
-export function nameClosures(session: Session, before: string, event: number): void {
+/** Gives closures that are new their name: by what event they were made, and in which state. */
+export function nameClosures(session: Session, event: number, before: () => string): void {
   const { resumeWith, takenInDoubt, decided } = (session as unknown as { _dialogue: Fields })._dialogue;
   for (const closure of [resumeWith, takenInDoubt, decided])
-    if (typeof closure === 'function' && !names.has(closure)) names.set(closure, `${event} at ${before}`);
+    if (typeof closure === 'function' && !names.has(closure)) names.set(closure, `${event} at ${before()}`);
 }
 
 function closureName(closure: object | null): string {
@@ -237,7 +244,8 @@ export function canonicalState(session: Session): string {
       offerOf(d.offered as unknown as Fields),
     ],
     ...[d.list?.toString('latin1'), d.earlierList?.toString('latin1'), d.tlsSubject.join()],
-    ...(counts ? [d.left, d.afterCounted, d.afterSwallowed.code, d.lastSwallowed] : []),
+    ...(counts && d.mode !== SWALLOWED ? [d.left, d.afterCounted] : []),
+    ...(d.mode === SWALLOWED ? [d.left, d.afterSwallowed.code, d.lastSwallowed] : []),
     ...(d.exchange === null ? [] : [JSON.stringify(d.exchange)]),
     ...(d.login === null ? [] : [d.login.mechanism, d.login.name]),
     ...(d.mailData === null ? [] : [d.mailData._state, d.mailData._held]),

@@ -120,7 +120,8 @@ export class World implements Wire {
     const { server, client } = this;
     switch (event.who) {
       case 'client':
-        return !this.clientEnded && !this.securing && (event.says === '' || client.unanswered < this.scenario.room);
+        if (this.clientEnded || this.securing) return false;
+        return event.says === '' || (client.unanswered < this.scenario.room && !client.couldNotTell(event.says));
       case 'server':
         if (server.isGone || server.isAstray) return event.says === 'rest' ? server.rest !== '' : false;
         if (event.says === 'greeting' || event.says === 'bad greeting') return !server.greeted;

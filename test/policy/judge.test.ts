@@ -184,6 +184,13 @@ test('observe lets through what the policy would refuse, and says so; grammar st
     assert.equal(await answer(policy, '192.0.2.1', rcpt('a@local.example')), 'proceed');
     assert.equal(await answer(policy, '192.0.2.1', rcpt('x@[192.0.2.99]')), '554 relay_trick');
     assert.equal(await answer(policy, '192.0.2.1', rcpt('bob')), '553 unqualified');
+    // A second address that is hidden is a trick, whichever of the two the policy would refuse.
+    assert.equal(await answer(policy, '192.0.2.1', rcpt(['a%foreign.example@local.example', foreign])), '554 no_rule');
+    assert.equal(await answer(policy, '192.0.2.1', rcpt([foreign, 'a@local.example'])), '554 no_rule');
+    assert.equal(
+      await answer(policy, '192.0.2.1', rcpt(['b%local.example@local.example', 'b@local.example'])),
+      'proceed',
+    );
   }
 });
 

@@ -88,7 +88,7 @@ test('mail data is read alike with either search, in chunks of every length', ()
   const read = (octets: Buffer, size: number, search: DotSearch): unknown => {
     const emitted: Buffer[] = [];
     const mailData = new MailData(
-      { bareLf: 'reject', dotLines: 'pass' },
+      { bareLf: 'reject', dotLines: 'pass', textLine: Number.POSITIVE_INFINITY },
       (bytes) => emitted.push(Buffer.from(bytes)),
       search,
     );

@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ENDED, MailData, type MailDataOptions, MORE, REFUSED } from '../../src/smtp/mail-data.ts';
+import { ENDED, LINE_TOO_LONG, MailData, type MailDataOptions, MORE, REFUSED } from '../../src/smtp/mail-data.ts';
 import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
 import { DIALECTS, type Dialect, LineReader } from '../helpers/dialects.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
-const REJECT: MailDataOptions = { bareLf: 'reject', dotLines: 'pass' };
+const ANY = Number.POSITIVE_INFINITY;
+const REJECT: MailDataOptions = { bareLf: 'reject', dotLines: 'pass', textLine: ANY };
 const OCTETS = ['.', '\r', '\n', '\0', ' ', 'x'];
 
 interface Outcome {
@@ -27,7 +28,7 @@ function scan(text: string, options: MailDataOptions, cut: Cut = whole): Outcome
     const found = mailData.scan(chunk, 0);
     if (found === ENDED) emitted.push(mailData.terminator);
     if (found === ENDED) return { found, emitted: heard(), behind: text.length - offset - mailData.end };
-    if (found === REFUSED) return { found, emitted: heard(), behind: -1 };
+    if (found === REFUSED || found === LINE_TOO_LONG) return { found, emitted: heard(), behind: -1 };
     offset += chunk.length;
   }
   return { found: MORE, emitted: heard(), behind: -1 };
@@ -53,8 +54,8 @@ function behindEnd(dialect: Dialect, octets: string): number {
 
 for (const options of [
   REJECT,
-  { bareLf: 'normalize', dotLines: 'pass' },
-  { bareLf: 'reject', dotLines: 'strict' },
+  { bareLf: 'normalize', dotLines: 'pass', textLine: ANY },
+  { bareLf: 'reject', dotLines: 'strict', textLine: ANY },
 ] as const) {
   const dialects = DIALECTS.filter((dialect) => dialect !== 'dotany' || options.dotLines === 'strict');
   test(`with ${options.bareLf} and dot lines ${options.dotLines} every server sees the same end of mail data, or none`, () => {
@@ -102,7 +103,7 @@ test('64 octets are held and let go, the 65th refuses the message', () => {
 });
 
 test('normalize stuffs the lone dot and changes nothing else', () => {
-  const options: MailDataOptions = { bareLf: 'normalize', dotLines: 'pass' };
+  const options: MailDataOptions = { bareLf: 'normalize', dotLines: 'pass', textLine: ANY };
   assert.equal(scan('a\n.\nb', options).emitted, 'a\n..\nb');
   assert.equal(scan('a\n.\r\nb', options).emitted, 'a\n..\r\nb');
   assert.equal(scan('a\r\n.\r\r\nb', options).emitted, 'a\r\n..\r\r\nb');
@@ -114,6 +115,7 @@ test('however mail data is cut, the outcome is the same', () => {
   const options = fc.record({
     bareLf: fc.constantFrom('reject', 'normalize', 'pass'),
     dotLines: fc.constantFrom('pass', 'strict'),
+    textLine: fc.constant(ANY),
   });
   fc.assert(
     fc.property(text, options, fc.nat(), (octets, given, seed) => {
@@ -124,4 +126,21 @@ test('however mail data is cut, the outcome is the same', () => {
     }),
     { numRuns: RUNS },
   );
+});
+
+test('of a line longer than it may be nothing goes on behind the last octet that may, wherever the stream is cut', () => {
+  const options: MailDataOptions = { ...REJECT, textLine: 8 };
+  for (const line of ['123456\r\n', '12\n345\r\n', '12\r345\r\n', '..2345\r\n']) {
+    const long = `0${line}`;
+    for (const before of ['', 'x\r\n', '..\r\n']) {
+      for (const cut of [whole, everyOctet, cutAtRandom(7, 5), cutAtRandom(8, 5)]) {
+        const passed = `${before}${line}.\r\n`;
+        assert.deepEqual(scan(passed, options, cut), { found: ENDED, emitted: passed, behind: 0 });
+        const { found, emitted } = scan(`${before}${long}MAIL FROM:<a@b.example>\r\n`, options, cut);
+        assert.deepEqual([found, emitted], [LINE_TOO_LONG, `${before}${long.slice(0, 8)}`]);
+      }
+    }
+  }
+  const behind = `.\r\nNOOP ${'x'.repeat(20)}\r\n`;
+  assert.deepEqual(scan(behind, options), { found: ENDED, emitted: '.\r\n', behind: behind.length - 3 });
 });

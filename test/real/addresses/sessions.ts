@@ -1,7 +1,7 @@
 // Servers asked in a session: each takes everything, relays everything, and hands it to a smart host; what recipients come out
 // there is what it read. The beds are those of the other tests, without Postern in front.
 
-import { hostsIn } from '../../fuzz/reference.ts';
+import { hostsIn } from '../../fuzz/reading.ts';
 import { freePort } from '../../helpers/free-port.ts';
 import type { MailServer } from '../beds/bed.ts';
 import { Client } from '../client.ts';
