@@ -52,17 +52,19 @@ export function start(command: string, args: readonly string[], env: NodeJS.Proc
   };
 }
 
-/** Starts a server and waits until 127.0.0.1:port accepts. Rejects when something listens there already. */
+/** Starts a server and waits until 127.0.0.1:port accepts, and it has said what is waited for: with several workers Postern first tries
+ * whether the port is free. Rejects when something listens there already. */
 export async function startServer(
   port: number,
   command: string,
   args: readonly string[],
   env?: NodeJS.ProcessEnv,
+  said = /(?:)/,
 ): Promise<Child> {
   if (await accepts(port)) throw new Error(`port ${port} is taken, so ${command} cannot have it`);
   const child = start(command, args, env);
   const deadline = Date.now() + UP_WITHIN_MS;
-  while (!(await accepts(port))) {
+  while (!said.test(child.output()) || !(await accepts(port))) {
     const code = await Promise.race([child.ended, delay(25, 'running' as const)]);
     if (code !== 'running' || Date.now() > deadline) {
       await child.stop();

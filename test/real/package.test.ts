@@ -106,7 +106,7 @@ suite('the published package', () => {
         '--admin',
         `127.0.0.1:${await freePort()}`,
       );
-      const running = await startServer(port, postern, ['run', ...flags]);
+      const running = await startServer(port, postern, ['run', ...flags], undefined, /listening on/);
       const client = new Client(port);
       try {
         await client.reply();
