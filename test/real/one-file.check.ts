@@ -50,7 +50,7 @@ suite('the one file', () => {
       const [port, admin] = [await freePort(), await freePort()];
       const flags = ['--listen', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${sink.port}`, '--workers', workers];
       flags.push('--accepted-domain', 'local.example', '--admin', `127.0.0.1:${admin}`);
-      const running = await startServer(port, POSTERN, ['run', ...flags], ENV);
+      const running = await startServer(port, POSTERN, ['run', ...flags], ENV, /listening on/);
       try {
         const { code, output } = await run(POSTERN, ['probe', `127.0.0.1:${port}`], ENV);
         assert.equal(code, 0, output);
