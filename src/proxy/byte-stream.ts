@@ -69,7 +69,7 @@ export interface ByteStream {
   reset(): void;
   /** Calls back when the system has let go of it. */
   whenClosed(then: () => void): void;
-  /** As a net.Socket, for TLS. The stream is gone then, and what was not heard comes out of the socket. */
+  /** As a net.Socket, for TLS over it. The stream is gone then, and what was not heard comes out of the socket. */
   toSocket(): Socket;
 }
 

@@ -112,7 +112,7 @@ export class Call implements StreamOwner {
     this.#deadline = this.#started + settings.connectWithin;
     this.#timerAt = this.#deadline;
     this.#timer = setTimeout(this.#ring, settings.connectWithin);
-    this.#giveUpDialling = dial(server, this, (stream) => this.#connected(stream));
+    this.#giveUpDialling = dial(server, settings.asSocket === true, this, (stream) => this.#connected(stream));
     const { identity } = settings;
     const told =
       caller === null ? null : identity === 'xclient' ? 'XCLIENT' : identity === 'xforward' ? 'XFORWARD' : null;

@@ -15,14 +15,16 @@ import { HAS_HANDLES } from './tcp-handles.ts';
 const NEXT_AFTER = 250; // ms; RFC 8305 §5: the connection attempt delay
 
 /** `connected` is called once, with a stream of which nothing is read before `resume`; or else the owner hears that it is lost. Neither
- * is before this returns. The function returned gives up, and then none is. */
+ * is before this returns. The function returned gives up, and then none is. `asSocket`: the stream may become one that is read. */
 export function dial(
   { address, port }: Endpoint,
+  asSocket: boolean,
   owner: StreamOwner,
   connected: (stream: ByteStream) => void,
 ): () => void {
-  if (HAS_HANDLES && isIP(address) === 0) return new ByName(address, port, owner, connected).giveUp;
-  const kind = HAS_HANDLES ? HandleStream : SocketStream; // a socket finds the addresses of a name
+  const hasHandle = HAS_HANDLES && !asSocket;
+  if (hasHandle && isIP(address) === 0) return new ByName(address, port, owner, connected).giveUp;
+  const kind = hasHandle ? HandleStream : SocketStream; // a socket finds the addresses of a name
   const stream: ByteStream = kind.connect(address, port, () => connected(stream));
   stream.owner = owner;
   return () => stream.reset();

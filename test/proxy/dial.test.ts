@@ -44,7 +44,7 @@ interface Outcome {
 function dialled(t: TestContext, port: number): Promise<Outcome> {
   return new Promise((resolve) => {
     const owner = { ...NOBODY, lost: (fault: StreamFault | null) => resolve({ stream: null, fault }) };
-    dial({ address: 'mail.example', port }, owner, (stream) => {
+    dial({ address: 'mail.example', port }, false, owner, (stream) => {
       t.after(() => stream.destroy());
       resolve({ stream, fault: null });
     });
@@ -101,7 +101,12 @@ describe('a server given by its name', { skip: HAS_HANDLES ? false : 'a socket f
       named(t, ['127.0.0.1', '127.0.0.9']);
       const clock = holdClock(t);
       const owner = { ...NOBODY, lost: () => void heard.push('lost') };
-      const giveUp = dial({ address: 'mail.example', port: hole.port }, owner, () => void heard.push('connected'));
+      const giveUp = dial(
+        { address: 'mail.example', port: hole.port },
+        false,
+        owner,
+        () => void heard.push('connected'),
+      );
       if (when === 'while it is tried') await clock.advance(0);
       giveUp();
       await clock.advance(1000);
