@@ -85,7 +85,8 @@ function rowsOf({ name: load, about, unit }: Load, costs: Map<string, Cost[]>): 
     const wall = figure({ load, proxy, unit: `wall µs/${unit}`, rounds: of.map((cost) => cost.wall) });
     const beside = (name: string) => (proxy === 'direct' || !costs.has(name) ? '–' : (cpu / cpuOf(name)).toFixed(2));
     const rounds = of.map((cost) => cost.cpu.toFixed(0)).join(' ');
-    const costly = proxy === 'direct' ? ['–', '–'] : [rounds, cpu.toFixed(0)];
+    const user = median(of.map((cost) => cost.user)).toFixed(0);
+    const costly = proxy === 'direct' ? ['–', '–', '–'] : [rounds, cpu.toFixed(0), user];
     return [`${load}: ${about}`, proxy, ...costly, beside('haproxy'), beside('pipe'), beside('other'), wall.toFixed(0)];
   });
 }
@@ -98,7 +99,17 @@ try {
   for (const load of loads) rows.push(...rowsOf(load, await measure(load, names, flags)));
   printMachine();
   printTable(
-    ['load', 'proxy', 'CPU µs each, every round', 'median', '÷ HAProxy', '÷ pipe', '÷ other', 'wall µs each'],
+    [
+      'load',
+      'proxy',
+      'CPU µs each, every round',
+      'median',
+      'of it user',
+      '÷ HAProxy',
+      '÷ pipe',
+      '÷ other',
+      'wall µs each',
+    ],
     rows,
   );
 } catch (error) {

@@ -10,7 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cpuMs, output } from './harness/processes.ts';
+import { cpuMs, output, userMs } from './harness/processes.ts';
 import { chosenProxies, type Running, startProxy, startSink } from './harness/proxies.ts';
 import { type Flags, figure, inTurn, median, printMachine, printTable, readFlags } from './harness/report.ts';
 import { TIMES } from './harness/slope.ts';
@@ -31,6 +31,7 @@ const CLIENT = `${import.meta.dirname}/harness/tls-client.ts`;
 
 interface Sample {
   readonly cpu: number;
+  readonly user: number;
   readonly seconds: number;
   readonly sessions: number;
   readonly octets: number;
@@ -53,10 +54,10 @@ function makeCertificate(folder: string): { cert: string; key: string; both: str
 }
 
 async function send(kind: string, { count, sessions }: Load, cert: string, to: Running): Promise<Sample> {
-  const before = cpuMs(to.pid);
+  const [before, userBefore] = [cpuMs(to.pid), userMs(to.pid)];
   const args = [CLIENT, String(to.port), cert, kind, String(count), String(sessions)];
   const sample = JSON.parse(await output(process.execPath, args, process.env));
-  return { ...sample, cpu: cpuMs(to.pid) - before };
+  return { ...sample, cpu: cpuMs(to.pid) - before, user: userMs(to.pid) - userBefore };
 }
 
 async function measure(kind: string, load: Load, flags: Flags): Promise<string[][]> {
@@ -74,8 +75,8 @@ async function measure(kind: string, load: Load, flags: Flags): Promise<string[]
         const count = Math.ceil(load.count / TIMES);
         const few = await send(kind, { ...load, count }, tls.cert, proxy);
         const many = await send(kind, load, tls.cert, proxy);
-        const cpu = ((many.cpu - few.cpu) * load.count) / (load.count - count); // of the load, by the slope
-        samples.get(proxy.name)?.push({ ...many, cpu });
+        const ofAll = (few: number, many: number): number => ((many - few) * load.count) / (load.count - count); // by the slope
+        samples.get(proxy.name)?.push({ ...many, cpu: ofAll(few.cpu, many.cpu), user: ofAll(few.user, many.user) });
       }
     }
   } finally {
@@ -92,6 +93,7 @@ async function measure(kind: string, load: Load, flags: Flags): Promise<string[]
     kind,
     name,
     of.map(({ cpu }) => cpu.toFixed(0)).join(' '),
+    median(of.map(({ user }) => user)).toFixed(0),
     floor === undefined ? '–' : (cost(of) / cost(floor)).toFixed(2),
     ...(kind === 'mail'
       ? [
@@ -114,7 +116,7 @@ try {
     rows.push(...(await measure(kind, { ...load, count }, flags)));
   }
   printMachine();
-  printTable(['load', 'proxy', 'CPU ms, each round', '÷ HAProxy', 'CPU', 'rate'], rows);
+  printTable(['load', 'proxy', 'CPU ms, each round', 'of it user', '÷ HAProxy', 'CPU', 'rate'], rows);
 } catch (error) {
   if (!(error instanceof MissingTool)) throw error;
   console.error(`bench: ${error.message}`);

@@ -84,15 +84,24 @@ export async function listening(port: number, child: ChildProcess): Promise<void
  * steps of 10. */
 export function cpuMs(pid: number): number {
   if (pid === 0) return 0; // there is none
-  return (ticksOf(pid) * 1000) / TICKS_PER_SECOND;
+  return (ticksOf(pid, USER_AND_SYSTEM) * 1000) / TICKS_PER_SECOND;
 }
 
-// proc(5): utime, stime, and the two of children that have ended.
-function ticksOf(pid: number): number {
+/** The same without what the system did for it. */
+export function userMs(pid: number): number {
+  return pid === 0 ? 0 : (ticksOf(pid, USER) * 1000) / TICKS_PER_SECOND;
+}
+
+// proc(5), behind the name: utime, stime, and the two of children that have ended.
+const USER_AND_SYSTEM = [11, 12, 13, 14];
+const USER = [11, 13];
+
+function ticksOf(pid: number, fields: readonly number[]): number {
   try {
-    const own = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1')).slice(11, 15);
+    const all = afterName(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    const own = fields.map((at) => Number(all[at]));
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean);
-    return [...own.map(Number), ...children.map((child) => ticksOf(Number(child)))].reduce((sum, one) => sum + one, 0);
+    return [...own, ...children.map((child) => ticksOf(Number(child), fields))].reduce((sum, one) => sum + one, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0; // it ended just now
     throw error;

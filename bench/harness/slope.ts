@@ -1,6 +1,6 @@
 // What one unit more costs: the slope between N and 5 N, so that starts, first calls and compilers do not count.
 
-import { cpuMs } from './processes.ts';
+import { cpuMs, userMs } from './processes.ts';
 import type { Running } from './proxies.ts';
 
 export const TIMES = 5;
@@ -8,6 +8,8 @@ export const TIMES = 5;
 export interface Cost {
   /** µs of the proxy's CPU for a unit. */
   readonly cpu: number;
+  /** Of that what was not the system's. */
+  readonly user: number;
   /** µs of wall for a unit, with the source and the sink on the same machine. */
   readonly wall: number;
 }
@@ -15,12 +17,13 @@ export interface Cost {
 /** `send` has the proxy carry so many units, and resolves when it has. */
 export async function slope(proxy: Running, units: number, send: (units: number) => Promise<void>): Promise<Cost> {
   const spend = async (count: number): Promise<Cost> => {
-    const [cpu, wall] = [cpuMs(proxy.pid), performance.now()];
+    const [cpu, user, wall] = [cpuMs(proxy.pid), userMs(proxy.pid), performance.now()];
     await send(count);
-    return { cpu: cpuMs(proxy.pid) - cpu, wall: performance.now() - wall };
+    return { cpu: cpuMs(proxy.pid) - cpu, user: userMs(proxy.pid) - user, wall: performance.now() - wall };
   };
   const few = await spend(units);
   const many = await spend(TIMES * units);
   const more = (TIMES - 1) * units;
-  return { cpu: ((many.cpu - few.cpu) * 1000) / more, wall: ((many.wall - few.wall) * 1000) / more };
+  const each = (what: keyof Cost): number => ((many[what] - few[what]) * 1000) / more;
+  return { cpu: each('cpu'), user: each('user'), wall: each('wall') };
 }
