@@ -156,10 +156,10 @@ export class HandleStream implements ByteStream, HandleReader {
     if (!this.#isWriting) this.#finish();
   }
 
-  /** Nothing more is written. Where the peer has ended it too, it is over. */
+  /** Nothing more is written. Where the peer has ended it too, it is over: TLS ends with a word (RFC 8446 §6.1), TCP when it is closed. */
   #finish(): void {
+    if (this.#isTls || !this.isEnded) this.shutDown();
     if (this.isEnded) this.isOver(null);
-    else this.shutDown();
   }
 
   protected shutDown(): void {
@@ -298,7 +298,7 @@ export class HandleStream implements ByteStream, HandleReader {
     this.#isWriting = false;
     if (this.isGone) return;
     if (status < 0) {
-      this.lost(status, 'write');
+      process.nextTick(writeFailed, this, status); // we may be within the call that writes
       return;
     }
     const behind = this.#behind;

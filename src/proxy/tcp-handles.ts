@@ -141,19 +141,25 @@ function onRead(this: TcpHandle): Uint8Array | undefined {
   return undefined;
 }
 
-let spare = handles === null ? null : new handles.WriteWrap(); // most writes are over when the call returns
+let spare = handles === null ? null : newRequest(handles); // most writes are over when the call returns
 
-/** 0: the kernel has it. 1: not all of it, the reader hears when it is `written`, and until then the chunk must stay as it is. */
+function newRequest({ WriteWrap }: Handles): WriteRequest {
+  const request = new WriteWrap();
+  request.oncomplete = onWritten;
+  return request;
+}
+
+/** 0: the kernel has it. 1: not all of it, the reader hears when it is `written`, and until then the chunk must stay as it is. TLS
+ * whose connection is broken says 1 as well, and tells the reader of its failure before this returns. */
 export function write(handle: TcpHandle, chunk: Uint8Array): number {
-  const { state, goesOn, WriteWrap } = handles as Handles;
+  const { state, goesOn } = handles as Handles;
   const request = spare as WriteRequest;
+  request.reader = handle.reader as HandleReader;
   const status = handle.writeBuffer(request, chunk);
   if (status === 0 && state[goesOn] === 0) return 0;
-  spare = new WriteWrap();
+  spare = newRequest(handles as Handles);
   if (status !== 0) return status;
-  request.reader = handle.reader as HandleReader;
   request.chunk = chunk;
-  request.oncomplete = onWritten;
   return 1;
 }
 

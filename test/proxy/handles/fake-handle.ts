@@ -4,7 +4,8 @@
 // `onread` returns is the next buffer of the listener that heard it. What the kernel has not taken is not copied: it is looked at
 // again when there is room, in the very memory that was written, as libuv would. Two rules are asserted over all handles: memory
 // that is still on its way is never read into, and no two have the same memory to read into but that which all have.
-// One that speaks TLS encrypts what is written at once, into memory of its own, and says at the next turn at the earliest that it is done.
+// One that speaks TLS encrypts what is written at once, into memory of its own, and says at the next turn at the earliest that it is done;
+// but that a write failed it says within the call (tls_wrap.cc).
 
 import assert from 'node:assert/strict';
 import { kept } from '../../../src/proxy/read-buffers.ts';
@@ -134,6 +135,11 @@ export class FakeHandle implements TcpHandle {
 
   writeBuffer(request: Request, chunk: Uint8Array): number {
     assert.ok(!this.isClosed && this.#request === null, 'one write at a time');
+    if (this.#isBroken && this.#isTls) {
+      state[kLastWriteWasAsync] = 1;
+      request.oncomplete?.(ECONNRESET); // within the call, and Node looks whether there is one
+      return 0;
+    }
     if (this.#isBroken) return ECONNRESET;
     this.#left = this.#isTls ? Buffer.from(chunk) : chunk;
     this.#take();
