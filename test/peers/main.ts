@@ -11,6 +11,7 @@ import { openBetween } from './between.ts';
 import { goSmtp } from './go-suite.ts';
 import { reasonFor } from './known-differences.ts';
 import { smtpServer } from './node-suites.ts';
+import { postfixPairs } from './postfix-suite.ts';
 import { aiosmtpd, smtplib } from './python-suites.ts';
 import type { Suite } from './suite.ts';
 
@@ -19,6 +20,7 @@ const SUITES: Readonly<Record<string, () => Suite | null>> = {
   aiosmtpd,
   'smtp-server': smtpServer,
   go: goSmtp,
+  postfix: postfixPairs,
 };
 
 interface Run {
@@ -67,7 +69,7 @@ for (const name of values.only) {
   const through = await run(suite, between.port);
   const servers = between.asked.size;
   await between.close();
-  const good = (of: Run): number => [...of.outcomes.values()].filter((how) => how === suite.good).length;
+  const good = (of: Run): number => [...of.outcomes.values()].filter((how) => how.startsWith(suite.good)).length;
   console.log(`${suite.name}: ${without.outcomes.size} tests, ${servers} servers`);
   console.log(`  good without Postern: ${good(without)}, through Postern: ${good(through)}`);
   const by = new Map<string, number>();

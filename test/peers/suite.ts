@@ -18,6 +18,7 @@ export interface Suite {
   readonly env: NodeJS.ProcessEnv;
   /** A test and its outcome, wherever they stand in what is printed: groups `name` and `how`. */
   readonly outcome: RegExp;
+  /** How an outcome begins that is good. */
   readonly good: string;
 }
 

@@ -192,10 +192,18 @@ export class Bed {
     }
   }
 
-  ask(path: string, init: RequestInit = {}): Promise<Response> {
+  /** Asked again where it hangs up: whoever stands still for seconds, as on a busy machine, has been too slow for it. */
+  async ask(path: string, init: RequestInit = {}): Promise<Response> {
     // One connection each: one that is kept may be closed in the moment in which it is used again.
     const headers = { ...BEARER, 'content-type': 'application/json', connection: 'close' };
-    return fetch(`http://127.0.0.1:${this.adminPort}${path}`, { headers, ...init });
+    for (let tries = 1; ; tries++) {
+      try {
+        return await fetch(`http://127.0.0.1:${this.adminPort}${path}`, { headers, ...init });
+      } catch (error) {
+        if (tries === 5 || this.child.exitCode !== null) throw error;
+        await delay(500);
+      }
+    }
   }
 
   /** Waits until no session is open, at most so long. What was left. */

@@ -1,6 +1,9 @@
 // Ten times the input must cost about ten times the CPU: what a client can send without end, through a Postern of its own each.
 //
-//   npm run linear -- [--part N] [--only TEXT]      N: of the full amounts (left out: 1), for a quick look
+//   npm run linear -- [--part N] [--only TEXT] [--at-once N]      part: of the full amounts (left out: 1), for a quick look
+//
+// At once: so many sessions, each with its share. Where many other processes want the processor one session of round trips waits
+// for ever, and many wait together.
 //
 // CPU is that of Postern's process alone, which the kernel counts in steps of 10 ms; others on the machine change it little.
 // Beside it, how often Postern wrote for one: where that is twice, each was a round trip to the server and back, which costs what it
@@ -14,9 +17,14 @@ import { cpuMs } from '../../bench/harness/processes.ts';
 import { Bed, MailServer } from './bed.ts';
 
 const { values } = parseArgs({
-  options: { part: { type: 'string', default: '1' }, only: { type: 'string', default: '' } },
+  options: {
+    part: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+    'at-once': { type: 'string', default: '1' },
+  },
 });
 const part = Number(values.part);
+const atOnce = Number(values['at-once']);
 const TIMES = 10;
 const MOST = 1.5 * TIMES;
 const WARM = 10_000;
@@ -103,7 +111,16 @@ const writesOf = (bed: Bed): number =>
 async function spend(bed: Bed, load: Load, count: number): Promise<Spent> {
   const [before, written] = [cpuMs(bed.pid), writesOf(bed)];
   const { perSession = count } = load;
-  for (let said = 0; said < count; said += perSession) await say(bed.port, load, Math.min(perSession, count - said));
+  const most = Math.min(perSession, Math.ceil(count / atOnce));
+  let said = 0;
+  const sayOn = async (): Promise<void> => {
+    while (said < count) {
+      const amount = Math.min(most, count - said);
+      said += amount;
+      await say(bed.port, load, amount);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, sayOn));
   return { ms: cpuMs(bed.pid) - before, writes: writesOf(bed) - written };
 }
 
