@@ -33,7 +33,8 @@ test(`some sessions of seed ${SEED} show no fault`, async (t) => {
   const until = performance.now() + MOST_MS;
   const found: string[] = [];
   await fuzzer.run(
-    () => fuzzer.sessions < SESSIONS && performance.now() < until,
+    // On a machine with much to do that may be few; of each kind there is one.
+    () => fuzzer.sessions < SESSIONS && (performance.now() < until || fuzzer.executed === 0 || fuzzer.legitimate === 0),
     (one, faults) => found.push(`${faults.join('\n')}\n${JSON.stringify(one)}`),
   );
   t.diagnostic(fuzzer.summary());

@@ -216,7 +216,7 @@ export function legitimateSession(below: Below, setting: Setting, backend = oneO
     writer.flush();
     writer.steps.push({ reload: true });
     ground.policy = ground.policy === setting.policy ? (setting.next as Policy) : setting.policy;
-    ground.at = sameConnector(ground.policy, connector, facts);
+    ground.at = sameConnector(ground.policy, setting.policy, connector, facts);
   };
   hello();
   if (connector.starttls === 'terminate' && !facts.tls && below(3) > 0) {

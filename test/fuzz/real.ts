@@ -181,7 +181,7 @@ function foreign({ recipients }: SmartHost): string[] {
       ({ recipient }) =>
         recipient !== '' && !(hostsIn(recipient) ?? ['a route']).every((host) => host === 'local.example'),
     )
-    .filter(({ sender, recipient }) => !(sender === '' && /^(?:s|s\d+n|other)@/.test(recipient)))
+    .filter(({ sender, recipient }) => !(sender === '' && /^(?:s|s\d+n|other|alice|erin|frank)@/i.test(recipient)))
     .map(({ sender, recipient }) => `bypass ${JSON.stringify(recipient)} from ${JSON.stringify(sender)}`);
 }
 

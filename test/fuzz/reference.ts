@@ -64,12 +64,16 @@ export function connectorFor(policy: Policy, { client, local }: Pick<Facts, 'cli
   return sized.toSorted((one, other) => (one.size < other.size ? -1 : 1))[0]?.connector ?? null;
 }
 
-/** What a session has that this connector took, under another policy: the one of the same name, if that takes it too, and
- * nothing but who may do what is changed in it (observe is more). */
-export function sameConnector({ connectors }: Policy, { name, mode }: Connector, facts: Facts): Connector | null {
-  const same = connectors.find((other) => other.name === name) ?? null;
-  if (same === null || same.mode !== mode) return null;
+/** What a session that this connector took has when another policy comes into force: the one of the same name, if that takes it
+ * too, and nothing but who may do what is changed in it. Whether it observes and whether it relays anywhere is more. */
+export function sameConnector(policy: Policy, old: Policy, at: Connector, facts: Facts): Connector | null {
+  const same = policy.connectors.find(({ name }) => name === at.name) ?? null;
+  if (same === null || same.mode !== at.mode || relaysAnywhere(policy, same) !== relaysAnywhere(old, at)) return null;
   return isObserved(same, facts) || mayConnect(same, facts) === 'proceed' ? same : null;
+}
+
+function relaysAnywhere({ blocked_domains = [] }: Policy, { rules: [first] = [] }: Connector): boolean {
+  return first?.allow !== undefined && Object.keys(first.allow).length === 0 && blocked_domains.length === 0;
 }
 
 const isRange = (entry: string): boolean => entry === 'any' || /^[0-9]|:/.test(entry);

@@ -88,7 +88,8 @@ function conditions(below: Below, here: boolean): Conditions {
 function rules(below: Below, here: boolean): Rule[] {
   return Array.from({ length: below(4) }, (_, at) => {
     const what = below(12) === 0 ? {} : conditions(below, here);
-    const until = below(10) === 0 ? { expires: oneOf(below, ['2020-01-31', '2999-12-31']) } : {};
+    const until =
+      below(10) === 0 && Object.keys(what).length > 0 ? { expires: oneOf(below, ['2020-01-31', '2999-12-31']) } : {};
     return { name: `r${at}`, ...(below(3) === 0 ? { deny: what } : { allow: what }), ...until };
   });
 }

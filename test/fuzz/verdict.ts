@@ -69,7 +69,7 @@ function whyNot({ setting, session }: Heard, executed: Executed): string | null 
   const policies = inForce === null ? [setting.policy, setting.next] : [setting[inForce]];
   const reasons = policies.map((policy) => {
     if (policy === null) return 'no policy';
-    const at = sameConnector(policy, first, facts);
+    const at = sameConnector(policy, setting.policy, first, facts);
     const noMail = whyNoMail(policy, at, facts);
     if (noMail !== null && noMail !== 'unsure') return `MAIL ${noMail}`;
     return outcomes(policy, at, facts, executed.recipient).has('proceed') ? null : 'the recipient';
