@@ -10,13 +10,20 @@ interface Each {
   readonly after: (() => unknown)[];
 }
 
-/** One test; its name has those of the suites around it. */
+/** One test; its name has those of the suites around it, behind its file's. */
 export interface Collected {
   readonly name: string;
   run(): Promise<void>;
 }
 
 export const COLLECTED: Collected[] = [];
+
+let file = '';
+
+/** The tests that are told of next are of this file. */
+export function collectFrom(name: string): void {
+  file = name;
+}
 
 let suites: readonly { readonly name: string; readonly each: Each }[] = [{ name: '', each: { before: [], after: [] } }];
 
@@ -66,7 +73,7 @@ export function test(name: string, ...given: (Options | Body)[]): void {
   const around = suites;
   const body = bodyOf(given);
   COLLECTED.push({
-    name: [...around.slice(1).map((suite) => suite.name), name].join(' › '),
+    name: [file, ...around.slice(1).map((suite) => suite.name), name].join(' › '),
     async run() {
       for (const { each } of around) for (const step of each.before) await step();
       try {

@@ -1,8 +1,11 @@
-// Stryker's test runner for node:test: all tests of a mutant in the worker's own process, the quickest first.
+// Stryker's test runner for node:test: all tests of a mutant in the worker's own process, stopping at the first that is red.
+// First the one that killed this mutant last time, then the others, the quickest first.
 //
-// Which files it imports is said by POSTERN_MUTANT_TESTS, relative to the sandbox. What is done while a file is imported (a
-// static mutant) cannot be done again in one process: Stryker starts a new worker for these.
+// What is asked, and where what is known is kept, is said by POSTERN_MUTANTS (`Asked`). What is done while a file is imported
+// (a static mutant) cannot be done again in one process: Stryker starts a new worker for these. What is random in tests is so
+// in the same way each time: who was killed once is killed again.
 
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -14,12 +17,30 @@ import {
   determineHitLimitReached,
   type MutantRunOptions,
   type MutantRunResult,
+  MutantRunStatus,
   type TestResult,
   type TestRunner,
   type TestRunnerCapabilities,
   TestStatus,
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
+import fc from 'fast-check';
+import { KnownMutants } from './known.ts';
+import { mutationOf } from './mutation.ts';
+
+export interface Asked {
+  /** Of the tests, relative to the sandbox. */
+  readonly tests: readonly string[];
+  /** The source as it was before it was instrumented. */
+  readonly source: string;
+  /** What is known of its mutants. */
+  readonly known: string;
+  readonly digest: string;
+  /** Where it is written how long each test takes, for the workers that come after the first. */
+  readonly paces: string;
+  /** Mutations that no test is asked about. */
+  readonly explained: readonly string[];
+}
 
 interface Instrumented {
   activeMutant?: string | undefined;
@@ -29,14 +50,27 @@ interface Instrumented {
   hitLimit?: number | undefined;
 }
 
+const LONGEST = 15_000; // ms that a test may wait for what does not come
+
 const shared = globalThis as { __stryker__?: Instrumented };
 shared.__stryker__ ??= {};
 const instrumented = shared.__stryker__;
 const COLLECTED_URL = new URL('./collected.ts', import.meta.url).href;
 
+let rejected: unknown = null; // by nobody awaited: node:test would be red
+process.on('unhandledRejection', (reason) => {
+  rejected = reason ?? 'rejected';
+});
+
 class NodeTestRunner implements TestRunner {
+  readonly #asked = JSON.parse(process.env.POSTERN_MUTANTS ?? '') as Asked;
+  readonly #source = readFileSync(this.#asked.source, 'utf8');
+  readonly #known = new KnownMutants(this.#asked.known, this.#asked.digest);
+  readonly #explained = new Set(this.#asked.explained);
   #tests: Map<string, { run(): Promise<void> }> | null = null;
-  #milliseconds = new Map<string, number>();
+  #paces: Record<string, number> = existsSync(this.#asked.paces)
+    ? JSON.parse(readFileSync(this.#asked.paces, 'utf8'))
+    : {};
 
   capabilities(): TestRunnerCapabilities {
     return { reloadEnvironment: false };
@@ -46,23 +80,39 @@ class NodeTestRunner implements TestRunner {
     const tests = await this.#load();
     const result = await this.#run([...tests.keys()], options.coverageAnalysis === 'perTest', true);
     if (result.status !== DryRunStatus.Complete) return result;
+    this.#paces = Object.fromEntries(result.tests.map(({ id, timeSpentMs }) => [id, timeSpentMs]));
+    writeFileSync(this.#asked.paces, JSON.stringify(this.#paces));
     const { mutantCoverage } = instrumented;
     return mutantCoverage === undefined ? result : ({ ...result, mutantCoverage } as DryRunResult);
   }
 
-  async mutantRun({
-    activeMutant,
-    mutantActivation,
-    testFilter,
-    hitLimit,
-    disableBail,
-  }: MutantRunOptions): Promise<MutantRunResult> {
+  async mutantRun(options: MutantRunOptions): Promise<MutantRunResult> {
+    const { location, replacement } = options.activeMutant;
+    const mutation = mutationOf(this.#source, location, replacement);
+    if (this.#explained.has(mutation) || this.#known.hasLived(mutation))
+      return { status: MutantRunStatus.Survived, nrOfTests: 0 };
+    const result = await this.#ask(options, this.#known.killer(mutation));
+    if (result.status === MutantRunStatus.Survived) this.#known.add(mutation, null);
+    if (result.status === MutantRunStatus.Killed) this.#known.add(mutation, String([result.killedBy].flat()[0]));
+    return result;
+  }
+
+  async #ask(options: MutantRunOptions, first: string | null): Promise<MutantRunResult> {
+    const { activeMutant, mutantActivation, testFilter, hitLimit, disableBail } = options;
     if (mutantActivation === 'static') instrumented.activeMutant = activeMutant.id;
-    const tests = await this.#load();
+    const isLater = this.#tests !== null;
+    let tests: Map<string, unknown>;
+    try {
+      tests = await this.#load();
+    } catch (error) {
+      if (isLater || mutantActivation !== 'static') throw error;
+      const failureMessage = `a module cannot be loaded: ${String(error).slice(0, 200)}`;
+      return { status: MutantRunStatus.Killed, killedBy: ['loading'], failureMessage, nrOfTests: 0 };
+    }
     instrumented.activeMutant = activeMutant.id;
     instrumented.hitCount = hitLimit === undefined ? undefined : 0;
     instrumented.hitLimit = hitLimit;
-    const pace = (name: string) => this.#milliseconds.get(name) ?? 0;
+    const pace = (name: string): number => (name === first ? -1 : (this.#paces[name] ?? 0));
     const names = [...(testFilter ?? tests.keys())].toSorted((one, other) => pace(one) - pace(other));
     try {
       const result = await this.#run(names, false, disableBail);
@@ -78,10 +128,17 @@ class NodeTestRunner implements TestRunner {
       resolve: (specifier, context, next) =>
         specifier === 'node:test' ? { url: COLLECTED_URL, shortCircuit: true } : next(specifier, context),
     });
-    const { COLLECTED } = (await import(COLLECTED_URL)) as typeof import('./collected.ts');
-    for (const file of (process.env.POSTERN_MUTANT_TESTS ?? '').split(' '))
+    fc.configureGlobal({ seed: 1, endOnFailure: true });
+    const { COLLECTED, collectFrom } = (await import(COLLECTED_URL)) as typeof import('./collected.ts');
+    for (const file of this.#asked.tests) {
+      collectFrom(file);
       await import(pathToFileURL(join(process.cwd(), file)).href);
-    this.#tests = new Map(COLLECTED.map((test, at) => [`${at} ${test.name}`, test]));
+    }
+    this.#tests = new Map();
+    for (const test of COLLECTED) {
+      const isTwice = this.#tests.has(test.name);
+      this.#tests.set(isTwice ? `${test.name} (${this.#tests.size})` : test.name, test);
+    }
     return this.#tests;
   }
 
@@ -89,11 +146,10 @@ class NodeTestRunner implements TestRunner {
     const results: TestResult[] = [];
     for (const name of names) {
       if (perTest) instrumented.currentTestId = name;
+      Math.random = sameNumbers();
       const began = performance.now();
       const failure = await failureOf(this.#tests?.get(name));
-      const timeSpentMs = performance.now() - began;
-      if (perTest) this.#milliseconds.set(name, timeSpentMs);
-      const about = { id: name, name, timeSpentMs };
+      const about = { id: name, name, timeSpentMs: performance.now() - began };
       if (failure === null) results.push({ ...about, status: TestStatus.Success });
       else results.push({ ...about, status: TestStatus.Failed, failureMessage: failure });
       if (failure !== null && !goesOn) break;
@@ -104,12 +160,28 @@ class NodeTestRunner implements TestRunner {
 }
 
 async function failureOf(test: { run(): Promise<void> } | undefined): Promise<string | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
+  });
+  rejected = null;
   try {
-    await test?.run();
-    return null;
+    await Promise.race([test?.run(), late]);
+    return rejected === null ? null : String(rejected);
   } catch (error) {
     return String(error).slice(0, 500);
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+/** A Math.random that begins anew (Park and Miller's numbers). */
+function sameNumbers(): () => number {
+  let last = 1;
+  return () => {
+    last = (last * 48_271) % 2_147_483_647;
+    return last / 2_147_483_647;
+  };
 }
 
 export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'node-test', NodeTestRunner)];

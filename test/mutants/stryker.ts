@@ -1,22 +1,30 @@
-// Runs Stryker over one file of the source after the other, with the tests that fit its folder, and prints what lives.
+// Runs Stryker over one file of the source after the other, with the tests of its folder, and prints which mutants live that
+// nobody has explained.
 //
-// What is known of a file is kept in .cache/mutants/: a run that was cut goes on from there, and so does the next one, for
-// what has not changed since.
+// What is known is kept in .cache/mutants/ (known.ts): a run that was cut goes on.
 
-import { existsSync, globSync, mkdirSync, readFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Stryker } from '@stryker-mutator/core';
+import { digestOf } from './known.ts';
+import { type Explained, mutationOf, readExplained } from './mutation.ts';
+import type { Asked } from './node-test-runner.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = '.cache/mutants';
 
-/** By the folder of a file: the tests that run in one process, in a moment. A file that has tests of its own in
- * test/FOLDER/NAME.test.ts is asked of these alone: so a mutant costs milliseconds. */
+/** By the folder of a file: the tests that run in one process, in a moment. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
   smtp: ['test/smtp/!(dialogues-sockets).test.ts', 'test/advisories/*.test.ts'],
   policy: ['test/policy/*.test.ts'],
   limits: ['test/limits/{gcra,keys,memory-store}.test.ts'],
 };
+
+/** What else may decide whether a mutant lives. */
+const AROUND = ['src/**/*.ts', 'test/{helpers,transcripts}/**/*.{ts,txt}', 'test/policy/*.ts', 'test/limits/*.ts'];
+
+/** So that a mutant that lives costs seconds: dialogues are cut at fewer places, properties tried less often. */
+const QUICK = { POSTERN_FUZZ_RUNS: '100', POSTERN_RUNS: '150', POSTERN_CUTS: '1' };
 
 /** The most dangerous first. */
 const FILES = [
@@ -32,25 +40,27 @@ const FILES = [
 export async function mutate(wanted: readonly string[]): Promise<boolean> {
   mkdirSync(join(ROOT, KEPT), { recursive: true });
   let isGood = true;
-  for (const file of wanted.length === 0 ? FILES : wanted) {
-    const row = await mutateFile(file);
-    console.log(row.text);
-    isGood &&= row.score >= 95;
-  }
+  for (const file of wanted.length === 0 ? FILES : wanted) isGood = (await mutateFile(file)) && isGood;
   return isGood;
 }
 
-async function mutateFile(file: string): Promise<{ readonly text: string; readonly score: number }> {
+async function mutateFile(file: string): Promise<boolean> {
   const folder = /^src\/(\w+)\//.exec(file)?.[1] ?? '';
-  const tests = TESTS[folder];
-  if (tests === undefined) throw new Error(`${file}: mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
-  const own = join('test', folder, `${basename(file, '.ts')}.test.ts`);
-  const patterns = existsSync(join(ROOT, own)) ? [own] : tests;
-  process.env.POSTERN_MUTANT_TESTS = patterns
-    .flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted())
-    .join(' ');
-  process.env.POSTERN_FUZZ_RUNS ??= '100';
+  const patterns = TESTS[folder];
+  if (patterns === undefined) throw new Error(`${file}: mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
+  const tests = patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted());
+  const explained = readExplained().get(file) ?? [];
   const kept = join(KEPT, `${folder}-${basename(file, '.ts')}`);
+  const asked: Asked = {
+    tests,
+    source: join(ROOT, file),
+    known: join(ROOT, `${kept}.known.jsonl`),
+    paces: join(ROOT, KEPT, `${folder}.paces.json`),
+    digest: digestOf(ROOT, [...tests, ...AROUND]),
+    explained: explained.map(({ mutation }) => mutation),
+  };
+  process.env.POSTERN_MUTANTS = JSON.stringify(asked);
+  for (const [name, value] of Object.entries(QUICK)) process.env[name] ??= value;
   await new Stryker({
     mutate: [file],
     testRunner: 'node-test',
@@ -59,41 +69,61 @@ async function mutateFile(file: string): Promise<{ readonly text: string; readon
     concurrency: 1,
     reporters: ['json'],
     jsonReporter: { fileName: `${kept}.json` },
-    incremental: true,
-    incrementalFile: `${kept}.incremental.json`,
-    tempDirName: '.cache/stryker',
+    tempDirName: `.cache/stryker-${process.pid}`,
     tsconfigFile: 'none', // it would be read with an interface that TypeScript 7 has not got
     ignorePatterns: ['.cache', 'dist', 'docs', 'bench', 'deploy', 'findings', 'build', 'packages', 'test/real'],
     timeoutMS: 20_000,
-    timeoutFactor: 3,
+    timeoutFactor: 2,
     dryRunTimeoutMinutes: 10,
     logLevel: 'warn',
     warnings: false,
   } as ConstructorParameters<typeof Stryker>[0]).runMutationTest();
-  return tableRow(file, `${kept}.json`);
+  return tell(file, `${kept}.json`, explained);
 }
 
 interface Report {
-  readonly files: Readonly<Record<string, { readonly mutants: readonly Mutant[] }>>;
+  readonly files: Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>;
+}
+interface Point {
+  readonly line: number;
+  readonly column: number;
 }
 interface Mutant {
   readonly status: string;
   readonly replacement?: string;
-  readonly location: { readonly start: { readonly line: number; readonly column: number } };
+  readonly statusReason?: string;
+  readonly location: { readonly start: Point; readonly end: Point };
 }
 
-function tableRow(file: string, report: string): { readonly text: string; readonly score: number } {
-  const { files } = JSON.parse(readFileSync(join(ROOT, report), 'utf8')) as Report;
-  const all = Object.values(files).flatMap(({ mutants }) => mutants);
-  const dead = all.filter(({ status }) => status === 'Killed' || status === 'Timeout').length;
-  const alive = all.filter(({ status }) => status === 'Survived' || status === 'NoCoverage');
-  const score = (100 * dead) / Math.max(1, dead + alive.length);
-  const lines = alive.map(
-    ({ location: { start }, replacement, status }) =>
-      `    ${file}:${start.line}:${start.column} ${status}: ${(replacement ?? '').replace(/\s+/g, ' ').slice(0, 100)}`,
+/** Prints a row of the table, and under it what lives; true when the score is the one that we want. */
+function tell(file: string, report: string, explained: readonly Explained[]): boolean {
+  const [found] = Object.values((JSON.parse(readFileSync(join(ROOT, report), 'utf8')) as Report).files);
+  const { source, mutants } = found ?? { source: '', mutants: [] };
+  const names = mutants.map(({ location: { start, end }, replacement }) =>
+    mutationOf(source, { start: fromZero(start), end: fromZero(end) }, replacement ?? ''),
   );
-  return {
-    text: [`| ${file} | ${dead + alive.length} | ${dead} | ${score.toFixed(1)} % |`, ...lines].join('\n'),
-    score,
-  };
+  const isExplained = new Set(explained.map(({ mutation }) => mutation));
+  let dead = 0;
+  let known = 0;
+  const alive: string[] = [];
+  for (const [i, { status, statusReason, location }] of mutants.entries()) {
+    const name = names[i] ?? '';
+    if (status === 'Killed' || status === 'Timeout') dead++;
+    else if (isExplained.has(name)) known++;
+    else
+      alive.push(
+        `    ${location.start.line} ${status}: ${name}${statusReason === undefined ? '' : ` (${statusReason})`}`,
+      );
+  }
+  const all = mutants.length;
+  const score = (100 * dead) / Math.max(1, all - known);
+  console.log(`| ${file} | ${all} | ${dead} | ${known} | ${alive.length} | ${score.toFixed(1)} % |`);
+  for (const line of alive) console.log(line);
+  const stale = [...isExplained].filter((mutation) => !names.includes(mutation));
+  for (const mutation of stale) console.log(`    explained, but there is no such mutant: ${mutation}`);
+  return score >= 95 && stale.length === 0;
+}
+
+function fromZero({ line, column }: Point): Point {
+  return { line: line - 1, column: column - 1 };
 }
