@@ -7,7 +7,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { declareClassPlugin, PluginKind } from '@stryker-mutator/api/plugin';
 import {
@@ -50,6 +50,7 @@ interface Instrumented {
   hitLimit?: number | undefined;
 }
 
+const BEHIND_FILE = ' › '; // in names of tests
 const LONGEST = 15_000; // ms that a test may wait for what does not come
 
 const shared = globalThis as { __stryker__?: Instrumented };
@@ -67,7 +68,8 @@ class NodeTestRunner implements TestRunner {
   readonly #source = readFileSync(this.#asked.source, 'utf8');
   readonly #known = new KnownMutants(this.#asked.known, this.#asked.digest);
   readonly #explained = new Set(this.#asked.explained);
-  #tests: Map<string, { run(): Promise<void> }> | null = null;
+  readonly #tests = new Map<string, { run(): Promise<void> }>();
+  readonly #loaded = new Set<string>();
   #paces: Record<string, number> = existsSync(this.#asked.paces)
     ? JSON.parse(readFileSync(this.#asked.paces, 'utf8'))
     : {};
@@ -97,47 +99,74 @@ class NodeTestRunner implements TestRunner {
     return result;
   }
 
-  async #ask(options: MutantRunOptions, first: string | null): Promise<MutantRunResult> {
-    const { activeMutant, mutantActivation, testFilter, hitLimit, disableBail } = options;
-    if (mutantActivation === 'static') instrumented.activeMutant = activeMutant.id;
-    const isLater = this.#tests !== null;
-    let tests: Map<string, unknown>;
-    try {
-      tests = await this.#load();
-    } catch (error) {
-      if (isLater || mutantActivation !== 'static') throw error;
-      const failureMessage = `a module cannot be loaded: ${String(error).slice(0, 200)}`;
-      return { status: MutantRunStatus.Killed, killedBy: ['loading'], failureMessage, nrOfTests: 0 };
-    }
+  async #ask(
+    { activeMutant, testFilter, hitLimit, ...how }: MutantRunOptions,
+    first: string | null,
+  ): Promise<MutantRunResult> {
     instrumented.activeMutant = activeMutant.id;
     instrumented.hitCount = hitLimit === undefined ? undefined : 0;
     instrumented.hitLimit = hitLimit;
-    const pace = (name: string): number => (name === first ? -1 : (this.#paces[name] ?? 0));
-    const names = [...(testFilter ?? tests.keys())].toSorted((one, other) => pace(one) - pace(other));
     try {
-      const result = await this.#run(names, false, disableBail);
+      const result =
+        how.mutantActivation === 'static'
+          ? await this.#askFileByFile(first)
+          : await this.#run(
+              this.#inOrder(testFilter ?? [...(await this.#load()).keys()], first),
+              false,
+              how.disableBail,
+            );
       return toMutantRunResult(determineHitLimitReached(instrumented.hitCount, instrumented.hitLimit) ?? result);
     } finally {
       instrumented.activeMutant = undefined;
     }
   }
 
-  async #load(): Promise<Map<string, { run(): Promise<void> }>> {
-    if (this.#tests !== null) return this.#tests;
-    registerHooks({
-      resolve: (specifier, context, next) =>
-        specifier === 'node:test' ? { url: COLLECTED_URL, shortCircuit: true } : next(specifier, context),
-    });
-    fc.configureGlobal({ seed: 1, endOnFailure: true });
+  /** This process is new and will not be used again: no more is imported than is needed to see one test red. */
+  async #askFileByFile(first: string | null): Promise<DryRunResult> {
+    const own = this.#asked.tests.find((file) => basename(file).startsWith(`${basename(this.#asked.source, '.ts')}.`));
+    const likely = [first?.split(BEHIND_FILE)[0], own].filter((file) => file !== undefined);
+    const files = [...new Set([...likely, ...this.#asked.tests])].filter((file) => this.#asked.tests.includes(file));
+    const before = new Set<string>();
+    for (const file of files) {
+      let names: string[];
+      try {
+        names = [...(await this.#load(file)).keys()].filter((name) => !before.has(name));
+      } catch (error) {
+        return { status: DryRunStatus.Complete, tests: [notLoaded(file, error)] };
+      }
+      for (const name of names) before.add(name);
+      const result = await this.#run(this.#inOrder(names, first), false, false);
+      if (result.status !== DryRunStatus.Complete || result.tests.some(({ status }) => status === TestStatus.Failed))
+        return result;
+    }
+    return { status: DryRunStatus.Complete, tests: [] };
+  }
+
+  #inOrder(names: readonly string[], first: string | null): string[] {
+    const pace = (name: string): number => (name === first ? -1 : (this.#paces[name] ?? 0));
+    return [...names].toSorted((one, other) => pace(one) - pace(other));
+  }
+
+  /** All tests that were imported, behind those of this file, or of all. */
+  async #load(...wanted: readonly string[]): Promise<Map<string, { run(): Promise<void> }>> {
+    if (this.#loaded.size === 0) {
+      registerHooks({
+        resolve: (specifier, context, next) =>
+          specifier === 'node:test' ? { url: COLLECTED_URL, shortCircuit: true } : next(specifier, context),
+      });
+      fc.configureGlobal({ seed: 1, endOnFailure: true });
+    }
     const { COLLECTED, collectFrom } = (await import(COLLECTED_URL)) as typeof import('./collected.ts');
-    for (const file of this.#asked.tests) {
+    for (const file of wanted.length === 0 ? this.#asked.tests : wanted) {
+      if (this.#loaded.has(file)) continue;
+      this.#loaded.add(file);
       collectFrom(file);
       await import(pathToFileURL(join(process.cwd(), file)).href);
     }
-    this.#tests = new Map();
-    for (const test of COLLECTED) {
-      const isTwice = this.#tests.has(test.name);
-      this.#tests.set(isTwice ? `${test.name} (${this.#tests.size})` : test.name, test);
+    for (const test of COLLECTED.splice(0)) {
+      let name = test.name;
+      for (let times = 2; this.#tests.has(name); times++) name = `${test.name} (${times})`;
+      this.#tests.set(name, test);
     }
     return this.#tests;
   }
@@ -148,7 +177,7 @@ class NodeTestRunner implements TestRunner {
       if (perTest) instrumented.currentTestId = name;
       Math.random = sameNumbers();
       const began = performance.now();
-      const failure = await failureOf(this.#tests?.get(name));
+      const failure = await failureOf(this.#tests.get(name));
       const about = { id: name, name, timeSpentMs: performance.now() - began };
       if (failure === null) results.push({ ...about, status: TestStatus.Success });
       else results.push({ ...about, status: TestStatus.Failed, failureMessage: failure });
@@ -157,6 +186,11 @@ class NodeTestRunner implements TestRunner {
     instrumented.currentTestId = undefined;
     return { status: DryRunStatus.Complete, tests: results };
   }
+}
+
+function notLoaded(file: string, error: unknown): TestResult {
+  const failureMessage = `${file} cannot be loaded: ${String(error).slice(0, 200)}`;
+  return { id: file, name: file, timeSpentMs: 0, status: TestStatus.Failed, failureMessage };
 }
 
 async function failureOf(test: { run(): Promise<void> } | undefined): Promise<string | null> {
