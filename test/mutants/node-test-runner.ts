@@ -31,9 +31,9 @@ import { mutationOf } from './mutation.ts';
 export interface Asked {
   /** Of the tests, relative to the sandbox. */
   readonly tests: readonly string[];
-  /** The source as it was before it was instrumented. */
-  readonly source: string;
-  /** What is known of its mutants. */
+  /** By file, where it is as it was before it was instrumented. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** What is known of mutants. */
   readonly known: string;
   readonly digest: string;
   /** Where it is written how long each test takes, for the workers that come after the first. */
@@ -65,7 +65,10 @@ process.on('unhandledRejection', (reason) => {
 
 class NodeTestRunner implements TestRunner {
   readonly #asked = JSON.parse(process.env.POSTERN_MUTANTS ?? '') as Asked;
-  readonly #source = readFileSync(this.#asked.source, 'utf8');
+  readonly #sources = Object.entries(this.#asked.sources).map(([file, path]) => ({
+    file,
+    text: readFileSync(path, 'utf8'),
+  }));
   readonly #known = new KnownMutants(this.#asked.known, this.#asked.digest);
   readonly #explained = new Set(this.#asked.explained);
   readonly #tests = new Map<string, { run(): Promise<void> }>();
@@ -78,9 +81,9 @@ class NodeTestRunner implements TestRunner {
     return { reloadEnvironment: false };
   }
 
-  async dryRun(options: DryRunOptions): Promise<DryRunResult> {
+  async dryRun(_: DryRunOptions): Promise<DryRunResult> {
     const tests = await this.#load();
-    const result = await this.#run([...tests.keys()], options.coverageAnalysis === 'perTest', true);
+    const result = await this.#run([...tests.keys()], true);
     if (result.status !== DryRunStatus.Complete) return result;
     this.#paces = Object.fromEntries(result.tests.map(({ id, timeSpentMs }) => [id, timeSpentMs]));
     writeFileSync(this.#asked.paces, JSON.stringify(this.#paces));
@@ -89,8 +92,12 @@ class NodeTestRunner implements TestRunner {
   }
 
   async mutantRun(options: MutantRunOptions): Promise<MutantRunResult> {
-    const { location, replacement } = options.activeMutant;
-    const mutation = mutationOf(this.#source, location, replacement);
+    const { fileName, location, replacement } = options.activeMutant;
+    const { file, text } = this.#sources.find((source) => fileName.endsWith(`/${source.file}`)) ?? {
+      file: '',
+      text: '',
+    };
+    const mutation = `${file}: ${mutationOf(text, location, replacement)}`;
     if (this.#explained.has(mutation) || this.#known.hasLived(mutation))
       return { status: MutantRunStatus.Survived, nrOfTests: 0 };
     const result = await this.#ask(options, this.#known.killer(mutation));
@@ -100,7 +107,7 @@ class NodeTestRunner implements TestRunner {
   }
 
   async #ask(
-    { activeMutant, testFilter, hitLimit, ...how }: MutantRunOptions,
+    { activeMutant, testFilter, hitLimit, mutantActivation }: MutantRunOptions,
     first: string | null,
   ): Promise<MutantRunResult> {
     instrumented.activeMutant = activeMutant.id;
@@ -108,22 +115,23 @@ class NodeTestRunner implements TestRunner {
     instrumented.hitLimit = hitLimit;
     try {
       const result =
-        how.mutantActivation === 'static'
-          ? await this.#askFileByFile(first)
-          : await this.#run(
-              this.#inOrder(testFilter ?? [...(await this.#load()).keys()], first),
-              false,
-              how.disableBail,
-            );
+        mutantActivation === 'static'
+          ? await this.#askFileByFile(activeMutant.fileName, first)
+          : await this.#askAll(testFilter, first);
       return toMutantRunResult(determineHitLimitReached(instrumented.hitCount, instrumented.hitLimit) ?? result);
     } finally {
       instrumented.activeMutant = undefined;
     }
   }
 
+  async #askAll(only: readonly string[] | undefined, first: string | null): Promise<DryRunResult> {
+    const tests = await this.#load();
+    return await this.#run(this.#inOrder(only ?? [...tests.keys()], first), false);
+  }
+
   /** This process is new and will not be used again: no more is imported than is needed to see one test red. */
-  async #askFileByFile(first: string | null): Promise<DryRunResult> {
-    const own = this.#asked.tests.find((file) => basename(file).startsWith(`${basename(this.#asked.source, '.ts')}.`));
+  async #askFileByFile(mutated: string, first: string | null): Promise<DryRunResult> {
+    const own = this.#asked.tests.find((file) => basename(file) === `${basename(mutated, '.ts')}.test.ts`);
     const likely = [first?.split(BEHIND_FILE)[0], own].filter((file) => file !== undefined);
     const files = [...new Set([...likely, ...this.#asked.tests])].filter((file) => this.#asked.tests.includes(file));
     const before = new Set<string>();
@@ -135,7 +143,7 @@ class NodeTestRunner implements TestRunner {
         return { status: DryRunStatus.Complete, tests: [notLoaded(file, error)] };
       }
       for (const name of names) before.add(name);
-      const result = await this.#run(this.#inOrder(names, first), false, false);
+      const result = await this.#run(this.#inOrder(names, first), false);
       if (result.status !== DryRunStatus.Complete || result.tests.some(({ status }) => status === TestStatus.Failed))
         return result;
     }
@@ -171,17 +179,19 @@ class NodeTestRunner implements TestRunner {
     return this.#tests;
   }
 
-  async #run(names: readonly string[], perTest: boolean, goesOn: boolean): Promise<DryRunResult> {
+  async #run(names: readonly string[], isDry: boolean): Promise<DryRunResult> {
     const results: TestResult[] = [];
     for (const name of names) {
-      if (perTest) instrumented.currentTestId = name;
+      if (isDry) instrumented.currentTestId = name;
+      const test = this.#tests.get(name);
+      if (test === undefined) throw new Error(`there is no test ${name}`);
       Math.random = sameNumbers();
       const began = performance.now();
-      const failure = await failureOf(this.#tests.get(name));
+      const failure = await failureOf(test);
       const about = { id: name, name, timeSpentMs: performance.now() - began };
       if (failure === null) results.push({ ...about, status: TestStatus.Success });
       else results.push({ ...about, status: TestStatus.Failed, failureMessage: failure });
-      if (failure !== null && !goesOn) break;
+      if (failure !== null && !isDry) break;
     }
     instrumented.currentTestId = undefined;
     return { status: DryRunStatus.Complete, tests: results };
@@ -193,14 +203,14 @@ function notLoaded(file: string, error: unknown): TestResult {
   return { id: file, name: file, timeSpentMs: 0, status: TestStatus.Failed, failureMessage };
 }
 
-async function failureOf(test: { run(): Promise<void> } | undefined): Promise<string | null> {
+async function failureOf(test: { run(): Promise<void> }): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
   });
   rejected = null;
   try {
-    await Promise.race([test?.run(), late]);
+    await Promise.race([test.run(), late]);
     return rejected === null ? null : String(rejected);
   } catch (error) {
     return String(error).slice(0, 500);

@@ -3,7 +3,8 @@
 //
 // What is known is kept in .cache/mutants/ (known.ts): a run that was cut goes on.
 
-import { globSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Stryker } from '@stryker-mutator/core';
 import { digestOf } from './known.ts';
@@ -13,18 +14,47 @@ import type { Asked } from './node-test-runner.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = '.cache/mutants';
 
-/** By the folder of a file: the tests that run in one process, in a moment. */
+/** What the sandbox does without. */
+const IGNORED = [
+  ...'.cache dist docs bench deploy findings build packages'.split(' '),
+  ...'model torture soak peers fuzz corpus proxy observe status demo deploy'.split(' ').map((name) => `test/${name}`),
+];
+
+/** By the folder of a file: all tests that run in one process; asked with --all. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
   smtp: ['test/smtp/!(dialogues-sockets).test.ts', 'test/advisories/*.test.ts'],
-  policy: ['test/policy/*.test.ts'],
-  limits: ['test/limits/{gcra,keys,memory-store}.test.ts'],
+  policy: [
+    'test/policy/*.test.ts',
+    'test/config/{faults,load,ranges}.test.ts',
+    'test/policies/{rows,recipes}.test.ts',
+    'test/commands/{check,explain,test}.test.ts',
+  ],
+  limits: ['test/limits/{gcra,keys,memory-store,remote-store,strikes}.test.ts'],
+};
+
+/** Those that a file is asked of else: of its own name, and these. So a mutant costs milliseconds, and its tests stand where they are
+ * looked for. */
+const CLOSE: Readonly<Record<string, string>> = {
+  'smtp/path': 'test/smtp/command.test.ts',
+  'smtp/bytes': 'test/smtp/{path,command,sasl,capabilities,reply,said}.test.ts',
+  'smtp/mail-data': 'test/advisories/smuggling.test.ts',
+  'smtp/capabilities': 'test/smtp/dialogues.test.ts',
+  'smtp/reply-queue': 'test/smtp/bounded.test.ts',
+  'limits/bans': 'test/limits/memory-store.test.ts',
+  'limits/open-connections': 'test/limits/memory-store.test.ts',
+};
+/** Of the files that have none of their own name, nor are above. */
+const COMMON: Readonly<Record<string, string>> = {
+  smtp: 'test/{smtp/{dialogues,early-replies},advisories/*}.test.ts',
+  policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
+  limits: 'test/limits/memory-store.test.ts',
 };
 
 /** What else may decide whether a mutant lives. */
 const AROUND = ['src/**/*.ts', 'test/{helpers,transcripts}/**/*.{ts,txt}', 'test/policy/*.ts', 'test/limits/*.ts'];
 
-/** So that a mutant that lives costs seconds: dialogues are cut at fewer places, properties tried less often. */
-const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '20000' };
+/** So that a mutant that lives costs a second or two: dialogues are not cut, properties tried less often. */
+const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '0' };
 
 /** The most dangerous first. */
 const FILES = [
@@ -36,53 +66,84 @@ const FILES = [
   ...'gcra keys memory-store'.split(' ').map((name) => `src/limits/${name}.ts`),
 ];
 
-/** True when every file has the score that we want. */
-export async function mutate(wanted: readonly string[]): Promise<boolean> {
+/** True when every file has the score that we want. `all`: the tests of the whole folder are asked. */
+export async function mutate(wanted: readonly string[], all: boolean): Promise<boolean> {
   mkdirSync(join(ROOT, KEPT), { recursive: true });
+  const files = wanted.length === 0 ? FILES : wanted;
   let isGood = true;
-  for (const file of wanted.length === 0 ? FILES : wanted) isGood = (await mutateFile(file)) && isGood;
+  for (const folder of new Set(files.map(folderOf)))
+    isGood =
+      (await mutateFiles(
+        folder,
+        files.filter((file) => folderOf(file) === folder),
+        all,
+      )) && isGood;
   return isGood;
 }
 
-async function mutateFile(file: string): Promise<boolean> {
-  const folder = /^src\/(\w+)\//.exec(file)?.[1] ?? '';
-  const patterns = TESTS[folder];
-  if (patterns === undefined) throw new Error(`${file}: mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
-  const tests = patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted());
-  const explained = readExplained().get(file) ?? [];
-  const kept = join(KEPT, `${folder}-${basename(file, '.ts')}`);
+function folderOf(file: string): string {
+  const folder = /^src\/(\w+)\/[\w-]+\.ts$/.exec(file)?.[1] ?? '';
+  if (folder in TESTS) return folder;
+  throw new Error(`${file}: mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
+}
+
+function testsFor(file: string): string[] {
+  const name = file.slice('src/'.length, -'.ts'.length);
+  const own = `test/${name}.test.ts`;
+  const hasOwn = existsSync(join(ROOT, own));
+  const close = CLOSE[name];
+  if (!hasOwn && close === undefined) return [COMMON[folderOf(file)] ?? ''];
+  return [...(hasOwn ? [own] : []), ...(close === undefined ? [] : [close])];
+}
+
+async function mutateFiles(folder: string, files: readonly string[], all: boolean): Promise<boolean> {
+  const patterns = all ? (TESTS[folder] ?? []) : [...new Set(files.flatMap(testsFor))];
+  const tests = [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted()))];
+  const explained = readExplained();
+  const kept = join(KEPT, folder);
   const asked: Asked = {
     tests,
-    source: join(ROOT, file),
+    sources: Object.fromEntries(files.map((file) => [file, join(ROOT, file)])),
     known: join(ROOT, `${kept}.known.jsonl`),
-    paces: join(ROOT, KEPT, `${folder}.paces.json`),
+    paces: join(ROOT, `${kept}.paces.json`),
     digest: digestOf(ROOT, [...tests, ...AROUND]),
-    explained: explained.map(({ mutation }) => mutation),
+    explained: files.flatMap((file) => (explained.get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`)),
   };
   process.env.POSTERN_MUTANTS = JSON.stringify(asked);
   for (const [name, value] of Object.entries(QUICK)) process.env[name] ??= value;
+  const temporary = mkdtempSync(join(tmpdir(), 'postern-mutants-'));
+  process.env.TMPDIR = temporary; // tests that are cut leave their files there
+  const report = join(KEPT, `${folder}-${process.pid}.json`);
   await new Stryker({
-    mutate: [file],
+    mutate: [...files],
     testRunner: 'node-test',
     plugins: [join(import.meta.dirname, 'node-test-runner.ts')],
     coverageAnalysis: 'perTest',
     concurrency: 1,
     reporters: ['json'],
-    jsonReporter: { fileName: `${kept}.json` },
+    jsonReporter: { fileName: report },
     tempDirName: `.cache/stryker-${process.pid}`,
     tsconfigFile: 'none', // it would be read with an interface that TypeScript 7 has not got
-    ignorePatterns: ['.cache', 'dist', 'docs', 'bench', 'deploy', 'findings', 'build', 'packages', 'test/real'],
-    timeoutMS: 20_000,
+    ignorePatterns: IGNORED,
+    timeoutMS: 60_000,
     timeoutFactor: 2,
-    dryRunTimeoutMinutes: 10,
+    dryRunTimeoutMinutes: 20,
     logLevel: 'warn',
     warnings: false,
   } as ConstructorParameters<typeof Stryker>[0]).runMutationTest();
-  return tell(file, `${kept}.json`, explained);
+  rmSync(temporary, { recursive: true });
+  process.env.TMPDIR = '/tmp';
+  const found = (JSON.parse(readFileSync(join(ROOT, report), 'utf8')) as Report).files;
+  rmSync(join(ROOT, report));
+  return files.map((file) => tell(file, found[file], explained.get(file) ?? [])).every((isGood) => isGood);
 }
 
 interface Report {
-  readonly files: Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>;
+  readonly files: Readonly<Record<string, FileReport>>;
+}
+interface FileReport {
+  readonly source: string;
+  readonly mutants: readonly Mutant[];
 }
 interface Point {
   readonly line: number;
@@ -96,8 +157,7 @@ interface Mutant {
 }
 
 /** Prints a row of the table, and under it what lives; true when the score is the one that we want. */
-function tell(file: string, report: string, explained: readonly Explained[]): boolean {
-  const [found] = Object.values((JSON.parse(readFileSync(join(ROOT, report), 'utf8')) as Report).files);
+function tell(file: string, found: FileReport | undefined, explained: readonly Explained[]): boolean {
   const { source, mutants } = found ?? { source: '', mutants: [] };
   const names = mutants.map(({ location: { start, end }, replacement }) =>
     mutationOf(source, { start: fromZero(start), end: fromZero(end) }, replacement ?? ''),
