@@ -5,7 +5,7 @@
 
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { Stryker } from '@stryker-mutator/core';
 import { digestOf } from './known.ts';
 import { type Explained, mutationOf, readExplained } from './mutation.ts';
@@ -39,7 +39,6 @@ const CLOSE: Readonly<Record<string, string>> = {
   'smtp/bytes': 'test/smtp/{path,command,sasl,capabilities,reply,said}.test.ts',
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
-  'smtp/reply-queue': 'test/smtp/bounded.test.ts',
   'limits/bans': 'test/limits/memory-store.test.ts',
   'limits/open-connections': 'test/limits/memory-store.test.ts',
 };
