@@ -1,13 +1,16 @@
-// What is known of mutants from earlier runs, in .cache/mutants/: which test killed each, so that it is asked first, and which
-// lived through all tests of the very same source. A line is added behind each mutant: a run that was cut goes on from there.
+// What is known of mutants, in .cache/mutants/: which test killed each, so that it is asked first when something has changed, and
+// which lived through all tests. A line is added behind each mutant: a run that was cut goes on from there.
 
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** `by`: the test that killed it, or null for one that lived; `of`: what it lived through. */
+/** Stands for the test that killed it, where none came to its end. */
+export const NO_END = 'no end';
+
+/** `by`: the test that killed it, or null for one that lived; `of`: with which source and tests. */
 interface Known {
-  readonly mutation: string;
+  readonly mutant: string;
   readonly by: string | null;
   readonly of: string;
 }
@@ -25,28 +28,28 @@ export class KnownMutants {
     for (const line of readFileSync(file, 'utf8').split('\n')) if (line.endsWith('}')) this.#learn(JSON.parse(line));
   }
 
-  /** The test that killed it when it was met last. */
-  killer(mutation: string): string | null {
-    return this.#known.get(mutation)?.by ?? null;
+  /** The test that killed it when it was asked last. */
+  killer(mutant: string): string | null {
+    return this.#known.get(mutant)?.by ?? null;
   }
 
-  hasLived(mutation: string): boolean {
-    const known = this.#known.get(mutation);
-    return known !== undefined && known.by === null && known.of === this.#of;
+  /** Whether it was asked with the source and the tests as they are. */
+  isKnown(mutant: string): boolean {
+    return this.#known.get(mutant)?.of === this.#of;
   }
 
-  add(mutation: string, by: string | null): void {
-    const known = { mutation, by, of: this.#of };
+  add(mutant: string, by: string | null): void {
+    const known = { mutant, by, of: this.#of };
     this.#learn(known);
     appendFileSync(this.#file, `${JSON.stringify(known)}\n`);
   }
 
   #learn(known: Known): void {
-    this.#known.set(known.mutation, known);
+    this.#known.set(known.mutant, known);
   }
 }
 
-/** Changes with any octet of the source or of what is under these folders of the tests. */
+/** Changes with any octet of these files. */
 export function digestOf(root: string, patterns: readonly string[]): string {
   const hash = createHash('sha256');
   for (const path of patterns.flatMap((pattern) => globSync(pattern, { cwd: root })).toSorted())

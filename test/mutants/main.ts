@@ -1,7 +1,7 @@
-// `npm run mutants -- --laws [RULE]`: every rule of the dialogue switched off in turn. `npm run mutants -- FILE …`: Stryker
-// over these files of src/; without arguments over all that are listed; with --all of all tests of its folder.
+// `npm run mutants -- --laws [RULE]`: every rule of the dialogue switched off in turn. `npm run mutants -- FILE …`: mutants
+// over these files of src/; with --all of all tests of its folder.
 
-import { mutate } from './stryker.ts';
+import { mutate } from './mutants.ts';
 import { switchOff } from './switch-off.ts';
 
 const given = process.argv.slice(2);
