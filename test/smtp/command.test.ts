@@ -83,6 +83,7 @@ for (const [line, verb] of [
   ['MAIL FROM:<a@b.example> X\tY', 'bad parameter'],
   ['MAIL FROM', 'bad sender'],
   ['MAIL TO:<a@b.example>', 'bad sender'],
+  ['MAIL XROM:<a@b.example>', 'bad sender'],
   ['MAIL FROM:<a@b.example', 'bad sender'],
   ['MAIL FROM:<é@b.example>', 'bad sender'],
   ['DATA now', 'bad argument'],
@@ -185,7 +186,7 @@ test('parameters have a keyword in capitals, and a value or none', () => {
   ]);
   assert.deepEqual(parameters('RCPT TO:<a@b.example> 9=\x80\xff', true), [['9', '\x80\xff']]);
   assert.equal(parameters('RCPT TO:<a@b.example> X=a\x7f', true), 'bad parameter');
-  assert.equal(parameters('RCPT TO:<a@b.example> X=\x01a', true), 'bad parameter');
+  for (const utf8 of [true, false]) assert.equal(parameters('RCPT TO:<a@b.example> X=\x01a', utf8), 'bad parameter');
 });
 
 test('a MAIL says whether it gave SMTPUTF8, and only text that is UTF-8 may', () => {
