@@ -35,7 +35,6 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
  * looked for. */
 const CLOSE: Readonly<Record<string, string>> = {
   'smtp/path': 'test/smtp/command.test.ts',
-  'smtp/bytes': 'test/smtp/{path,command,sasl,capabilities,reply,said}.test.ts',
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
   'limits/bans': 'test/limits/memory-store.test.ts',
