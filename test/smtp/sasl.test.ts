@@ -134,11 +134,15 @@ test('an NTLM challenge is one of type 2, with flags, wherever it stands', () =>
   assert.equal(name(two.subarray(0, 24)), 'CORP\\alice');
   assert.equal(name(Buffer.concat([Buffer.from('x'), two])), 'CORP\\alice');
   assert.equal(name(two.subarray(0, 23)), undefined);
-  assert.equal(name(Buffer.concat([negotiate, Buffer.alloc(24)])), undefined);
+  const first = challenge();
+  first.writeUInt32LE(1, 8);
+  assert.equal(name(first), undefined);
   const unsigned = Buffer.alloc(48);
   unsigned.writeUInt32LE(2, 7);
+  unsigned.writeUInt32LE(1, 19);
   assert.equal(name(unsigned), undefined);
-  assert.equal(new SaslExchange('NTLM').respond(base64(login)), false);
+  for (const charset of ['unicode', 'oem'] as const)
+    assert.equal(new SaslExchange('NTLM').respond(base64(authenticate({ user: 'al', charset }))), false, charset);
 });
 
 test('the flags of an NTLM message agree with the challenge, and its names with them', () => {
@@ -176,6 +180,9 @@ test('an NTLM field that points outside must not pass, whichever it is', () => {
     message.writeUInt32LE(0x7fffff00, field + 4);
     assert.equal(watch('NTLM', message), null, `at ${field}`);
   }
+  const empty = authenticate({ user: 'al' });
+  empty.writeUInt32LE(0x7fffff00, 28 + 4);
+  assert.equal(watch('NTLM', empty)?.name, 'al', 'where nothing stands does not matter');
   const last = authenticate({ user: 'al' });
   last.writeUInt32LE(last.length - 4, 36 + 4);
   assert.equal(watch('NTLM', last)?.name, 'ON', 'the very last octets are inside');
