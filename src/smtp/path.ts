@@ -99,7 +99,7 @@ export function parseReversePath(text: string, at: number, utf8: boolean): Path 
     else if (!quoted && (character === '>' || character === ' ')) break;
     else if (!quoted && character === '<') return null;
   }
-  if (quoted || end > text.length) return null;
+  if (quoted) return null;
   const written = text.slice(start, end);
   if (bracketed) {
     if (text[end] !== '>') return null;
@@ -166,8 +166,7 @@ function parseHost(text: string): Pick<Address, 'domain' | 'literal'> | null {
   }
   let domain = foldAscii(text);
   if (domain.endsWith('.')) domain = domain.slice(0, -1); // protocol: one trailing dot is dropped
-  if (domain === '' || domain.length > DOMAIN_LIMIT) return null;
-  if (!LABELS.test(domain)) return null;
+  if (domain.length > DOMAIN_LIMIT || !LABELS.test(domain)) return null;
   // A number is an address to inet_aton and to WHATWG URLs: 3405803783 and 0x7f000001 are hosts (163.com is a name).
   if (/^(\d+|0x[0-9a-f]*)$/.test(domain.slice(domain.lastIndexOf('.') + 1))) return null;
   if (/[\x80-\xff]/.test(domain) && !isUtf8(Buffer.from(domain, 'latin1'))) return null;

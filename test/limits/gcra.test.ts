@@ -53,6 +53,13 @@ test('nothing fits into a bucket that holds nothing', () => {
   assert.equal(pass(bucket, rate, 1_000_000), false);
 });
 
+test('what leaks nothing is forgotten after a window', () => {
+  const bucket = newBucket({ limit: 0, window: 1_000 }, 5);
+  assert.equal(emptyAt(bucket), 1_005);
+  fill(bucket, 1);
+  assert.equal(emptyAt(bucket), 1_005);
+});
+
 test('a clock that goes backwards counts as one that stands still', () => {
   const rate = { limit: 2, window: 1_000 };
   const bucket = newBucket(rate, 5_000);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { boundedName, bucketKey, readKey } from '../../src/limits/keys.ts';
+import { boundedName, bucketKey, justStruckKey, readKey } from '../../src/limits/keys.ts';
 
 test('a key says what it was made of', () => {
   assert.deepEqual(readKey(bucketKey('login', 'auth_failure_rate', 'internet', 'corp\\alice', '192.0.2.1/32')), {
@@ -10,6 +10,21 @@ test('a key says what it was made of', () => {
     connector: 'internet',
     names: ['corp\\alice', '192.0.2.1/32'],
   });
+});
+
+test('the key of a strike just counted is of a kind of its own', () => {
+  const strikes = bucketKey('source', 'strikes', 'internet', '192.0.2.1/32');
+  const { kind, connector, names } = readKey(justStruckKey(strikes));
+  assert.deepEqual({ kind, connector, names }, { kind: 'just', connector: 'internet', names: ['192.0.2.1/32'] });
+  assert.notEqual(justStruckKey(strikes), justStruckKey(bucketKey('source', 'strikes', 'lan', '192.0.2.1/32')));
+});
+
+test('what is no key of ours reads as one of nothing', () => {
+  assert.deepEqual(readKey('a.b'), { kind: 'a', rate: 'b', connector: '', names: [] });
+});
+
+test('a NUL in a name is shown as a blank', () => {
+  assert.match(boundedName('a\0b'), /^a b…[\w-]{43}$/);
 });
 
 test('a name of 64 characters stays as it is, one of 65 is cut', () => {

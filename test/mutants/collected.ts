@@ -1,7 +1,7 @@
 // Stands for node:test where mutants are run: it collects the tests of the files that are imported, and runs any of them as
 // often as is wanted in one process. A process for each mutant would cost a second each, and there are thousands.
 //
-// As much of node:test as the tests of src/smtp, src/policy and src/limits use, and no more: `before` and `mock` are missing.
+// As much of node:test as the tests of src/smtp, src/policy and src/limits use, and no more: `mock` is missing.
 
 type Options = { readonly skip?: boolean | string };
 type Body = (t: Context) => unknown;
@@ -10,13 +10,30 @@ interface Each {
   readonly after: (() => unknown)[];
 }
 
-/** One test; its name has those of the suites around it. */
+/** One test; its name has those of the suites around it, behind its file's. */
 export interface Collected {
   readonly name: string;
   run(): Promise<void>;
 }
 
 export const COLLECTED: Collected[] = [];
+
+let file = '';
+/** What is to be done once, before the first test of the file. */
+let preparations: (() => unknown)[] = [];
+
+/** The tests that are told of next are of this file. */
+export function collectFrom(name: string): void {
+  file = name;
+  preparations = [];
+}
+
+export function before(step: () => unknown): void {
+  preparations.push(step);
+}
+
+/** The process ends anyway, and its folder for temporary files with it. */
+export function after(_step: () => unknown): void {}
 
 let suites: readonly { readonly name: string; readonly each: Each }[] = [{ name: '', each: { before: [], after: [] } }];
 
@@ -65,9 +82,11 @@ export function test(name: string, ...given: (Options | Body)[]): void {
   if (isSkipped(given)) return;
   const around = suites;
   const body = bodyOf(given);
+  const once = preparations;
   COLLECTED.push({
-    name: [...around.slice(1).map((suite) => suite.name), name].join(' › '),
+    name: [file, ...around.slice(1).map((suite) => suite.name), name].join(' › '),
     async run() {
+      for (const step of once.splice(0)) await step();
       for (const { each } of around) for (const step of each.before) await step();
       try {
         await run(name, body);
@@ -94,6 +113,3 @@ export function beforeEach(step: () => unknown): void {
 export function afterEach(step: () => unknown): void {
   suites.at(-1)?.each.after.push(step);
 }
-
-/** The process ends anyway. */
-export function after(_step: () => unknown): void {}

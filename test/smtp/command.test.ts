@@ -42,6 +42,10 @@ for (const [line, verb] of [
   ['X-EXPS GSSAPI YIIB', 'X-EXPS'],
   ['XEXCH50 1124 2', 'XEXCH50'],
   ['X-LINK2STATE LAST CHUNK={00000000}', 'X-LINK2STATE'],
+  ['XRDST x', 'XRDST'],
+  ['XSHADOW x', 'XSHADOW'],
+  ['XQDISCARD 2', 'XQDISCARD'],
+  ['EHLO a\u00a0b\u00fe', 'EHLO'],
 ] as const) {
   test(`${line} is ${verb}`, () => assert.equal(verbOf(line), verb));
 }
@@ -79,6 +83,7 @@ for (const [line, verb] of [
   ['MAIL FROM:<a@b.example> X\tY', 'bad parameter'],
   ['MAIL FROM', 'bad sender'],
   ['MAIL TO:<a@b.example>', 'bad sender'],
+  ['MAIL XROM:<a@b.example>', 'bad sender'],
   ['MAIL FROM:<a@b.example', 'bad sender'],
   ['MAIL FROM:<é@b.example>', 'bad sender'],
   ['DATA now', 'bad argument'],
@@ -103,8 +108,26 @@ for (const [line, verb] of [
   ['BURL imap://x LAST', 'unavailable'],
   ['XCLIENT ADDR=127.0.0.1', 'unavailable'],
   ['XFORWARD ADDR=127.0.0.1', 'unavailable'],
-  ['GET / HTTP/1.1', 'foreign protocol'],
-  ['POST /x HTTP/1.0', 'foreign protocol'],
+  ['XEXCH50 2147483648 2', 'bad argument'],
+  ['XEXCH50 01 2', 'bad argument'],
+  ['XEXCH50 1 2 3', 'bad argument'],
+  ['XEXCH50 x1 2', 'bad argument'],
+  ['XEXCH50 1 12345678901', 'bad argument'],
+  ['X-LINK2STATE a\0', 'bad argument'],
+  ['EHLO a\x1fb', 'bad argument'],
+  ['EHLO a\x7fb', 'bad argument'],
+  ['EHLO a\x9fb', 'bad argument'],
+  [`AUTH ${'A'.repeat(41)}`, 'bad argument'],
+  ['AUTH  PLAIN', 'bad argument'],
+  ['RCPT TO:<a@b.example> -X', 'bad parameter'],
+  ['RCPT TO:<a@b.example> X_Y', 'bad parameter'],
+  ['RCPT TO:<a@b.example> X=a\x7f', 'bad parameter'],
+  ['RCPT TO:<a@b.example> \x7fX=a', 'bad parameter'],
+  ['RCPT TO:<a@b.example> X=é', 'bad parameter'],
+  ['MAIL FROM:<a@b.example> X=é', 'bad sender'],
+  ...'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI'
+    .split(' ')
+    .map((verb) => [`${verb} / HTTP/1.1`, 'foreign protocol'] as const),
 ] as const) {
   test(`${JSON.stringify(line)} is refused: ${verb}`, () => assert.equal(verbOf(line), verb));
 }
@@ -130,6 +153,54 @@ for (const argument of [
 ]) {
   test(`BDAT${argument} is malformed`, () => assert.equal(verbOf(`BDAT${argument}`), 'bad BDAT'));
 }
+
+/** A line in latin-1: what each command has besides its verb. */
+for (const [line, { verb, ...has }] of [
+  ['EHLO  Client.Example  ', { verb: 'EHLO', name: 'Client.Example' }],
+  ['HELO', { verb: 'HELO', name: '' }],
+  ['BDAT 0', { verb: 'BDAT', size: 0, last: false }],
+  ['BDAT 1000000000 last', { verb: 'BDAT', size: 1_000_000_000, last: true }],
+  ['AUTH plain', { verb: 'AUTH', mechanism: 'PLAIN', initial: null }],
+  [`AUTH ${'a'.repeat(40)} =`, { verb: 'AUTH', mechanism: 'A'.repeat(40), initial: '=' }],
+  ['X-EXPS Scram_sha-1 aB+/9=', { verb: 'X-EXPS', mechanism: 'SCRAM_SHA-1', initial: 'aB+/9=' }],
+  ['XEXCH50 0 2', { verb: 'XEXCH50', size: 0 }],
+  ['XEXCH50 2147483647 1234567890', { verb: 'XEXCH50', size: 2_147_483_647 }],
+  ['rcpt from:<x>', { verb: 'bad recipient', path: { trick: false, written: 'from:<x>' } }],
+  ['RCPT TO:<@b:a@c>', { verb: 'bad recipient', path: { trick: true, written: '@b:a@c' } }],
+  ['MAIL <x>', { verb: 'bad sender', path: null }],
+] as const) {
+  test(`${line} has ${JSON.stringify(has)}`, () => assert.deepEqual(parseCommand(line, false), { verb, ...has }));
+}
+
+test('parameters have a keyword in capitals, and a value or none', () => {
+  const parameters = (line: string, utf8 = false): unknown => {
+    const command = parseCommand(line, utf8);
+    return 'parameters' in command ? [...command.parameters] : command.verb;
+  };
+  assert.deepEqual(parameters('MAIL FROM:<a@b.example>'), []);
+  assert.deepEqual(parameters('MAIL FROM:<a@b.example> size=10  ret=HDRS x-9 ENVID=a=b!~'), [
+    ['SIZE', '10'],
+    ['RET', 'HDRS'],
+    ['X-9', null],
+    ['ENVID', 'a=b!~'],
+  ]);
+  assert.deepEqual(parameters('RCPT TO:<a@b.example> 9=\x80\xff', true), [['9', '\x80\xff']]);
+  assert.equal(parameters('RCPT TO:<a@b.example> X=a\x7f', true), 'bad parameter');
+  for (const utf8 of [true, false]) assert.equal(parameters('RCPT TO:<a@b.example> X=\x01a', utf8), 'bad parameter');
+});
+
+test('a MAIL says whether it gave SMTPUTF8, and only text that is UTF-8 may', () => {
+  for (const [line, utf8] of [
+    ['MAIL FROM:<a@b.example>', false],
+    ['MAIL FROM:<a@b.example> smtputf8', true],
+    ['MAIL FROM:<\xc3\xa9@b.example> SMTPUTF8', true],
+    ['MAIL FROM:<\xe9@b.example> SMTPUTF8', null],
+  ] as const) {
+    const command = parseCommand(line, false);
+    assert.equal(command.verb === 'MAIL' ? command.utf8 : null, utf8, line);
+  }
+  assert.equal(parseCommand('RCPT TO:<\xe9@b.example>', true).verb, 'bad recipient');
+});
 
 test('a recipient in UTF-8 is one only where MAIL said SMTPUTF8', () => {
   assert.equal(verbOf('RCPT TO:<用户@b.example>', true), 'RCPT');

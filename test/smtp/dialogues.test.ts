@@ -6,9 +6,9 @@ import { cutAt, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
 import { play } from '../helpers/play.ts';
 import { octetsOf, readTranscripts } from '../helpers/transcripts.ts';
 
-const RANDOM_CUTS = 20;
 /** A long dialogue is cut at fewer places, evenly spread. */
-const MOST_OCTETS = 4_000_000;
+const MOST_OCTETS = Number(process.env.POSTERN_CUTS ?? 4_000_000);
+const RANDOM_CUTS = Math.ceil(MOST_OCTETS / 200_000);
 
 for (const transcript of readTranscripts(new URL('../transcripts/', import.meta.url))) {
   test(`${transcript.file}: ${transcript.title}`, async (t) => {

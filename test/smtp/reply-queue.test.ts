@@ -48,3 +48,11 @@ test('keeps its order and its counts far beyond its limit', () => {
   assert.equal(queue.isEmpty, true);
   assert.equal(queue.peek(), -1);
 });
+
+test('replies of ours are taken in their order, each once', () => {
+  const queue = new ReplyQueue();
+  queue.say(Buffer.from('first'));
+  queue.say(Buffer.from('second'));
+  assert.deepEqual([queue.takeOurs(), queue.takeOurs(), queue.takeOurs()].map(String), ['first', 'second', 'null']);
+  assert.equal(queue.isEmpty, true);
+});

@@ -67,9 +67,25 @@ for (const [what, text] of [
   ['a NUL', '250 o\0k\r\n'],
   ['a bare CR', '250 o\rk\r\n'],
   ['digits that are none', '²50 ok\r\n'],
+  ...['2/0', '2:0', '20/', '20:', '1:0', '199', '600'].map((code) => [`the code ${code}`, `${code} ok\r\n`] as const),
 ] as const) {
   test(`a reply with ${what} is none`, () => assertReads(text, { replies: [], end: 'malformed' }));
 }
+
+test('codes are read from 200 to 599, whatever their digits', () => {
+  for (const code of [200, 209, 290, 299, 500, 509, 590, 599])
+    assertReads(`${code} ok\r\n`, { replies: [`${code} ${code} ok\r\n`], end: 'whole' });
+});
+
+test('what follows a reply spoils it not', () => {
+  assertReads('250 ok\r\n\r', { replies: ['250 250 ok\r\n'], end: 'partial' });
+  assertReads('250 ok\r\n\0\r\n', { replies: ['250 250 ok\r\n'], end: 'malformed' });
+});
+
+test('how long a reply may be is counted from its own start', () => {
+  const long = `${'250-x\r\n'.repeat(6_000)}250 x\r\n`;
+  assert.deepEqual(read(long.repeat(3), whole), { replies: Array(3).fill(`250 ${long}`), end: 'whole' });
+});
 
 test('a reply line of 2048 octets is read, one of 2049 is none', () => {
   const long = `250 ${'x'.repeat(2042)}\r\n`;

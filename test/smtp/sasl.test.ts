@@ -82,6 +82,8 @@ test('XOAUTH2 and OAUTHBEARER name one user, or nobody passes', () => {
   assert.equal(watch('XOAUTH2', `user=boss${x}auth=Bearer t`), null);
   assert.equal(watch('OAUTHBEARER', `n,a=bob=2Cx,${x}host=h${x}auth=Bearer t${x}${x}`)?.name, 'bob,x');
   assert.equal(watch('OAUTHBEARER', `n,a=bob,${x}auth=Bearer t${x}a=mallory`), null);
+  assert.equal(watch('OAUTHBEARER', `n,a=b=3Dx,${x}auth=Bearer t${x}${x}`, x)?.name, 'b=x');
+  assert.equal(watch('XOAUTH2', `user=bob${x}auth=Bearer t${x}${x}`, x)?.name, 'bob');
 });
 
 test('a DIGEST-MD5 user of the one realm that the server has goes without it, one of any other realm does not', () => {
@@ -101,7 +103,116 @@ test('DIGEST-MD5 fields are read one behind the other: a name inside a value, or
     assert.equal(watch('DIGEST-MD5', text), null, text);
 });
 
+test('a login is proven when name and proof have been said', () => {
+  const proven = (mechanism: string, ...responses: readonly string[]) => watch(mechanism, ...responses)?.isProven;
+  assert.equal(proven('PLAIN'), false);
+  assert.equal(proven('PLAIN', '\0alice\0secret'), true);
+  assert.equal(proven('LOGIN', 'alice'), false);
+  assert.equal(proven('LOGIN', 'alice', 'secret'), true);
+  assert.equal(proven('LOGIN', '', 'secret'), false);
+  assert.equal(proven('SCRAM-SHA-1', 'n,,n=bob,r=nonce'), false);
+  assert.equal(proven('SCRAM-SHA-1', 'n,,n=bob,r=nonce', 'c=biws,r=nonce,p=proof'), true);
+  assert.equal(proven('XOAUTH2', 'user=bob\x01auth=Bearer t\x01\x01'), true);
+  assert.equal(proven('GSSAPI', 'kerberos', 'more'), false);
+});
+
+test('a name that is empty, or cannot be seen, is none', () => {
+  assert.equal(watch('LOGIN', '', 'secret')?.name, null);
+  assert.equal(watch('DIGEST-MD5', 'username="",realm="local.example"')?.name, null);
+  assert.equal(watch('CRAM-MD5', 'tim b913a602c7eda7a495b4e6e7334d3890 and more')?.name, null);
+});
+
+test('a DIGEST-MD5 name may hold quoted pairs, and authzid may be the name itself', () => {
+  assert.equal(watch('DIGEST-MD5', 'username="ch\\"r\\\\is"')?.name, 'ch"r\\is');
+  assert.equal(watch('DIGEST-MD5', 'username="chris",authzid="chris"')?.name, 'chris');
+});
+
+test('an NTLM challenge is one of type 2, with flags, wherever it stands', () => {
+  const login = authenticate({ domain: 'CORP', user: 'alice' });
+  const name = (text: Buffer) => watchBehind(text, 'NTLM', login)?.name;
+  const two = challenge();
+  assert.equal(name(two.subarray(0, 24)), 'CORP\\alice');
+  assert.equal(name(Buffer.concat([Buffer.from('x'), two])), 'CORP\\alice');
+  assert.equal(name(two.subarray(0, 23)), undefined);
+  const first = challenge();
+  first.writeUInt32LE(1, 8);
+  assert.equal(name(first), undefined);
+  const unsigned = Buffer.alloc(48);
+  unsigned.writeUInt32LE(2, 7);
+  unsigned.writeUInt32LE(1, 19);
+  assert.equal(name(unsigned), undefined);
+  for (const charset of ['unicode', 'oem'] as const)
+    assert.equal(new SaslExchange('NTLM').respond(base64(authenticate({ user: 'al', charset }))), false, charset);
+});
+
+test('the flags of an NTLM message agree with the challenge, and its names with them', () => {
+  for (const charset of ['oem', 'unicode'] as const) {
+    const other = charset === 'oem' ? 'unicode' : 'oem';
+    const login = authenticate({ domain: 'CO', user: 'alicia', charset });
+    assert.equal(watchBehind(challenge(charset), 'NTLM', login)?.name, 'CO\\alicia');
+    assert.equal(watchBehind(challenge(other), 'NTLM', login), null, charset);
+  }
+  for (const field of [28, 36]) {
+    const odd = authenticate({ domain: 'CORP', user: 'alice' });
+    odd.writeUInt16LE(3, field);
+    assert.equal(watch('NTLM', odd), null, `a field of half a character at ${field}`);
+  }
+});
+
+/** As before Windows 2000: no flags, and the fields begin where these would stand. */
+function withoutFlags(user: string): Buffer {
+  const message = authenticate({ user, charset: 'oem', lm: Buffer.alloc(24, 'Q'), nt: Buffer.alloc(24, 'Q') });
+  for (const at of [12, 20, 28, 36, 44]) message.writeUInt32LE(message.readUInt32LE(at + 4) - 12, at + 4);
+  return Buffer.concat([message.subarray(0, 52), message.subarray(64)]);
+}
+
+test('an NTLM message without flags is read as the challenge says', () => {
+  assert.equal(watchBehind(challenge('oem'), 'NTLM', withoutFlags('alice'))?.name, 'alice');
+});
+
+test('an NTLM message of type 1 may be of its type alone', () => {
+  assert.equal(watch('NTLM', negotiate.subarray(0, 12))?.name, null);
+});
+
+test('an NTLM field that points outside must not pass, whichever it is', () => {
+  for (const field of [12, 20, 28, 36]) {
+    const message = authenticate({ domain: 'CORP', user: 'alice' });
+    message.writeUInt32LE(0x7fffff00, field + 4);
+    assert.equal(watch('NTLM', message), null, `at ${field}`);
+  }
+  const empty = authenticate({ user: 'al' });
+  empty.writeUInt32LE(0x7fffff00, 28 + 4);
+  assert.equal(watch('NTLM', empty)?.name, 'al', 'where nothing stands does not matter');
+  const last = authenticate({ user: 'al' });
+  last.writeUInt32LE(last.length - 4, 36 + 4);
+  assert.equal(watch('NTLM', last)?.name, 'ON', 'the very last octets are inside');
+});
+
+test('a client that answers with an NT response alone is somebody', () => {
+  const exchange = watch('NTLM', authenticate({ domain: 'CORP', user: 'alice', lm: Buffer.alloc(0) }));
+  assert.deepEqual([exchange?.name, exchange?.anonymous], ['CORP\\alice', false]);
+});
+
+test('an NTLM message of empty fields authenticates nobody', () => {
+  const message = Buffer.concat([authenticate({}).subarray(0, 12), Buffer.alloc(40)]);
+  assert.equal(watch('NTLM', message)?.anonymous, true);
+});
+
+test('a name in UTF-8 is read as such, and octets that are not one by one', () => {
+  assert.equal(watch('LOGIN', Buffer.from('jürgen'))?.name, 'jürgen');
+  assert.equal(watch('LOGIN', 'j\xfcrgen')?.name, 'jürgen');
+});
+
 for (const [mechanism, what, ...responses] of [
+  ['DIGEST-MD5', 'a second response', DIGEST, 'x'],
+  ['XOAUTH2', 'a second response', 'user=bob\x01auth=Bearer t\x01\x01', 'xx'],
+  ['XOAUTH2', 'something before it', 'xuser=bob\x01auth=Bearer t\x01\x01'],
+  ['XOAUTH2', 'something behind it', 'user=bob\x01auth=Bearer t\x01\x01x'],
+  ['OAUTHBEARER', 'a second response', 'n,a=bob,\x01auth=Bearer t\x01\x01', 'xx'],
+  ['OAUTHBEARER', 'something before it', 'xn,a=bob,\x01auth=Bearer t\x01\x01'],
+  ['OAUTHBEARER', 'something behind it', 'n,a=bob,\x01auth=Bearer t\x01\x01x'],
+  ['SCRAM-SHA-1', 'something before it', 'xn,,n=bob,r=nonce'],
+  ['SCRAM-SHA-1', 'nothing that it is', 'bob'],
   ['PLAIN', 'another authorization identity', 'bob\0alice\0secret'],
   ['PLAIN', 'no user', '\0\0secret'],
   ['PLAIN', 'no separator', 'alice'],
@@ -187,6 +298,9 @@ test('base64 that is not canonical must not pass', () => {
 
 test('an initial response of = is an empty one', () => {
   assert.ok(new SaslExchange('GSSAPI').respondInitially('='));
+  const plain = new SaslExchange('PLAIN');
+  assert.ok(plain.respondInitially('AGFsaWNlAHNlY3JldA=='));
+  assert.equal(plain.name, 'alice');
   assert.equal(new SaslExchange('PLAIN').respondInitially('='), false);
 });
 
