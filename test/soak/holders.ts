@@ -24,7 +24,7 @@ export interface Held {
 }
 
 const AT_ONCE = 200;
-const STANDS_WITHIN = 60_000; // ms
+const STANDS_WITHIN = 300_000; // ms
 const QUIET_MS = 3000; // so long nothing moves before it is looked at
 const PIECE = Buffer.from('x'.repeat(78).concat('\r\n').repeat(50));
 const sockets = new Set<Socket>();
