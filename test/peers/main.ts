@@ -1,9 +1,9 @@
-// `npm run peers [-- --all] [--output]`: the SMTP tests of other projects, without Postern and with Postern between, and what is different.
+// `npm run peers [-- --only NAME] [--all] [--output]`: the SMTP tests of other projects, without Postern and with Postern between, and
+// what is different.
 //
-// Not part of npm test. Both are Debian's: Python's test_smtplib, and the tests of aiosmtpd with pytest (apt-get download, into the
-// cache; nothing is installed). Servers and clients stay as they are: sitecustomize.py sends what the clients connect to
-// through a Postern of its own (between.ts). Prints how many come out otherwise and why (--all: each); the reasons stand in
-// known-differences.ts, and a difference that has none is a failure.
+// Not part of npm test. Servers and clients stay as they are: what a client connects to goes through a Postern of its own
+// (between.ts). Prints how many come out otherwise and why (--all: each); the reasons stand in known-differences.ts, and a difference
+// that has none is a failure. Some suites have short times of their own: on a busy machine they fail by these.
 
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';

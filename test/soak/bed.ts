@@ -38,7 +38,9 @@ export interface Sample {
   readonly scene: string;
   readonly rssMiB: number;
   readonly descriptors: number;
-  /** Of all threads, in MiB, as they told it within the last seconds. */
+  /** Threads that have told of themselves: one that a worker's death began anew has not for a while. */
+  readonly threads: number;
+  /** Of these, in MiB, as they told it within the last seconds. */
   readonly heap: number;
   readonly heapUsed: number;
   readonly external: number;
@@ -143,6 +145,7 @@ export class Bed {
       scene: this.scene,
       rssMiB: Math.round(rss * 10) / 10,
       descriptors: this.descriptors,
+      threads: threads.length,
       heap: sum(({ heapTotal }) => heapTotal),
       heapUsed: sum(({ heapUsed }) => heapUsed),
       external: sum(({ external }) => external),

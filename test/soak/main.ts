@@ -77,8 +77,8 @@ const report = {
 };
 mkdirSync(values.out, { recursive: true });
 writeFileSync(join(values.out, 'soak.json'), `${JSON.stringify({ ...report, samples }, null, 1)}\n`);
-writeFileSync(join(values.out, 'soak.svg'), `${await drawCurve(samples)}\n`);
+writeFileSync(join(values.out, 'soak.svg'), `${await drawCurve([{ name: chosen.join(', '), samples }])}\n`);
 console.log(
-  `${report.held} held, ${failed.length} did not; RSS grows by ${report.growthMiBAnHour} MiB an hour; ${values.out}/soak.json`,
+  `${report.held} held, ${failed.length} did not; MiB an hour: ${JSON.stringify(report.growthMiBAnHour)}; ${values.out}/soak.json`,
 );
 process.exit(failed.length === 0 ? 0 : 1);
