@@ -91,6 +91,22 @@ test('the count of bans is of those that hold still', () => {
   assert.deepEqual([store.bans(9), store.bans(10), store.bans(20)], [2, 1, 0]);
 });
 
+test('the operator sees the bans that hold still, how long, and so many of them', () => {
+  const store = new MemoryStore();
+  for (const [network, time] of [
+    ['a', 10],
+    ['b', 20],
+    ['c', 30],
+  ] as const)
+    store.ban({ network, for: time, by: 'operator' }, 5);
+  const bans = (most: number, now: number) => store.view(most, now).bans.map((ban) => [ban.network, ban.for, ban.by]);
+  assert.deepEqual(bans(5, 15).toSorted(), [
+    ['b', 10, 'operator'],
+    ['c', 20, 'operator'],
+  ]);
+  assert.deepEqual([bans(2, 5).length, bans(0, 5).length], [2, 0]);
+});
+
 test('the operator sees no bucket that has leaked out', () => {
   const store = new MemoryStore();
   store.take(asked([charge('a', 2, MINUTE)]), 0);

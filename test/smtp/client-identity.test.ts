@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { offeredAttributes, xclientCommands, xforwardCommands } from '../../src/smtp/client-identity.ts';
+import { fromXtext, offeredAttributes, xclientCommands, xforwardCommands } from '../../src/smtp/client-identity.ts';
 import { CLIENT } from '../helpers/identity.ts';
 
 const XCLIENT = ['NAME', 'ADDR', 'PORT', 'PROTO', 'HELO', 'LOGIN', 'DESTADDR', 'DESTPORT'];
@@ -27,6 +27,11 @@ test('a name that DNS does not give, or not now, is said so', () => {
     ['evil name.example', '[UNAVAILABLE]'],
     ['x\r\nRCPT TO:<a@b>', '[UNAVAILABLE]'],
     [`${'a'.repeat(60)}.`.repeat(5), '[UNAVAILABLE]'],
+    ['a', 'a'],
+    ['a.b.c', 'a.b.c'],
+    ['-a', '[UNAVAILABLE]'],
+    [`${'a.'.repeat(126)}b`, `${'a.'.repeat(126)}b`],
+    [`${'a.'.repeat(126)}bc`, '[UNAVAILABLE]'],
   ] as const) {
     assert.equal(text(xclientCommands({ ...CLIENT, name }, ['NAME'])), `XCLIENT NAME=${said}\r\n`);
   }
@@ -48,6 +53,11 @@ test('XFORWARD says HELO and protocol as the client has them', () => {
   );
   assert.equal(text(xforwardCommands(CLIENT, 'pc', false, ['PROTO', 'HELO'])), 'XFORWARD HELO=pc PROTO=SMTP\r\n');
   assert.equal(text(xforwardCommands(CLIENT, '', true, ['HELO'])), 'XFORWARD HELO=[UNAVAILABLE]\r\n');
+});
+
+test('xtext is undone octet by octet, and what is none stays', () => {
+  assert.equal(fromXtext('a+2Bb+3D+0Dc'), 'a+b=\rc');
+  assert.equal(fromXtext('a+zz+2b+2'), 'a+zz+2b+2');
 });
 
 test('a HELO cannot become another attribute (ST-54)', () => {

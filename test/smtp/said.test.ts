@@ -3,6 +3,28 @@ import { describe, it } from 'node:test';
 import { readSaid, WITHHELD } from '../../src/smtp/said.ts';
 
 describe('what was said in a refused line', () => {
+  for (const [line, verb] of [
+    ['noop x', 'NOOP'],
+    ['foo', 'FOO'],
+    ['FOO-9 bar', 'FOO-9'],
+    ['A'.repeat(20), 'A'.repeat(20)],
+    ['A'.repeat(21), ''],
+    ['A'.repeat(41), ''],
+    [`${'A'.repeat(41)} x`, ''],
+    ['foo_bar x', ''],
+    ['_FOO x', ''],
+    ['FOO_ x', ''],
+    ['', ''],
+  ] as const) {
+    it(`has a verb that is fit to be shown, or none: ${JSON.stringify(line)}`, () => {
+      assert.equal(readSaid(line, false).verb, verb);
+    });
+  }
+
+  it('is withheld in words that an operator understands', () => {
+    assert.equal(readSaid('PASS x', false).text, '(withheld: it may be part of a login)');
+  });
+
   for (const line of [
     'HELO a\tb',
     'MAIL FROM:<auth@user.example> AUTH=<>',
@@ -18,6 +40,10 @@ describe('what was said in a refused line', () => {
   for (const [line, text] of [
     ['AUTH PLAIN c2VjcmV0', 'AUTH PLAIN'],
     ['auth xoauth2 c2VjcmV0', 'AUTH XOAUTH2'],
+    ['AUTH OAUTHBEARER c2VjcmV0', 'AUTH OAUTHBEARER'],
+    ['AUTH ntlm', 'AUTH NTLM'],
+    [`AUTH SCRAM-${'X'.repeat(21)} c2VjcmV0`, `AUTH ${WITHHELD}`],
+    ['AUTH SCRAM-', `AUTH ${WITHHELD}`],
     ['X-EXPS NTLM c2VjcmV0', 'X-EXPS NTLM'],
     ['AUTH scram-sha-256 c2VjcmV0', 'AUTH SCRAM-SHA-256'],
     ['AUTH c2VjcmV0', `AUTH ${WITHHELD}`],
