@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
-#   tools    nmap, swaks, gsasl, openssl, python3, m4 and haproxy, the shells zsh and fish, mandoc and groff, and what some of them load, through apt
+#   tools    nmap, swaks, gsasl, openssl, python3, m4 and haproxy, the shells zsh and fish, mandoc and groff, shellcheck, and what some of them load, through apt
 #   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Courier, qpsmtpd, Dovecot, a Kerberos KDC,
 #            Cyrus SASL. Their packages exclude each other or start something, so none is installed: each is unpacked
 #            into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written
@@ -28,7 +28,7 @@ log=$cache/setup.log
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 
-tools='nmap swaks gsasl openssl python3 haproxy zsh fish mandoc m4'
+tools='nmap swaks gsasl openssl python3 haproxy zsh fish mandoc m4 shellcheck'
 # TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
 plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
   python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core groff-base'
