@@ -21,7 +21,9 @@ running=()
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 fail() { say "FAILED: $*"; exit 1; }
-cleanup() { [ ${#running[@]} -eq 0 ] || kill "${running[@]}" 2>/dev/null || true; }
+# stopped PID: of a job, and all below it; unshare itself is deaf to less.
+stopped() { pkill -KILL -P "$1" || true; kill "$1" 2>/dev/null || true; wait "$1" 2>/dev/null || true; }
+cleanup() { local job; for job in "${running[@]}"; do stopped "$job"; done; }
 trap cleanup EXIT
 
 # Within $place, as root in its first login.
@@ -79,8 +81,7 @@ probed() {
   local verdict=closed
   node "$root/src/main.ts" probe "127.0.0.1:$port" --domain example.com >"$work/probe" || verdict="NOT CLOSED ($?)"
   grep -q CLOSED "$work/probe" || verdict="NOT CLOSED"
-  kill "${running[-1]}"
-  wait "${running[-1]}" 2>/dev/null || true
+  stopped "${running[-1]}"
   unset 'running[-1]'
   awk -v way="$1" -v named="$named" -v commands="$commands" -v verdict="$verdict" \
     '{ all += $1 } END { printf "| %s | %d | %.0f s | %s | %s |\n", way, commands, all, verdict, named }' "$work/seconds" | tee -a "$work/table"
