@@ -112,7 +112,7 @@ debian-package() {
 }
 
 npm() {
-  cp "$work/postern-$version.tgz" "$place/root/"
+  cp "$root/packages/postern-$version.tgz" "$place/root/"
   typed 'apt-get install --no-install-recommends npm libatomic1'
   typed "npm install --global node@26 ./postern-$version.tgz"
   started "postern $RUN"
@@ -129,7 +129,6 @@ from-source() {
 [ "$(id -u)" -eq 0 ] || fail 'root is wanted'
 cd "$root"
 mkdir -p "$work"
-command npm pack --silent --pack-destination "$work" >/dev/null
 node src/main.ts demo >"$work/demo" 2>&1 &
 running+=($!)
 until grep -q 'old server without Postern is at' "$work/demo"; do sleep 0.2; done
