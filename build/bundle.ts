@@ -63,7 +63,7 @@ export async function bundle(entry: string, file: string, url: string, banner = 
         name: 'commit',
         setup: ({ onLoad }) =>
           onLoad({ filter: /src\/commands\/build\.ts$/ }, () => ({
-            contents: `export const COMMIT = ${JSON.stringify(commit())};`,
+            contents: `export const commit = () => ${JSON.stringify(commit())};`,
           })),
       },
     ],

@@ -3,13 +3,10 @@
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { commit as commitOfSource } from '../src/commands/build.ts';
 
 export function commit(): string | null {
-  if (process.env.POSTERN_COMMIT) return process.env.POSTERN_COMMIT;
-  const cwd = join(import.meta.dirname, '..');
-  const args = ['describe', '--always', '--exclude=*', '--abbrev=12', '--dirty=+'];
-  const { stdout, status } = spawnSync('git', args, { cwd, encoding: 'utf8' });
-  return status === 0 ? stdout.trim() : null;
+  return process.env.POSTERN_COMMIT || commitOfSource();
 }
 
 /** When it was made: what a build says in place of the time at which it was built. */

@@ -50,6 +50,11 @@ const SAFE: readonly (readonly [file: string, found: readonly string[], why: str
   ],
   ['commands/admin-port.ts', ['.pathname'], 'of an address of HTTP'],
   [
+    'commands/build.ts',
+    ['node:child_process', 'import.meta.dirname'],
+    'git.exe, for --version and from the source alone; without it no commit is told',
+  ],
+  [
     'commands/demo.ts',
     ["'SIGINT'", "'SIGTERM'"],
     'Ctrl+C comes as SIGINT; a SIGTERM may be listened for and never comes',

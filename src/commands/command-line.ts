@@ -3,7 +3,7 @@
 import packageFile from '../../package.json' with { type: 'json' };
 import { nearest } from '../config/suggest.ts';
 import { isHeld } from '../serve/held-threads.ts';
-import { COMMIT } from './build.ts';
+import { commit } from './build.ts';
 import { type Output, StandardStreams } from './output.ts';
 
 const HELP = `Usage: postern COMMAND [OPTION…]
@@ -80,8 +80,10 @@ export async function main(args: string[], exit: (code: number, held?: boolean) 
 
 async function choose([command, ...args]: string[], out: Output): Promise<number> {
   if (command === '--version') {
-    const from = COMMIT === null ? 'of its source' : `commit ${COMMIT}`;
-    out.stdout(`postern ${packageFile.version} (${from}, Node.js ${process.versions.node})\n`);
+    const from = commit();
+    out.stdout(
+      `postern ${packageFile.version} (${from === null ? 'of its source' : `commit ${from}`}, Node.js ${process.versions.node})\n`,
+    );
     return 0;
   }
   if (command === '--help' || command === '-h' || command === 'help') {

@@ -36,7 +36,9 @@ suite('the image', () => {
   before(async () => {
     sink = await Sink.start();
     const variables = [`POSTERN_UPSTREAM=127.0.0.1:${sink.port}`, ACCEPTED];
+    const begun = performance.now();
     running = await startServer(25, ...postern(CONFIG.Cmd, variables));
+    console.log(`listens ${Math.round(performance.now() - begun)} ms after its start`);
   });
   after(async () => {
     await running?.stop();

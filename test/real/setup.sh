@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests with real servers and clients need, on Debian or Ubuntu. `npm test` runs this first.
 #
-#   tools    nmap, swaks, gsasl, openssl, python3, m4 and haproxy, the shells zsh and fish, mandoc and groff, and what some of them load, through apt
+#   tools    nmap, swaks, gsasl, openssl, python3, m4 and haproxy, the shells zsh and fish, mandoc and groff, shellcheck, and what some of them load, through apt
 #   servers  Postfix, Exim (the light and the heavy one), OpenSMTPD, Sendmail, Courier, qpsmtpd, Dovecot, a Kerberos KDC,
 #            Cyrus SASL. Their packages exclude each other or start something, so none is installed: each is unpacked
 #            into a folder of its own below .cache/ (or $POSTERN_CACHE). Nothing of them is started, enabled or written
@@ -15,6 +15,7 @@
 #            and what reads that for fail2ban (no systemd runs), unpacked likewise
 #   redis    the programs of Redis (Debian keeps all of them in redis-tools, which starts no service), unpacked likewise
 #   chromium without a window, for the tests of the admin port's page, unpacked likewise; a font through apt
+#   package  Debian's own tools, which make the package and look at it (.ci/run), through apt
 #   users    the system users that the servers insist on
 #
 # Done already: it looks, changes nothing, and needs no network. Not root, no apt or no network: it says what is
@@ -28,10 +29,11 @@ log=$cache/setup.log
 
 say() { printf 'postern: %s\n' "$*" >&2; }
 
-tools='nmap swaks gsasl openssl python3 haproxy zsh fish mandoc m4'
+tools='nmap swaks gsasl openssl python3 haproxy zsh fish mandoc m4 shellcheck'
 # TLS for swaks and qpsmtpd, the mechanisms of Cyrus SASL for Postfix, and libraries that the tests' own servers stand on
 plugins='libnet-ssleay-perl libio-socket-ssl-perl libsasl2-modules libsasl2-modules-db
-  python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core groff-base'
+  python3-twisted python3-aiosmtpd libnet-server-mail-perl iproute2 fonts-dejavu-core groff-base
+  binutils debhelper dpkg-dev lintian'
 packages='postfix exim4-daemon-light exim4-daemon-heavy opensmtpd sendmail-bin sendmail-cf dovecot-core sasl2-bin
   libsasl2-modules-gssapi-mit krb5-kdc krb5-admin-server krb5-user redis-tools courier-mta courier-base courier-authlib
   qpsmtpd prometheus fail2ban python3-systemd systemd-journal-remote chromium-headless-shell chromium-common'
