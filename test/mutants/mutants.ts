@@ -38,7 +38,6 @@ const CLOSE: Readonly<Record<string, string>> = {
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
   'limits/bans': 'test/limits/memory-store.test.ts',
-  'limits/open-connections': 'test/limits/memory-store.test.ts',
 };
 /** A file that has none of these: of its folder's common ones. */
 const COMMON: Readonly<Record<string, string>> = {
