@@ -44,6 +44,7 @@ export class PhaseTimers {
   #doing = AWAITING_GREETING;
   #since: number; // when this phase began
   #heard: number; // when the client was heard last
+  #begun: number | null = null; // when the first octet of the command came that is awaited
   #windowStart = 0;
   #windowOctets = 0;
 
@@ -75,6 +76,7 @@ export class PhaseTimers {
   /** The client sent octets. */
   heard(octets: number, now: number): void {
     this.#heard = now;
+    if (this.#doing === AWAITING_COMMAND) this.#begun ??= now;
     this.#windowOctets += octets;
   }
 
@@ -85,6 +87,7 @@ export class PhaseTimers {
     this.#doing = doing;
     this.#since = now;
     this.#heard = now;
+    this.#begun = null;
   }
 
   /** Mail data is stopped by us, because the upstream is slow: its rate is not the client's fault. */
@@ -134,7 +137,7 @@ export class PhaseTimers {
     const { client_idle, command, data_idle } = this.#timeouts;
     switch (this.#doing) {
       case AWAITING_COMMAND:
-        return Math.min(this.#heard + client_idle, this.#since + command, this.#mailBy);
+        return Math.min(this.#heard + client_idle, (this.#begun ?? Number.POSITIVE_INFINITY) + command, this.#mailBy);
       case AWAITING_MAIL_DATA:
         return this.#heard + data_idle;
       case AWAITING_OPAQUE:

@@ -143,6 +143,14 @@ describe('patience', () => {
     expiresAt(patience, SINCE + TIMEOUTS.command);
   });
 
+  it('counts the time of a command from its first octet: before it a client may be silent for longer', () => {
+    const patience = waitingFor(AWAITING_COMMAND, { client_idle: 60_000, command: 5_000 });
+    assert.equal(patience.isExpired(SINCE + 50_000), false);
+    patience.heard(1, SINCE + 50_000);
+    expiresAt(patience, SINCE + 55_000);
+    assert.equal(patience.deadline(SINCE + 55_000), 'timeouts.command');
+  });
+
   it('gives every command its own time', () => {
     const patience = waitingFor(AWAITING_COMMAND);
     for (let now = SINCE; now < SINCE + 3 * TIMEOUTS.command; now += 999) {

@@ -36,7 +36,7 @@ export async function crowd(wanted: number): Promise<object> {
       listeners: [{ bind: ['127.0.0.1:0'] }],
       upstream: { servers: [`127.0.0.1:${server.port}`], max_connections: most },
       lost_address_guard: 'warn',
-      timeouts: { client_idle: '1h', data_idle: '1h', upstream_data: '1h', min_data_rate: 0 },
+      timeouts: { client_idle: '2h', data_idle: '2h', upstream_data: '2h', no_mail: '2h', min_data_rate: 0 },
       limits: { source: { connections: 100 }, connector: { connections: most } },
       policy: {
         version: 1,

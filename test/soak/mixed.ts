@@ -102,7 +102,7 @@ export async function mixed(minutes: number, seed: number, chosen: readonly stri
     state: redis === null ? 'memory' : `redis://127.0.0.1:${redis.port}/0`,
     lost_address_guard: 'warn',
     limits: { source: { connections: 20, message_rate: '10000/1h' }, connector: { connections: 1000 } },
-    timeouts: { client_idle: '4s', command: '4s', data_idle: '4s', upstream_reply: '8s', upstream_final: '8s' },
+    timeouts: { client_idle: '4s', command: '4s', data_idle: '4s', upstream_reply: '8s', upstream_final: '1m' },
     policy: {
       version: 1,
       accepted_domains: ['local.example', `v${variant}.example`],
