@@ -23,7 +23,6 @@ async function bears(clock: Clock, client: Peer, step: number, words: string): P
 describe('the time that a session may take', () => {
   const silences: readonly (readonly [State, keyof Timeouts, string])[] = [
     ['between commands', 'client_idle', TIMEOUT],
-    ['between commands', 'command', TIMEOUT],
     ['in a transaction', 'client_idle', TIMEOUT],
     ['in a login', 'client_idle', TIMEOUT],
     ['in mail data', 'data_idle', TIMEOUT],
@@ -92,6 +91,19 @@ describe('the time that a session may take', () => {
       upstream.say('250 2.1.5 ok\r\n');
       assert.equal(await client.hears('\r\n'), '250 2.1.5 ok\r\n');
     }
+  });
+
+  it('for a command begins with its first octet, and silence before it does not count', async (t) => {
+    const clock = holdClock(t);
+    const rig = await Rig.open(t, { timeouts: { client_idle: 100_000, command: 20_000 } });
+    const { client } = await rig.introduced();
+    await clock.advance(99_999);
+    client.say('N');
+    await settled();
+    await clock.advance(19_999);
+    assert.equal(client.ending, null);
+    await clock.advance(1);
+    assert.equal(await client.rest(), TIMEOUT);
   });
 
   it('for one command is not prolonged by an octet now and then', async (t) => {
