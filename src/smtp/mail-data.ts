@@ -7,8 +7,8 @@
 // comes next: OpenSMTPD cuts the line there. (protocol.md's table lets text follow it; that would be a way through.)
 //
 // A server may also leave mail data at a line that is too long for it, and read what follows as commands (go-smtp 0.12, Debian 12).
-// Where `textLine` says so, nothing behind so many octets of a line is let go. A line ends in CRLF here: a server that ends
-// it sooner counts fewer.
+// Where `textLine` says so, nothing behind so many octets of a line is let go, dots of our own counted. A line ends in CRLF
+// here: a server that ends it sooner counts fewer.
 //
 // Inside text only the next dot matters; it is searched for, and what stands right before it tells the state.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
@@ -73,6 +73,7 @@ export interface MailDataOptions {
 export class MailData {
   readonly #options: MailDataOptions;
   readonly #emit: (bytes: Buffer) => void;
+  readonly #emitAll: (bytes: Buffer) => void;
   readonly #dots: DotSearch;
   #state = L0;
   #held = ''; // latin-1; octets of earlier chunks that are not let go yet
@@ -84,36 +85,41 @@ export class MailData {
   ambiguousAt = 0;
   #before = L0; // the state that the dot met
   #scanned = 0; // octets of earlier chunks
-  #inLine = 0; // octets of them in the line that has not ended; counted where there is a limit
+  #inLine = 0; // octets let go of the line that has not ended; counted where there is a limit
   #endsInCr = false;
+  #tooLong = false;
 
   constructor(options: MailDataOptions, emit: (bytes: Buffer) => void, dots = lineDots()) {
     this.#options = options;
-    this.#emit = emit;
+    this.#emitAll = emit;
+    this.#emit = options.textLine === Number.POSITIVE_INFINITY ? emit : (bytes) => this.#emitLines(bytes);
     this.#dots = dots;
   }
 
   /** Reads chunk[start…], emits what may go upstream, and says MORE, ENDED, REFUSED or LINE_TOO_LONG. */
   scan(chunk: Buffer, start: number): number {
-    const over = this.#options.textLine === Number.POSITIVE_INFINITY ? -1 : this.#lineLimit(chunk, start);
-    if (over === -1) return this.#scan(chunk, start);
-    const found = this.#scan(chunk.subarray(0, over), start); // it may end before
-    return found === MORE ? LINE_TOO_LONG : found;
+    const found = this.#scan(chunk, start);
+    return this.#tooLong ? LINE_TOO_LONG : found;
   }
 
-  /** Where a line of chunk[start…] becomes longer than it may be; -1 where none does. */
-  #lineLimit(chunk: Buffer, start: number): number {
-    let begins = start - this.#inLine; // below `start` where the line began in an earlier chunk
-    for (let at = start; at < chunk.length; ) {
-      const lf = chunk.indexOf(LF, at);
-      const end = lf === -1 ? chunk.length : lf + 1;
-      if (end - begins > this.#options.textLine) return begins + this.#options.textLine;
-      if (lf !== -1 && (lf === start ? this.#endsInCr : chunk[lf - 1] === CR)) begins = end;
+  /** Lets octets go upstream, and none behind the first line of them that is too long. */
+  #emitLines(bytes: Buffer): void {
+    if (this.#tooLong) return;
+    let begins = -this.#inLine; // below 0 where the line began in octets that went before
+    for (let at = 0; at < bytes.length; ) {
+      const lf = bytes.indexOf(LF, at);
+      const end = lf === -1 ? bytes.length : lf + 1;
+      if (end - begins > this.#options.textLine) {
+        this.#tooLong = true;
+        this.#emitAll(bytes.subarray(0, begins + this.#options.textLine));
+        return;
+      }
+      if (lf !== -1 && (lf === 0 ? this.#endsInCr : bytes[lf - 1] === CR)) begins = end;
       at = end;
     }
-    this.#inLine = chunk.length - begins;
-    if (chunk.length > start) this.#endsInCr = chunk[chunk.length - 1] === CR;
-    return -1;
+    this.#inLine = bytes.length - begins;
+    if (bytes.length > 0) this.#endsInCr = bytes[bytes.length - 1] === CR;
+    this.#emitAll(bytes);
   }
 
   #scan(chunk: Buffer, start: number): number {

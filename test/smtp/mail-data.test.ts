@@ -115,7 +115,7 @@ test('however mail data is cut, the outcome is the same', () => {
   const options = fc.record({
     bareLf: fc.constantFrom('reject', 'normalize', 'pass'),
     dotLines: fc.constantFrom('pass', 'strict'),
-    textLine: fc.constant(ANY),
+    textLine: fc.constantFrom(ANY, 3, 8, 40),
   });
   fc.assert(
     fc.property(text, options, fc.nat(), (octets, given, seed) => {
@@ -140,6 +140,12 @@ test('of a line longer than it may be nothing goes on behind the last octet that
         assert.deepEqual([found, emitted], [LINE_TOO_LONG, `${before}${long.slice(0, 8)}`]);
       }
     }
+  }
+  const stuffed: MailDataOptions = { ...options, bareLf: 'normalize' };
+  for (const cut of [whole, everyOctet, cutAtRandom(7, 5)]) {
+    assert.deepEqual(scan('1\n.\n5\r\n.\r\n', stuffed, cut), { found: ENDED, emitted: '1\n..\n5\r\n.\r\n', behind: 0 });
+    const { found, emitted } = scan('1\n.\n56\r\n.\r\n', stuffed, cut); // eight octets, and the dot of our own
+    assert.deepEqual([found, emitted], [LINE_TOO_LONG, '1\n..\n56\r']);
   }
   const behind = `.\r\nNOOP ${'x'.repeat(20)}\r\n`;
   assert.deepEqual(scan(behind, options), { found: ENDED, emitted: '.\r\n', behind: behind.length - 3 });
