@@ -5,7 +5,7 @@
 // Runs before anything is installed: plain JavaScript, no dependency, Node 20 or later. It never changes the lock file
 // and never updates a package; that is `npm install`, said by a person.
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 
 /** Milliseconds since the epoch, 0 when there is no such file. */
 function modifiedAt(path) {
@@ -16,7 +16,9 @@ process.chdir(new URL('../..', import.meta.url).pathname);
 
 // npm writes node_modules/.package-lock.json last: an install that was interrupted does not count as one.
 const wanted = process.argv[2] === 'missing' ? 1 : modifiedAt('package-lock.json');
-if (modifiedAt('node_modules/.package-lock.json') < wanted) {
+// Behind a link are the packages of another tree, which `npm ci` would remove.
+const isLink = lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink() === true;
+if (!isLink && modifiedAt('node_modules/.package-lock.json') < wanted) {
   console.error('postern: node_modules is missing or older than package-lock.json: npm ci');
   const { status } = spawnSync('npm', ['ci'], { stdio: 'inherit', shell: process.platform === 'win32' });
   process.exitCode = status ?? 1;
