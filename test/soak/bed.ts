@@ -99,7 +99,7 @@ export class Bed {
     const folder = mkdtempSync(join(tmpdir(), 'postern-soak-'));
     const bed = new Bed(folder, await freePort(), options);
     for (let waited = 0; bed.port === 0; waited += 20) {
-      if (waited > 30_000 || bed.child.exitCode !== null) throw new Error(`Postern does not start: ${bed.stderr}`);
+      if (waited > 120_000 || bed.child.exitCode !== null) throw new Error(`Postern does not start: ${bed.stderr}`);
       await delay(20);
       bed.port = Number(/listening on \S*?:(\d+)\b/.exec(bed.stderr)?.[1] ?? 0);
     }
