@@ -196,6 +196,7 @@ function questionOf(
 ): Question {
   return {
     protocolState,
+    transaction: 0,
     helo: toOctets(asked.helo),
     login: loginOf(asked.login),
     tls: asked.tls,

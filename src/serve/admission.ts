@@ -35,6 +35,8 @@ const NO_PLACE_ANY_MORE: Decision = {
   reply: CONFIGURATION_CHANGED,
 };
 
+const NO_TRANSACTION = -1;
+
 const REASONS: Readonly<Record<NoPlace, ConnectionRefusal>> = {
   ban: 'banned',
   rate: 'connection_rate',
@@ -85,7 +87,8 @@ export class AdmissionControl {
   }
 }
 
-/** One client that was let in. Its judge goes on to the policy in force with every MAIL. */
+/** One client that was let in. Its judge goes on to the policy in force with every MAIL; a transaction that is open when that MAIL is refused
+ * stays with the judge that let it begin, or a sender that one policy allows would reach recipients that only the other does. */
 class AdmittedClient implements Admitted {
   readonly admitted = true;
   readonly profile: Profile;
@@ -96,6 +99,8 @@ class AdmittedClient implements Admitted {
   readonly #limits: ClientLimits;
   #policy: Policy;
   #judge: Judge | null;
+  #before: Judge | null = null;
+  #judgedBefore = NO_TRANSACTION; // the transaction that went on when the judge changed
   #broughtMail = false;
 
   constructor(
@@ -131,6 +136,8 @@ class AdmittedClient implements Admitted {
       // What the session was given when it began it would keep: another profile means another session.
       const { name, profile } = this.#connector;
       const same = next !== null && next.name === name && isDeepStrictEqual(next.profile, profile);
+      if (question.transaction !== this.#judgedBefore) this.#before = this.#judge;
+      this.#judgedBefore = question.transaction;
       this.#judge = same && found === null ? next.judgeFor(endsOf(this.#ends)) : null;
       if (same) this.#limits.connector = next;
       return this.#decide(question);
@@ -145,8 +152,16 @@ class AdmittedClient implements Admitted {
   }
 
   #decide(question: Question): Decision | Promise<Decision> {
-    if (this.#judge === null) return NO_PLACE_ANY_MORE;
-    return when(this.#judge(question), (decision) => this.#limits.decide(question, decision));
+    const judge = this.#judgeOf(question);
+    if (judge === null) return NO_PLACE_ANY_MORE;
+    return when(judge(question), (decision) => this.#limits.decide(question, decision));
+  }
+
+  #judgeOf({ protocolState, transaction }: Question): Judge | null {
+    if (protocolState !== 'RCPT') return this.#judge;
+    if (transaction === this.#judgedBefore) return this.#before;
+    this.#judgedBefore = NO_TRANSACTION;
+    return this.#judge;
   }
 
   heard(event: SessionEvent): void {

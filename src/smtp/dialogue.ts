@@ -160,7 +160,8 @@ export class Dialogue {
     addresses: Question['addresses'],
   ): Question {
     const { helo, login, tls, tlsSubject } = this;
-    return { protocolState, helo, login, tls, tlsSubject, sender, senderAddress, recipient, addresses };
+    const { number: transaction } = this.transaction;
+    return { protocolState, transaction, helo, login, tls, tlsSubject, sender, senderAddress, recipient, addresses };
   }
 
   ask(question: Question, decided: (decision: Decision) => void): void {

@@ -50,6 +50,9 @@ export interface Login {
 /** What the judge is asked, at AUTH, at MAIL and at every RCPT. Strings are latin-1 as received. */
 export interface Question {
   readonly protocolState: 'AUTH' | 'MAIL' | 'RCPT';
+  /** The mail transaction that goes on, by a number that changes with each. A MAIL may begin another, or may be refused and leave it open:
+   * where EHLO came in the middle, only the server knows. */
+  readonly transaction: number;
   readonly helo: string;
   /** At AUTH: who it is that tries, as far as it is known. */
   readonly login: Login | null;

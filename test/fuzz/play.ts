@@ -84,7 +84,9 @@ class Talk {
   readonly client: SmtpClient;
   readonly answers: Reply[][] = [];
   secured: boolean;
+  /** Null: what was said around a reload may have met either. */
   inForce: Mark['inForce'] = 'policy';
+  #loaded: 'policy' | 'next' = 'policy';
   closed = false;
   readonly #bed: Place;
   readonly #deadline = turns + STUCK_TURNS;
@@ -165,10 +167,10 @@ class Talk {
   async #reload(): Promise<void> {
     const isAtRest = await this.#quiet();
     if (this.#bed.setting.next === null) return;
-    const next = this.inForce === 'next' ? 'policy' : 'next';
+    this.#loaded = this.#loaded === 'next' ? 'policy' : 'next';
     this.inForce = null;
-    await this.#bed.putInForce(next);
-    if (isAtRest) this.inForce = next;
+    await this.#bed.putInForce(this.#loaded);
+    if (isAtRest) this.inForce = this.#loaded;
   }
 
   /** Whether all came to rest. */

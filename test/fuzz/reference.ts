@@ -68,12 +68,25 @@ export function connectorFor(policy: Policy, { client, local }: Pick<Facts, 'cli
  * too, and nothing but who may do what is changed in it. Whether it observes and whether it relays anywhere is more. */
 export function sameConnector(policy: Policy, old: Policy, at: Connector, facts: Facts): Connector | null {
   const same = policy.connectors.find(({ name }) => name === at.name) ?? null;
-  if (same === null || same.mode !== at.mode || relaysAnywhere(policy, same) !== relaysAnywhere(old, at)) return null;
-  return isObserved(same, facts) || mayConnect(same, facts) === 'proceed' ? same : null;
+  const observes = same !== null && isObserved(same, facts);
+  if (same === null || observes !== isObserved(at, facts) || relaysAnywhere(policy, same) !== relaysAnywhere(old, at))
+    return null;
+  return observes || mayConnect(same, facts) === 'proceed' ? same : null;
 }
 
-function relaysAnywhere({ blocked_domains = [] }: Policy, { rules: [first] = [] }: Connector): boolean {
-  return first?.allow !== undefined && Object.keys(first.allow).length === 0 && blocked_domains.length === 0;
+/** For everybody, whoever they say they are, and with or without TLS. */
+function relaysAnywhere({ blocked_domains = [] }: Policy, connector: Connector): boolean {
+  const { rules: [first] = [], submit = 'anyone', senders = {}, require_tls = false } = connector;
+  const { own_domains = 'allow', login_must_match = {}, own_address = 'free', others = 'allow' } = senders;
+  const asWhoever = own_domains === 'allow' && others === 'allow' && own_address !== 'required';
+  const forAll = submit === 'anyone' && !require_tls && asWhoever && Object.keys(login_must_match).length === 0;
+  return (
+    forAll &&
+    first?.expires === undefined &&
+    first?.allow !== undefined &&
+    Object.keys(first.allow).length === 0 &&
+    blocked_domains.length === 0
+  );
 }
 
 const isRange = (entry: string): boolean => entry === 'any' || /^[0-9]|:/.test(entry);

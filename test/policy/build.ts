@@ -87,6 +87,7 @@ export function rcpt(recipients: string | string[], given: Partial<Question> = {
   const sender = given.sender ?? 'someone@sender.example';
   return {
     protocolState: 'RCPT',
+    transaction: 0,
     helo: 'client.example',
     login: null,
     tls: false,

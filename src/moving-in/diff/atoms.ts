@@ -107,6 +107,7 @@ export function factsOf(users: UserNames, given: Given, said: Partial<Question>)
 
 export const NOTHING_SAID: Question = {
   protocolState: 'RCPT',
+  transaction: 0,
   helo: '',
   login: null,
   tls: false,

@@ -228,6 +228,7 @@ export class Pair {
             for (const { value: path } of recipients) {
               const question: Question = {
                 protocolState: 'RCPT',
+                transaction: 0,
                 helo: helos[h]?.value ?? '',
                 login,
                 tls: security.tls,
