@@ -68,6 +68,7 @@ typed() {
 started() {
   commands=$((commands + 1))
   local begun=${EPOCHREALTIME/./}
+  : >"$work/started" # of the way before
   inside "$1" >"$work/started" 2>&1 </dev/null &
   running+=($!)
   until grep -q '^postern: listening on' "$work/started"; do
