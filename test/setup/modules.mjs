@@ -2,7 +2,7 @@
 // in a fresh clone. Said `missing`, it leaves alone what is only older, for `npm start`: a firewall that starts again must not want a
 // registry.
 //
-// Runs before anything is installed: plain JavaScript, no dependency, Node 20 or later. It never changes the lock file
+// Runs before anything is installed: plain JavaScript, no dependency, Node 18 or later. It never changes the lock file
 // and never updates a package; that is `npm install`, said by a person.
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
