@@ -69,8 +69,13 @@ export async function bundle(entry: string, file: string, url: string, banner = 
     ],
     logLevel: 'warning',
   });
-  writeFileSync(file, readFileSync(file, 'latin1').replace(DEAR, 'late("$1")'), 'latin1');
+  writeFileSync(file, inAscii(readFileSync(file, 'utf8').replace(DEAR, 'late("$1")')));
   return metafile;
+}
+
+/** esbuild's charset leaves regular expressions as they are, and what runs a bundle takes each octet for a character. */
+function inAscii(script: string): string {
+  return script.replace(/[^\x00-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** What gives a bundle that is run as a script what a module has. */

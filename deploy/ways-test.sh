@@ -31,7 +31,7 @@ inside() {
   # shellcheck disable=SC2016 # the inner shell's own
   unshare --mount --pid --fork --kill-child sh -ec 'place=$1; shift; mount -t proc proc "$place/proc"; exec chroot "$place" "$@"' sh "$place" \
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-    NPM_CONFIG_CAFILE=/etc/ssl/certs/ca-certificates.crt POSTERN_LISTEN="127.0.0.1:$port" POSTERN_ADMIN=none sh -c "cd && $1"
+    NPM_CONFIG_CAFILE=/etc/ssl/registry.crt POSTERN_LISTEN="127.0.0.1:$port" POSTERN_ADMIN=none sh -c "cd && $1"
 }
 
 fresh() {
@@ -40,10 +40,11 @@ fresh() {
     say "making a Debian: $1"
     rm -rf "$base"
     debootstrap --variant=minbase "$1" "$base" >"$work/$1.log" || fail "debootstrap: see $work/$1.log"
-    # Yes to every question; and a registry may stand behind a certificate that only this machine knows.
+    # Yes to every question; and a registry may stand behind a certificate that only this machine knows (in a file of its own: npm brings
+    # Debian's ca-certificates, which makes its own anew).
     echo 'APT::Get::Assume-Yes "true";' >"$base/etc/apt/apt.conf.d/90yes"
-    mkdir -p "$base/etc/ssl/certs"
-    cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/certs/"
+    mkdir -p "$base/etc/ssl"
+    cp /etc/ssl/certs/ca-certificates.crt "$base/etc/ssl/registry.crt"
     cp /etc/resolv.conf "$base/etc/"
     touch "$base/.ready"
   fi
@@ -67,6 +68,7 @@ typed() {
 started() {
   commands=$((commands + 1))
   local begun=${EPOCHREALTIME/./}
+  : >"$work/started" # of the way before
   inside "$1" >"$work/started" 2>&1 </dev/null &
   running+=($!)
   until grep -q '^postern: listening on' "$work/started"; do
@@ -114,7 +116,7 @@ debian-package() {
 npm() {
   cp "$root/packages/postern-$version.tgz" "$place/root/"
   typed 'apt-get install --no-install-recommends npm libatomic1'
-  typed "npm install --global node@26 ./postern-$version.tgz"
+  typed "npm install --global node-linux-$(node -p process.arch)@26 ./postern-$version.tgz"
   started "postern $RUN"
   names_itself 'postern --version'
 }

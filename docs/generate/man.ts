@@ -161,7 +161,7 @@ function casesPage(texts: ReadonlyMap<string, HelpText>): string {
     prose(
       'Beside a policy, `office.yaml`, stand its cases, `office.cases`: one question a line, and the answer that is expected. `postern test` puts ' +
         'them to the policy; nothing is sent, and no network is used. What a line does not say is not so: no login, no TLS, no name in DNS, the null ' +
-        'sender. Backslashes are literal. A comment begins with `#` at the begin of a line or behind a blank.',
+        'sender. Backslashes are literal. A comment begins with `#` at the beginning of a line or behind a blank.',
     ),
     `.PP\n${term(form.term)}`,
     section('answers'),
@@ -170,7 +170,7 @@ function casesPage(texts: ReadonlyMap<string, HelpText>): string {
     'In any order, between the source and the arrow.',
     ...words.map((word) => {
       const option = `--${/^\w+/.exec(word)?.[0].replace('_', '-')}`;
-      return tagged(term(word), prose(needed(explained.get(option), word)));
+      return tagged(term(word), prose(needed(explained.get(option), word).replaceAll('--', '')));
     }),
     section('example'),
     verbatim(readFileSync(join(ROOT, 'policies/closed.cases'), 'utf8')),

@@ -71,6 +71,8 @@ export async function askAdmin(
     if (typeof body !== 'object' || body === null) throw new Error('its answer is no object');
     return { status: response.statusCode ?? 0, body };
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED')
+      return `nothing listens at ${url}: is Postern running there? --admin HOST:PORT names another admin port`;
     return `${url} does not answer as Postern does: ${plain(whyNot(error as Error, patience))}`;
   }
 }

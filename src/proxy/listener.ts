@@ -147,7 +147,7 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   EACCES:
     process.platform === 'win32'
       ? 'not permitted: another program has it for itself alone, or Windows keeps it (netsh interface ipv4 show excludedportrange tcp)'
-      : 'not permitted, as ports below 1024 often are: CAP_NET_BIND_SERVICE is wanted',
+      : 'not permitted, as ports below 1024 often are: root may, or who has CAP_NET_BIND_SERVICE; 2525 is free to everybody',
   EADDRNOTAVAIL: 'this machine has no such address',
   EAFNOSUPPORT: 'this machine has no addresses of that kind',
 };

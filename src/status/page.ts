@@ -8,7 +8,7 @@ import { Html, html } from './html.ts';
 import type { Example } from './refusals.ts';
 import { remedyFor } from './remedy.ts';
 import type { LimitsView, ServerStatus, Status } from './shapes.ts';
-import { ageOf, formatAge, formatCount, upstreamsOf } from './words.ts';
+import { ageOf, formatAge, formatCount, many, upstreamsOf } from './words.ts';
 
 export interface PageSnapshot {
   readonly status: Status;
@@ -118,12 +118,20 @@ function servers({ servers, time }: Status): Html {
 }
 
 function hour(status: Status, minutes: readonly Minute[]): Html {
-  const sum = (of: (minute: Minute) => number): string => formatCount(minutes.reduce((all, one) => all + of(one), 0));
+  const sum = (of: (minute: Minute) => number): number => minutes.reduce((all, one) => all + of(one), 0);
+  const messages = sum((one) => one.messages);
+  const refused = sum((one) => one.refused);
+  const would = sum((one) => one.would_be_refused);
+  const told = [
+    many(messages, 'message'),
+    many(refused, 'refusal'),
+    ...(would === 0 ? [] : [`${formatCount(would)} that enforce would refuse`]),
+  ].join(', ');
   const most = Math.max(0, ...minutes.map(({ sessions }) => sessions));
   const row = (one: Minute): Html =>
     html`<tr><th scope="row">${new Date(one.at).toISOString().slice(11, 16)}</th>${[one.messages, one.refused, one.would_be_refused, one.sessions].map((count) => html`<td class="number">${formatCount(count)}</td>`)}</tr>`;
   return html`<h2 id="hour-title">The last hour</h2>
-<p>${sum(({ messages }) => messages)} messages, ${sum(({ refused }) => refused)} refusals, ${sum((one) => one.would_be_refused)} that would be; at most ${formatCount(most)} sessions at once, ${formatCount(status.sessions.open)} now.</p>
+<p>${told}; at most ${many(most, 'session')} at once, ${formatCount(status.sessions.open)} now.</p>
 <details><summary>Minute by minute</summary>${table(['UTC', 'Messages', 'Refused', 'Would be', 'Sessions'], minutes.toReversed().map(row))}</details>`;
 }
 

@@ -5,7 +5,7 @@
 
 import type { ServerStatus, SessionList, SessionRow, Status } from './shapes.ts';
 import { type Column, cut, formatTable, wrap } from './table.ts';
-import { ageOf, formatAge, formatCount, formatOctets, plain, upstreamsOf } from './words.ts';
+import { ageOf, formatAge, formatCount, formatOctets, many, plain, upstreamsOf } from './words.ts';
 
 export type Paint = (colour: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string) => string;
 
@@ -150,8 +150,4 @@ function sessionsOf(status: Status, list: SessionList, width: number, rows: numb
 function counts(of: Readonly<Record<string, number>>, lead = ': '): string {
   const parts = Object.entries(of).toSorted(([, a], [, b]) => b - a);
   return parts.length === 0 ? '' : lead + parts.map(([name, count]) => `${name} ${formatCount(count)}`).join(', ');
-}
-
-function many(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -26,5 +26,5 @@ test('health: 0 as long as it lives, 1 where it is not ready or nobody answers',
   assert.match(ready.said, /^\{.*"ready":false/);
   const nobody = health([], '127.0.0.1:1');
   assert.equal(nobody.code, 1);
-  assert.match(nobody.said, /^postern health: http:\/\/127\.0\.0\.1:1 does not answer as Postern does: /);
+  assert.match(nobody.said, /^postern health: nothing listens at http:\/\/127\.0\.0\.1:1: /);
 });

@@ -126,7 +126,7 @@ test('who does not answer, or not as Postern does, is told of', async (t) => {
   assert.equal(nobody.code, 1);
   assert.match(
     nobody.stderr,
-    /^postern reload: http:\/\/127\.0\.0\.1:1 does not answer as Postern does: .*ECONNREFUSED/,
+    /^postern reload: nothing listens at http:\/\/127\.0\.0\.1:1: is Postern running there\? --admin/,
   );
   for (const [answer, said] of [
     ['<html>', /its answer is no JSON/],

@@ -93,7 +93,10 @@ test('shows the token of the file, and says what is missing without it', async (
 test('says who does not answer', async () => {
   const { code, stderr } = await run(['--admin', '127.0.0.1:1']);
   assert.equal(code, 1);
-  assert.match(stderr, /^postern status: http:\/\/127\.0\.0\.1:1 does not answer as Postern does: .*ECONNREFUSED/);
+  assert.match(
+    stderr,
+    /^postern status: nothing listens at http:\/\/127\.0\.0\.1:1: is Postern running there\? --admin/,
+  );
 });
 
 test('what is wrongly asked is said', async () => {

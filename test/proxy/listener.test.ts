@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { whyNot } from '../../src/proxy/listener.ts';
 import { GREETING, greeted, open, quit, type Wanted } from './front.ts';
 import { freePort, Peer, settled } from './peer.ts';
 import { asked, Rig } from './rig.ts';
@@ -44,6 +45,11 @@ describe('a listener', () => {
     await assert.rejects(open(t, { listener: { bind: ['198.51.100.1:0'] } }), {
       message: 'cannot listen on 198.51.100.1:0: this machine has no such address',
     });
+  });
+
+  it('says who may have a port that it was not permitted to have', { skip: process.platform === 'win32' }, () => {
+    const refused = Object.assign(new Error(), { code: 'EACCES' });
+    assert.match(whyNot(refused), /^not permitted, .*: root may, or who has CAP_NET_BIND_SERVICE; 2525 is free/);
   });
 
   it('chooses the connector by the address a client comes from', async (t) => {

@@ -21,6 +21,7 @@ for (const workers of [1, 2]) {
       const text = await (await fetch(url, { headers: withPassword() })).text();
       assert.match(text, /<dt>Mode<\/dt><dd>enforce<\/dd>/);
       assert.match(text, /<dt>Sessions now<\/dt><dd>1<\/dd>/);
+      assert.match(text, /<p>1 message, 3 refusals; at most \d sessions? at once, 1 now\.<\/p>/);
       assert.match(text, /<th scope="row">192\.0\.2\.7<\/th><td class="number">3<\/td>/);
       assert.match(text, /recipient x@foreign\.example from scanner@sender\.example: no_rule at internet/);
       const why = /<a class="why" href="(explain\?[^"]+)"/.exec(text)?.[1]?.replaceAll('&#38;', '&') ?? '';
