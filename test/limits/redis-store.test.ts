@@ -15,6 +15,9 @@ after(async () => {
   await redis?.stop();
 });
 
+/** Redis was late or away, as on a busy machine, and nodes counted by themselves, which is another test's matter: then once more. */
+let wasLost = false;
+
 const SECRETS = { password: null, ca: null };
 
 function addressOf({ port }: Pick<RedisServer, 'port'>): RedisAddress {
@@ -29,7 +32,10 @@ async function node(
   const store = new RedisStore(addressOf(server), SECRETS, {
     up: () => {},
     full: () => {},
-    down: (why) => void downs.push(why),
+    down: (why) => {
+      wasLost = true;
+      downs.push(why);
+    },
     banned: ({ network }) => void banned.push(network),
   });
   stores.push(store);
@@ -44,8 +50,9 @@ answersLikeAStore(
   'Redis',
   async () => {
     await redis?.ask('FLUSHALL');
+    wasLost = false;
     const store = await node();
-    return { store, now, pass: (ms) => delay(ms + 2), done: () => store.close() };
+    return { store, now, pass: (ms) => delay(ms + 2), wasLost: () => wasLost, done: () => store.close() };
   },
   noRedis,
 );
@@ -57,25 +64,27 @@ async function nodeNames(): Promise<string[]> {
 
 const check = (sentence: string, body: () => Promise<void>): void => {
   test(sentence, { skip: noRedis }, async () => {
-    await redis?.ask('FLUSHALL');
-    await body();
+    for (let attempt = 1; ; attempt++) {
+      wasLost = false;
+      await redis?.ask('FLUSHALL');
+      try {
+        await body();
+        return;
+      } catch (error) {
+        if (attempt === 5 || !wasLost) throw error;
+      }
+    }
   });
 };
 
 check('four nodes that ask at once let pass the limit together, and not one more', async () => {
-  // On a machine so busy that Redis is late, nodes count by themselves, which is another test's matter: then once more.
-  for (let attempt = 1; ; attempt++) {
-    const downs: string[] = [];
-    const nodes = await Promise.all(Array.from({ length: 4 }, () => node(redis as RedisServer, [], downs)));
-    const question = asked([charge(`attempt ${attempt}`, 100, HOUR)]);
-    const answers = await Promise.all(
-      Array.from({ length: 400 }, (_, i) => (nodes[i % 4] as RedisStore).take(question, now())),
-    );
-    await Promise.all(nodes.map((one) => one.close()));
-    if (downs.length > 0 && attempt < 5) continue;
-    assert.equal(answers.filter(({ refused }) => refused === -1).length, 100);
-    return;
-  }
+  const nodes = await Promise.all([node(), node(), node(), node()]);
+  const question = asked([charge('a', 100, HOUR)]);
+  const answers = await Promise.all(
+    Array.from({ length: 400 }, (_, i) => (nodes[i % 4] as RedisStore).take(question, now())),
+  );
+  await Promise.all(nodes.map((one) => one.close()));
+  assert.equal(answers.filter(({ refused }) => refused === -1).length, 100);
 });
 
 check('connections are counted over all nodes, and those of a node that ends count no more', async () => {

@@ -9,18 +9,27 @@ export interface Bench {
   now(): number;
   /** Lets time go by. */
   pass(ms: number): Promise<void>;
+  /** Whether it was late or away meanwhile, as on a busy machine, and something else counted in its place: then nothing was shown. */
+  wasLost?(): boolean;
   done(): Promise<void>;
 }
+
+const ATTEMPTS = 5;
 
 /** `skip`: the reason why there is no such store here. */
 export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip: string | false = false): void {
   const check = (sentence: string, body: (bench: Bench) => Promise<void>): void => {
     test(`${name}: ${sentence}`, { skip }, async () => {
-      const bench = await make();
-      try {
-        await body(bench);
-      } finally {
-        await bench.done();
+      for (let attempt = 1; ; attempt++) {
+        const bench = await make();
+        try {
+          await body(bench);
+          return;
+        } catch (error) {
+          if (attempt === ATTEMPTS || bench.wasLost?.() !== true) throw error;
+        } finally {
+          await bench.done();
+        }
       }
     });
   };
@@ -33,11 +42,11 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
   });
 
   check('what has leaked out has room again', async ({ store, now, pass }) => {
-    const question = asked([charge('a', 2, 2_000)]);
+    const question = asked([charge('a', 2, 6_000)]);
     await store.take(question, now());
     await store.take(question, now());
     assert.equal((await store.take(question, now())).refused, 0);
-    await pass(1_000);
+    await pass(3_000);
     assert.equal((await store.take(question, now())).refused, -1);
     assert.equal((await store.take(question, now())).refused, 0);
   });
@@ -57,10 +66,10 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
   });
 
   check('what is charged without asking may overflow, and then nothing fits', async ({ store, now, pass }) => {
-    store.charge([charge('a', 100, 1_000, 150)], now());
-    const look = asked([charge('a', 100, 1_000, 0)]);
+    store.charge([charge('a', 100, 4_000, 150)], now());
+    const look = asked([charge('a', 100, 4_000, 0)]);
     assert.deepEqual(await store.take(look, now()), { refused: 0, left: 0, banned: 'no' });
-    await pass(700);
+    await pass(2_800);
     assert.equal((await store.take(look, now())).refused, -1);
   });
 
@@ -84,7 +93,7 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
 
   check('after so many exceeded limits the source is banned, and nothing is charged to who is', async (bench) => {
     const { store, now, pass } = bench;
-    const question = asked([charge('a', 1, HOUR)], ['192.0.2.1/32'], strike('192.0.2.1/32', 2, 300, 1));
+    const question = asked([charge('a', 1, HOUR)], ['192.0.2.1/32'], strike('192.0.2.1/32', 2, 3_000, 1));
     assert.equal((await store.take(question, now())).banned, 'no');
     assert.deepEqual(await store.take(question, now()), { refused: 0, left: 0, banned: 'no' });
     assert.deepEqual(await store.take(question, now()), { refused: 0, left: 0, banned: 'now' });
@@ -92,7 +101,7 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
     const other = asked([charge('b', 1, HOUR)], ['192.0.2.1/32']);
     assert.equal((await store.take(other, now())).banned, 'was');
     assert.deepEqual(await store.enter(entry('192.0.2.1/32'), now()), { refused: 'ban', banned: 'was' });
-    await pass(310);
+    await pass(3_010);
     assert.equal((await store.take(other, now())).refused, -1);
     assert.deepEqual(await store.enter(entry('192.0.2.1/32'), now()), { refused: null, banned: 'no' });
   });
@@ -152,10 +161,10 @@ export function answersLikeAStore(name: string, make: () => Promise<Bench>, skip
   });
 
   check('faults that follow at once are one strike, where the question says so', async ({ store, now, pass }) => {
-    const once = charge('a', 1, 400, 1, 'sender');
+    const once = charge('a', 1, 2_000, 1, 'sender');
     const own = entry('a', { ofSource: 0, strike: { ...strike('a', 2, MINUTE, 0), once } });
     for (let i = 0; i < 6; i++) assert.deepEqual(await store.enter(own, now()), { refused: 'source', banned: 'no' });
-    await pass(400);
+    await pass(2_000);
     assert.deepEqual(await store.enter(own, now()), { refused: 'source', banned: 'now' });
     assert.deepEqual(await store.enter(own, now()), { refused: 'ban', banned: 'was' });
   });
