@@ -90,7 +90,6 @@ async function askOfAll(): Promise<void> {
   const { perTest = {} } = lever.mutantCoverage ?? {};
   for (const mutant of work.mutants) {
     if (known.isKnown(mutant.name)) continue;
-    process.send?.({ at: mutant.name });
     const hitsIn = (name: string): number => perTest[name]?.[mutant.id] ?? 0;
     const covering = [...tests.keys()].filter((name) => hitsIn(name) > 0);
     const loading = work.tests.filter((file) => hitsIn(file) > 0);
@@ -109,6 +108,7 @@ async function killerWhileLoading(mutant: Mutant, files: readonly string[], most
     for (const name of names) tests.delete(name);
     switchOn(mutant, mostHits);
     try {
+      process.send?.({ at: mutant.name });
       await load(file);
       const killer = await killerOf(mutant, names, mostHits);
       if (killer !== null) return killer;
@@ -153,6 +153,7 @@ async function killerOf(mutant: Mutant, names: readonly string[], mostHits: numb
     for (const name of names.toSorted((one, other) => pace(one) - pace(other))) {
       const test = tests.get(name);
       if (test === undefined) continue; // its name had to do with the mutant
+      process.send?.({ at: mutant.name });
       const failure = await failureOf(test);
       if ((lever.hitCount ?? 0) > mostHits) return NO_END;
       if (failure !== null) return name;
