@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument, RuleDocument } from '../../src/policy/document.ts';
 import type { PolicyOptions } from '../../src/policy/options.ts';
+import { formatPath } from '../../src/policy/problem.ts';
 import { formatReply } from '../../src/smtp/replies.ts';
 import type { Question } from '../../src/smtp/types.ts';
-import { answer, complaints, connector, decide, login, mail, rcpt, sound } from './build.ts';
+import { answer, compile, complaints, connector, decide, login, mail, rcpt, sound } from './build.ts';
 
 const client = '192.0.2.1';
 const foreign = 'x@foreign.example';
@@ -218,4 +219,59 @@ test('two questions are one where the lists are the same, and only there', async
   const resolve = async () => null;
   assert.equal(await ask({ ptr: ['a.example'] }, { not: { ptr: ['b.example'] } }, { resolve }), '451 cannot_tell');
   assert.equal(await ask({ users: ['a.example'] }, { not: { ptr: ['a.example'] } }, { resolve }), '451 cannot_tell');
+});
+
+test('where a name is not known, a sender is told the key that keeps it out whoever it is', () => {
+  const senders = { ...connector({}).senders, own_domains: 'deny' as const };
+  const [only] = sound({ connectors: [connector({ submit: { users: ['alice'] }, senders })] }).connectors;
+  const ends = { address: client, localAddress: '192.0.2.25', localPort: 25 };
+  const key = (sender: string) => only?.senderKey(ends, mail(sender, { login: login(null) }));
+  assert.deepEqual(key('boss@local.example'), { key: 'own_domains', open: false, spelling: null });
+  assert.deepEqual(key('x@elsewhere.example'), { key: 'submit', open: true, spelling: null });
+});
+
+test('each fault of a rule is told where it stands', () => {
+  const rules: RuleDocument[] = [
+    { allow: { sources: ['x;'] }, expires: '2027-02-30' },
+    { allow: { sources: [] }, expires: '2027' },
+    { deny: { local: ['192.0.2.1:99999', 'what'], ptr: ['*'], helo: ['?'], users: [], groups: ['nobody', 'also'] } },
+    { allow: { allow_unnamed: true, users: ['staff', 'it', 'BOB'], groups: ['staff', 'none'] } },
+    { allow: { not: { senders: ['what'], sender_domains: ['*'] }, tls_subject: [''] } },
+    { allow: { not: {}, recipients: ['what'], recipient_domains: ['*'] } },
+    { deny: { not: {}, recipients: [], sender_domains: [], local: [], senders: [] } },
+  ];
+  const groups = { staff: ['alice'], it: ['IT', 'carol'], bob: ['x'] };
+  const { problems } = compile({ groups, connectors: [connector({ remote_ip_ranges: ['10.0.0.0/8'], rules })] });
+  const told = problems
+    .filter(({ path, message }) => path.includes('rules') && !message.startsWith('rule '))
+    .map(({ severity, path, message }) => `${severity} ${formatPath(path.slice(3))}: ${message}`);
+  const address =
+    'is not an address: 192.0.2.1, 2001:db8::1, 10.0.0.0/8, 192.0.2.5-192.0.2.9, 10.0.0.0;255.0.0.0, any and file:PATH are known';
+  assert.deepEqual(told, [
+    `error [0].allow.sources[0]: 'x' ${address}`,
+    "error [0].expires: '2027-02-30' is not a day: the last day of the rule is wanted, as 2027-01-31",
+    'warning [1].allow.sources: an empty list never holds',
+    "error [1].expires: '2027' is not a day: the last day of the rule is wanted, as 2027-01-31",
+    "error [2].deny.local[0]: '192.0.2.1:99999': a port is a number from 1 to 65535",
+    `error [2].deny.local[1]: 'what' ${address}`,
+    'warning [2].deny.users: an empty list never holds',
+    "error [2].deny.groups[0]: no group 'nobody': staff, it, bob are defined under groups",
+    "error [2].deny.groups[1]: no group 'also': staff, it, bob are defined under groups",
+    "error [2].deny.helo[0]: '?' is not a domain name: d and *.d are known, as '*.example.com'",
+    "error [2].deny.ptr[0]: '*' would hold every domain",
+    'error [3].allow.allow_unnamed: allow_unnamed says what authenticated: true takes; write both',
+    "warning [3].allow.users[0]: 'staff' is a group, and here it would be a login of that name: groups is meant?",
+    "error [3].allow.groups[1]: no group 'none': staff, it, bob are defined under groups",
+    "error [4].allow.not.senders[0]: 'what' is not an address: user@example.com is wanted",
+    "error [4].allow.not.sender_domains[0]: '*' would hold every domain",
+    "error [4].allow.tls_subject[0]: '' is not a domain name",
+    "error [5].allow.recipients[0]: 'what' is not an address: user@example.com is wanted",
+    "error [5].allow.recipient_domains[0]: '*' would hold every domain",
+    'warning [5].allow.not: without conditions in it not never holds',
+    'warning [6].deny.local: an empty list never holds',
+    'warning [6].deny.senders: an empty list never holds',
+    'warning [6].deny.sender_domains: an empty list never holds',
+    'warning [6].deny.recipients: an empty list never holds',
+    'error [6].deny.not: without conditions in it not never holds, so nobody is denied',
+  ]);
 });
