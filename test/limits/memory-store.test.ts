@@ -171,3 +171,14 @@ test('who is banned is asked nothing, and no place without strikes bans nobody',
   const entry = { ...asked([]), seat, ofSource: 0, ofConnector: 10, percent: 100, force: false };
   assert.deepEqual(store.enter(entry, 0), { refused: 'source', banned: 'no' });
 });
+
+test('a ban for limits that were exceeded is told from one of the operator', () => {
+  const store = new MemoryStore();
+  const source = '192.0.2.1/32';
+  const question = asked([charge('a', 0, HOUR)], [source], strike(source, 1, MINUTE, 1));
+  assert.equal(store.take(question, 0).banned, 'now');
+  assert.deepEqual(
+    store.view(10, 0).bans.map(({ by }) => by),
+    ['limits'],
+  );
+});

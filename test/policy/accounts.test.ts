@@ -155,6 +155,7 @@ test('names are the same as Windows folds them: case, accents, width, kana; and 
     ['CORP\\müller', 'CORP\\m\xc3\xbcller'], // UTF-8, octet by octet
     ['CORP\\привет', 'CORP\\\xef\xf0\xe8\xe2\xe5\xf2'], // CP1251
     ['CORP\\привет', 'CORP\\\xaf\xe0\xa8\xa2\xa5\xe2'], // CP866
+    ['CORP\\öü', 'CORP\\\x94\x81'], // CP850, no letter of ASCII
     ['BÜRO\\bob', 'büro\\bob'],
     ['bob@bücher.example', 'bob@xn--bcher-kva.example'],
   ] as const)

@@ -167,6 +167,9 @@ test('an account says which spelling it was, of every kind of name, and of no ot
       'never yes(ｂad.example may be read as bad.example)',
     ],
     [deny({ users: ['CORP\\bob'] }), rcpt(foreign), 'never no(users)'],
+    [allow({ local: ['192.0.2.26'] }), rcpt(foreign), 'some no(local)'],
+    [allow({ recipient_domains: ['bad.example'] }), rcpt(foreign), 'some no(recipient_domains)'],
+    [allow({ helo: ['bad.example'] }), rcpt(foreign), 'some no(helo)'],
     [allow({ users: ['CORP\\bob'] }), rcpt(foreign, { login: login('bob') }), 'some no(users)'],
   ] as const)
     assert.equal(await trace([...rules], question), told);
@@ -217,6 +220,7 @@ test('two questions are one where the lists are the same, and only there', async
   ] satisfies [ConditionsDocument, ConditionsDocument][])
     assert.equal(await ask(first, second), '451 cannot_tell', JSON.stringify([first, second]));
   const resolve = async () => null;
+  assert.equal(await ask({ ptr: ['a.example'] }, { not: { ptr: ['A.example'] } }, { resolve }), 'proceed');
   assert.equal(await ask({ ptr: ['a.example'] }, { not: { ptr: ['b.example'] } }, { resolve }), '451 cannot_tell');
   assert.equal(await ask({ users: ['a.example'] }, { not: { ptr: ['a.example'] } }, { resolve }), '451 cannot_tell');
 });

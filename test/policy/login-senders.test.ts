@@ -55,6 +55,15 @@ test('a sender that is no plain address belongs to nobody', async () => {
   assert.equal(await told(policy({ others: 'deny' }), null, 'x@elsewhere.example'), '550 others');
 });
 
+test('a name with a blank in it has no address for a yes', async () => {
+  const required = { own_address: 'required' as const, others: 'deny' as const };
+  assert.equal(await told(policy(required), 'CORP\\ab', 'ab@corp.example.com'), 'proceed none');
+  assert.equal(
+    await told(policy(required), 'CORP\\a b', 'a b@corp.example.com'),
+    '550 others CORP\\a b may be whose address is a b@corp.example.com',
+  );
+});
+
 test('a refusal says whose address a login may have, where addresses are held against it', async () => {
   const required = { own_address: 'required' as const };
   const two = { user_domains: { CORP: 'corp.example.com', LAB: 'lab.example.com' } };
