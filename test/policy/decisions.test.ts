@@ -167,6 +167,7 @@ test('an account says which spelling it was, of every kind of name, and of no ot
       'never yes(ｂad.example may be read as bad.example)',
     ],
     [deny({ users: ['CORP\\bob'] }), rcpt(foreign), 'never no(users)'],
+    [deny({ not: { not: { users: ['bob'], tls: true } } }), rcpt(foreign, { login: login(null) }), 'never no(not)'],
     [allow({ local: ['192.0.2.26'] }), rcpt(foreign), 'some no(local)'],
     [allow({ recipient_domains: ['bad.example'] }), rcpt(foreign), 'some no(recipient_domains)'],
     [allow({ helo: ['bad.example'] }), rcpt(foreign), 'some no(helo)'],
