@@ -116,6 +116,25 @@ test('a verdict says where it ended, by what, and what the client would hear', a
   }
 });
 
+test('a reply names the recipient and the sender without their brackets, and no other sign is lost', async () => {
+  const replies = { sender: '550 5.7.1 not <{sender}>', relay: '554 5.7.1 not <{recipient}>' };
+  const senders = { ...connector({}).senders, own_domains: 'deny' as const };
+  assert.equal(
+    (await ask({ replies, senders }, { sender: '<boss@local.example>' })).reply,
+    '550 5.7.1 not <boss@local.example>',
+  );
+  assert.equal(
+    (await ask({ replies, senders }, { sender: '"a<>b"@local.example' })).reply,
+    '550 5.7.1 not <"a<>b"@local.example>',
+  );
+  assert.equal(
+    (await ask({ replies }, { rcpt: '"a<>b"@foreign.example' })).reply,
+    '554 5.7.1 not <"a<>b"@foreign.example>',
+  );
+  assert.equal((await ask({}, { sender: 'a b' })).answer, 'refuse-sender');
+  assert.equal((await ask({ submit: 'authenticated' })).question?.recipient, '');
+});
+
 test('a verdict has the question and the range that it was answered by', async () => {
   const verdict = await ask(
     { remote_ip_ranges: ['192.0.2.0/24'] },
