@@ -70,8 +70,8 @@ export class UserNames {
   /** The address of a login that is spelled as CORP\alice or alice@corp.example.com, with both told by user_domains; null: it is
    * not known. In folded octets. A name beyond ASCII is none for a yes: Windows takes it for one without accents. */
   addressOf(login: Login): string | null {
-    const [reading, more] = this.readingsOf(login);
-    if (login.name === null || reading?.realm.kind !== 'known' || more !== undefined) return null;
+    const [reading] = this.readingsOf(login);
+    if (login.name === null || reading?.realm.kind !== 'known') return null;
     const address = `${foldAscii(reading.name)}@${this.#mails.get(reading.realm.name)}`;
     return /^[\x21-\x7e]*$/.test(reading.name) && this.keyOfWritten(login.name) === address ? address : null;
   }
@@ -79,7 +79,7 @@ export class UserNames {
   /** For a no: the addresses of all whose login it may be; null where it may be anybody's. */
   addressesOf(login: Login): readonly string[] | null {
     const readings = this.readingsOf(login);
-    if (readings.length === 0) return this.tellsAddresses ? null : [];
+    if (readings.length === 0) return null;
     const addresses = new Set<string>();
     for (const { name, realm } of readings) {
       const mails = [...this.#mails].filter(([mail]) => realm.kind !== 'known' || mail === realm.name);

@@ -49,7 +49,7 @@ export function parseIpv6Bits(text: string): bigint | null {
   const halves = text.split('::');
   if (halves.length > 2) return null;
   const head = groups(halves[0] ?? '', halves.length === 1);
-  const tail = halves.length === 2 ? groups(halves[1] ?? '', true) : [];
+  const tail = groups(halves[1] ?? '', true);
   if (head === null || tail === null) return null;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return null;

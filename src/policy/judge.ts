@@ -76,8 +76,8 @@ export interface Steps {
 
 const ACCEPTED = proceed('accepted_domain', null);
 const RELAYED = proceed('relay_domain', null);
-const MAY_SEND = proceed('accepted_domain', null);
-const MAY_TRY = MAY_SEND;
+const MAY_SEND = ACCEPTED;
+const MAY_TRY = ACCEPTED;
 
 function proceed(reason: Reason, rule: string | null): Decision {
   return { action: 'proceed', reason, rule, observed: false };
@@ -135,7 +135,7 @@ export class Judgement {
       if (!isUnknown(first)) return this.#observed(question, first);
       if (!this.#terms.usesPtr || resolve === null) return this.#observed(question, this.#cannotTell(question));
       return resolve(session.clientAddress).then((names) => {
-        const second = names === null ? first : this.#decide(session, question, names);
+        const second = this.#decide(session, question, names);
         return this.#observed(question, isUnknown(second) ? this.#cannotTell(question) : second);
       });
     };
@@ -144,7 +144,7 @@ export class Judgement {
   /** What was looked at for one address, for people. */
   steps(session: Session, question: Question, address: Address, names: readonly string[] | null): Steps {
     const blocked = address.domain === null ? null : patternIn(this.#domains.blocked, address.domain);
-    const known = address.domain === null || blocked !== null ? null : this.#knownAs(address.domain);
+    const known = address.domain === null ? null : this.#knownAs(address.domain);
     const facts = this.#facts(session, question, address, names);
     const decided = address.domain === null || blocked !== null || known !== null;
     return { facts, blocked, known, trials: decided ? [] : tryRules(this.#terms.rules, facts, this.#now) };
@@ -156,9 +156,9 @@ export class Judgement {
   }
 
   /** In observe what would be refused is let pass, but no trick: nor a recipient that hides another one. */
-  #observed({ protocolState, addresses }: Question, decision: Decision): Decision {
+  #observed({ addresses }: Question, decision: Decision): Decision {
     if (this.#terms.mode === 'enforce' || decision.action === 'proceed') return decision;
-    if (ALWAYS_ENFORCED.has(decision.reason) || (protocolState === 'RCPT' && addresses.length > 1)) return decision;
+    if (ALWAYS_ENFORCED.has(decision.reason) || addresses.length > 1) return decision;
     const { reason, rule, reply, trace } = decision;
     return { action: 'proceed', reason, rule, observed: true, reply, trace };
   }
@@ -199,7 +199,6 @@ export class Judgement {
   }
 
   #blockedDomain(domain: string): Decision {
-    if (readingsOf(domain).length === 0) return this.#blocked;
     const why = whyMapped(this.#domains.blocked, domain);
     return why === null ? this.#blocked : { ...this.#blocked, trace: () => why };
   }

@@ -49,7 +49,7 @@ export class LoginSenders {
     const own = this.#holdsOwn ? users.addressOf(login) : null;
     if (senders !== undefined) return owns(senders, sender) || isAddress(own, sender) ? null : 'login_must_match';
     if (own === null && others === 'deny') return 'others';
-    if (own === null ? !this.#isOfEach(login, sender) : !isAddress(own, sender)) return 'own_address';
+    if (!this.#isOfEach(login, sender)) return 'own_address';
     for (const suspect of suspects.whoMayBe(login)) {
       const isTheirs = owns(listed.get(users.keyOfWritten(suspect)), sender) || this.#isOwn(suspect, sender);
       if (!isTheirs) return 'login_must_match';
@@ -103,5 +103,5 @@ function owns(senders: AddressSet | undefined, sender: Address | null): boolean 
 }
 
 function isAddress(address: string | null, sender: Address | null): boolean {
-  return address !== null && sender?.domain != null && `${foldAscii(sender.local)}@${sender.domain}` === address;
+  return sender?.domain != null && `${foldAscii(sender.local)}@${sender.domain}` === address;
 }

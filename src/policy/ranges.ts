@@ -160,7 +160,8 @@ function parseMasked(text: string): ParsedRange {
 
 export function isInside(inner: Range, outer: Range): boolean {
   if (isMasked(outer)) {
-    if (isMasked(inner)) return (inner.mask & outer.mask) === outer.mask && (inner.net & outer.mask) === outer.net;
+    if (isMasked(inner))
+      return (inner.mask & outer.mask) >>> 0 === outer.mask && (inner.net & outer.mask) >>> 0 === outer.net;
     if (!isIpv4(inner.lo) || !isIpv4(inner.hi)) return false;
     // Between two neighbours every bit below the highest differing one takes both values.
     const varies = inner.lo === inner.hi ? 0 : 2 ** (32 - Math.clz32(inner.lo ^ inner.hi)) - 1;

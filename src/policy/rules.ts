@@ -59,8 +59,9 @@ interface Lists {
 
 function expiry(date: string | undefined, path: Path, notes: Notes): number {
   if (date === undefined) return Number.POSITIVE_INFINITY;
-  const start = /^\d{4}-\d{2}-\d{2}$/.test(date) ? Date.parse(`${date}T00:00:00Z`) : Number.NaN;
-  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(date)) return start + DAY;
+  const midnight = `${date}T00:00:00.000Z`;
+  const start = Date.parse(midnight);
+  if (!Number.isNaN(start) && new Date(start).toISOString() === midnight) return start + DAY;
   notes.error(path, `'${date}' is not a day: the last day of the rule is wanted, as 2027-01-31`);
   return Number.POSITIVE_INFINITY;
 }
@@ -84,7 +85,7 @@ function* compileConditions(
   const guarded = opening && words.guard;
   const conditions: Condition[] = [];
   const add = (key: keyof ConditionsDocument, holds: Condition['holds'], because?: Condition['because']): void => {
-    if (document[key] !== undefined) conditions.push({ key, holds, because });
+    conditions.push({ key, holds, because });
   };
   const holdsName = (table: DomainTable, domain: string | null | undefined): boolean =>
     typeof domain === 'string' && (opening ? table.holds(domain) : patternIn(table, domain) !== null);
@@ -96,15 +97,15 @@ function* compileConditions(
       : `${formatAddress(address)} may be read as one of them`;
   const maps = (table: DomainTable, domain: (facts: Facts) => string | null | undefined) => (facts: Facts) =>
     opening ? null : whyMapped(table, domain(facts));
-  const domains = function* (key: 'ptr' | 'sender_domains' | 'recipient_domains' | 'helo'): Steps<DomainTable> {
-    const list = document[key];
-    warnOfEmpty(list, [...path, key], words.notes);
-    return yield* readDomains(list ?? [], [...path, key], words.notes);
+  const domains = function* (key: keyof ConditionsDocument, list: readonly string[]): Steps<DomainTable> {
+    const at = [...path, key];
+    warnOfEmpty(list, at, words.notes);
+    return yield* readDomains(list, at, words.notes);
   };
-  const addresses = function* (key: 'senders' | 'recipients'): Steps<AddressSet> {
-    const list = document[key];
-    warnOfEmpty(list, [...path, key], words.notes);
-    return yield* readAddresses(list ?? [], [...path, key], words.notes);
+  const addresses = function* (key: keyof ConditionsDocument, list: readonly string[]): Steps<AddressSet> {
+    const at = [...path, key];
+    warnOfEmpty(list, at, words.notes);
+    return yield* readAddresses(list, at, words.notes);
   };
 
   if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
@@ -128,7 +129,7 @@ function* compileConditions(
     add(key, holds, because);
   }
   if (document.senders !== undefined) {
-    const set = yield* addresses('senders');
+    const set = yield* addresses('senders', document.senders);
     add(
       'senders',
       plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender))),
@@ -136,7 +137,7 @@ function* compileConditions(
     );
   }
   if (document.sender_domains !== undefined) {
-    const table = yield* domains('sender_domains');
+    const table = yield* domains('sender_domains', document.sender_domains);
     add(
       'sender_domains',
       plainSender((sender) => holdsName(table, sender?.domain)),
@@ -144,7 +145,7 @@ function* compileConditions(
     );
   }
   if (document.recipients !== undefined) {
-    const set = yield* addresses('recipients');
+    const set = yield* addresses('recipients', document.recipients);
     add(
       'recipients',
       ({ recipient }) => recipient !== null && holdsAddress(set, recipient),
@@ -152,7 +153,7 @@ function* compileConditions(
     );
   }
   if (document.recipient_domains !== undefined) {
-    const table = yield* domains('recipient_domains');
+    const table = yield* domains('recipient_domains', document.recipient_domains);
     lists.recipientDomains = table;
     add(
       'recipient_domains',
@@ -161,7 +162,7 @@ function* compileConditions(
     );
   }
   if (document.helo !== undefined) {
-    const table = yield* domains('helo');
+    const table = yield* domains('helo', document.helo);
     const name = ({ question: { helo } }: Facts): string =>
       opening ? foldName(helo) : foldAscii(helo.trim()).replace(/\.+$/, '');
     add('helo', (facts) => holdsName(table, name(facts)), maps(table, name));
@@ -189,7 +190,8 @@ function* compileConditions(
   if (document.tls_subject !== undefined)
     add('tls_subject', subjectTest(document.tls_subject, opening, [...path, 'tls_subject'], words.notes));
   // Last, because it is the one that may have to be asked for.
-  if (document.ptr !== undefined) add('ptr', yield* ptrTest(yield* domains('ptr'), document.ptr, opening, words));
+  if (document.ptr !== undefined)
+    add('ptr', yield* ptrTest(yield* domains('ptr', document.ptr), document.ptr, opening, words));
   return conditions;
 }
 

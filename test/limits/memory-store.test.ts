@@ -122,3 +122,63 @@ test('a strike is charged for the faults of a source and for nothing else', () =
   assert.deepEqual(store.take(asked([connector], ['a'], { ...hit, faults: 0 }), 0).banned, 'no');
   assert.deepEqual(store.take(asked([mine], ['a'], hit), 0).banned, 'now');
 });
+
+test('what others found in a bucket is taken over, and an untouched one takes no room', () => {
+  const store = new MemoryStore();
+  const ten = charge('a', 10, HOUR);
+  store.settle([ten], [10], 0);
+  assert.equal(store.size, 0);
+  assert.equal(store.left(ten, 0), 10);
+  assert.equal(store.bucket(ten.key, 0), null);
+  store.settle([ten, charge('b', 10, HOUR)], [3], 0);
+  assert.equal(store.left(ten, 0), 3);
+  assert.equal(store.size, 1, 'nobody said how much is in the other');
+  assert.equal(store.bucket(ten.key, 0)?.level, 7 * HOUR);
+  store.settle([ten], [5], 0);
+  assert.equal(store.left(ten, 0), 5);
+  assert.equal(store.bucket(ten.key, HOUR), null, 'it has leaked out');
+  store.settle([ten], [3], HOUR);
+  store.settle([ten], [10], HOUR);
+  assert.equal(store.left(ten, HOUR), 10);
+  assert.equal(store.bucket(ten.key, HOUR), null);
+});
+
+test('what is charged without asking adds up', () => {
+  const store = new MemoryStore();
+  const one = charge('a', 10, HOUR);
+  store.charge([one], 0);
+  store.charge([one], 0);
+  assert.equal(store.left(one, 0), 8);
+});
+
+test('connections that were open before are counted, and each is told', () => {
+  const store = new MemoryStore();
+  const seat = { connector: 'internet', source: '192.0.2.1/32' };
+  store.seat(seat);
+  store.seat(seat);
+  assert.deepEqual([...store.seats()], [{ ...seat, open: 2 }]);
+  store.leave(seat);
+  assert.deepEqual([...store.seats()], [{ ...seat, open: 1 }]);
+});
+
+test('who is banned is asked nothing, and no place without strikes bans nobody', () => {
+  const store = new MemoryStore();
+  const networks = ['192.0.2.1/32'];
+  store.ban({ network: '192.0.2.1/32', for: MINUTE, by: 'operator' }, 0);
+  const asking = { ...asked([charge('a', 10, HOUR)]), networks };
+  assert.deepEqual(store.take(asking, 0), { refused: -1, left: 0, banned: 'was' });
+  const seat = { connector: 'internet', source: '192.0.2.2/32' };
+  const entry = { ...asked([]), seat, ofSource: 0, ofConnector: 10, percent: 100, force: false };
+  assert.deepEqual(store.enter(entry, 0), { refused: 'source', banned: 'no' });
+});
+
+test('a ban for limits that were exceeded is told from one of the operator', () => {
+  const store = new MemoryStore();
+  const source = '192.0.2.1/32';
+  const question = asked([charge('a', 0, HOUR)], [source], strike(source, 1, MINUTE, 1));
+  assert.equal(store.take(question, 0).banned, 'now');
+  assert.deepEqual(
+    store.view(10, 0).bans.map(({ by }) => by),
+    ['limits'],
+  );
+});

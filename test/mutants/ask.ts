@@ -1,14 +1,17 @@
-// A process that asks tests about mutants: `node ask.ts WORK.json` of all that can be switched on at any time, and `node ask.ts
-// WORK.json ID` of one that is there while modules are loaded. It says to its parent which mutant it is at, and at last which
-// are of the second kind. What came of it stands in the file of what is known.
+// A process that asks tests about mutants: `node ask.ts WORK.json`. It says to its parent which mutant it is at; what came of
+// it stands in the file of what is known.
+//
+// Each test file is loaded by itself, with modules of the project that are its own, so that it is known which mutants are
+// reached while it is loaded. Of these it is loaded once more, with the mutant in it, in the same process: a process for each
+// would load all packages again. Workers that a test starts have no mutants in them.
 //
 // Nothing is written but that: the source with the mutants in it is handed to Node as it loads the file. What is random in
 // tests is so in the same way each time: who was killed once is killed again.
 
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
-import { basename, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { COLLECTED, type Collected, collectFrom } from './collected.ts';
 import { KnownMutants, NO_END } from './known.ts';
@@ -20,19 +23,20 @@ type Counts = Readonly<Record<string, number>>; // of hits, by mutant
 interface Switch {
   activeMutant?: string | undefined;
   currentTestId?: string | undefined;
-  mutantCoverage?: { readonly static: Counts; readonly perTest: Readonly<Record<string, Counts>> };
+  mutantCoverage?: { readonly perTest: Readonly<Record<string, Counts>> };
   hitCount?: number | undefined;
   hitLimit?: number | undefined;
 }
 
-const LONGEST = 15_000; // ms that a test may wait for what does not come
+const LONGEST = 10_000; // ms that a test may wait for what does not come; a busy machine does not count
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
-const [workFile = '', only] = process.argv.slice(2);
+const [workFile = ''] = process.argv.slice(2);
 const work = JSON.parse(readFileSync(workFile, 'utf8')) as Work;
 const known = new KnownMutants(work.known, work.digest);
 const tests = new Map<string, Collected>();
 const paces = new Map<string, number>();
+let versions = 0; // of the project's modules
 
 const lever: Switch = {};
 (globalThis as { __stryker__?: Switch }).__stryker__ = lever;
@@ -43,25 +47,38 @@ process.on('unhandledRejection', (reason) => {
   rejected = reason ?? 'rejected';
 });
 
-const urls = new Map(
-  work.files.map(({ file, instrumented }) => [pathToFileURL(join(work.root, file)).href, instrumented]),
+const project = [`${pathToFileURL(work.root)}/src/`, `${pathToFileURL(work.root)}/test/`];
+const instrumented = new Map(
+  work.files.map((one) => [pathToFileURL(join(work.root, one.file)).href, one.instrumented]),
 );
+const sources = new Map<string, string>(); // without types
 const collectedUrl = new URL('./collected.ts', import.meta.url).href;
 registerHooks({
-  resolve: (specifier, context, next) =>
-    specifier === 'node:test' ? { url: collectedUrl, shortCircuit: true } : next(specifier, context),
-  load: (url, context, next) => {
-    const source = urls.get(url);
-    return source === undefined ? next(url, context) : { format: 'module-typescript', source, shortCircuit: true };
+  resolve(specifier, context, next) {
+    if (specifier === 'node:test') return { url: collectedUrl, shortCircuit: true };
+    const found = next(specifier, context);
+    const version = /\?v=\d+$/.exec(context.parentURL ?? '')?.[0] ?? '';
+    const isOurs = found.url.endsWith('.ts') && project.some((folder) => found.url.startsWith(folder));
+    return isOurs ? { ...found, url: found.url + version } : found;
+  },
+  load(url, context, next) {
+    const [plain, version] = url.split('?') as [string, string?];
+    if (version === undefined) return next(url, context);
+    let source = sources.get(plain);
+    source ??= stripTypeScriptTypes(instrumented.get(plain) ?? readFileSync(fileURLToPath(plain), 'utf8'));
+    sources.set(plain, source);
+    return { format: 'module', source, shortCircuit: true };
   },
 });
 
-if (only === undefined) await askOfAll();
-else await askWhileLoading(work.mutants.find(({ id }) => id === only) as Mutant);
+await askOfAll();
 process.exit(0);
 
 async function askOfAll(): Promise<void> {
-  for (const file of work.tests) await load(file);
+  for (const file of work.tests) {
+    lever.currentTestId = file;
+    await load(file);
+  }
   for (const [name, test] of tests) {
     lever.currentTestId = name;
     const began = performance.now();
@@ -70,41 +87,45 @@ async function askOfAll(): Promise<void> {
     paces.set(name, performance.now() - began);
   }
   lever.currentTestId = undefined;
-  const { static: whileLoading = {}, perTest = {} } = lever.mutantCoverage ?? {};
+  const { perTest = {} } = lever.mutantCoverage ?? {};
   for (const mutant of work.mutants) {
     if (known.isKnown(mutant.name)) continue;
-    const covering = [...tests.keys()].filter((name) => perTest[name]?.[mutant.id] !== undefined);
-    const hits = covering.reduce((sum, name) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
-    process.send?.({ at: mutant.name });
+    const hitsIn = (name: string): number => perTest[name]?.[mutant.id] ?? 0;
+    const covering = [...tests.keys()].filter((name) => hitsIn(name) > 0);
+    const loading = work.tests.filter((file) => hitsIn(file) > 0);
+    const hits = [...covering, ...loading].reduce((sum, name) => sum + hitsIn(name), 0);
     const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
-    if (killer !== null || whileLoading[mutant.id] === undefined) known.add(mutant.name, killer);
+    known.add(mutant.name, killer ?? (await killerWhileLoading(mutant, loading, 1000 + hits * MOST_HITS)));
   }
-  process.send?.({ whileLoading: Object.keys(whileLoading) });
 }
 
-/** No more is loaded than is needed to see one test red. */
-async function askWhileLoading(mutant: Mutant): Promise<void> {
-  lever.activeMutant = mutant.id;
-  const own = `${basename(mutant.file, '.ts')}.test.ts`;
-  const likely = [known.killer(mutant.name)?.split(' › ')[0], work.tests.find((file) => basename(file) === own)];
-  const files = new Set([...likely.filter((file) => file !== undefined && work.tests.includes(file)), ...work.tests]);
-  for (const file of files as Set<string>) {
-    const before = new Set(tests.keys());
+/** The first test of these files that is red when the mutant is there from the start. */
+async function killerWhileLoading(mutant: Mutant, files: readonly string[], mostHits: number): Promise<string | null> {
+  const last = known.killer(mutant.name)?.split(' › ')[0];
+  for (const file of files.toSorted((one, other) => Number(other === last) - Number(one === last))) {
+    const names = [...tests.keys()].filter((name) => name.startsWith(`${file} › `));
+    const before = new Map(tests);
+    for (const name of names) tests.delete(name);
+    switchOn(mutant, mostHits);
     try {
+      process.send?.({ at: mutant.name });
       await load(file);
+      const killer = await killerOf(mutant, names, mostHits);
+      if (killer !== null) return killer;
     } catch (error) {
-      return known.add(mutant.name, `loading (${String(error).slice(0, 60)})`);
+      return `loading ${file} (${String(error).slice(0, 60)})`;
+    } finally {
+      switchOff();
+      for (const [name, test] of before) tests.set(name, test);
     }
-    const names = [...tests.keys()].filter((name) => !before.has(name));
-    const killer = await killerOf(mutant, names, Number.POSITIVE_INFINITY);
-    if (killer !== null) return known.add(mutant.name, killer);
   }
-  known.add(mutant.name, null);
+  return null;
 }
 
 async function load(file: string): Promise<void> {
   collectFrom(file);
-  await import(pathToFileURL(join(work.root, file)).href);
+  COLLECTED.splice(0);
+  await import(`${pathToFileURL(join(work.root, file))}?v=${++versions}`);
   for (const test of COLLECTED.splice(0)) {
     let name = test.name;
     for (let times = 2; tests.has(name); times++) name = `${test.name} (${times})`;
@@ -112,30 +133,44 @@ async function load(file: string): Promise<void> {
   }
 }
 
+function switchOn(mutant: Mutant, mostHits: number): void {
+  lever.activeMutant = mutant.id;
+  lever.hitCount = 0;
+  lever.hitLimit = mostHits;
+}
+
+function switchOff(): void {
+  lever.activeMutant = undefined;
+  lever.hitCount = undefined;
+}
+
 /** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */
 async function killerOf(mutant: Mutant, names: readonly string[], mostHits: number): Promise<string | null> {
   const last = known.killer(mutant.name);
   const pace = (name: string): number => (name === last ? -1 : (paces.get(name) ?? 0));
-  lever.activeMutant = mutant.id;
-  lever.hitCount = 0;
-  lever.hitLimit = mostHits;
+  switchOn(mutant, mostHits);
   try {
     for (const name of names.toSorted((one, other) => pace(one) - pace(other))) {
-      const failure = await failureOf(tests.get(name) as Collected);
+      const test = tests.get(name);
+      if (test === undefined) continue; // its name had to do with the mutant
+      process.send?.({ at: mutant.name });
+      const failure = await failureOf(test);
       if ((lever.hitCount ?? 0) > mostHits) return NO_END;
       if (failure !== null) return name;
     }
     return null;
   } finally {
-    lever.activeMutant = undefined;
-    lever.hitCount = undefined;
+    switchOff();
   }
 }
 
 async function failureOf(test: Collected): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
+  const before = performance.eventLoopUtilization();
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
+    timer = setInterval(() => {
+      if (performance.eventLoopUtilization(before).idle > LONGEST) reject(new Error(`nothing for ${LONGEST} ms`));
+    }, 1000);
   });
   rejected = null;
   Math.random = sameNumbers();
@@ -145,7 +180,7 @@ async function failureOf(test: Collected): Promise<string | null> {
   } catch (error) {
     return String(error).slice(0, 500);
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }
 

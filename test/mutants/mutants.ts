@@ -4,27 +4,27 @@
 // Not Stryker's own core: it copies the project for each run, starts two processes and instruments everything before it asks
 // the first test, and keeps what it found only at its end. Here a file with tests of its own costs a few seconds.
 
-import { fork, spawnSync } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { digestOf, KnownMutants, NO_END } from './known.ts';
-import { mutationOf, readExplained } from './mutation.ts';
+import { isPause, mutationOf, readExplained } from './mutation.ts';
 import type { Mutant, Work } from './work.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = join(ROOT, '.cache/mutants');
 const ASK = join(import.meta.dirname, 'ask.ts');
 const GOAL = 95; // %
-const LONGEST = 180_000; // ms for one mutant
+const LONGEST = 120_000; // ms for one test: who goes round for ever says nothing
 
 /** By the folder of a file: all tests that run in one process, for --all. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
   smtp: ['test/smtp/!(dialogues-sockets).test.ts', 'test/advisories/*.test.ts'],
   policy: [
     'test/policy/*.test.ts',
-    'test/config/{faults,load,ranges}.test.ts',
+    'test/config/{faults,ranges}.test.ts',
     'test/policies/{rows,recipes}.test.ts',
     'test/commands/{check,explain,test}.test.ts',
   ],
@@ -39,10 +39,16 @@ const CLOSE: Readonly<Record<string, string>> = {
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
   'limits/bans': 'test/limits/memory-store.test.ts',
 };
+/** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
+const DECIDES =
+  /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|suspects|spellings|certificate-subjects)$/;
+const ANSWERS =
+  'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts';
 /** A file that has none of these: of its folder's common ones. */
 const COMMON: Readonly<Record<string, string>> = {
   smtp: 'test/{smtp/{dialogues,early-replies},advisories/*}.test.ts',
-  policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
+  policy:
+    'test/{policy/{judge,decisions,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
   limits: 'test/limits/memory-store.test.ts',
 };
 
@@ -70,18 +76,20 @@ async function mutateFile(file: string, all: boolean): Promise<boolean> {
   const source = readFileSync(join(ROOT, file), 'utf8');
   const { instrumented, mutants } = await instrument(file, source);
   const explained = (readExplained().get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`);
+  const isExplained = ({ name }: Mutant): boolean => explained.includes(name) || isPause(name);
   const patterns = all ? (TESTS[folderOf(file)] ?? []) : testsFor(file);
   const tests = patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted());
   const work: Work = {
     root: ROOT,
     files: [{ file, instrumented }],
-    mutants: mutants.filter(({ name }) => !explained.includes(name)),
-    tests,
+    mutants: mutants.filter((mutant) => !isExplained(mutant)),
+    tests: [...new Set(tests)],
     known: join(KEPT, `${folderOf(file)}.known.jsonl`),
     digest: digestOf(ROOT, [...tests, ...AROUND]),
   };
   await ask(work);
-  return tell(file, mutants, explained, new KnownMutants(work.known, work.digest));
+  const stale = explained.filter((name) => !mutants.some((mutant) => mutant.name === name));
+  return tell(file, mutants, work.mutants, stale, new KnownMutants(work.known, work.digest));
 }
 
 function folderOf(file: string): string {
@@ -92,7 +100,9 @@ function testsFor(file: string): string[] {
   const name = file.slice('src/'.length, -'.ts'.length);
   const own = `test/${name}.test.ts`;
   const hasOwn = existsSync(join(ROOT, own));
-  const close = CLOSE[name] ?? (hasOwn ? undefined : COMMON[folderOf(file)]);
+  const folder = folderOf(file);
+  const common = hasOwn && folder !== 'policy' ? undefined : COMMON[folder];
+  const close = DECIDES.test(name) ? ANSWERS : (CLOSE[name] ?? common);
   return [...(hasOwn ? [own] : []), ...(close === undefined ? [] : [close])];
 }
 
@@ -118,44 +128,41 @@ async function ask(work: Work): Promise<void> {
   const env = { ...QUICK, ...process.env, TMPDIR: folder };
   try {
     writeFileSync(workFile, JSON.stringify(work));
-    let whileLoading = await askOfAll(work, workFile, env);
-    while (whileLoading === null) whileLoading = await askOfAll(work, workFile, env);
-    const known = new KnownMutants(work.known, work.digest);
-    for (const { id, name } of work.mutants) {
-      if (!whileLoading.includes(id) || known.isKnown(name)) continue;
-      const { status, signal } = spawnSync(process.execPath, [ASK, workFile, id], { env, timeout: LONGEST });
-      if (status !== 0) known.add(name, signal === null ? 'the process' : NO_END);
-    }
+    while (!(await askOfAll(work, workFile, env)));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Which mutants are there while modules are loaded; null when one had no end or ended the process, and the others are to be asked. */
-function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise<string[] | null> {
+/** False when one had no end or ended the process, and the others are to be asked. */
+function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const child = fork(ASK, [workFile], { env });
+    const execArgv = ['--disable-warning=ExperimentalWarning']; // types are stripped
+    const child = fork(ASK, [workFile], { env, execArgv });
     let at: string | null = null;
-    let whileLoading: string[] | null = null;
     let timer = setTimeout(() => child.kill('SIGKILL'), 10 * LONGEST);
-    child.on('message', (said: { at?: string; whileLoading?: string[] }) => {
+    child.on('message', (said: { at: string }) => {
       clearTimeout(timer);
       timer = setTimeout(() => child.kill('SIGKILL'), LONGEST);
-      at = said.at ?? null;
-      whileLoading = said.whileLoading ?? null;
+      at = said.at;
     });
     child.on('exit', (code) => {
       clearTimeout(timer);
       if (code !== 0 && at === null) reject(new Error('the tests cannot be asked'));
       if (code !== 0 && at !== null) new KnownMutants(work.known, work.digest).add(at, NO_END);
-      resolve(code === 0 ? (whileLoading ?? []) : null);
+      resolve(code === 0);
     });
   });
 }
 
 /** Prints a row of the table, and under it what lives; true when the score is the one that we want. */
-function tell(file: string, mutants: readonly Mutant[], explained: readonly string[], known: KnownMutants): boolean {
-  const asked = mutants.filter(({ name }) => !explained.includes(name));
+function tell(
+  file: string,
+  mutants: readonly Mutant[],
+  asked: readonly Mutant[],
+  stale: readonly string[],
+  known: KnownMutants,
+): boolean {
   const alive = asked.filter(({ name }) => known.killer(name) === null);
   const dead = asked.length - alive.length;
   const score = (100 * dead) / Math.max(1, asked.length);
@@ -163,7 +170,6 @@ function tell(file: string, mutants: readonly Mutant[], explained: readonly stri
     `| ${file} | ${mutants.length} | ${dead} | ${mutants.length - asked.length} | ${alive.length} | ${score.toFixed(1)} % |`,
   );
   for (const { name, place } of alive) console.log(`    ${place.start.line + 1} ${name.slice(file.length + 2)}`);
-  const stale = explained.filter((name) => !mutants.some((mutant) => mutant.name === name));
   for (const name of stale) console.log(`    explained, but there is no such mutant: ${name}`);
   return score >= GOAL && stale.length === 0;
 }

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { UserNames } from '../../src/policy/accounts.ts';
+import { mayBeOne, type Realm, UserNames } from '../../src/policy/accounts.ts';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import type { Policy } from '../../src/policy/policy.ts';
 import { Suspects } from '../../src/policy/suspects.ts';
@@ -26,6 +26,9 @@ const MAY_BE_STEVEN = [
   'CORP \\ steven',
   '\\steven',
   '.\\steven',
+  '\u00ad\\steven',
+  'SALES\\\\steven',
+  'steven\\',
   'steven@',
   'steven@another-suffix.example',
   'another-name.local\\steven',
@@ -48,6 +51,7 @@ const OTHERS = [
   'stevens',
   'corp',
   'CORP\\',
+  'a\\b\\c\\d\\e\\f\\g\\h',
 ];
 
 function policy(rules: ConnectorDocument['rules'], given: Partial<PolicyDocument> = {}): Policy {
@@ -144,11 +148,14 @@ test('names are the same as Windows folds them: case, accents, width, kana; and 
     ['CORP\\muller', 'müller@corp'],
     ['CORP\\straße', 'CORP\\STRASSE'],
     ['CORP\\søren', 'CORP\\SOREN'],
+    ['CORP\\đðłħþæœ', 'CORP\\ddlhthaeoe'],
     ['CORP\\ΣΊΣΥΦΟΣ', 'CORP\\σίσυφος'],
     ['CORP\\カナ', 'CORP\\かな'],
     ['CORP\\müller', 'CORP\\m\x81ller'], // CP850
     ['CORP\\müller', 'CORP\\m\xc3\xbcller'], // UTF-8, octet by octet
     ['CORP\\привет', 'CORP\\\xef\xf0\xe8\xe2\xe5\xf2'], // CP1251
+    ['CORP\\привет', 'CORP\\\xaf\xe0\xa8\xa2\xa5\xe2'], // CP866
+    ['CORP\\öü', 'CORP\\\x94\x81'], // CP850, no letter of ASCII
     ['BÜRO\\bob', 'büro\\bob'],
     ['bob@bücher.example', 'bob@xn--bcher-kva.example'],
   ] as const)
@@ -157,6 +164,9 @@ test('names are the same as Windows folds them: case, accents, width, kana; and 
     ['CORP\\müller', 'CORP\\möller'],
     ['CORP\\müller', 'CORP\\miller'],
     ['CORP\\привет', 'CORP\\пока'],
+    ['CORP\\привет', 'CORP\\éпока'],
+    ['CORP\\приветa', 'CORP\\\xef\xf0b'],
+    ['CORP\\привет1', 'CORP\\1\xef'],
   ] as const)
     assert.ok(!may(listed, name), `${listed} ${name}`);
 });
@@ -187,9 +197,43 @@ test('a login has the same limit in every spelling; two people of known domains 
   ] as const)
     assert.ok(!shared(a, b), `${a} ${b}`);
   assert.ok(shared('FIRST\\steven', 'SECOND\\steven'), 'nobody told these domains apart');
+  assert.ok(shared('FIRST\\steven', 'steven'));
+  assert.deepEqual(
+    keys('a\\b\\c\\d\\e\\f\\g\\h\\i'),
+    ['a\\b\\c\\d\\e\\f\\g\\h\\i'],
+    'as it is, where it may be anybody',
+  );
+  assert.deepEqual(users.limitKeys(login(null)), [''], 'all without a name together');
   const hosting = new UserNames();
   assert.deepEqual(hosting.limitKeys(login('Info@one.example')), ['info@one.example']);
   assert.deepEqual(hosting.limitKeys(login('CORP\\Info')), ['corp\\info'], 'who tells of no domain is not mixed up');
+});
+
+test('names that are like a domain of ours are no names in it', async () => {
+  const asked = (listed: string): Policy =>
+    policy([{ allow: { users: [listed] } }], { user_domains: { CORP: 'corp.example.com', X: 'x.example.com' } });
+  assert.equal(await asks(asked('CORP\\corpx'), 'corpx'), '554 no_rule');
+  assert.equal(await asks(asked('X\\bob'), 'bob@x.example.com'), 'proceed');
+});
+
+test('two domains may be one where one is not told, or one has dots and the other none', () => {
+  const corp: Realm = { kind: 'flat', name: 'corp' };
+  const known: Realm = { kind: 'known', name: 'corp.example.com' };
+  const dotted: Realm = { kind: 'dotted', name: 'corp.local' };
+  const none: Realm = { kind: 'none', name: '' };
+  for (const [a, b, may] of [
+    [corp, { kind: 'flat', name: 'corp' }, true],
+    [corp, { kind: 'flat', name: 'lab' }, false],
+    [corp, known, false],
+    [corp, dotted, true],
+    [known, dotted, true],
+    [dotted, { kind: 'dotted', name: 'lab.local' }, false],
+    [known, { kind: 'known', name: 'lab.example.com' }, false],
+    [none, known, true],
+  ] as const) {
+    assert.equal(mayBeOne(a, b), may, `${a.name} ${b.name}`);
+    assert.equal(mayBeOne(b, a), may, `${b.name} ${a.name}`);
+  }
 });
 
 test('no name is too odd to be read', () => {

@@ -87,7 +87,26 @@ test('every spelling that may be the account is held to its address', async () =
       `${login} is not the spelling that the policy tells`,
     );
   }
+  assert.deepEqual(
+    await wrong(
+      {},
+      String.raw`
+        refuse-sender 10.1.1.1 login=CORP\álice sender=álice@corp.example.com -> x@foreign.example
+        refuse-sender 10.1.1.1 login=a\b\c\d\e\f\g\h\i\alice sender=a@elsewhere.example -> x@foreign.example`,
+    ),
+    [],
+    'no yes for what is beyond ASCII, and none for who may be anybody',
+  );
   const two = { user_domains: { ...CORP, LAB: 'lab.example.com' } };
+  assert.deepEqual(
+    await wrong(
+      {},
+      String.raw`proceed 10.1.1.1 login=corp.example.com\alice sender=alice@corp.example.com -> x@foreign.example`,
+      two,
+    ),
+    [],
+    'she cannot be the one of the laboratory',
+  );
   assert.deepEqual(
     await wrong({}, 'refuse-sender 10.1.1.1 login=alice sender=alice@corp.example.com -> x@foreign.example', two),
     [],
@@ -125,6 +144,11 @@ test('a login whose name nobody sees is asked to try again where its address cou
   assert.deepEqual(await wrong({}, lines), []);
   const none = 'refuse-sender 10.1.1.1 login=? sender=a@elsewhere.example -> user@example.com';
   assert.deepEqual(await wrong({ others: 'deny' }, none), [], 'nobody may send as that');
+  const some = 'defer 10.1.1.1 login=? sender=alice@corp.example.com -> user@example.com';
+  const two = { user_domains: { ...CORP, LAB: 'lab.example.com' } };
+  assert.deepEqual(await wrong({ others: 'deny' }, some, two), [], 'alice may');
+  const free = 'proceed 10.1.1.1 login=? sender=a@elsewhere.example -> user@example.com';
+  assert.deepEqual(await wrong({}, free, { user_domains: {} }), [], 'where no address is known anybody may');
 });
 
 test('no login sends as the address of another account, whatever it is spelled like', async () => {
