@@ -77,7 +77,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
 
 /** RFC 3463: `250 2.1.0 …`, of one class. A host name behind the code of an EHLO reply is none. */
 function bearsCode(bytes: Buffer): boolean {
-  return bytes[4] === bytes[0] && /^([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} /.test(bytes.toString('latin1', 0, 13));
+  return bytes[4] === bytes[0] && /^([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} /.test(bytes.toString('latin1', 0, 14));
 }
 
 /** What a reply does to our view of the session; the octets that the client gets, or null: it hears nothing of it. */
@@ -230,7 +230,7 @@ function helloAnswered(dialogue: Dialogue, verb: 'EHLO' | 'HELO', code: number, 
   }
   const list = hadOne ? (verb === 'EHLO' ? earlierList : onlyFirstLine(earlierList)) : bytes;
   const { bytes: filtered, offered } = filterEhlo(list, profile, tls, verb);
-  dialogue.helo = dialogue.hello?.name ?? '';
+  dialogue.helo = dialogue.hello ?? '';
   dialogue.extended = verb === 'EHLO';
   dialogue.offered = verb === 'EHLO' ? offered : NO_CAPABILITIES;
   dialogue.mustGreet = false;

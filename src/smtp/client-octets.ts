@@ -171,8 +171,7 @@ export class ClientOctets {
   #improper(line: Buffer): void {
     const dialogue = this.#dialogue;
     if (dialogue.mode === SASL) {
-      dialogue.triedLogin = true;
-      dialogue.said = '';
+      dialogue.said = ''; // a part of the login
     } else if (line[0] === 0 && dialogue.commands === 3 && this.#blankLines === 2) {
       dialogue.said = 'PROXY (version 2)'; // its signature is two empty lines, then NUL CR LF
     } else {

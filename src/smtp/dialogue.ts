@@ -95,7 +95,7 @@ export class Dialogue {
   afterSwallowed: OwnReply = replies.NO_RECIPIENTS;
   lastSwallowed = false;
 
-  hello: { readonly name: string; readonly extended: boolean } | null = null; // the last one said, accepted or not
+  hello: string | null = null; // the name of the last one said, accepted or not
   // What the server accepted (RFC 5321 §4.1.4: what a refused EHLO or HELO asked for did not happen).
   offered: Capabilities = NO_CAPABILITIES;
   helo = '';

@@ -85,7 +85,7 @@ export class Session {
 
   /** The name of the last EHLO or HELO, for the log: accepted or not; '' before it. */
   get helo(): string {
-    return this.#dialogue.hello?.name ?? this.#dialogue.helo;
+    return this.#dialogue.hello ?? '';
   }
 
   /** The verb of the last command, for the operator; '' before it, and where it may be part of a login. */

@@ -216,6 +216,11 @@ export class Harness implements Wire {
     this.#enter(() => this.session.drain());
   }
 
+  /** What else the driver does. */
+  does(act: (session: Session) => void): void {
+    this.#enter(() => act(this.session));
+  }
+
   /** What was held back is out. */
   waited(): void {
     this.inTarpit = false;

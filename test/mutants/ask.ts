@@ -62,6 +62,7 @@ process.exit(0);
 
 async function askOfAll(): Promise<void> {
   for (const file of work.tests) await load(file);
+  const whileLoading = new Set(Object.keys(lever.mutantCoverage?.static ?? {})); // what is asked below is counted there as well
   for (const [name, test] of tests) {
     lever.currentTestId = name;
     const began = performance.now();
@@ -70,16 +71,16 @@ async function askOfAll(): Promise<void> {
     paces.set(name, performance.now() - began);
   }
   lever.currentTestId = undefined;
-  const { static: whileLoading = {}, perTest = {} } = lever.mutantCoverage ?? {};
+  const { perTest = {} } = lever.mutantCoverage ?? {};
   for (const mutant of work.mutants) {
     if (known.isKnown(mutant.name)) continue;
     const covering = [...tests.keys()].filter((name) => perTest[name]?.[mutant.id] !== undefined);
     const hits = covering.reduce((sum, name) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
     process.send?.({ at: mutant.name });
     const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
-    if (killer !== null || whileLoading[mutant.id] === undefined) known.add(mutant.name, killer);
+    if (killer !== null || !whileLoading.has(mutant.id)) known.add(mutant.name, killer);
   }
-  process.send?.({ whileLoading: Object.keys(whileLoading) });
+  process.send?.({ whileLoading: [...whileLoading] });
 }
 
 /** No more is loaded than is needed to see one test red. */

@@ -31,19 +31,21 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
   limits: ['test/limits/{gcra,keys,memory-store,remote-store,strikes}.test.ts'],
 };
 
+/** A file that has neither tests of its own nor any in CLOSE is asked of its folder's common ones. */
+const COMMON: Readonly<Record<string, string>> = {
+  smtp: 'test/{smtp/{dialogues,early-replies,session,told},advisories/*}.test.ts',
+  policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
+  limits: 'test/limits/memory-store.test.ts',
+};
+
 /** A file is asked of the tests of its own name and of these: so a mutant costs milliseconds, and tests stand where they are
  * looked for. */
 const CLOSE: Readonly<Record<string, string>> = {
   'smtp/path': 'test/smtp/command.test.ts',
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
+  'smtp/session': COMMON.smtp as string,
   'limits/bans': 'test/limits/memory-store.test.ts',
-};
-/** A file that has none of these: of its folder's common ones. */
-const COMMON: Readonly<Record<string, string>> = {
-  smtp: 'test/{smtp/{dialogues,early-replies},advisories/*}.test.ts',
-  policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
-  limits: 'test/limits/memory-store.test.ts',
 };
 
 /** What else may decide whether a mutant lives. */
@@ -71,7 +73,7 @@ async function mutateFile(file: string, all: boolean): Promise<boolean> {
   const { instrumented, mutants } = await instrument(file, source);
   const explained = (readExplained().get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`);
   const patterns = all ? (TESTS[folderOf(file)] ?? []) : testsFor(file);
-  const tests = patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted());
+  const tests = [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted()))];
   const work: Work = {
     root: ROOT,
     files: [{ file, instrumented }],
