@@ -133,7 +133,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       if (good) {
         dialogue.messages++;
         dialogue.junk = 0;
-        dialogue.wire.event({ name: 'message', ...about(dialogue, kind, code, bytes) });
+        dialogue.wire.event({ name: 'message', ...about(dialogue, code, bytes) });
       } else {
         transaction.remains = SELDOM; // Postfix goes on with it behind smtpd_end_of_data_restrictions
         refusedByUpstream(dialogue, kind, code, bytes);
@@ -177,12 +177,12 @@ function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes
   const protocolState = STATES[kind];
   if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply: shown(bytes) });
   else if (protocolState !== undefined)
-    dialogue.wire.event({ name: 'upstream_refused', protocolState, ...about(dialogue, kind, code, bytes) });
+    dialogue.wire.event({ name: 'upstream_refused', protocolState, ...about(dialogue, code, bytes) });
 }
 
 /** For the log: which message is answered, and with what. At its end its transaction is over already. */
-function about({ ended, transaction }: Dialogue, kind: number, code: number, bytes: Buffer) {
-  const { number, sender, octets } = (kind === TO_END ? ended : null) ?? transaction;
+function about({ ended, transaction }: Dialogue, code: number, bytes: Buffer) {
+  const { number, sender, octets } = ended ?? transaction;
   return { transaction: number, sender, octets, code, reply: shown(bytes) };
 }
 

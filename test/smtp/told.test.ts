@@ -290,6 +290,10 @@ describe('of the upstream', () => {
       say(harness, `C ${line}`, 'S 421 out');
       assert.deepEqual(told(harness, 'upstream_refused'), []);
     }
+    const taken = behind(OPENED);
+    say(taken, 'C MAIL FROM:<>', 'S 250 ok', 'C RCPT TO:<user@local.example>', 'S 250 ok', 'C BDAT 0', 'S 250 ok');
+    say(taken, 'C BDAT 0 LAST', 'S 250 ok');
+    assert.deepEqual(told(taken, 'upstream_refused'), []);
     const unasked = behind(WITH_RECIPIENT);
     say(unasked, 'S 421 out');
     assert.deepEqual(told(unasked, 'upstream_refused'), []);
