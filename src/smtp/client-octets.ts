@@ -129,7 +129,7 @@ export class ClientOctets {
     if (line.length <= commandLine) return commandLine;
     const start = line.toString('latin1', 0, 13).toUpperCase();
     if (start.startsWith('AUTH ') || start.startsWith('X-EXPS ')) return SASL_LINE;
-    return this.#dialogue.offered.has('X-LINK2STATE') && /^(X-LINK2STATE|XRDST|XSHADOW|XQDISCARD) ?/.test(start)
+    return this.#dialogue.offered.has('X-LINK2STATE') && /^(X-LINK2STATE|XRDST|XSHADOW|XQDISCARD)/.test(start)
       ? EXCHANGE_LINE
       : commandLine;
   }

@@ -1,6 +1,8 @@
-// A process that asks tests about mutants: `node ask.ts WORK.json` of all that can be switched on at any time, and `node ask.ts
-// WORK.json ID` of one that is there while modules are loaded. It says to its parent which mutant it is at, and at last which
-// are of the second kind. What came of it stands in the file of what is known.
+// A process that asks tests about mutants: `node ask.ts WORK.json`. It says to its parent which mutant it is at. What came of
+// it stands in the file of what is known.
+//
+// Of what is there while modules are loaded, modules and tests are loaded anew for each mutant, in the same process: a process
+// each would cost a second.
 //
 // Nothing is written but that: the source with the mutants in it is handed to Node as it loads the file. What is random in
 // tests is so in the same way each time: who was killed once is killed again.
@@ -12,8 +14,10 @@ import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { COLLECTED, type Collected, collectFrom } from './collected.ts';
 import { KnownMutants, NO_END } from './known.ts';
-import type { Mutant, Work } from './work.ts';
+import { AGAIN, type Mutant, type Work } from './work.ts';
 
+type Named = readonly [name: string, test: Collected];
+type Tests = ReadonlyMap<string, Collected>;
 type Counts = Readonly<Record<string, number>>; // of hits, by mutant
 
 /** What Stryker's instrumented code looks at. */
@@ -28,10 +32,11 @@ interface Switch {
 const LONGEST = 15_000; // ms that a test may wait for what does not come
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
-const [workFile = '', only] = process.argv.slice(2);
+const LOADED = 80; // times, in one process: nothing that was loaded is let go
+
+const [, , workFile = ''] = process.argv;
 const work = JSON.parse(readFileSync(workFile, 'utf8')) as Work;
 const known = new KnownMutants(work.known, work.digest);
-const tests = new Map<string, Collected>();
 const paces = new Map<string, number>();
 
 const lever: Switch = {};
@@ -47,22 +52,43 @@ const urls = new Map(
   work.files.map(({ file, instrumented }) => [pathToFileURL(join(work.root, file)).href, instrumented]),
 );
 const collectedUrl = new URL('./collected.ts', import.meta.url).href;
+const rootUrl = pathToFileURL(`${work.root}/`).href;
+let round = 0; // how often all was loaded anew
 registerHooks({
-  resolve: (specifier, context, next) =>
-    specifier === 'node:test' ? { url: collectedUrl, shortCircuit: true } : next(specifier, context),
+  resolve: (specifier, context, next) => {
+    if (specifier === 'node:test') return { url: collectedUrl, shortCircuit: true };
+    const found = next(specifier, context);
+    const isOurs = found.url.startsWith(rootUrl) && !found.url.includes('/node_modules/');
+    return round > 0 && isOurs ? { ...found, url: `${found.url.split('?', 1)[0]}?${round}` } : found;
+  },
   load: (url, context, next) => {
-    const source = urls.get(url);
+    const source = urls.get(url.split('?', 1)[0] as string);
     return source === undefined ? next(url, context) : { format: 'module-typescript', source, shortCircuit: true };
   },
 });
 
-if (only === undefined) await askOfAll();
-else await askWhileLoading(work.mutants.find(({ id }) => id === only) as Mutant);
+if (!(await askOfAll())) process.exit(AGAIN);
 process.exit(0);
 
-async function askOfAll(): Promise<void> {
-  for (const file of work.tests) await load(file);
+/** False when there are more, for another process. */
+async function askOfAll(): Promise<boolean> {
+  const tests = new Map<string, Collected>();
+  for (const file of work.tests) await load(file, tests);
   const whileLoading = new Set(Object.keys(lever.mutantCoverage?.static ?? {})); // what is asked below is counted there as well
+  const open = work.mutants.filter(({ name }) => !known.isKnown(name));
+  if (open.some(({ id }) => !whileLoading.has(id))) await askLoaded(open, tests, whileLoading);
+  for (const mutant of open) {
+    if (known.isKnown(mutant.name)) continue;
+    if (round === LOADED) return false;
+    round++;
+    process.send?.({ at: mutant.name });
+    known.add(mutant.name, await killerWhileLoading(mutant));
+  }
+  return true;
+}
+
+/** Of all that can be switched on at any time. */
+async function askLoaded(open: readonly Mutant[], tests: Tests, whileLoading: ReadonlySet<string>): Promise<void> {
   for (const [name, test] of tests) {
     lever.currentTestId = name;
     const began = performance.now();
@@ -72,39 +98,39 @@ async function askOfAll(): Promise<void> {
   }
   lever.currentTestId = undefined;
   const { perTest = {} } = lever.mutantCoverage ?? {};
-  for (const mutant of work.mutants) {
-    if (known.isKnown(mutant.name)) continue;
-    const covering = [...tests.keys()].filter((name) => perTest[name]?.[mutant.id] !== undefined);
-    const hits = covering.reduce((sum, name) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
+  for (const mutant of open) {
+    const covering = [...tests].filter(([name]) => perTest[name]?.[mutant.id] !== undefined);
+    const hits = covering.reduce((sum, [name]) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
     process.send?.({ at: mutant.name });
     const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
     if (killer !== null || !whileLoading.has(mutant.id)) known.add(mutant.name, killer);
   }
-  process.send?.({ whileLoading: [...whileLoading] });
 }
 
 /** No more is loaded than is needed to see one test red. */
-async function askWhileLoading(mutant: Mutant): Promise<void> {
-  lever.activeMutant = mutant.id;
+async function killerWhileLoading(mutant: Mutant): Promise<string | null> {
   const own = `${basename(mutant.file, '.ts')}.test.ts`;
   const likely = [known.killer(mutant.name)?.split(' › ')[0], work.tests.find((file) => basename(file) === own)];
   const files = new Set([...likely.filter((file) => file !== undefined && work.tests.includes(file)), ...work.tests]);
   for (const file of files as Set<string>) {
-    const before = new Set(tests.keys());
+    const tests = new Map<string, Collected>();
+    lever.activeMutant = mutant.id;
     try {
-      await load(file);
+      await load(file, tests);
     } catch (error) {
-      return known.add(mutant.name, `loading (${String(error).slice(0, 60)})`);
+      return `loading (${String(error).slice(0, 60)})`;
+    } finally {
+      lever.activeMutant = undefined;
     }
-    const names = [...tests.keys()].filter((name) => !before.has(name));
-    const killer = await killerOf(mutant, names, Number.POSITIVE_INFINITY);
-    if (killer !== null) return known.add(mutant.name, killer);
+    const killer = await killerOf(mutant, [...tests], Number.POSITIVE_INFINITY);
+    if (killer !== null) return killer;
   }
-  known.add(mutant.name, null);
+  return null;
 }
 
-async function load(file: string): Promise<void> {
+async function load(file: string, tests: Map<string, Collected>): Promise<void> {
   collectFrom(file);
+  COLLECTED.length = 0;
   await import(pathToFileURL(join(work.root, file)).href);
   for (const test of COLLECTED.splice(0)) {
     let name = test.name;
@@ -114,15 +140,15 @@ async function load(file: string): Promise<void> {
 }
 
 /** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */
-async function killerOf(mutant: Mutant, names: readonly string[], mostHits: number): Promise<string | null> {
+async function killerOf(mutant: Mutant, tests: readonly Named[], mostHits: number): Promise<string | null> {
   const last = known.killer(mutant.name);
-  const pace = (name: string): number => (name === last ? -1 : (paces.get(name) ?? 0));
+  const pace = ([name]: Named): number => (name === last ? -1 : (paces.get(name) ?? 0));
   lever.activeMutant = mutant.id;
   lever.hitCount = 0;
   lever.hitLimit = mostHits;
   try {
-    for (const name of names.toSorted((one, other) => pace(one) - pace(other))) {
-      const failure = await failureOf(tests.get(name) as Collected);
+    for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
+      const failure = await failureOf(test);
       if ((lever.hitCount ?? 0) > mostHits) return NO_END;
       if (failure !== null) return name;
     }

@@ -4,14 +4,14 @@
 // Not Stryker's own core: it copies the project for each run, starts two processes and instruments everything before it asks
 // the first test, and keeps what it found only at its end. Here a file with tests of its own costs a few seconds.
 
-import { fork, spawnSync } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { digestOf, KnownMutants, NO_END } from './known.ts';
 import { mutationOf, readExplained } from './mutation.ts';
-import type { Mutant, Work } from './work.ts';
+import { AGAIN, type Mutant, type Work } from './work.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = join(ROOT, '.cache/mutants');
@@ -33,7 +33,7 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
 
 /** A file that has neither tests of its own nor any in CLOSE is asked of its folder's common ones. */
 const COMMON: Readonly<Record<string, string>> = {
-  smtp: 'test/{smtp/{dialogues,early-replies,session,told},advisories/*}.test.ts',
+  smtp: 'test/{smtp/{client-octets,dialogues,early-replies,session,told},advisories/*}.test.ts',
   policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
   limits: 'test/limits/memory-store.test.ts',
 };
@@ -45,6 +45,7 @@ const CLOSE: Readonly<Record<string, string>> = {
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
   'smtp/session': COMMON.smtp as string,
+  'smtp/client-octets': COMMON.smtp as string,
   'limits/bans': 'test/limits/memory-store.test.ts',
 };
 
@@ -63,94 +64,97 @@ const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '0', 
 export async function mutate(files: readonly string[], all: boolean): Promise<boolean> {
   if (files.length === 0) throw new Error(`which files? Mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
   mkdirSync(KEPT, { recursive: true });
+  const alike = Map.groupBy(files, (file) => testsFor(file, all).join()); // and in one folder: they are asked together
   let isGood = true;
-  for (const file of files) isGood = (await mutateFile(file, all)) && isGood;
+  for (const group of alike.values()) isGood = (await mutateFiles(group, all)) && isGood;
   return isGood;
 }
 
-async function mutateFile(file: string, all: boolean): Promise<boolean> {
-  const source = readFileSync(join(ROOT, file), 'utf8');
-  const { instrumented, mutants } = await instrument(file, source);
-  const explained = (readExplained().get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`);
-  const patterns = all ? (TESTS[folderOf(file)] ?? []) : testsFor(file);
-  const tests = [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted()))];
+async function mutateFiles(files: readonly string[], all: boolean): Promise<boolean> {
+  const [first] = files as [string];
+  const { instrumented, mutants } = await instrument(files);
+  const byFile = readExplained();
+  const explained = files.flatMap((file) => (byFile.get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`));
+  const tests = testsFor(first, all);
   const work: Work = {
     root: ROOT,
-    files: [{ file, instrumented }],
+    files: instrumented,
     mutants: mutants.filter(({ name }) => !explained.includes(name)),
     tests,
-    known: join(KEPT, `${folderOf(file)}.known.jsonl`),
+    known: join(KEPT, `${folderOf(first)}.known.jsonl`),
     digest: digestOf(ROOT, [...tests, ...AROUND]),
   };
   await ask(work);
-  return tell(file, mutants, explained, new KnownMutants(work.known, work.digest));
+  const known = new KnownMutants(work.known, work.digest);
+  const of = (file: string) => mutants.filter((mutant) => mutant.file === file);
+  const isIn = (file: string) => (name: string) => name.startsWith(`${file}: `);
+  return files.map((file) => tell(file, of(file), explained.filter(isIn(file)), known)).every((isGood) => isGood);
 }
 
 function folderOf(file: string): string {
   return /^src\/(\w+)\//.exec(file)?.[1] ?? '';
 }
 
-function testsFor(file: string): string[] {
+/** The tests that are asked of a file. */
+function testsFor(file: string, all: boolean): string[] {
+  const patterns = all ? (TESTS[folderOf(file)] ?? []) : closeTo(file);
+  return [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted()))];
+}
+
+function closeTo(file: string): string[] {
   const name = file.slice('src/'.length, -'.ts'.length);
   const own = `test/${name}.test.ts`;
   const hasOwn = existsSync(join(ROOT, own));
   const close = CLOSE[name] ?? (hasOwn ? undefined : COMMON[folderOf(file)]);
-  return [...(hasOwn ? [own] : []), ...(close === undefined ? [] : [close])];
+  return [...(close === undefined ? [] : [close]), ...(hasOwn ? [own] : [])];
 }
 
-async function instrument(file: string, content: string): Promise<{ instrumented: string; mutants: Mutant[] }> {
+async function instrument(names: readonly string[]): Promise<Pick<Work, 'mutants'> & { instrumented: Work['files'] }> {
   const quiet = new Proxy({}, { get: () => () => false });
   const options = { ignorers: [], excludedMutations: [], plugins: null, noHeader: false };
   const instrumenter = new Instrumenter(quiet as ConstructorParameters<typeof Instrumenter>[0]);
-  const { files, mutants } = await instrumenter.instrument([{ name: file, mutate: true, content }], options);
-  const names = new Set<string>();
-  const made = mutants.map(({ id, location, replacement }): Mutant => {
+  const sources = names.map((name) => ({ name, mutate: true, content: readFileSync(join(ROOT, name), 'utf8') }));
+  const { files, mutants } = await instrumenter.instrument(sources, options);
+  const known = new Set<string>();
+  const made = mutants.map(({ id, fileName: file, location, replacement }): Mutant => {
+    const { content } = sources.find(({ name }) => name === file) as { content: string };
     const name = `${file}: ${mutationOf(content, location, replacement)}`;
     let unique = name;
-    for (let times = 2; names.has(unique); times++) unique = `${name} (${times})`; // of lines that are alike
-    names.add(unique);
+    for (let times = 2; known.has(unique); times++) unique = `${name} (${times})`; // of lines that are alike
+    known.add(unique);
     return { id, file, name: unique, place: location };
   });
-  return { instrumented: files[0]?.content ?? '', mutants: made };
+  return { instrumented: files.map(({ name, content }) => ({ file: name, instrumented: content })), mutants: made };
 }
 
 async function ask(work: Work): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-mutants-'));
   const workFile = join(folder, 'work.json');
-  const env = { ...QUICK, ...process.env, TMPDIR: folder };
   try {
     writeFileSync(workFile, JSON.stringify(work));
-    let whileLoading = await askOfAll(work, workFile, env);
-    while (whileLoading === null) whileLoading = await askOfAll(work, workFile, env);
-    const known = new KnownMutants(work.known, work.digest);
-    for (const { id, name } of work.mutants) {
-      if (!whileLoading.includes(id) || known.isKnown(name)) continue;
-      const { status, signal } = spawnSync(process.execPath, [ASK, workFile, id], { env, timeout: LONGEST });
-      if (status !== 0) known.add(name, signal === null ? 'the process' : NO_END);
-    }
+    while (!(await askOfAll(work, workFile, { ...QUICK, ...process.env, TMPDIR: folder })));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Which mutants are there while modules are loaded; null when one had no end or ended the process, and the others are to be asked. */
-function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise<string[] | null> {
+/** False when there are more: one mutant had no end or ended the process, or it was asked to begin anew. */
+function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = fork(ASK, [workFile], { env });
     let at: string | null = null;
-    let whileLoading: string[] | null = null;
     let timer = setTimeout(() => child.kill('SIGKILL'), 10 * LONGEST);
-    child.on('message', (said: { at?: string; whileLoading?: string[] }) => {
+    child.on('message', (said: { at: string }) => {
       clearTimeout(timer);
       timer = setTimeout(() => child.kill('SIGKILL'), LONGEST);
-      at = said.at ?? null;
-      whileLoading = said.whileLoading ?? null;
+      at = said.at;
     });
     child.on('exit', (code) => {
       clearTimeout(timer);
-      if (code !== 0 && at === null) reject(new Error('the tests cannot be asked'));
-      if (code !== 0 && at !== null) new KnownMutants(work.known, work.digest).add(at, NO_END);
-      resolve(code === 0 ? (whileLoading ?? []) : null);
+      const isCutShort = code !== 0 && code !== AGAIN;
+      if (isCutShort && at === null) reject(new Error('the tests cannot be asked'));
+      if (isCutShort && at !== null) new KnownMutants(work.known, work.digest).add(at, NO_END);
+      resolve(code === 0);
     });
   });
 }

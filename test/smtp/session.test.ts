@@ -288,6 +288,27 @@ describe('ends that a driver knows of', () => {
     });
   }
 
+  it('in words of ours that have placeholders', () => {
+    const own = { code: 421, enhanced: null, text: 'Enough of {client_address} <{recipient}> <{sender}>' };
+    const ended = behind(OPENED, { address: '192.0.2.7' });
+    ended.does((session) => session.drain(own));
+    assert.equal(ended.clientHeard, '421 Enough of 192.0.2.7 <> <>\r\n');
+    const refused = behind(IN_TRANSACTION, { address: '192.0.2.7', profile: { relayReply: own } });
+    say(refused, 'C RCPT TO:<@a.example:b@c.example>');
+    assert.equal(refused.clientHeard, '421 Enough of 192.0.2.7 <@a.example:b@c.example> <a@sender.example>\r\n');
+    const login: HarnessOptions = { judge: () => ({ action: 'reject', reason: 'limit', rule: null, reply: own }) };
+    const tried = behind(OPENED, { ...login, address: '192.0.2.7' });
+    say(tried, `C AUTH PLAIN ${ALICE}`);
+    assert.equal(tried.clientHeard, '421 Enough of 192.0.2.7 <> <>\r\n');
+  });
+
+  it('behind the end nothing is told either, though the client spoke too early', () => {
+    const harness = behind([], { profile: { earlyTalker: 'reject' } });
+    harness.does((session) => session.shutDown());
+    harness.session.fromClient(Buffer.from('EHLO client.example\r\n'));
+    assert.deepEqual(harness.events, []);
+  });
+
   it('behind the end nothing happens any more, whoever calls', () => {
     const harness = behind(OPENED);
     harness.does((session) => session.shutDown());

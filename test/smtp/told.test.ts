@@ -206,6 +206,39 @@ describe('of a login', () => {
     assert.deepEqual(told(harness, 'login'), [{ name: 'login', login }]);
   });
 
+  it('that failed with the least of all refusals', () => {
+    const harness = behind(OPENED);
+    say(harness, `C AUTH PLAIN ${ALICE}`, 'S 400 not now');
+    assert.deepEqual(told(harness, 'login_failed'), [{ name: 'login_failed', login, code: 400 }]);
+  });
+
+  it('that was given up: it failed if its 334 told what the guess was worth', () => {
+    const lines = [...OPENED, 'C EHLO again', 'S 250-mail', 'S 250 AUTH LOGIN XOAUTH2'];
+    const harness = behind(lines);
+    say(harness, 'C AUTH LOGIN YWxpY2U=', 'S 334 UGFzc3dvcmQ6', 'C *', 'S 501 no');
+    assert.deepEqual(told(harness, 'login_failed'), []);
+    const token = Buffer.from('user=alice\x01auth=Bearer x\x01\x01').toString('base64');
+    say(harness, `C AUTH XOAUTH2 ${token}`, 'S 334 e30=', 'C *', 'S 535 no');
+    const failed = { mechanism: 'XOAUTH2', name: 'alice' };
+    assert.deepEqual(told(harness, 'login_failed'), [{ name: 'login_failed', login: failed, code: 501 }]);
+  });
+
+  it('beyond the limit of failures, where that is only observed: it goes on', () => {
+    const profile = { mode: 'observe', limits: limits({ authFailures: 0 }) } as const;
+    const harness = behind(OPENED, { profile });
+    say(harness, `C AUTH PLAIN ${ALICE}`);
+    const limited = { name: 'limited', kind: 'session', key: 'auth_failures', observed: true };
+    assert.deepEqual(told(harness, 'limited'), [limited]);
+    assert.equal(harness.upstreamHeard, `AUTH PLAIN ${ALICE}\r\n`);
+  });
+
+  it('that is not put to the upstream is an error', () => {
+    const harness = behind(OPENED, { ...at('AUTH', REJECT), profile: { limits: limits({ errors: 0 }) } });
+    say(harness, `C AUTH PLAIN ${ALICE}`);
+    assert.equal(harness.clientHeard, '421 4.7.0 Too many errors, closing transmission channel\r\n');
+    assert.deepEqual(told(harness, 'limited'), [{ name: 'limited', kind: 'session', key: 'errors' }]);
+  });
+
   it('that is not put to the upstream', () => {
     const harness = behind(OPENED, at('AUTH', REJECT));
     say(harness, `C AUTH PLAIN ${ALICE}`);
@@ -449,6 +482,14 @@ describe('of what was said and is answered by us', () => {
     const reply = '500 5.5.2 Commands must end in CRLF and hold no control characters';
     const refused = { name: 'refused', verb: '', said: 'RCPT\rTO:<x>\r\n', reply, key: null };
     assert.deepEqual(told(harness, 'refused'), [refused]);
+  });
+
+  it('nothing of the first BDAT behind recipients that were refused: who pipelines cannot know', () => {
+    const harness = behind(IN_TRANSACTION);
+    say(harness, 'C RCPT TO:<x@foreign.example>', 'C BDAT 0 LAST');
+    assert.deepEqual(told(harness, 'refused'), []);
+    say(harness, 'C BDAT 0 LAST');
+    assert.equal(told(harness, 'refused').length, 1);
   });
 
   it('never what may be part of a login', () => {
