@@ -218,6 +218,10 @@ describe('a turn', () => {
     }
   });
 
+  it('is not over at the start', () => {
+    assert.equal(new Harness().session.hasHadItsTurn, false);
+  });
+
   it('is over with the session', () => {
     const harness = behind(IN_TRANSACTION);
     harness.reads = false;
