@@ -44,8 +44,7 @@ export class ClientOctets {
 
   /** Reads what may be read now, and keeps the rest. */
   take(chunk: Buffer): void {
-    if (this.#dialogue.reads) this.#keep(chunk, this.#read(chunk));
-    else this.#keep(chunk, 0);
+    this.#keep(chunk, this.#read(chunk));
   }
 
   /** What was not read, for later. */

@@ -31,22 +31,27 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
   limits: ['test/limits/{gcra,keys,memory-store,remote-store,strikes}.test.ts'],
 };
 
-/** A file that has neither tests of its own nor any in CLOSE is asked of its folder's common ones. */
-const COMMON: Readonly<Record<string, string>> = {
-  smtp: 'test/{smtp/{client-octets,dialogues,early-replies,session,told},advisories/*}.test.ts',
-  policy: 'test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
-  limits: 'test/limits/memory-store.test.ts',
+/** A file that has neither tests of its own nor any in CLOSE is asked of its folder's common ones; those that say most first. */
+const COMMON: Readonly<Record<string, readonly string[]>> = {
+  smtp: [
+    'test/smtp/{client-octets,early-replies,session,told}.test.ts',
+    'test/smtp/dialogues.test.ts',
+    'test/advisories/*.test.ts',
+  ],
+  policy: ['test/{policy/{judge,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts'],
+  limits: ['test/limits/memory-store.test.ts'],
 };
+const ALL_OF_SMTP = COMMON.smtp as readonly string[];
 
 /** A file is asked of the tests of its own name and of these: so a mutant costs milliseconds, and tests stand where they are
  * looked for. */
-const CLOSE: Readonly<Record<string, string>> = {
-  'smtp/path': 'test/smtp/command.test.ts',
-  'smtp/mail-data': 'test/advisories/smuggling.test.ts',
-  'smtp/capabilities': 'test/smtp/dialogues.test.ts',
-  'smtp/session': COMMON.smtp as string,
-  'smtp/client-octets': COMMON.smtp as string,
-  'limits/bans': 'test/limits/memory-store.test.ts',
+const CLOSE: Readonly<Record<string, readonly string[]>> = {
+  'smtp/path': ['test/smtp/command.test.ts'],
+  'smtp/mail-data': ['test/advisories/smuggling.test.ts'],
+  'smtp/capabilities': ['test/smtp/dialogues.test.ts'],
+  'smtp/session': ALL_OF_SMTP,
+  'smtp/client-octets': ALL_OF_SMTP,
+  'limits/bans': ['test/limits/memory-store.test.ts'],
 };
 
 /** What else may decide whether a mutant lives. */
@@ -105,8 +110,8 @@ function closeTo(file: string): string[] {
   const name = file.slice('src/'.length, -'.ts'.length);
   const own = `test/${name}.test.ts`;
   const hasOwn = existsSync(join(ROOT, own));
-  const close = CLOSE[name] ?? (hasOwn ? undefined : COMMON[folderOf(file)]);
-  return [...(close === undefined ? [] : [close]), ...(hasOwn ? [own] : [])];
+  const close = CLOSE[name] ?? (hasOwn ? [] : (COMMON[folderOf(file)] ?? []));
+  return [...close, ...(hasOwn ? [own] : [])];
 }
 
 async function instrument(names: readonly string[]): Promise<Pick<Work, 'mutants'> & { instrumented: Work['files'] }> {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { filterEhlo, isKeyword } from '../../src/smtp/capabilities.ts';
+import { filterEhlo, isKeyword, onlyFirstLine } from '../../src/smtp/capabilities.ts';
 import type { Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE } from '../helpers/harness.ts';
 
@@ -255,6 +255,22 @@ test('octets that are no ASCII stay as they came', () => {
   const reply = Buffer.from('250-m\xfcller at your service\r\n250-XFOO\r\n250 SIZE\r\n', 'latin1');
   const { bytes } = filterEhlo(reply, DEFAULT_PROFILE, false);
   assert.equal(bytes.toString('latin1'), '250-m\xfcller at your service\r\n250 SIZE\r\n');
+});
+
+test('a line without a keyword is none, whatever stands in it', () => {
+  const { lines, offered } = filtered(['mail', ' 250-SIZE 5', '=250-SIZE 5', 'HELP']);
+  assert.deepEqual([lines, offered.size], [['HELP'], Number.POSITIVE_INFINITY]);
+});
+
+test('AUTH= may be hidden without AUTH, and what it offers is not offered then', () => {
+  const { lines, offered } = filtered(['mail', 'AUTH PLAIN', 'AUTH=LOGIN'], { hideKeywords: new Set(['AUTH=']) });
+  assert.deepEqual(lines, ['AUTH PLAIN']);
+  assert.ok(offered.offersMechanism('AUTH', 'PLAIN') && !offered.offersMechanism('AUTH', 'LOGIN'));
+});
+
+test('what HELO would have been answered is the first line, octet for octet', () => {
+  const list = Buffer.from('250-m\xfcller\r\n250-SIZE\r\n250 HELP\r\n', 'latin1');
+  assert.equal(onlyFirstLine(list).toString('latin1'), '250 m\xfcller\r\n');
 });
 
 test('a keyword is one of the table in whatever case', () => {

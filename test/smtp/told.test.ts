@@ -543,6 +543,12 @@ describe('the judge is asked', () => {
     assert.deepEqual(harness.questions, [question]);
   });
 
+  it('of a sender that has not said who it is', () => {
+    const harness = behind(OPENED.slice(0, 1));
+    say(harness, 'C MAIL FROM:<>');
+    assert.equal(harness.questions[0]?.helo, '');
+  });
+
   it('of a recipient, with the sender, every address, the login and TLS', () => {
     const options: HarnessOptions = { names: ['CN=client'], judge: () => PROCEED };
     const harness = behind([...OPENED, `C AUTH PLAIN ${ALICE}`, 'S 235 in', 'C MAIL FROM:<>', 'S 250 ok'], options);
