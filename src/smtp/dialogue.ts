@@ -141,9 +141,8 @@ export class Dialogue {
     if (++this.commands >= this.#turnEndsAt) this.hasHadItsTurn = true;
   }
 
-  /** Whoever has had its turn gets the next one from the driver alone. */
+  /** Whoever has had its turn reads on when the driver gives it the next one, and not before. */
   beginTurn(): void {
-    if (this.hasHadItsTurn) return;
     this.#turnEndsAt = this.commands + TURN_COMMANDS;
     this.#turnOctets = 0;
   }

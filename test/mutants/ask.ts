@@ -101,7 +101,6 @@ async function askLoaded(open: readonly Mutant[], tests: Tests, whileLoading: Re
   for (const mutant of open) {
     const covering = [...tests].filter(([name]) => perTest[name]?.[mutant.id] !== undefined);
     const hits = covering.reduce((sum, [name]) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
-    process.send?.({ at: mutant.name });
     const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
     if (killer !== null || !whileLoading.has(mutant.id)) known.add(mutant.name, killer);
   }
@@ -148,6 +147,7 @@ async function killerOf(mutant: Mutant, tests: readonly Named[], mostHits: numbe
   lever.hitLimit = mostHits;
   try {
     for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
+      process.send?.({ at: mutant.name });
       const failure = await failureOf(test);
       if ((lever.hitCount ?? 0) > mostHits) return NO_END;
       if (failure !== null) return name;

@@ -17,7 +17,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const KEPT = join(ROOT, '.cache/mutants');
 const ASK = join(import.meta.dirname, 'ask.ts');
 const GOAL = 95; // %
-const LONGEST = 180_000; // ms for one mutant
+const LONGEST = 180_000; // ms for one test, or to load them
 
 /** By the folder of a file: all tests that run in one process, for --all. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {

@@ -206,7 +206,7 @@ test('STARTTLS of ours stands among the keywords, not last', () => {
 });
 
 test('a SIZE that is no number is no limit', () => {
-  for (const line of ['SIZE', 'SIZE 0', 'SIZE x', 'SIZE -1', 'SIZE 0x10', 'SIZE 1e3']) {
+  for (const line of ['SIZE', 'SIZE 0', 'SIZE x', 'SIZE -1', 'SIZE 0x10', 'SIZE 1e3', 'SIZE x 5', 'DELIVERBY 3600']) {
     assert.equal(filtered(['mail', line]).offered.size, Number.POSITIVE_INFINITY, line);
   }
 });
@@ -260,6 +260,12 @@ test('octets that are no ASCII stay as they came', () => {
 test('a line without a keyword is none, whatever stands in it', () => {
   const { lines, offered } = filtered(['mail', ' 250-SIZE 5', '=250-SIZE 5', 'HELP']);
   assert.deepEqual([lines, offered.size], [['HELP'], Number.POSITIVE_INFINITY]);
+});
+
+test('of mechanisms those that we can follow stay, and a line of which none goes stays as it came', () => {
+  const lines = ['AUTH=LOGIN ANONYMOUS', 'AUTH PLAIN EXTERNAL LOGIN', 'AUTH  PLAIN   LOGIN', 'HELP'];
+  const kept = ['AUTH=LOGIN', 'AUTH PLAIN LOGIN', 'AUTH  PLAIN   LOGIN', 'HELP'];
+  assert.deepEqual(filtered(['mail', ...lines]).lines, kept);
 });
 
 test('AUTH= may be hidden without AUTH, and what it offers is not offered then', () => {

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { SHUTTING_DOWN } from '../../src/smtp/replies.ts';
 import { DOING } from '../../src/smtp/session.ts';
 import type { CloseReason } from '../../src/smtp/types.ts';
-import { Harness, type HarnessOptions } from '../helpers/harness.ts';
+import { DEFAULT_LIMITS, Harness, type HarnessOptions } from '../helpers/harness.ts';
 import { ALICE, behind, IN_MAIL_DATA, IN_TRANSACTION, OPENED, say, WITH_RECIPIENT } from '../helpers/opened.ts';
 
 const TLS: HarnessOptions = { profile: { starttls: 'terminate' } };
@@ -229,6 +229,37 @@ describe('a turn', () => {
     assert.ok(harness.session.hasHadItsTurn);
     harness.does((session) => session.shutDown());
     assert.equal(harness.session.hasHadItsTurn, false);
+  });
+});
+
+describe('a client that does not wait for replies', () => {
+  const limits = { ...DEFAULT_LIMITS, recipientsPerMessage: Number.POSITIVE_INFINITY };
+  const recipient = 'RCPT TO:<user@local.example>\r\n';
+
+  it('is held while a thousand are owed, and read on when half of them are in', () => {
+    const harness = behind(IN_TRANSACTION, { profile: { limits } });
+    harness.clientSays(recipient.repeat(1000));
+    assert.equal(harness.holding, false);
+    harness.clientSays(recipient);
+    assert.ok(harness.holding);
+    assert.equal(harness.takeUpstreamHeard(), recipient.repeat(1000));
+    harness.upstreamSays('250 ok\r\n'.repeat(499));
+    assert.ok(harness.holding);
+    harness.upstreamSays('250 ok\r\n');
+    assert.equal(harness.holding, false);
+    assert.equal(harness.takeUpstreamHeard(), recipient);
+  });
+
+  it('is held when 32 KiB of ours wait behind one that is owed', () => {
+    const harness = behind([...OPENED, 'C MAIL FROM:<>'], { profile: { limits } });
+    const refused = 'RCPT TO:<victim@foreign.example>\r\n';
+    harness.clientSays(refused.repeat(300)); // 83 octets each
+    assert.equal(harness.holding, false);
+    harness.clientSays(refused.repeat(300));
+    assert.ok(harness.holding);
+    harness.upstreamSays('250 ok\r\n');
+    assert.equal(harness.holding, false);
+    assert.equal(harness.clientHeard.split('\r\n').length - 1, 601);
   });
 });
 

@@ -204,6 +204,7 @@ describe('of a login', () => {
     say(harness, `C AUTH PLAIN ${ALICE}`, 'S 535 5.7.8 no', `C AUTH PLAIN ${ALICE}`, 'S 235 in');
     assert.deepEqual(told(harness, 'login_failed'), [{ name: 'login_failed', login, code: 535 }]);
     assert.deepEqual(told(harness, 'login'), [{ name: 'login', login }]);
+    assert.deepEqual(told(harness, 'login_refused'), []);
   });
 
   it('that failed with the least of all refusals', () => {
@@ -308,6 +309,13 @@ describe('of the upstream', () => {
     say(harness, 'C MAIL FROM:<b@sender.example>', 'S 550 no');
     const event = { name: 'upstream_refused', protocolState: 'MAIL', ...about, sender: 'b@sender.example', code: 550 };
     assert.deepEqual(withoutNumber(told(harness, 'upstream_refused')), [{ ...event, reply: '550 no' }]);
+  });
+
+  it('a MAIL that was reset meanwhile: of no transaction', () => {
+    const harness = behind(OPENED);
+    say(harness, 'C MAIL FROM:<a@sender.example>', 'C RSET', 'S 550 no');
+    const event = { name: 'upstream_refused', protocolState: 'MAIL', ...about, sender: '', code: 550, reply: '550 no' };
+    assert.deepEqual(withoutNumber(told(harness, 'upstream_refused')), [event]);
   });
 
   it('a MAIL in doubt that it refused', () => {
@@ -570,5 +578,14 @@ describe('the judge is asked', () => {
     const login = { mechanism: 'PLAIN', name: 'alice' };
     const nobody = { sender: '', senderAddress: null, recipient: '', addresses: [] };
     assert.deepEqual(harness.questions, [{ protocolState: 'AUTH', ...client, login, ...nobody }]);
+  });
+
+  it('of a login, when it is tried and when its name is known, and not again', () => {
+    const harness = behind(OPENED);
+    say(harness, 'C AUTH LOGIN', 'S 334 VXNlcm5hbWU6', 'C YWxpY2U=', 'S 334 UGFzc3dvcmQ6', 'C c2VjcmV0', 'S 235 in');
+    assert.deepEqual(
+      harness.questions.map(({ login }) => login?.name),
+      [null, 'alice'],
+    );
   });
 });
