@@ -99,9 +99,9 @@ async function askLoaded(open: readonly Mutant[], tests: Tests, whileLoading: Re
   lever.currentTestId = undefined;
   const { perTest = {} } = lever.mutantCoverage ?? {};
   for (const mutant of open) {
-    const covering = [...tests].filter(([name]) => perTest[name]?.[mutant.id] !== undefined);
-    const hits = covering.reduce((sum, [name]) => sum + (perTest[name]?.[mutant.id] ?? 0), 0);
-    const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
+    const hits = (name: string): number => perTest[name]?.[mutant.id] ?? 0;
+    const covering = [...tests].filter(([name]) => hits(name) > 0);
+    const killer = await killerOf(mutant, covering, (name) => 1000 + hits(name) * MOST_HITS);
     if (killer !== null || !whileLoading.has(mutant.id)) known.add(mutant.name, killer);
   }
 }
@@ -121,7 +121,7 @@ async function killerWhileLoading(mutant: Mutant): Promise<string | null> {
     } finally {
       lever.activeMutant = undefined;
     }
-    const killer = await killerOf(mutant, [...tests], Number.POSITIVE_INFINITY);
+    const killer = await killerOf(mutant, [...tests], () => Number.POSITIVE_INFINITY);
     if (killer !== null) return killer;
   }
   return null;
@@ -139,17 +139,21 @@ async function load(file: string, tests: Map<string, Collected>): Promise<void> 
 }
 
 /** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */
-async function killerOf(mutant: Mutant, tests: readonly Named[], mostHits: number): Promise<string | null> {
+async function killerOf(
+  mutant: Mutant,
+  tests: readonly Named[],
+  mostHits: (name: string) => number,
+): Promise<string | null> {
   const last = known.killer(mutant.name);
   const pace = ([name]: Named): number => (name === last ? -1 : (paces.get(name) ?? 0));
   lever.activeMutant = mutant.id;
-  lever.hitCount = 0;
-  lever.hitLimit = mostHits;
   try {
     for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
       process.send?.({ at: mutant.name });
+      lever.hitCount = 0;
+      lever.hitLimit = mostHits(name);
       const failure = await failureOf(test);
-      if ((lever.hitCount ?? 0) > mostHits) return NO_END;
+      if (lever.hitCount > lever.hitLimit) return NO_END;
       if (failure !== null) return name;
     }
     return null;
