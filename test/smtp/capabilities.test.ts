@@ -230,7 +230,9 @@ test('what was offered may have any value, and binary mail where it was offered 
   assert.ok(offered.allowsRcpt(new Map([['NOTIFY', 'NEVER,SUCCESS']]), DEFAULT_PROFILE, false));
   assert.ok(offered.allowsMail(new Map([['RET', 'BOTH']]), DEFAULT_PROFILE, false));
   assert.ok(offered.allowsMail(binary, DEFAULT_PROFILE, false));
-  assert.ok(!filtered(['mail', '8BITMIME']).offered.allowsMail(binary, DEFAULT_PROFILE, false));
+  const eightBit = filtered(['mail', '8BITMIME']).offered;
+  assert.ok(!eightBit.allowsMail(binary, DEFAULT_PROFILE, false));
+  assert.ok(eightBit.allowsMail(new Map([['BODY', 'other']]), DEFAULT_PROFILE, false));
 });
 
 test('with auth hide AUTH= is not harmless, in TLS neither, and the others are', () => {

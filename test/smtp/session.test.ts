@@ -263,6 +263,33 @@ describe('a client that does not wait for replies', () => {
   });
 });
 
+describe('the tarpit', () => {
+  const options: HarnessOptions = { profile: { tarpit: 1000 } };
+
+  it('takes every 5yz, of ours and of the server, and nothing is read while it is there', () => {
+    for (const lines of [['C FOO'], ['C NOOP', 'S 500 no']]) {
+      const harness = behind(OPENED, options);
+      say(harness, ...lines);
+      assert.deepEqual([harness.tarpits, harness.inTarpit], [1, true]);
+      harness.takeUpstreamHeard();
+      say(harness, 'C NOOP');
+      assert.equal(harness.takeUpstreamHeard(), '');
+      harness.waited();
+      assert.equal(harness.takeUpstreamHeard(), 'NOOP\r\n');
+    }
+  });
+
+  it('takes nothing else, nothing where there is none, and nothing of who has logged in', () => {
+    const harness = behind(OPENED, options);
+    say(harness, 'C NOOP', 'S 450 later', 'C NOOP', 'S 250 5.0.0 ok');
+    const without = behind(OPENED);
+    say(without, 'C FOO');
+    const loggedIn = behind([...OPENED, `C AUTH PLAIN ${ALICE}`, 'S 235 in'], options);
+    say(loggedIn, 'C FOO');
+    assert.deepEqual([harness.tarpits, without.tarpits, loggedIn.tarpits], [0, 0, 0]);
+  });
+});
+
 describe('ends that a driver knows of', () => {
   const ends: readonly (readonly [string, readonly string[], (harness: Harness) => void, CloseReason, string])[] = [
     [
