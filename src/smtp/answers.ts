@@ -77,7 +77,7 @@ export function takeReply(dialogue: Dialogue, code: number, bytes: Buffer): void
 
 /** RFC 3463: `250 2.1.0 …`, of one class. A host name behind the code of an EHLO reply is none. */
 function bearsCode(bytes: Buffer): boolean {
-  return bytes[4] === bytes[0] && /^([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} /.test(bytes.toString('latin1', 0, 13));
+  return bytes[4] === bytes[0] && /^([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} /.test(bytes.toString('latin1', 0, 14));
 }
 
 /** What a reply does to our view of the session; the octets that the client gets, or null: it hears nothing of it. */
@@ -133,7 +133,7 @@ function answered(dialogue: Dialogue, kind: number, number: number, code: number
       if (good) {
         dialogue.messages++;
         dialogue.junk = 0;
-        dialogue.wire.event({ name: 'message', ...about(dialogue, kind, code, bytes) });
+        dialogue.wire.event({ name: 'message', ...about(dialogue, code, bytes) });
       } else {
         transaction.remains = SELDOM; // Postfix goes on with it behind smtpd_end_of_data_restrictions
         refusedByUpstream(dialogue, kind, code, bytes);
@@ -177,12 +177,12 @@ function refusedByUpstream(dialogue: Dialogue, kind: number, code: number, bytes
   const protocolState = STATES[kind];
   if (kind === TO_RCPT) dialogue.wire.event({ name: 'answered', code, reply: shown(bytes) });
   else if (protocolState !== undefined)
-    dialogue.wire.event({ name: 'upstream_refused', protocolState, ...about(dialogue, kind, code, bytes) });
+    dialogue.wire.event({ name: 'upstream_refused', protocolState, ...about(dialogue, code, bytes) });
 }
 
 /** For the log: which message is answered, and with what. At its end its transaction is over already. */
-function about({ ended, transaction }: Dialogue, kind: number, code: number, bytes: Buffer) {
-  const { number, sender, octets } = (kind === TO_END ? ended : null) ?? transaction;
+function about({ ended, transaction }: Dialogue, code: number, bytes: Buffer) {
+  const { number, sender, octets } = ended ?? transaction;
   return { transaction: number, sender, octets, code, reply: shown(bytes) };
 }
 
@@ -230,7 +230,7 @@ function helloAnswered(dialogue: Dialogue, verb: 'EHLO' | 'HELO', code: number, 
   }
   const list = hadOne ? (verb === 'EHLO' ? earlierList : onlyFirstLine(earlierList)) : bytes;
   const { bytes: filtered, offered } = filterEhlo(list, profile, tls, verb);
-  dialogue.helo = dialogue.hello?.name ?? '';
+  dialogue.helo = dialogue.hello ?? '';
   dialogue.extended = verb === 'EHLO';
   dialogue.offered = verb === 'EHLO' ? offered : NO_CAPABILITIES;
   dialogue.mustGreet = false;

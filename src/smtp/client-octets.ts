@@ -44,8 +44,7 @@ export class ClientOctets {
 
   /** Reads what may be read now, and keeps the rest. */
   take(chunk: Buffer): void {
-    if (this.#dialogue.reads) this.#keep(chunk, this.#read(chunk));
-    else this.#keep(chunk, 0);
+    this.#keep(chunk, this.#read(chunk));
   }
 
   /** What was not read, for later. */
@@ -129,7 +128,7 @@ export class ClientOctets {
     if (line.length <= commandLine) return commandLine;
     const start = line.toString('latin1', 0, 13).toUpperCase();
     if (start.startsWith('AUTH ') || start.startsWith('X-EXPS ')) return SASL_LINE;
-    return this.#dialogue.offered.has('X-LINK2STATE') && /^(X-LINK2STATE|XRDST|XSHADOW|XQDISCARD) ?/.test(start)
+    return this.#dialogue.offered.has('X-LINK2STATE') && /^(X-LINK2STATE|XRDST|XSHADOW|XQDISCARD)/.test(start)
       ? EXCHANGE_LINE
       : commandLine;
   }
@@ -171,8 +170,7 @@ export class ClientOctets {
   #improper(line: Buffer): void {
     const dialogue = this.#dialogue;
     if (dialogue.mode === SASL) {
-      dialogue.triedLogin = true;
-      dialogue.said = '';
+      dialogue.said = ''; // a part of the login
     } else if (line[0] === 0 && dialogue.commands === 3 && this.#blankLines === 2) {
       dialogue.said = 'PROXY (version 2)'; // its signature is two empty lines, then NUL CR LF
     } else {

@@ -20,7 +20,8 @@ export type Command =
   | { readonly verb: 'AUTH' | 'X-EXPS'; readonly mechanism: string; readonly initial: string | null }
   | { readonly verb: 'XEXCH50'; readonly size: number }
   | { readonly verb: 'X-LINK2STATE' | 'XRDST' | 'XSHADOW' | 'XQDISCARD' }
-  | { readonly verb: BadVerb; readonly path: BadPath | null };
+  | { readonly verb: 'bad recipient'; readonly path: BadPath } // what was written, and whether it is a trick
+  | { readonly verb: BadVerb };
 
 /** What a line is when it is no command: its own pseudo-verb, so that the session has one switch. */
 export type BadVerb =
@@ -29,7 +30,6 @@ export type BadVerb =
   | 'foreign protocol' // HTTP
   | 'bad argument'
   | 'bad sender'
-  | 'bad recipient' // path holds what was written
   | 'bad parameter'
   | 'bad BDAT';
 
@@ -51,7 +51,8 @@ const BARE = {
   'X-ANONYMOUSTLS': { verb: 'X-ANONYMOUSTLS' },
 } as const;
 
-const bad = (verb: BadVerb, path: BadPath | null = null): Command => ({ verb, path });
+const bad = (verb: BadVerb): Command => ({ verb });
+const badRecipient = (path: BadPath): Command => ({ verb: 'bad recipient', path });
 
 /** Parses a line without its CRLF. `utf8`: the open transaction's MAIL gave SMTPUTF8, so RCPT may use it. */
 export function parseCommand(line: string, utf8: boolean): Command {
@@ -110,9 +111,9 @@ function parseMail(argument: string): Command {
 }
 
 function parseRcpt(argument: string, utf8: boolean): Command {
-  if (upper(argument.slice(0, 3)) !== 'TO:') return bad('bad recipient', { trick: false, written: argument });
+  if (upper(argument.slice(0, 3)) !== 'TO:') return badRecipient({ trick: false, written: argument });
   const path = parseForwardPath(argument, behindBlanks(argument, 3), utf8 && isUtf8Text(argument));
-  if (!('address' in path)) return bad('bad recipient', path);
+  if (!('address' in path)) return badRecipient(path);
   // A bracket behind the path would be the path to a server that looks for the first `<` of the line (Sendmail does).
   if (/[<>]/.test(argument.slice(path.end))) return bad('bad parameter');
   const parameters = parseParameters(argument, path.end, utf8);

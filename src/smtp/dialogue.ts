@@ -95,7 +95,7 @@ export class Dialogue {
   afterSwallowed: OwnReply = replies.NO_RECIPIENTS;
   lastSwallowed = false;
 
-  hello: { readonly name: string; readonly extended: boolean } | null = null; // the last one said, accepted or not
+  hello: string | null = null; // the name of the last one said, accepted or not
   // What the server accepted (RFC 5321 §4.1.4: what a refused EHLO or HELO asked for did not happen).
   offered: Capabilities = NO_CAPABILITIES;
   helo = '';
@@ -141,9 +141,8 @@ export class Dialogue {
     if (++this.commands >= this.#turnEndsAt) this.hasHadItsTurn = true;
   }
 
-  /** Whoever has had its turn gets the next one from the driver alone. */
+  /** Whoever has had its turn reads on when the driver gives it the next one, and not before. */
   beginTurn(): void {
-    if (this.hasHadItsTurn) return;
     this.#turnEndsAt = this.commands + TURN_COMMANDS;
     this.#turnOctets = 0;
   }

@@ -21,7 +21,7 @@ import {
   TO_RSET,
 } from './dialogue.ts';
 import { takeAuth } from './login.ts';
-import { type ForwardPath, parseForwardPath } from './path.ts';
+import { type BadPath, type ForwardPath, parseForwardPath } from './path.ts';
 import * as replies from './replies.ts';
 import { takeStartTls } from './starttls.ts';
 import { NONE, NOTHING, PERHAPS, SELDOM } from './transaction.ts';
@@ -75,7 +75,7 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
     case 'EHLO':
     case 'HELO':
       if (dialogue.hello !== null && dialogue.isJunk()) return;
-      dialogue.hello = { name: command.name, extended: command.verb === 'EHLO' };
+      dialogue.hello = command.name;
       dialogue.forwardAndHold(line, command.verb === 'EHLO' ? TO_EHLO : TO_HELO);
       break;
     case 'VRFY':
@@ -114,7 +114,7 @@ function execute(dialogue: Dialogue, command: Command, line: Buffer): void {
       else dialogue.refuse(replies.NOT_AVAILABLE, hiddenBy(dialogue.profile, command.verb));
       break;
     case 'bad recipient':
-      if (isRcptTurn(dialogue)) takeBadRecipient(dialogue, command.path?.trick === true, command.path?.written ?? '');
+      if (isRcptTurn(dialogue)) takeBadRecipient(dialogue, command.path);
       break;
     case 'bad BDAT':
       dialogue.tellRefused(replies.BAD_CHUNK);
@@ -315,7 +315,7 @@ function isHarmlessOrcpt({ offered }: Dialogue, { address }: ForwardPath, parame
   );
 }
 
-function takeBadRecipient(dialogue: Dialogue, trick: boolean, written: string): void {
+function takeBadRecipient(dialogue: Dialogue, { trick, written }: BadPath): void {
   if (trick) refuseRecipient(dialogue, dialogue.profile.relayReply, { reason: 'relay_trick', rule: null }, written);
   else refuseRecipient(dialogue, replies.BAD_RECIPIENT, { reason: 'syntax', rule: null }, written);
 }

@@ -126,7 +126,7 @@ export class MailData {
     const strict = this.#options.dotLines === 'strict';
     let state = this.#state;
     let from = start; // the first octet of this chunk that has not been emitted
-    let dot = start; // where the held octets begin, while state >= D0
+    let dot = start; // where the held octets of this chunk begin, while state >= D0
     let held = this.#held; // held octets of earlier chunks
     let at = start;
     this.#dots.begin();
@@ -153,9 +153,8 @@ export class MailData {
           held = '';
         }
       } else if (state === END) {
-        const last = chunk.subarray(held === '' ? dot : start, at);
-        this.#emit(chunk.subarray(from, held === '' ? dot : start));
-        this.terminator = held === '' ? Buffer.from(last) : Buffer.concat([Buffer.from(held, 'latin1'), last]);
+        this.#emit(chunk.subarray(from, dot));
+        this.terminator = Buffer.from(held + chunk.toString('latin1', dot, at), 'latin1');
         this.end = at;
         return ENDED;
       } else if (state === AMBIGUOUS) {
@@ -163,7 +162,7 @@ export class MailData {
         from = dot;
         if (strict || this.#options.bareLf === 'reject') {
           const end = chunk[at - 1] === CR && chunk[at] === LF ? at + 1 : at; // a CRLF is shown whole
-          this.ambiguous = LINE_ENDS[this.#before] + held + chunk.toString('latin1', held === '' ? dot : start, end);
+          this.ambiguous = LINE_ENDS[this.#before] + held + chunk.toString('latin1', dot, end);
           return REFUSED;
         }
         if (this.#options.bareLf === 'normalize') this.#emit(STUFFING);
@@ -176,8 +175,8 @@ export class MailData {
       }
     }
     if (state >= D0) {
-      this.#emit(chunk.subarray(from, held === '' ? dot : start));
-      this.#held = held + chunk.toString('latin1', held === '' ? dot : start, at);
+      this.#emit(chunk.subarray(from, dot));
+      this.#held = held + chunk.toString('latin1', dot, at);
     } else {
       this.#emit(chunk.subarray(from, at));
       this.#held = '';

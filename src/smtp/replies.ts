@@ -355,7 +355,7 @@ const templates = new WeakMap<OwnReply, Template>(); // of those that were said
 function templateOf(own: OwnReply): Template {
   const known = templates.get(own);
   if (known !== undefined) return known;
-  const pieces = own.text.split(PLACEHOLDER).map((piece, i) => (i % 2 === 0 ? toPrintable(piece) : piece));
+  const pieces = own.text.split(PLACEHOLDER).map(toPrintable);
   const octets = pieces.reduce((sum, { length }, i) => (i % 2 === 0 ? sum + length : sum), 0);
   const template = { pieces, octets };
   templates.set(own, template);
@@ -377,7 +377,7 @@ export function replyText(own: OwnReply, enhanced: boolean, fill: Fill = {}): st
       text += filled;
     }
   }
-  return text.length > LINE_LIMIT ? text.slice(0, LINE_LIMIT) : text;
+  return text.slice(0, LINE_LIMIT);
 }
 
 /** The same with its CRLF, as it goes out. */

@@ -78,14 +78,14 @@ export class Session {
 
   /** `clientAddress` fills {client_address} in replies. `names`: what a verified client certificate names, where the client
    * has come through TLS from the start; null in clear text. */
-  constructor(wire: Wire, profile: Profile, clientAddress = '', names: readonly string[] | null = null) {
+  constructor(wire: Wire, profile: Profile, clientAddress: string, names: readonly string[] | null) {
     this.#dialogue = new Dialogue(wire, profile, clientAddress, names);
     this.#client = new ClientOctets(this.#dialogue);
   }
 
   /** The name of the last EHLO or HELO, for the log: accepted or not; '' before it. */
   get helo(): string {
-    return this.#dialogue.hello?.name ?? this.#dialogue.helo;
+    return this.#dialogue.hello ?? '';
   }
 
   /** The verb of the last command, for the operator; '' before it, and where it may be part of a login. */
@@ -188,7 +188,7 @@ export class Session {
     let at = 0;
     while (at < chunk.length && dialogue.mode !== CLOSED) {
       if (dialogue.mode === OPAQUE) {
-        takeOpaque(dialogue, at === 0 ? chunk : chunk.subarray(at));
+        takeOpaque(dialogue, chunk.subarray(at));
         break;
       }
       const found = this.#replies.next(chunk, at);

@@ -116,6 +116,8 @@ function mayReceive(policy: TestPolicy, question: Question, address: Address): b
 export interface HarnessOptions {
   readonly profile?: Partial<Profile>;
   readonly policy?: TestPolicy;
+  /** The client's; '' when left out. */
+  readonly address?: string;
   /** Instead of the small policy. */
   readonly judge?: TestJudge;
   /** `late`: every judgement comes through Session.judged, after the call that asked for it has returned.
@@ -171,7 +173,8 @@ export class Harness implements Wire {
     this.#judge = options.judge ?? judgeBy(options.policy ?? { accepted: ['local.example'] });
     this.#judgement = options.judgement ?? 'now';
     this.#pushy = options.pushy ?? false;
-    this.session = new Session(this, { ...DEFAULT_PROFILE, ...options.profile }, '', options.names ?? null);
+    const profile = { ...DEFAULT_PROFILE, ...options.profile };
+    this.session = new Session(this, profile, options.address ?? '', options.names ?? null);
     const { forward = [], heardBefore = [] } = options;
     if (heardBefore.length > 0) this.session.serverHasHeardEhlo(ehloReply(['mail.local.example', ...heardBefore]));
     if (forward.length > 0) this.session.forwardIdentity({ client: FORWARDED, attributes: forward });
@@ -214,6 +217,11 @@ export class Harness implements Wire {
 
   drain(): void {
     this.#enter(() => this.session.drain());
+  }
+
+  /** What else the driver does. */
+  does(act: (session: Session) => void): void {
+    this.#enter(() => act(this.session));
   }
 
   /** What was held back is out. */

@@ -82,8 +82,10 @@ function formatEvent(event: SessionEvent): string {
 function compareEnd(turn: Turn, harness: Harness): string | null {
   if (turn.closed === null) return harness.closed === null ? null : `closed: ${harness.closed.what}`;
   if (harness.closed === null) return 'should be closed';
-  if (turn.closed === '' || turn.closed === harness.closed.origin) return null;
-  return `closed by ${harness.closed.origin} (${harness.closed.what}), not by ${turn.closed}`;
+  const { origin, what, key } = harness.closed;
+  const told = `${origin}: ${what}${key === undefined ? '' : ` (${key})`}`;
+  if (turn.closed === '' || turn.closed === origin || turn.closed === told) return null;
+  return `closed by ${told}, not by ${turn.closed}`;
 }
 
 function isHeard(pieces: readonly Piece[], heard: string): boolean {

@@ -29,7 +29,7 @@ export interface Turn {
   readonly clientHears: readonly Piece[];
   /** What the log hears; null: not compared. */
   readonly events: readonly string[] | null;
-  /** null: still open after this turn. '' : closed, whoever it was. */
+  /** null: still open after this turn. '' : closed, whoever it was; else by whom, and behind a colon what the log says of it. */
   readonly closed: string | null;
 }
 

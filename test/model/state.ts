@@ -235,14 +235,7 @@ export function canonicalState(session: Session): string {
   return [
     ...[d.mode, d.hold, flags.map(Number).join(''), queue, t.state, t.remains, t.sender],
     ...[closureName(d.resumeWith), closureName(d.takenInDoubt), closureName(d.decided)],
-    ...[
-      d.closing?.what,
-      d.ending?.reason.what,
-      d.hello?.name,
-      d.hello?.extended,
-      d.helo,
-      offerOf(d.offered as unknown as Fields),
-    ],
+    ...[d.closing?.what, d.ending?.reason.what, d.hello, d.helo, offerOf(d.offered as unknown as Fields)],
     ...[d.list?.toString('latin1'), d.earlierList?.toString('latin1'), d.tlsSubject.join()],
     ...(counts && d.mode !== SWALLOWED ? [d.left, d.afterCounted] : []),
     ...(d.mode === SWALLOWED ? [d.left, d.afterSwallowed.code, d.lastSwallowed] : []),

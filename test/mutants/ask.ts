@@ -1,42 +1,43 @@
-// A process that asks tests about mutants: `node ask.ts WORK.json`. It says to its parent which mutant it is at; what came of
+// A process that asks tests about mutants: `node ask.ts WORK.json`. It says to its parent which mutant it is at. What came of
 // it stands in the file of what is known.
 //
-// Each test file is loaded by itself, with modules of the project that are its own, so that it is known which mutants are
-// reached while it is loaded. Of these it is loaded once more, with the mutant in it, in the same process: a process for each
-// would load all packages again. Workers that a test starts have no mutants in them.
+// Of what is there while modules are loaded, modules and tests are loaded anew for each mutant, in the same process: a process
+// each would cost a second.
 //
 // Nothing is written but that: the source with the mutants in it is handed to Node as it loads the file. What is random in
 // tests is so in the same way each time: who was killed once is killed again.
 
 import { readFileSync } from 'node:fs';
-import { registerHooks, stripTypeScriptTypes } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { registerHooks } from 'node:module';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { COLLECTED, type Collected, collectFrom } from './collected.ts';
 import { KnownMutants, NO_END } from './known.ts';
-import type { Mutant, Work } from './work.ts';
+import { AGAIN, type Mutant, type Work } from './work.ts';
 
+type Named = readonly [name: string, test: Collected];
+type Tests = ReadonlyMap<string, Collected>;
 type Counts = Readonly<Record<string, number>>; // of hits, by mutant
 
 /** What Stryker's instrumented code looks at. */
 interface Switch {
   activeMutant?: string | undefined;
   currentTestId?: string | undefined;
-  mutantCoverage?: { readonly perTest: Readonly<Record<string, Counts>> };
+  mutantCoverage?: { readonly static: Counts; readonly perTest: Readonly<Record<string, Counts>> };
   hitCount?: number | undefined;
   hitLimit?: number | undefined;
 }
 
-const LONGEST = 10_000; // ms that a test may wait for what does not come; a busy machine does not count
+const LONGEST = 15_000; // ms that a test may wait for what does not come
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
-const [workFile = ''] = process.argv.slice(2);
+const LOADED = 80; // times, in one process: nothing that was loaded is let go
+
+const [, , workFile = ''] = process.argv;
 const work = JSON.parse(readFileSync(workFile, 'utf8')) as Work;
 const known = new KnownMutants(work.known, work.digest);
-const tests = new Map<string, Collected>();
 const paces = new Map<string, number>();
-let versions = 0; // of the project's modules
 
 const lever: Switch = {};
 (globalThis as { __stryker__?: Switch }).__stryker__ = lever;
@@ -47,38 +48,47 @@ process.on('unhandledRejection', (reason) => {
   rejected = reason ?? 'rejected';
 });
 
-const project = [`${pathToFileURL(work.root)}/src/`, `${pathToFileURL(work.root)}/test/`];
-const instrumented = new Map(
-  work.files.map((one) => [pathToFileURL(join(work.root, one.file)).href, one.instrumented]),
+const urls = new Map(
+  work.files.map(({ file, instrumented }) => [pathToFileURL(join(work.root, file)).href, instrumented]),
 );
-const sources = new Map<string, string>(); // without types
 const collectedUrl = new URL('./collected.ts', import.meta.url).href;
+const rootUrl = pathToFileURL(`${work.root}/`).href;
+let round = 0; // how often all was loaded anew
 registerHooks({
-  resolve(specifier, context, next) {
+  resolve: (specifier, context, next) => {
     if (specifier === 'node:test') return { url: collectedUrl, shortCircuit: true };
     const found = next(specifier, context);
-    const version = /\?v=\d+$/.exec(context.parentURL ?? '')?.[0] ?? '';
-    const isOurs = found.url.endsWith('.ts') && project.some((folder) => found.url.startsWith(folder));
-    return isOurs ? { ...found, url: found.url + version } : found;
+    const isOurs = found.url.startsWith(rootUrl) && !found.url.includes('/node_modules/');
+    return round > 0 && isOurs ? { ...found, url: `${found.url.split('?', 1)[0]}?${round}` } : found;
   },
-  load(url, context, next) {
-    const [plain, version] = url.split('?') as [string, string?];
-    if (version === undefined) return next(url, context);
-    let source = sources.get(plain);
-    source ??= stripTypeScriptTypes(instrumented.get(plain) ?? readFileSync(fileURLToPath(plain), 'utf8'));
-    sources.set(plain, source);
-    return { format: 'module', source, shortCircuit: true };
+  load: (url, context, next) => {
+    const source = urls.get(url.split('?', 1)[0] as string);
+    return source === undefined ? next(url, context) : { format: 'module-typescript', source, shortCircuit: true };
   },
 });
 
-await askOfAll();
+if (!(await askOfAll())) process.exit(AGAIN);
 process.exit(0);
 
-async function askOfAll(): Promise<void> {
-  for (const file of work.tests) {
-    lever.currentTestId = file;
-    await load(file);
+/** False when there are more, for another process. */
+async function askOfAll(): Promise<boolean> {
+  const tests = new Map<string, Collected>();
+  for (const file of work.tests) await load(file, tests);
+  const whileLoading = new Set(Object.keys(lever.mutantCoverage?.static ?? {})); // what is asked below is counted there as well
+  const open = work.mutants.filter(({ name }) => !known.isKnown(name));
+  if (open.some(({ id }) => !whileLoading.has(id))) await askLoaded(open, tests, whileLoading);
+  for (const mutant of open) {
+    if (known.isKnown(mutant.name)) continue;
+    if (round === LOADED) return false;
+    round++;
+    process.send?.({ at: mutant.name });
+    known.add(mutant.name, await killerWhileLoading(mutant));
   }
+  return true;
+}
+
+/** Of all that can be switched on at any time. */
+async function askLoaded(open: readonly Mutant[], tests: Tests, whileLoading: ReadonlySet<string>): Promise<void> {
   for (const [name, test] of tests) {
     lever.currentTestId = name;
     const began = performance.now();
@@ -88,44 +98,39 @@ async function askOfAll(): Promise<void> {
   }
   lever.currentTestId = undefined;
   const { perTest = {} } = lever.mutantCoverage ?? {};
-  for (const mutant of work.mutants) {
-    if (known.isKnown(mutant.name)) continue;
-    const hitsIn = (name: string): number => perTest[name]?.[mutant.id] ?? 0;
-    const covering = [...tests.keys()].filter((name) => hitsIn(name) > 0);
-    const loading = work.tests.filter((file) => hitsIn(file) > 0);
-    const hits = [...covering, ...loading].reduce((sum, name) => sum + hitsIn(name), 0);
-    const killer = await killerOf(mutant, covering, 1000 + hits * MOST_HITS);
-    known.add(mutant.name, killer ?? (await killerWhileLoading(mutant, loading, 1000 + hits * MOST_HITS)));
+  for (const mutant of open) {
+    const hits = (name: string): number => perTest[name]?.[mutant.id] ?? 0;
+    const covering = [...tests].filter(([name]) => hits(name) > 0);
+    const killer = await killerOf(mutant, covering, (name) => 1000 + hits(name) * MOST_HITS);
+    if (killer !== null || !whileLoading.has(mutant.id)) known.add(mutant.name, killer);
   }
 }
 
-/** The first test of these files that is red when the mutant is there from the start. */
-async function killerWhileLoading(mutant: Mutant, files: readonly string[], mostHits: number): Promise<string | null> {
-  const last = known.killer(mutant.name)?.split(' › ')[0];
-  for (const file of files.toSorted((one, other) => Number(other === last) - Number(one === last))) {
-    const names = [...tests.keys()].filter((name) => name.startsWith(`${file} › `));
-    const before = new Map(tests);
-    for (const name of names) tests.delete(name);
-    switchOn(mutant, mostHits);
+/** No more is loaded than is needed to see one test red. */
+async function killerWhileLoading(mutant: Mutant): Promise<string | null> {
+  const own = `${basename(mutant.file, '.ts')}.test.ts`;
+  const likely = [known.killer(mutant.name)?.split(' › ')[0], work.tests.find((file) => basename(file) === own)];
+  const files = new Set([...likely.filter((file) => file !== undefined && work.tests.includes(file)), ...work.tests]);
+  for (const file of files as Set<string>) {
+    const tests = new Map<string, Collected>();
+    lever.activeMutant = mutant.id;
     try {
-      process.send?.({ at: mutant.name });
-      await load(file);
-      const killer = await killerOf(mutant, names, mostHits);
-      if (killer !== null) return killer;
+      await load(file, tests);
     } catch (error) {
-      return `loading ${file} (${String(error).slice(0, 60)})`;
+      return `loading (${String(error).slice(0, 60)})`;
     } finally {
-      switchOff();
-      for (const [name, test] of before) tests.set(name, test);
+      lever.activeMutant = undefined;
     }
+    const killer = await killerOf(mutant, [...tests], () => Number.POSITIVE_INFINITY);
+    if (killer !== null) return killer;
   }
   return null;
 }
 
-async function load(file: string): Promise<void> {
+async function load(file: string, tests: Map<string, Collected>): Promise<void> {
   collectFrom(file);
-  COLLECTED.splice(0);
-  await import(`${pathToFileURL(join(work.root, file))}?v=${++versions}`);
+  COLLECTED.length = 0;
+  await import(pathToFileURL(join(work.root, file)).href);
   for (const test of COLLECTED.splice(0)) {
     let name = test.name;
     for (let times = 2; tests.has(name); times++) name = `${test.name} (${times})`;
@@ -133,44 +138,35 @@ async function load(file: string): Promise<void> {
   }
 }
 
-function switchOn(mutant: Mutant, mostHits: number): void {
-  lever.activeMutant = mutant.id;
-  lever.hitCount = 0;
-  lever.hitLimit = mostHits;
-}
-
-function switchOff(): void {
-  lever.activeMutant = undefined;
-  lever.hitCount = undefined;
-}
-
 /** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */
-async function killerOf(mutant: Mutant, names: readonly string[], mostHits: number): Promise<string | null> {
+async function killerOf(
+  mutant: Mutant,
+  tests: readonly Named[],
+  mostHits: (name: string) => number,
+): Promise<string | null> {
   const last = known.killer(mutant.name);
-  const pace = (name: string): number => (name === last ? -1 : (paces.get(name) ?? 0));
-  switchOn(mutant, mostHits);
+  const pace = ([name]: Named): number => (name === last ? -1 : (paces.get(name) ?? 0));
+  lever.activeMutant = mutant.id;
   try {
-    for (const name of names.toSorted((one, other) => pace(one) - pace(other))) {
-      const test = tests.get(name);
-      if (test === undefined) continue; // its name had to do with the mutant
+    for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
       process.send?.({ at: mutant.name });
+      lever.hitCount = 0;
+      lever.hitLimit = mostHits(name);
       const failure = await failureOf(test);
-      if ((lever.hitCount ?? 0) > mostHits) return NO_END;
+      if (lever.hitCount > lever.hitLimit) return NO_END;
       if (failure !== null) return name;
     }
     return null;
   } finally {
-    switchOff();
+    lever.activeMutant = undefined;
+    lever.hitCount = undefined;
   }
 }
 
 async function failureOf(test: Collected): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
-  const before = performance.eventLoopUtilization();
   const late = new Promise<never>((_, reject) => {
-    timer = setInterval(() => {
-      if (performance.eventLoopUtilization(before).idle > LONGEST) reject(new Error(`nothing for ${LONGEST} ms`));
-    }, 1000);
+    timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
   });
   rejected = null;
   Math.random = sameNumbers();
@@ -180,7 +176,7 @@ async function failureOf(test: Collected): Promise<string | null> {
   } catch (error) {
     return String(error).slice(0, 500);
   } finally {
-    clearInterval(timer);
+    clearTimeout(timer);
   }
 }
 

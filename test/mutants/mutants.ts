@@ -11,13 +11,13 @@ import { join } from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { digestOf, KnownMutants, NO_END } from './known.ts';
 import { isPause, mutationOf, readExplained } from './mutation.ts';
-import type { Mutant, Work } from './work.ts';
+import { AGAIN, type Mutant, type Work } from './work.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = join(ROOT, '.cache/mutants');
 const ASK = join(import.meta.dirname, 'ask.ts');
 const GOAL = 95; // %
-const LONGEST = 120_000; // ms for one test: who goes round for ever says nothing
+const LONGEST = 180_000; // ms for one test, or to load them
 
 /** By the folder of a file: all tests that run in one process, for --all. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
@@ -31,26 +31,36 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
   limits: ['test/limits/{gcra,keys,memory-store,remote-store,strikes}.test.ts'],
 };
 
+/** A file that has neither tests of its own nor any in CLOSE is asked of its folder's common ones; those that say most first. */
+const COMMON: Readonly<Record<string, readonly string[]>> = {
+  smtp: [
+    'test/smtp/{client-octets,early-replies,session,told}.test.ts',
+    'test/smtp/dialogues.test.ts',
+    'test/advisories/*.test.ts',
+  ],
+  policy: [
+    'test/{policy/{judge,decisions,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
+  ],
+  limits: ['test/limits/memory-store.test.ts'],
+};
+const ALL_OF_SMTP = COMMON.smtp as readonly string[];
+
 /** A file is asked of the tests of its own name and of these: so a mutant costs milliseconds, and tests stand where they are
  * looked for. */
-const CLOSE: Readonly<Record<string, string>> = {
-  'smtp/path': 'test/smtp/command.test.ts',
-  'smtp/mail-data': 'test/advisories/smuggling.test.ts',
-  'smtp/capabilities': 'test/smtp/dialogues.test.ts',
-  'limits/bans': 'test/limits/memory-store.test.ts',
+const CLOSE: Readonly<Record<string, readonly string[]>> = {
+  'smtp/path': ['test/smtp/command.test.ts'],
+  'smtp/mail-data': ['test/advisories/smuggling.test.ts'],
+  'smtp/capabilities': ['test/smtp/dialogues.test.ts'],
+  'smtp/session': ALL_OF_SMTP,
+  'smtp/client-octets': ALL_OF_SMTP,
+  'limits/bans': ['test/limits/memory-store.test.ts'],
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
 const DECIDES =
   /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|suspects|spellings|certificate-subjects)$/;
-const ANSWERS =
-  'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts';
-/** A file that has none of these: of its folder's common ones. */
-const COMMON: Readonly<Record<string, string>> = {
-  smtp: 'test/{smtp/{dialogues,early-replies},advisories/*}.test.ts',
-  policy:
-    'test/{policy/{judge,decisions,selection,own-address,ranges,accounts},config/faults,commands/explain}.test.ts',
-  limits: 'test/limits/memory-store.test.ts',
-};
+const ANSWERS = [
+  'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts',
+];
 
 /** What else may decide whether a mutant lives. */
 const AROUND = [
@@ -60,81 +70,95 @@ const AROUND = [
   'test/config/*.txt',
 ];
 
-/** So that one that lives costs a second at most: dialogues are not cut, properties tried less often. */
-const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '0' };
+/** So that one that lives costs a second at most: dialogues are not cut, properties tried less often, and not all texts. */
+const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '0', POSTERN_TEXTS: '5' };
 
 /** True when every file has the score that we want. `all`: the tests of the whole folder are asked. */
 export async function mutate(files: readonly string[], all: boolean): Promise<boolean> {
   if (files.length === 0) throw new Error(`which files? Mutants are made in ${Object.keys(TESTS).join(', ')} of src/`);
   mkdirSync(KEPT, { recursive: true });
+  const alike = Map.groupBy(files, (file) => testsFor(file, all).join()); // and in one folder: they are asked together
   let isGood = true;
-  for (const file of files) isGood = (await mutateFile(file, all)) && isGood;
+  for (const group of alike.values()) isGood = (await mutateFiles(group, all)) && isGood;
   return isGood;
 }
 
-async function mutateFile(file: string, all: boolean): Promise<boolean> {
-  const source = readFileSync(join(ROOT, file), 'utf8');
-  const { instrumented, mutants } = await instrument(file, source);
-  const explained = (readExplained().get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`);
+async function mutateFiles(files: readonly string[], all: boolean): Promise<boolean> {
+  const [first] = files as [string];
+  const { instrumented, mutants } = await instrument(files);
+  const byFile = readExplained();
+  const explained = files.flatMap((file) => (byFile.get(file) ?? []).map(({ mutation }) => `${file}: ${mutation}`));
   const isExplained = ({ name }: Mutant): boolean => explained.includes(name) || isPause(name);
-  const patterns = all ? (TESTS[folderOf(file)] ?? []) : testsFor(file);
-  const tests = patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted());
+  const tests = testsFor(first, all);
   const work: Work = {
     root: ROOT,
-    files: [{ file, instrumented }],
+    files: instrumented,
     mutants: mutants.filter((mutant) => !isExplained(mutant)),
-    tests: [...new Set(tests)],
-    known: join(KEPT, `${folderOf(file)}.known.jsonl`),
+    tests,
+    known: join(KEPT, `${folderOf(first)}.known.jsonl`),
     digest: digestOf(ROOT, [...tests, ...AROUND]),
   };
   await ask(work);
+  const known = new KnownMutants(work.known, work.digest);
   const stale = explained.filter((name) => !mutants.some((mutant) => mutant.name === name));
-  return tell(file, mutants, work.mutants, stale, new KnownMutants(work.known, work.digest));
+  const told = files.map((file) => {
+    const isOf = (mutant: Mutant): boolean => mutant.file === file;
+    const old = stale.filter((name) => name.startsWith(`${file}: `));
+    return tell(file, mutants.filter(isOf), work.mutants.filter(isOf), old, known);
+  });
+  return told.every((isGood) => isGood);
 }
 
 function folderOf(file: string): string {
   return /^src\/(\w+)\//.exec(file)?.[1] ?? '';
 }
 
-function testsFor(file: string): string[] {
+/** The tests that are asked of a file. */
+function testsFor(file: string, all: boolean): string[] {
+  const patterns = all ? (TESTS[folderOf(file)] ?? []) : closeTo(file);
+  return [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).toSorted()))];
+}
+
+function closeTo(file: string): string[] {
   const name = file.slice('src/'.length, -'.ts'.length);
   const own = `test/${name}.test.ts`;
   const hasOwn = existsSync(join(ROOT, own));
   const folder = folderOf(file);
-  const common = hasOwn && folder !== 'policy' ? undefined : COMMON[folder];
+  const common = hasOwn && folder !== 'policy' ? [] : (COMMON[folder] ?? []);
   const close = DECIDES.test(name) ? ANSWERS : (CLOSE[name] ?? common);
-  return [...(hasOwn ? [own] : []), ...(close === undefined ? [] : [close])];
+  return [...close, ...(hasOwn ? [own] : [])];
 }
 
-async function instrument(file: string, content: string): Promise<{ instrumented: string; mutants: Mutant[] }> {
+async function instrument(names: readonly string[]): Promise<Pick<Work, 'mutants'> & { instrumented: Work['files'] }> {
   const quiet = new Proxy({}, { get: () => () => false });
   const options = { ignorers: [], excludedMutations: [], plugins: null, noHeader: false };
   const instrumenter = new Instrumenter(quiet as ConstructorParameters<typeof Instrumenter>[0]);
-  const { files, mutants } = await instrumenter.instrument([{ name: file, mutate: true, content }], options);
-  const names = new Set<string>();
-  const made = mutants.map(({ id, location, replacement }): Mutant => {
+  const sources = names.map((name) => ({ name, mutate: true, content: readFileSync(join(ROOT, name), 'utf8') }));
+  const { files, mutants } = await instrumenter.instrument(sources, options);
+  const known = new Set<string>();
+  const made = mutants.map(({ id, fileName: file, location, replacement }): Mutant => {
+    const { content } = sources.find(({ name }) => name === file) as { content: string };
     const name = `${file}: ${mutationOf(content, location, replacement)}`;
     let unique = name;
-    for (let times = 2; names.has(unique); times++) unique = `${name} (${times})`; // of lines that are alike
-    names.add(unique);
+    for (let times = 2; known.has(unique); times++) unique = `${name} (${times})`; // of lines that are alike
+    known.add(unique);
     return { id, file, name: unique, place: location };
   });
-  return { instrumented: files[0]?.content ?? '', mutants: made };
+  return { instrumented: files.map(({ name, content }) => ({ file: name, instrumented: content })), mutants: made };
 }
 
 async function ask(work: Work): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-mutants-'));
   const workFile = join(folder, 'work.json');
-  const env = { ...QUICK, ...process.env, TMPDIR: folder };
   try {
     writeFileSync(workFile, JSON.stringify(work));
-    while (!(await askOfAll(work, workFile, env)));
+    while (!(await askOfAll(work, workFile, { ...QUICK, ...process.env, TMPDIR: folder })));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** False when one had no end or ended the process, and the others are to be asked. */
+/** False when there are more: one mutant had no end or ended the process, or it was asked to begin anew. */
 function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const execArgv = ['--disable-warning=ExperimentalWarning']; // types are stripped
@@ -148,8 +172,9 @@ function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise
     });
     child.on('exit', (code) => {
       clearTimeout(timer);
-      if (code !== 0 && at === null) reject(new Error('the tests cannot be asked'));
-      if (code !== 0 && at !== null) new KnownMutants(work.known, work.digest).add(at, NO_END);
+      const isCutShort = code !== 0 && code !== AGAIN;
+      if (isCutShort && at === null) reject(new Error('the tests cannot be asked'));
+      if (isCutShort && at !== null) new KnownMutants(work.known, work.digest).add(at, NO_END);
       resolve(code === 0);
     });
   });

@@ -2,6 +2,9 @@
 
 import type { Place } from './mutation.ts';
 
+/** How that process ends when there are more mutants, for another one. */
+export const AGAIN = 10;
+
 export interface Work {
   /** Of the project. */
   readonly root: string;

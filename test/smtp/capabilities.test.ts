@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { filterEhlo } from '../../src/smtp/capabilities.ts';
+import { filterEhlo, isKeyword, onlyFirstLine } from '../../src/smtp/capabilities.ts';
 import type { Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE } from '../helpers/harness.ts';
 
@@ -201,10 +201,86 @@ test('STARTTLS of ours stands among the keywords, not last', () => {
   assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS', 'XFOO'], terminate).lines, ['STARTTLS', 'SIZE 5']);
   assert.deepEqual(filtered(['mail', 'XFOO'], terminate).lines, ['STARTTLS']); // there is no other
   assert.deepEqual(filtered(['mail', 'SIZE 5', 'STARTTLS'], terminate, true).lines, ['SIZE 5']);
+  const help = 'HELP 250-STARTTLS or 250 STARTTLS';
+  assert.deepEqual(filtered(['mail', help, 'SIZE 5'], terminate).lines, ['STARTTLS', help, 'SIZE 5']);
 });
 
 test('a SIZE that is no number is no limit', () => {
-  for (const line of ['SIZE', 'SIZE 0', 'SIZE x', 'SIZE -1', 'SIZE 0x10', 'SIZE 1e3']) {
+  for (const line of ['SIZE', 'SIZE 0', 'SIZE x', 'SIZE -1', 'SIZE 0x10', 'SIZE 1e3', 'SIZE x 5', 'DELIVERBY 3600']) {
     assert.equal(filtered(['mail', line]).offered.size, Number.POSITIVE_INFINITY, line);
   }
+});
+
+test('the upstream’s STARTTLS passes with passthrough alone, where anybody may relay anywhere, and in clear text', () => {
+  const shown = (profile: Partial<Profile>, tls = false): readonly string[] =>
+    filtered(['mail', 'STARTTLS', 'X-ANONYMOUSTLS', 'SIZE'], profile, tls).lines;
+  const tunnel = { starttls: 'passthrough', relaysAnywhere: true } as const;
+  assert.deepEqual(shown(tunnel), ['STARTTLS', 'X-ANONYMOUSTLS', 'SIZE']);
+  for (const profile of [
+    { ...tunnel, starttls: 'hide' },
+    { ...tunnel, relaysAnywhere: false },
+  ] as const)
+    assert.deepEqual(shown(profile), ['SIZE']);
+  assert.deepEqual(shown(tunnel, true), ['SIZE']);
+});
+
+test('what was offered may have any value, and binary mail where it was offered alone', () => {
+  const binary = new Map([['BODY', 'binarymime']]);
+  const { offered } = filtered(['mail', 'DSN', 'BINARYMIME']);
+  assert.ok(offered.allowsRcpt(new Map([['NOTIFY', 'NEVER,SUCCESS']]), DEFAULT_PROFILE, false));
+  assert.ok(offered.allowsMail(new Map([['RET', 'BOTH']]), DEFAULT_PROFILE, false));
+  assert.ok(offered.allowsMail(binary, DEFAULT_PROFILE, false));
+  const eightBit = filtered(['mail', '8BITMIME']).offered;
+  assert.ok(!eightBit.allowsMail(binary, DEFAULT_PROFILE, false));
+  assert.ok(eightBit.allowsMail(new Map([['BODY', 'other']]), DEFAULT_PROFILE, false));
+});
+
+test('with auth hide AUTH= is not harmless, in TLS neither, and the others are', () => {
+  const profile = { ...DEFAULT_PROFILE, auth: 'hide' } as const;
+  const { offered, lines } = filtered(['mail', 'AUTH PLAIN', 'SIZE'], profile, true);
+  assert.deepEqual(lines, ['SIZE']);
+  for (const tls of [true, false]) {
+    assert.ok(!offered.allowsMail(new Map([['AUTH', '<>']]), profile, tls));
+    assert.ok(offered.allowsMail(new Map([['BODY', '7BIT']]), profile, tls));
+  }
+});
+
+test('the same octets are another answer to EHLO than to HELO', () => {
+  const reply = Buffer.from('250-mail\r\n250 SIZE\r\n');
+  const profile = { ...DEFAULT_PROFILE, starttls: 'terminate' } as const;
+  const text = (verb: 'EHLO' | 'HELO'): string => filterEhlo(reply, profile, false, verb).bytes.toString();
+  const terminated = '250-mail\r\n250-STARTTLS\r\n250 SIZE\r\n';
+  assert.deepEqual([text('EHLO'), text('HELO'), text('EHLO')], [terminated, reply.toString(), terminated]);
+});
+
+test('octets that are no ASCII stay as they came', () => {
+  const reply = Buffer.from('250-m\xfcller at your service\r\n250-XFOO\r\n250 SIZE\r\n', 'latin1');
+  const { bytes } = filterEhlo(reply, DEFAULT_PROFILE, false);
+  assert.equal(bytes.toString('latin1'), '250-m\xfcller at your service\r\n250 SIZE\r\n');
+});
+
+test('a line without a keyword is none, whatever stands in it', () => {
+  const { lines, offered } = filtered(['mail', ' 250-SIZE 5', '=250-SIZE 5', 'HELP']);
+  assert.deepEqual([lines, offered.size], [['HELP'], Number.POSITIVE_INFINITY]);
+});
+
+test('of mechanisms those that we can follow stay, and a line of which none goes stays as it came', () => {
+  const lines = ['AUTH=LOGIN ANONYMOUS', 'AUTH PLAIN EXTERNAL LOGIN', 'AUTH  PLAIN   LOGIN', 'HELP'];
+  const kept = ['AUTH=LOGIN', 'AUTH PLAIN LOGIN', 'AUTH  PLAIN   LOGIN', 'HELP'];
+  assert.deepEqual(filtered(['mail', ...lines]).lines, kept);
+});
+
+test('AUTH= may be hidden without AUTH, and what it offers is not offered then', () => {
+  const { lines, offered } = filtered(['mail', 'AUTH PLAIN', 'AUTH=LOGIN'], { hideKeywords: new Set(['AUTH=']) });
+  assert.deepEqual(lines, ['AUTH PLAIN']);
+  assert.ok(offered.offersMechanism('AUTH', 'PLAIN') && !offered.offersMechanism('AUTH', 'LOGIN'));
+});
+
+test('what HELO would have been answered is the first line, octet for octet', () => {
+  const list = Buffer.from('250-m\xfcller\r\n250-SIZE\r\n250 HELP\r\n', 'latin1');
+  assert.equal(onlyFirstLine(list).toString('latin1'), '250 m\xfcller\r\n');
+});
+
+test('a keyword is one of the table in whatever case', () => {
+  assert.deepEqual(['size', 'X-Exps', 'XFOO', ''].map(isKeyword), [true, true, false, false]);
 });

@@ -42,3 +42,18 @@ test('no octet of mail data is sent when another reply began with the 354', () =
   assert.equal(harness.takeUpstreamHeard(), '');
   assert.equal(harness.closed?.what, 'upstream answered inside mail data');
 });
+
+test('behind the end of a session nothing is put into the tarpit: what waited for its turn is not said', () => {
+  const harness = new Harness({ profile: { tarpit: 1000 } });
+  harness.upstreamSays(GREETED[0]);
+  harness.clientSays('EHLO client.example\r\n');
+  harness.upstreamSays(GREETED[1]);
+  harness.clientSays('MAIL FROM:<>\r\n');
+  harness.upstreamSays('250 ok\r\n');
+  harness.clientSays('RSET\r\nMAIL FROM:<>\r\nRCPT TO:<victim@foreign.example>\r\n');
+  harness.upstreamSays('502 no RSET here\r\n');
+  harness.waited();
+  harness.upstreamSays('250 ok\r\n');
+  assert.equal(harness.closed?.what, 'upstream refused RSET and took MAIL');
+  assert.match(harness.clientHeard, /502 no RSET here\r\n421 [^\r]*\r\n$/);
+});

@@ -8,6 +8,7 @@ import { type Cut, cutAtRandom, everyOctet, whole } from '../helpers/cuts.ts';
 import { DIALECTS, type Dialect, LineReader } from '../helpers/dialects.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
+const MOST = Number(process.env.POSTERN_TEXTS ?? 6); // octets
 const ANY = Number.POSITIVE_INFINITY;
 const REJECT: MailDataOptions = { bareLf: 'reject', dotLines: 'pass', textLine: ANY };
 const OCTETS = ['.', '\r', '\n', '\0', ' ', 'x'];
@@ -59,7 +60,7 @@ for (const options of [
 ] as const) {
   const dialects = DIALECTS.filter((dialect) => dialect !== 'dotany' || options.dotLines === 'strict');
   test(`with ${options.bareLf} and dot lines ${options.dotLines} every server sees the same end of mail data, or none`, () => {
-    for (const text of textsOf(OCTETS, 6)) {
+    for (const text of textsOf(OCTETS, MOST)) {
       const { found, emitted } = scan(text, options);
       for (const dialect of dialects) {
         const behind = behindEnd(dialect, emitted);
@@ -77,7 +78,7 @@ test('mail data ends at the first CRLF . CRLF, or at a first line of a dot, and 
 });
 
 test('text without a dot passes untouched, whatever stands in it', () => {
-  for (const text of textsOf(OCTETS.slice(1), 6)) {
+  for (const text of textsOf(OCTETS.slice(1), MOST)) {
     assert.deepEqual(scan(text, REJECT), { found: MORE, emitted: text, behind: -1 });
   }
 });
@@ -128,6 +129,17 @@ test('however mail data is cut, the outcome is the same', () => {
   );
 });
 
+test('every short text comes out the same wherever it is cut', () => {
+  for (const text of textsOf(OCTETS, MOST - 1)) {
+    const plain = scan(text, REJECT);
+    assert.deepEqual(scan(text, REJECT, everyOctet), plain, JSON.stringify(text));
+    for (let place = 1; place < text.length; place++) {
+      const cut: Cut = (octets) => [octets.subarray(0, place), octets.subarray(place)];
+      assert.deepEqual(scan(text, REJECT, cut), plain, `${JSON.stringify(text)} cut at ${place}`);
+    }
+  }
+});
+
 test('of a line longer than it may be nothing goes on behind the last octet that may, wherever the stream is cut', () => {
   const options: MailDataOptions = { ...REJECT, textLine: 8 };
   for (const line of ['123456\r\n', '12\n345\r\n', '12\r345\r\n', '..2345\r\n']) {
@@ -149,4 +161,88 @@ test('of a line longer than it may be nothing goes on behind the last octet that
   }
   const behind = `.\r\nNOOP ${'x'.repeat(20)}\r\n`;
   assert.deepEqual(scan(behind, options), { found: ENDED, emitted: '.\r\n', behind: behind.length - 3 });
+});
+
+test('what was read in two ways is kept for the log, with the line end before the dot, and where the dot stands', () => {
+  for (const [text, octets, offset] of [
+    ['.\n', '\r\n.\n', 0],
+    ['text\n.\r\n', '\n.\r\n', 5],
+    ['text\r\n.\n', '\r\n.\n', 6],
+    ['a\r.\r\n', '\r.\r\n', 2],
+    ['\0.\n', '\0.\n', 1],
+    ['x\r\n.\r\r\n', '\r\n.\r\r\n', 3],
+    ['x\r\n.\rx\n', '\r\n.\rx', 3],
+    ['x\n.\rx', '\n.\r', 2],
+    ['x\r\n.\0', '\r\n.\0', 3],
+    ['.a\r\n. \t\n', '\r\n. \t\n', 4],
+    [`x\r\n.${' '.repeat(70)}`, `\r\n.${' '.repeat(64)}`, 3],
+  ] as const) {
+    const before = 'DATA\r\n'; // the chunk begins with it
+    const whole = new MailData(REJECT, () => {});
+    assert.equal(whole.scan(Buffer.from(before + text, 'latin1'), before.length), REFUSED);
+    assert.deepEqual([whole.ambiguous, whole.ambiguousAt], [octets, offset]);
+    const cut = new MailData(REJECT, () => {});
+    const octetsBehind = [...text].map((octet) => Buffer.from(`${before}${octet}`, 'latin1'));
+    assert.ok(octetsBehind.some((chunk) => cut.scan(chunk, before.length) === REFUSED));
+    assert.equal(cut.ambiguousAt, offset);
+  }
+});
+
+test('octet by octet what is kept for the log is as long as it was when it was refused', () => {
+  const mailData = new MailData(REJECT, () => {});
+  const found = [...'text\r\n. \t\n'].map((octet) => mailData.scan(Buffer.from(octet), 0));
+  assert.deepEqual(found.slice(-2), [MORE, REFUSED]);
+  assert.deepEqual([mailData.ambiguous, mailData.ambiguousAt], ['\r\n. \t\n', 6]);
+});
+
+test('a dot that an earlier chunk ended with is let go, or is the end, with what the next one brings', () => {
+  for (const [first, second, emitted] of [
+    ['a\r\n.', 'x\r\n.\r\nNOOP', 'a\r\n.x\r\n.\r\n'],
+    ['a\r\n.\r', '\nNOOP', 'a\r\n.\r\n'],
+    ['a\r\n.', '.\r\n.x\r\n.\r\nNOOP', 'a\r\n..\r\n.x\r\n.\r\n'],
+  ] as const) {
+    const cut: Cut = (octets) => [octets.subarray(0, first.length), octets.subarray(first.length)];
+    assert.deepEqual(scan(first + second, REJECT, cut), { found: ENDED, emitted, behind: 4 });
+  }
+});
+
+test('with bare_lf pass what two servers read in two ways goes on as it came', () => {
+  const options: MailDataOptions = { ...REJECT, bareLf: 'pass' };
+  for (const text of ['a\n.\nb', 'a\n.\r\nb', 'a\r\n. \r\nb', 'a\n.\n.\n.\r.\rb']) {
+    for (const cut of [whole, everyOctet]) {
+      assert.deepEqual(scan(text, options, cut), { found: MORE, emitted: text, behind: -1 });
+    }
+  }
+});
+
+test('with dot_lines strict a line that starts with one dot is refused, and one with two, or the end, is not', () => {
+  const options: MailDataOptions = { ...REJECT, dotLines: 'strict' };
+  for (const cut of [whole, everyOctet]) {
+    for (const text of ['.x', '. x', '.\t', '. .', 'a\r\n.x', 'a\n.x']) {
+      assert.equal(scan(`${text} and so on`, options, cut).found, REFUSED, JSON.stringify(text));
+    }
+    const passed = '..\r\n..x\r\nx.y\r\n.\r\n';
+    assert.deepEqual(scan(passed, options, cut), { found: ENDED, emitted: passed, behind: 0 });
+  }
+});
+
+test('a line that begins with a bare LF at the start of mail data is one line', () => {
+  const options: MailDataOptions = { ...REJECT, textLine: 4 };
+  for (const cut of [whole, everyOctet]) {
+    assert.deepEqual(scan('\n1\r\n\n1\r\n', options, cut), { found: MORE, emitted: '\n1\r\n\n1\r\n', behind: -1 });
+    assert.equal(scan('\n12\r\n', options, cut).found, LINE_TOO_LONG);
+  }
+});
+
+test('the same memory may hold the next chunk: what stood in it before says nothing', () => {
+  const emitted: string[] = [];
+  const mailData = new MailData(REJECT, (bytes) => emitted.push(bytes.toString('latin1')));
+  const memory = Buffer.alloc(64, 'x');
+  memory[20] = 0x2e;
+  assert.equal(mailData.scan(memory, 0), MORE);
+  const first = memory.toString('latin1');
+  memory.write('\r\n.\r\n', 48);
+  assert.equal(mailData.scan(memory, 10), ENDED);
+  assert.equal(mailData.end, 53);
+  assert.equal(emitted.join(''), `${first}${first.slice(10, 48)}\r\n`);
 });

@@ -27,6 +27,7 @@ function play(options: Partial<UpstreamHandoverOptions>, replies: readonly strin
       take(approach.tlsStarted());
     }
     if (step.do === 'introduce') take(approach.introduce(CLIENT));
+    assert.ok(['read', 'send', 'start TLS', 'introduce', 'end', 'give up'].includes(step.do));
     if (step.do === 'give up') done.push(`give up: ${step.why}`);
     if (step.do === 'end') {
       const { introduced, unidentified, xforward } = step;
@@ -130,6 +131,54 @@ const ROWS: readonly Row[] = [
     replies: [GREETING, offers('STARTTLS', XCLIENT), '454 4.7.0 no\r\n', '220 new\r\n'],
     comes: [EHLO, '> STARTTLS', SAID, `end: "220 new\\r\\n" introduced`],
   },
+  {
+    name: 'a server of that name does not offer it',
+    options: { startTls: 'required' },
+    replies: [GREETING, '250-STARTTLS at your service\r\n250 SIZE\r\n'],
+    comes: [EHLO, 'give up: it does not offer STARTTLS'],
+  },
+  {
+    name: 'lines that end in a bare LF',
+    options: { identity: 'XFORWARD' },
+    replies: [GREETING, '250-mail.example\n250-XFORWARD NAME ADDR\n250 SIZE\n'],
+    comes: [EHLO, `${FIRST} NAME,ADDR`],
+  },
+  {
+    name: 'STARTTLS refused where it is required',
+    options: { startTls: 'required', identity: 'XCLIENT' },
+    replies: [GREETING, offers('STARTTLS', XCLIENT), '454 4.7.0 no\r\n'],
+    comes: [EHLO, '> STARTTLS', 'give up: it answered STARTTLS with 454'],
+  },
+  {
+    name: 'STARTTLS refused with the least of all refusals, where it is only welcome; nobody is to be told of',
+    options: { startTls: 'if offered' },
+    replies: [GREETING, offers('STARTTLS'), '400 no\r\n'],
+    comes: [EHLO, '> STARTTLS', FIRST],
+  },
+  {
+    name: 'STARTTLS offered where it is not wanted, and XFORWARD likewise',
+    options: { identity: 'XCLIENT' },
+    replies: [GREETING, offers('STARTTLS', 'XFORWARD NAME', XCLIENT), '220 new\r\n'],
+    comes: [EHLO, SAID, `end: "220 new\\r\\n" introduced`],
+  },
+  {
+    name: 'XCLIENT offered where XFORWARD is wanted',
+    options: { identity: 'XFORWARD' },
+    replies: [GREETING, offers(XCLIENT, 'XFORWARD')],
+    comes: [EHLO, FIRST],
+  },
+  {
+    name: 'the least of all refusals, in the greeting, is what is shown',
+    options: { identity: 'XCLIENT' },
+    replies: ['400 no\r\n'],
+    comes: ['end: "400 no\\r\\n"'],
+  },
+  {
+    name: 'the least of all refusals, behind XCLIENT, is what is shown',
+    options: { identity: 'XCLIENT' },
+    replies: [GREETING, offers(XCLIENT), '400 no\r\n'],
+    comes: [EHLO, SAID, 'end: "400 no\\r\\n" introduced'],
+  },
   ...[
     { at: 'the greeting', replies: [], bad: ['250 ok\r\n', '221 bye\r\n', '354 go\r\n', 'hello\r\n', '22\r\n'] },
     {
@@ -177,7 +226,7 @@ describe('the approach', () => {
 
   it('gives up a server that says one octet more than it was asked, at every step', () => {
     for (const { options, replies, comes } of ROWS) {
-      if (comes[0] === 'give up') continue;
+      if (comes.at(-1)?.startsWith('give up')) continue;
       for (const at of replies.keys()) {
         const said = replies.slice(0, at + 1).map((reply, index) => (index === at ? `${reply}2` : reply));
         assert.match(play(options, said, false).at(-1) ?? '', /^give up: it sent /);
@@ -205,6 +254,21 @@ describe('the approach', () => {
         if (step.do === 'introduce') step = approach.introduce(CLIENT);
       }
       assert.equal(step.do === 'give up' && step.code, code);
+    }
+  });
+
+  it('says why a server was given up', () => {
+    const tls = { startTls: 'if offered' } as const;
+    for (const [options, replies, why] of [
+      [{}, ['hello\r\n'], 'it sent something that is no SMTP reply'],
+      [{}, ['250 ok\r\n'], 'it greeted with 250'],
+      [{}, [`${GREETING}250 ok\r\n`], 'it sent a surplus reply'],
+      [tls, [GREETING, '450 no\r\n'], 'it answered our EHLO with 450'],
+      [tls, [GREETING, offers('STARTTLS'), '250 ok\r\n'], 'it answered STARTTLS with 250'],
+      [tls, [GREETING, offers('STARTTLS'), '220 go\r\nx'], 'it sent octets in clear text behind its reply to STARTTLS'],
+      [{ identity: 'XCLIENT' }, [GREETING, offers(XCLIENT), '354 go\r\n'], 'it answered XCLIENT with 354'],
+    ] as const) {
+      assert.equal(play(options, replies, false).at(-1), `give up: ${why}`);
     }
   });
 
