@@ -279,6 +279,16 @@ describe('the tarpit', () => {
     }
   });
 
+  it('lets go first what stands before it', () => {
+    const harness = behind([...OPENED, 'C NOOP', 'C FOO'], options);
+    let before = '';
+    harness.tarpit = () => {
+      before = harness.clientHeard;
+    };
+    say(harness, 'S 250 ok');
+    assert.equal(before, '250 ok\r\n');
+  });
+
   it('takes nothing else, nothing where there is none, and nothing of who has logged in', () => {
     const harness = behind(OPENED, options);
     say(harness, 'C NOOP', 'S 450 later', 'C NOOP', 'S 250 5.0.0 ok');
