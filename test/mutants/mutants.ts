@@ -37,6 +37,7 @@ const CLOSE: Readonly<Record<string, string>> = {
   'smtp/path': 'test/smtp/command.test.ts',
   'smtp/mail-data': 'test/advisories/smuggling.test.ts',
   'smtp/capabilities': 'test/smtp/dialogues.test.ts',
+  'policy/policy-question': 'test/policy/own-address.test.ts',
   'limits/bans': 'test/limits/memory-store.test.ts',
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
