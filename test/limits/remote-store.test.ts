@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { MemoryStore } from '../../src/limits/memory-store.ts';
-import { RemoteStore, type StoreCalls, StoreServer } from '../../src/limits/remote-store.ts';
+import { RemoteStore, type StoreCalls, type StoreChannel, StoreServer } from '../../src/limits/remote-store.ts';
 import type { Charge, Entry, Seat, Store } from '../../src/limits/store.ts';
 import { WorkerChannel } from '../../src/serve/worker-channel.ts';
 import { answersLikeAStore } from './store-contract.ts';
@@ -119,4 +119,34 @@ test('a ban that one thread puts holds in the other, until it is lifted', async 
   assert.equal((await two.view(9, 0)).bans.length, 1);
   assert.equal(await two.lift(SEAT.source, 0), true);
   assert.equal((await one.take(asked(9), 0)).banned, 'no');
+});
+
+test('a thread that ends leaves the places that it had, each as often as it had it, and no other', () => {
+  const left: string[] = [];
+  let refused: 'source' | null = null;
+  const store = {
+    enter: () => ({ refused, banned: 'no' }),
+    leave: ({ connector, source }: Seat) => left.push(`${connector} ${source}`),
+  } as unknown as Store;
+  const server = new StoreServer(store, () => 0);
+  const { enter, leave } = server.calls;
+  const at = (connector: string, source: string): Seat => ({ connector, source });
+  for (const source of ['a', 'a', 'b', 'c']) void enter(entry(9, { seat: at('internet', source) }));
+  void enter(entry(9, { seat: at('lan', 'a') }));
+  refused = 'source';
+  void enter(entry(9, { seat: at('internet', 'd') }));
+  void enter(entry(9, { seat: at('internet', 'e'), force: true }));
+  leave(at('internet', 'c'));
+  leave(at('internet', 'c'));
+  leave(at('internet', 'd'));
+  assert.deepEqual(left.splice(0), ['internet c'], 'who has no place leaves none');
+  server.end();
+  assert.deepEqual(left.splice(0).sort(), ['internet a', 'internet a', 'internet b', 'internet e', 'lan a']);
+  server.end();
+  assert.deepEqual(left, []);
+});
+
+test('the thread that asks keeps no bans', () => {
+  const channel = { call: () => Promise.reject(new Error('nobody asks')), tell: () => {} } as unknown as StoreChannel;
+  assert.equal(new RemoteStore(channel).bans(), 0);
 });

@@ -53,6 +53,7 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/capabilities': ['test/smtp/dialogues.test.ts'],
   'smtp/session': ALL_OF_SMTP,
   'smtp/client-octets': ALL_OF_SMTP,
+  'policy/policy-question': ['test/policy/own-address.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
