@@ -547,7 +547,15 @@ describe('the judge is asked', () => {
     say(harness, 'C MAIL FROM:<"b"@Sender.example.>');
     const senderAddress = { local: 'b', domain: 'sender.example', literal: null };
     const sender = '"b"@Sender.example.';
-    const question = { protocolState: 'MAIL', ...client, sender, senderAddress, recipient: '', addresses: [] };
+    const question = {
+      protocolState: 'MAIL',
+      transaction: 0,
+      ...client,
+      sender,
+      senderAddress,
+      recipient: '',
+      addresses: [],
+    };
     assert.deepEqual(harness.questions, [question]);
   });
 
@@ -568,7 +576,15 @@ describe('the judge is asked', () => {
     const login = { mechanism: 'PLAIN', name: 'alice' };
     const about = { helo: 'client.example', login, tls: true, tlsSubject: ['CN=client'] };
     const recipient = 'x%foreign.example@local.example';
-    const question = { protocolState: 'RCPT', ...about, sender: '', senderAddress: null, recipient, addresses };
+    const question = {
+      protocolState: 'RCPT',
+      transaction: 1,
+      ...about,
+      sender: '',
+      senderAddress: null,
+      recipient,
+      addresses,
+    };
     assert.deepEqual(harness.questions, [question]);
   });
 
@@ -577,7 +593,7 @@ describe('the judge is asked', () => {
     say(harness, `C AUTH PLAIN ${ALICE}`);
     const login = { mechanism: 'PLAIN', name: 'alice' };
     const nobody = { sender: '', senderAddress: null, recipient: '', addresses: [] };
-    assert.deepEqual(harness.questions, [{ protocolState: 'AUTH', ...client, login, ...nobody }]);
+    assert.deepEqual(harness.questions, [{ protocolState: 'AUTH', transaction: 0, ...client, login, ...nobody }]);
   });
 
   it('of a login, when it is tried and when its name is known, and not again', () => {
