@@ -22,7 +22,14 @@ running=()
 say() { printf 'postern: %s\n' "$*" >&2; }
 fail() { say "FAILED: $*"; exit 1; }
 # stopped PID: of a job, and all below it; unshare itself is deaf to less.
-stopped() { pkill -KILL -P "$1" || true; kill "$1" 2>/dev/null || true; wait "$1" 2>/dev/null || true; }
+stopped() {
+  local below
+  # What has taken another user (setpriv) is not killed with unshare.
+  for below in $(pgrep -P "$1"); do pkill -KILL -P "$below" || true; done
+  pkill -KILL -P "$1" || true
+  kill "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
+}
 cleanup() { local job; for job in "${running[@]}"; do stopped "$job"; done; }
 trap cleanup EXIT
 
