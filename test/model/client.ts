@@ -105,9 +105,9 @@ export class Client {
     this.passed = TAIL;
   }
 
-  /** The judge said no. */
-  refused(verb: string, path: string): void {
-    this.refusals = [...this.refusals, `${verb} ${path}`];
+  /** The judge said no, in these words. */
+  refused(verb: string, path: string, words: string): void {
+    this.refusals = [...this.refusals, `${verb} ${path} ${words}`];
   }
 
   // --- what comes back
@@ -155,7 +155,7 @@ export class Client {
     if (tag === null && said.isSent) said = this.#otherOf(said);
     if ((tag !== null) !== said.isSent || (tag !== null && tag !== tagOf(verb, said.line)))
       throw new Violation('1.9 order of replies', `${show(reply)} answers ${show(said.line)}`);
-    if (!said.isSent && this.isPatient && !this.#isRight(said, verb))
+    if (!said.isSent && this.isPatient && !this.#isRight(said, verb, reply))
       throw new Violation('6 must pass', `${show(said.line)} was refused by us: ${show(reply)}`);
     this.said = this.said.slice(1);
     if (verb === 'BDAT') this.#chunkAnswered(said, code);
@@ -224,8 +224,10 @@ export class Client {
   }
 
   /** Whether our refusal has a reason. */
-  #isRight({ line, isNested }: Said, verb: string): boolean {
-    const isRefused = this.refusals[0] === `${verb} ${verb === 'AUTH' ? '' : pathOf(line)}`;
+  #isRight({ line, isNested }: Said, verb: string, reply: string): boolean {
+    // By its words, as what the same line is refused for may be known before the earlier of the two is answered.
+    const isRefused =
+      this.refusals[0] === `${verb} ${verb === 'AUTH' ? '' : pathOf(line)} ${reply.slice('550 '.length, -2)}`;
     if (isRefused) this.refusals = this.refusals.slice(1);
     if (this.chunking && !/^(BDAT|RSET|NOOP|QUIT)$/.test(verb)) return true;
     if ((verb === 'RCPT' || verb === 'MAIL') && !WELL_FORMED.test(line)) return true;

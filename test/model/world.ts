@@ -17,7 +17,7 @@ const VERDICTS: Readonly<Record<Verdict, Decision>> = {
   yes: { action: 'proceed', reason: 'rule', rule: null, observed: false },
   no: refusal('reject', 550, '5.7.1', 'no'),
   'cannot tell': refusal('reject', 451, '4.3.0', 'cannot tell'),
-  disconnect: refusal('disconnect', 421, '4.3.2', 'policy changed'),
+  disconnect: refusal('disconnect', 421, '4.3.2', 'disconnect'),
 };
 
 function refusal(action: 'reject' | 'disconnect', code: number, enhanced: string, text: string): Decision {
@@ -297,7 +297,7 @@ export class World implements Wire {
   }
 
   #judged({ protocolState, sender, recipient }: Question, verdict: Verdict): void {
-    if (verdict !== 'yes') this.client.refused(protocolState, protocolState === 'RCPT' ? recipient : sender);
+    if (verdict !== 'yes') this.client.refused(protocolState, protocolState === 'RCPT' ? recipient : sender, verdict);
     else if (protocolState === 'RCPT') this.approved = [...this.approved, `${sender}>${recipient}`];
   }
 
