@@ -3,13 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatFinding } from '../../src/config/finding.ts';
 import { type Loaded, loadConfig } from '../../src/config/load.ts';
 import { certificateFolder, makePair, openssl, type Pair, serverPair } from '../helpers/certificates.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const DAY = 86_400_000;
 
@@ -37,7 +38,7 @@ function read({ pairs, listener, connectors = [TERMINATING], more = [], daysLeft
     upstream: { servers: ['10.0.0.10:25'] },
     policy: { version: 1, accepted_domains: ['example.com'], connectors },
   };
-  writeFileSync(file, JSON.stringify(config, null, 1));
+  writeSettled(file, JSON.stringify(config, null, 1));
   const end = Date.parse(new X509Certificate(serverPair().cert).validTo);
   const loaded = loadConfig(file, { host: { ownAddresses: [], gateways: [] }, now: () => end - daysLeft * DAY });
   rmSync(folder, { recursive: true });
@@ -56,7 +57,7 @@ function said(reading: Reading): string[] {
 
 function fileOf(name: string, text: string): string {
   const file = join(certificateFolder(), name);
-  writeFileSync(file, text);
+  writeSettled(file, text);
   return file;
 }
 

@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { formatFinding } from '../../src/config/finding.ts';
 import { loadAny } from '../../src/config/load.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -34,7 +35,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 function findings(text: string): string[] {
   const file = join(folder, 'faulty.yaml');
-  writeFileSync(file, text);
+  writeSettled(file, text);
   const loaded = loadAny(file, { host, now });
   const found = loaded.findings.filter(
     ({ message }) => text.includes('starttls') || !message.includes('without STARTTLS'),

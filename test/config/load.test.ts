@@ -11,6 +11,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { readOctets } from '../../src/config/source.ts';
 import { nearest } from '../../src/config/suggest.ts';
 import { atOnce } from '../../src/policy/steps.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-load-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -19,7 +20,7 @@ const host = { ownAddresses: ['10.0.0.7'], gateways: ['172.17.0.1'] };
 
 function write(name: string, text: string): string {
   const file = join(folder, name);
-  writeFileSync(file, text);
+  writeSettled(file, text);
   return file;
 }
 

@@ -3,7 +3,7 @@
 // stand in a table here with what they mean.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -13,6 +13,7 @@ import { policySchema } from '../../src/config/policy-schema.ts';
 import { configSchema, jsonSchema } from '../../src/config/schema.ts';
 import { formatPath, type Path } from '../../src/policy/problem.ts';
 import { makePair, serverPair } from '../helpers/certificates.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-spellings-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -186,11 +187,11 @@ for (const [name, text] of Object.entries({
   'closed.yaml':
     'version: 1\naccepted_domains: [example.com]\nconnectors: [{ name: lan, remote_ip_ranges: [10.0.0.0/24] }]\n',
 }))
-  writeFileSync(join(folder, name), text);
+  writeSettled(join(folder, name), text);
 
 function load(data: unknown): Loaded {
   const file = join(folder, 'postern.yaml');
-  writeFileSync(file, JSON.stringify(data));
+  writeSettled(file, JSON.stringify(data));
   return loadAny(file, { host, now });
 }
 
@@ -288,7 +289,7 @@ for (const { path, data } of lists) {
     const entries = data as string[];
     const key = at.replace(/^policy\./, ''); // it is loaded by itself
     mkdirSync(join(folder, 'lists'), { recursive: true });
-    writeFileSync(join(folder, 'lists', 'entries.txt'), `# why\r\n\r\n  ${entries.join(' # who\r\n')}\t\r\n`);
+    writeSettled(join(folder, 'lists', 'entries.txt'), `# why\r\n\r\n  ${entries.join(' # who\r\n')}\t\r\n`);
     const expected = loadWith(path, data);
     const read = loadWith(path, ['file:lists/entries.txt']);
     assert.deepEqual(errorsOf(read), []);
@@ -298,7 +299,7 @@ for (const { path, data } of lists) {
     const again = loadAny(join(folder, 'postern.yaml'), { ...read.world, now });
     assert.deepEqual(again.document, expected.document);
 
-    writeFileSync(join(folder, 'lists', 'entries.txt'), `${entries[0]}\n\tfile:other.txt\nb\0d\n`);
+    writeSettled(join(folder, 'lists', 'entries.txt'), `${entries[0]}\n\tfile:other.txt\nb\0d\n`);
     const faulty = errorsOf(loadWith(path, ['file:lists/entries.txt']));
     const file = join(folder, 'lists', 'entries.txt');
     assert.deepEqual(
@@ -331,7 +332,7 @@ for (const { path, data } of lists) {
 
 for (const { path } of blocks) {
   test(`${formatPath(path)}, a list of blocks, takes no file`, () => {
-    writeFileSync(join(folder, 'blocks.txt'), 'name: x\n');
+    writeSettled(join(folder, 'blocks.txt'), 'name: x\n');
     for (const name of ['blocks.txt', 'empty.txt']) {
       const findings = errorsOf(loadWith(path, [`file:${name}`]));
       assert.match(findings.join('\n'), /are blocks of keys, which no list file holds/);

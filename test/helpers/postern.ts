@@ -13,6 +13,7 @@ import { startFirewall } from '../../src/serve/firewall.ts';
 import { freePort } from './free-port.ts';
 import { assertAllKnown } from './log-lines.ts';
 import { MAIN } from './main.ts';
+import { writeSettled } from './settled.ts';
 import { TOKEN_FILE } from './token.ts';
 
 const START_WITHIN_MS = 20_000;
@@ -191,7 +192,7 @@ export async function openFirewall(
 async function loadSound(config: Record<string, unknown> | string, resolve: Resolve | undefined) {
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'));
   const file = join(folder, 'postern.yaml');
-  await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config));
+  writeSettled(file, typeof config === 'string' ? config : JSON.stringify(config));
   const { findings, ...loaded } = loadConfig(file, resolve === undefined ? {} : { resolve });
   await rm(folder, { recursive: true, force: true });
   if (loaded.config === null || loaded.policy === null) {

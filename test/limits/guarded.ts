@@ -1,6 +1,6 @@
 // The product in this process, with limits, behind a PROXY header, so that one test plays many sources; a mail server that is
 // played by the test's options; and the admin port.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { type RunningFirewall, startFirewall } from '../../src/serve/firewall.ts';
 import type { Backend } from '../helpers/backend.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
+import { writeSettled } from '../helpers/settled.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { BEARER, TOKEN_FILE } from '../helpers/token.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
@@ -178,7 +179,7 @@ function load(options: GuardedOptions, upstream: number) {
     admin: { listen: '127.0.0.1:0', token_file: TOKEN_FILE },
     ...options.config,
   };
-  writeFileSync(file, JSON.stringify(document));
+  writeSettled(file, JSON.stringify(document));
   const { config, policy, findings, world } = loadConfig(file);
   rmSync(folder, { recursive: true });
   if (config === null || policy === null) throw new Error(findings.map((one) => formatFinding(one)).join('\n'));

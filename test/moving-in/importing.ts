@@ -1,7 +1,7 @@
 // Imports texts as the command does, without files, and asks the policy that came of it.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -12,6 +12,7 @@ import { recognise } from '../../src/moving-in/readers.ts';
 import type { System } from '../../src/moving-in/system.ts';
 import { parseCases } from '../../src/policy/cases.ts';
 import { answerQuestion } from '../../src/policy/policy-question.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const NOTHING_GIVEN: Given = { acceptedDomains: [], inside: [], validRecipients: null, keepOpen: false };
 
@@ -60,7 +61,7 @@ export async function tried(made: Imported, lines: readonly string[] = []): Prom
   const folder = mkdtempSync(join(tmpdir(), 'postern-import-'));
   try {
     const file = join(folder, 'imported.yaml');
-    writeFileSync(file, stringify(plain(made.policy)));
+    writeSettled(file, stringify(plain(made.policy)));
     let names: readonly string[] | null = null;
     const loaded = loadPolicy(file, { host: { ownAddresses: [], gateways: [] }, resolve: async () => names });
     const findings = loaded.findings.map(({ severity, message }) => `${severity}: ${message}`);

@@ -12,6 +12,7 @@ import { test as testCommand } from '../../src/commands/test.ts';
 import { loadPolicy } from '../../src/config/load.ts';
 import { makePair } from '../helpers/certificates.ts';
 import { blocksOf, ROOT } from '../helpers/document.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const DOCUMENT = 'policies/README.md';
 const folder = mkdtempSync(join(tmpdir(), 'postern-recipes-'));
@@ -32,7 +33,7 @@ function saveRecipes(): Recipe[] {
   return blocks.flatMap(({ where, language, text }, i) => {
     if (language !== 'yaml') return [];
     const file = join(folder, `${i}.yaml`);
-    writeFileSync(file, text);
+    writeSettled(file, text);
     const behind = blocks[i + 1];
     const cases = behind?.language === 'cases' ? behind.text : null;
     if (cases !== null) writeFileSync(file.replace(/yaml$/, 'cases'), cases);

@@ -11,6 +11,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { test as testCommand } from '../../src/commands/test.ts';
 import { loadPolicy } from '../../src/config/load.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 const POLICIES = fileURLToPath(new URL('../../policies/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'postern-rows-'));
@@ -57,7 +58,7 @@ function changed({ preset, from, to }: Row): string {
   assert.ok(from !== '' && text.includes(from), `${preset}.yaml: ${from}`);
   const file = join(folder, 'changed.yaml');
   const replaced = text.replace(from, () => to);
-  writeFileSync(file, replaced);
+  writeSettled(file, replaced);
   return file;
 }
 
