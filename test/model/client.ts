@@ -130,7 +130,8 @@ export class Client {
     }
     if (tag === null && code < 400 && !(code === 220 && this.said[0]?.line.startsWith('STARTTLS')))
       throw new Violation('1.11 good replies are the server’s', show(reply));
-    if (isLast && code >= 400 && (tag === null || code === 421 || tag === 'early')) return; // the end, whatever it was about
+    const isEnd = tag === null ? code !== 503 : code === 421 || tag === 'early'; // 503 of ours is about the order, and ends nothing
+    if (isLast && code >= 400 && isEnd) return; // the end, whatever it was about
     if (this.mode === MAIL_DATA) this.#endAnswered(reply, code, tag);
     else this.#answered(reply, code, tag);
     this.#cut();

@@ -1,9 +1,10 @@
 // What the tests of postern diff have in common: a folder with the presets, and policies as somebody wrote them.
 
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Compared, readCompared } from '../../src/moving-in/diff/compared.ts';
+import { writeSettled } from '../helpers/settled.ts';
 
 export const POLICIES = join(import.meta.dirname, '../../policies');
 export const NOW = Date.UTC(2026, 10, 1);
@@ -17,7 +18,7 @@ export type Any = any;
 
 export function written(policy: object, name = 'mutant'): string {
   const file = join(folder, `${name}.yaml`);
-  writeFileSync(file, JSON.stringify(policy));
+  writeSettled(file, JSON.stringify(policy));
   return file;
 }
 
