@@ -40,7 +40,7 @@ export class Client {
   chunking = false;
   /** What the judge refused, and the client has not heard. */
   refusals: readonly string[] = [];
-  /** A BDAT LAST in vain ends a transaction (RFC 3030 §2), but no server has heard of it. */
+  /** A BDAT LAST in vain ends a transaction (RFC 3030 §2), but no server has heard of it; a RSET of ours does, and its client has not. */
   mayBeOver = false;
   /** What it said before is void: EHLO must come again. */
   mustGreet = false;
@@ -85,8 +85,11 @@ export class Client {
       this.#mark(at, true);
     } else if (done !== -1 && this.said[done]?.line === RSET && line !== RSET) {
       this.#mark(done, false); // so that one was ours, in front of the client's
+      this.mayBeOver = true;
       this.sent(line);
-    } else if (!/^(RSET|XFORWARD .*)\r\n$/.test(line) && !(/^MAIL/i.test(line) && this.said[0]?.line === line))
+    } else if (line === RSET) {
+      this.mayBeOver = true;
+    } else if (!/^XFORWARD .*\r\n$/.test(line) && !(/^MAIL/i.test(line) && this.said[0]?.line === line))
       throw new Violation('1.1 approved octets', `${show(line)} went up, and nobody said it`);
   }
 
@@ -238,9 +241,9 @@ export class Client {
       case 'MAIL':
         return isRefused || isNested || this.mustGreet || this.isDraining;
       case 'DATA':
-        return this.recipients.length === 0;
+        return this.recipients.length === 0 || this.mayBeOver;
       case 'BDAT':
-        return this.recipients.length === 0 || !/^BDAT \d{1,9}( LAST)?\r\n$/.test(line);
+        return this.recipients.length === 0 || this.mayBeOver || !/^BDAT \d{1,9}( LAST)?\r\n$/.test(line);
       case 'AUTH':
         return (
           isRefused || this.loggedIn || this.sender !== null || !this.offers.some((offer) => offer.startsWith('AUTH'))
