@@ -172,6 +172,14 @@ for (const path of [
     '<!@local.example>',
     '<"a@"@local.example>',
   ],
+  ...[
+    '<=?utf-8?q?a=40b.example?=@local.example>',
+    '<"=?utf-8?B?YUBiLmV4YW1wbGU=?="@local.example>',
+    '<"a =?utf-7?q?a+AEA-b.example?="@local.example>',
+    '<x.=??q?b.example=21a?=@local.example>',
+    '<=?utf-8*en?Q?a=40b.example=3e@local.example>',
+    '<IMCEASMTP-+3D+3Fx+3Fq+3Fa+3D40b.example@local.example>',
+  ],
 ]) {
   test(`${path} is a way to relay`, () => assert.equal(judged(path), 'trick'));
 }
@@ -288,6 +296,7 @@ test('a reverse-path names the address that it is, and none where it is no plain
     ...['<>', '<@a.example:c@d.example>', '<a:c.example>', '<a@b@c.example>', '<a@[192.0.2.1>', '<""@b.example>'].map(
       (path) => [path, null] as const,
     ),
+    ['<=?utf-8?q?boss?=@b.example>', null],
   ] as const) {
     assert.deepEqual(parseReversePath(path, 0, false)?.address, address, path);
   }
