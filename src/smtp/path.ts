@@ -187,11 +187,12 @@ interface Hidden {
 }
 
 const NOTHING_HIDDEN: Hidden = { addresses: [], gateway: false };
-const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^ *imcea|rfc-?822|=\?/i;
+const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^ *imcea|rfc-?822|=\?|\xef[\xb9\xbc]/i;
 
 /** Every address that some server may read out of a decoded local part. RFC 976 and its successors disagree on which of
  * `@ % !` binds first, so each separator counts: the text right of an @ or %, the text left of a !. Null = refuse. */
-function hiddenAddresses(local: string, budget = { left: HIDDEN_LIMIT }): Hidden | null {
+function hiddenAddresses(written: string, budget = { left: HIDDEN_LIMIT }): Hidden | null {
+  const local = inUsualWidth(written);
   if (/[\x00-\x1f\x7f]/.test(local) || ENCODED_WORD.test(local) || budget.left-- <= 0) return null;
   const addresses: Address[] = [];
   let gateway = false;
@@ -243,6 +244,15 @@ function imceaAddresses(local: string, budget: { left: number }): Hidden | null 
     packed = unpacked;
   }
   return null;
+}
+
+/** A server may map a name before it looks at it, in width (RFC 8265 §3.3.1) or by NFKC: ＠ and ﹫ are @ to it. */
+function inUsualWidth(local: string): string {
+  if (!/\xef[\xb9\xbc]/.test(local)) return local;
+  return local
+    .replace(/\xef\xbc\xa0|\xef\xb9\xab/g, '@')
+    .replace(/\xef\xbc\x85|\xef\xb9\xaa/g, '%')
+    .replace(/\xef\xbc\x81|\xef\xb9\x97/g, '!');
 }
 
 /** An X.400 address may hold an RFC 822 one, with (a) for @, (p) for %, (b) for ! (RFC 2156 §3.2). */

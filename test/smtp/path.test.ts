@@ -137,6 +137,14 @@ test('with SMTPUTF8 octets above 127 may stand in both parts, and DEL in none', 
     assert.equal(judged(path, true), 'bad', path);
 });
 
+test('with SMTPUTF8 a wide or small @, % or ! hides an address, and other wide letters none', () => {
+  for (const path of ['<a＠b.example@local.example>', '<a﹫b.example@local.example>', '<"a％b.example"@local.example>'])
+    assert.deepEqual(judged(path, true), ['local.example', 'b.example'], path);
+  for (const path of ['<a﹪b.example@local.example>', '<b.example！a@local.example>', '<b.example﹗a@local.example>'])
+    assert.deepEqual(judged(path, true), ['local.example', 'b.example'], path);
+  assert.deepEqual(judged('<ａ．ｂ＋ｃ＃@local.example>', true), ['local.example']);
+});
+
 test('text is UTF-8 or it is not', () => {
   for (const text of ['', 'plain', octets('é'), octets('a é')]) assert.equal(isUtf8Text(text), true, text);
   for (const text of ['\xff', 'a\xc3', '\xc3a']) assert.equal(isUtf8Text(text), false, text);
