@@ -145,6 +145,9 @@ function tellOfSession(observer: Observer, wait: (ms: number) => void): void {
       [554, '554 5.6.0 Refused'],
     ] as const)
       session.event({ name: 'upstream_refused', protocolState, transaction: 2, sender, octets: 0, code, reply: said });
+  const last = { name: 'recipient', transaction: 3, sender, recipient: 'user@example.com', reply: '' } as const;
+  session.event({ ...last, decision: 'proceed', reason: 'accepted_domain', rule: null });
+  session.event({ name: 'answered', code: 250, reply: '250 2.1.5 Ok' });
   session.event({ name: 'limited', kind: 'session', key: 'errors', observed: true });
   for (const key of ['bare_lf', 'upstream.dot_lines'])
     session.event({ name: 'ambiguous_end', octets: '\n.\r\n', offset: 812, key } satisfies SessionEvent);

@@ -7,6 +7,7 @@ import { formatIp, type Ip, parseIp } from '../policy/ip.ts';
 import { extent, hullOf, parseRange } from '../policy/ranges.ts';
 import { holds, isPrivate } from '../policy/spans.ts';
 import type { Grants, OldConnector } from './exchange-connector.ts';
+import { looksLikeGroup } from './exchange-rights.ts';
 import type { WrittenCase } from './imported.ts';
 
 export interface AskedConnector {
@@ -42,7 +43,8 @@ function casesFor({ granted, bindings }: AskedConnector, client: string, example
   ask('', FOREIGN, anonymousRelays, anonymousSubmits);
   const isDenied = granted.accountsDenied.length > 0;
   if (loginSubmits && !isDenied) ask(' login=EXAMPLE\\someone', FOREIGN, loginRelays || anonymousRelays, true);
-  for (const who of granted.accountsDenied.filter((one) => !/\s/.test(one)))
+  const isAsked = (who: string): boolean => !/\s/.test(who) && !(anonymousRelays && looksLikeGroup(who));
+  for (const who of granted.accountsDenied.filter(isAsked))
     ask(` login=${who}`, FOREIGN, false, anonymousSubmits || loginSubmits);
   return cases;
 }

@@ -44,6 +44,8 @@ export interface Grants {
   readonly anonymousRelays: boolean;
   readonly loginRelays: boolean;
   readonly accountsRelay: readonly string[];
+  /** They may relay, and may not hand in mail. */
+  readonly accountsRelayInVain: readonly string[];
   readonly accountsDenied: readonly string[];
 }
 
@@ -132,16 +134,22 @@ export function grantsOf(old: OldConnector, rights: ConnectorRights, isKnown: bo
   const accounts = [...rights.accounts.keys()];
   const withRight = (right: 'submit' | 'relay', what: 'allow' | 'deny'): string[] =>
     accounts.filter((who) => rights.account(who, right) === what);
+  const loginSubmits = rights.has('authenticated', 'submit');
+  /** A session that has logged in is anonymous no more, and may not hand in what the anonymous may. */
+  const mayHandIn = (who: string): boolean =>
+    rights.account(who, 'submit') === 'allow' || (loginSubmits && rights.account(who, 'submit') === null);
+  const relaying = withRight('relay', 'allow').filter((who) => !looksLikeGroup(who));
   // A partner proves itself by certificate, which we do not see: it is held for anybody from its ranges.
-  const isPartner = rights.has('partner', 'submit') && !rights.has('authenticated', 'submit');
+  const isPartner = rights.has('partner', 'submit') && !loginSubmits;
   return {
     anonymousSubmits: submits || isPartner,
-    loginSubmits: rights.has('authenticated', 'submit'),
+    loginSubmits,
     accountsSubmit: withRight('submit', 'allow').filter((who) => !looksLikeGroup(who)),
     anonymousRelays: isKnown && submits && rights.has(anonymous, 'relay'),
-    loginRelays: isKnown && rights.has('authenticated', 'submit') && rights.has('authenticated', 'relay'),
-    accountsRelay: isKnown ? withRight('relay', 'allow').filter((who) => !looksLikeGroup(who)) : [],
-    accountsDenied: withRight('relay', 'deny'),
+    loginRelays: isKnown && loginSubmits && rights.has('authenticated', 'relay'),
+    accountsRelay: isKnown ? relaying.filter(mayHandIn) : [],
+    accountsRelayInVain: isKnown ? relaying.filter((who) => !mayHandIn(who)) : [],
+    accountsDenied: [...new Set([...withRight('relay', 'deny'), ...withRight('submit', 'deny')])],
   };
 }
 
@@ -241,23 +249,32 @@ function rulesOf(old: OldConnector, granted: Grants, around: Surroundings, repor
   const rules: WrittenBlock[] = [];
   const isOne = (who: string): boolean =>
     around.mailboxes.some(({ login, principalName }) => isSame(login, who) || isSame(principalName, who));
-  const denied = granted.accountsDenied.filter(isOne);
-  const deniedGroups = granted.accountsDenied.filter((who) => !isOne(who));
   const opens = granted.anonymousRelays && isWorld(old.ranges) && !around.keepOpen;
+  const needsNoLogin = granted.anonymousRelays && !opens;
+  // Where nobody needs a login to relay, a denial for a group changes nothing: its members come without one.
+  const denied = granted.accountsDenied.filter((who) => isOne(who) || (needsNoLogin && !looksLikeGroup(who)));
+  const deniedGroups = granted.accountsDenied.filter((who) => !denied.includes(who));
   for (const who of granted.accountsDenied) {
     const [entry] = around.rights.accounts.get(who) ?? [];
-    const isGroup = !isOne(who);
-    const why = isGroup
-      ? 'it may be a group, and whoever is in it is not told: nobody relays here by login. If it is one account, give its mailbox too (Get-Mailbox)'
-      : 'an account with a mailbox';
+    const isGroup = !denied.includes(who);
+    const why = needsNoLogin
+      ? 'who comes from these ranges relays without a login all the same, as there'
+      : isGroup
+        ? 'it may be a group, and whoever is in it is not told: nobody relays here by login. If it is one account, give its mailbox too (Get-Mailbox)'
+        : 'an account with a mailbox';
     report.loud(
       entry ?? field,
       `${setting}: denied`,
       who,
-      isGroup ? 'stricter' : 'exact',
+      isGroup ? (needsNoLogin ? 'cannot be said' : 'stricter') : 'exact',
       isGroup ? '' : 'rule denied',
       why,
     );
+  }
+  for (const who of granted.accountsRelayInVain) {
+    const why =
+      'it may relay, and has no ms-Exch-SMTP-Submit: once logged in it was told that it has no permission to submit';
+    report.loud(around.rights.accounts.get(who)?.[0] ?? field, setting, who, 'exact', '', why);
   }
   if (denied.length > 0) rules.push({ name: 'denied', deny: { users: denied } });
   if (opens) {

@@ -158,7 +158,8 @@ async function ready({ observer, servers }: AdminOptions, upstream: KnownUpstrea
 function refusal(request: IncomingMessage, options: AdminOptions, path: string | undefined): Answer | null {
   const { origin, host, authorization = '' } = request.headers;
   const reads = isReading(request);
-  if (origin !== undefined && origin !== `http://${host}`) return failure(403, 'This is not for other web pages.');
+  if ((origin !== undefined && origin !== `http://${host}`) || isOfAnotherPage(request))
+    return failure(403, 'This is not for other web pages.');
   if (options.token === null) {
     if (!isLoopback(options.host))
       return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
@@ -168,6 +169,14 @@ function refusal(request: IncomingMessage, options: AdminOptions, path: string |
   if (shown !== undefined && isSame(shown, options.token)) return null;
   const asks = reads && isPage(path) ? 'Basic realm="Postern: any name, and the token", charset="UTF-8"' : 'Bearer';
   return { ...failure(401, 'The token is missing or wrong.'), headers: { 'www-authenticate': asks } };
+}
+
+/** What a page of another site has a browser ask for by itself bears no Origin where it only reads (an image, a script, a frame):
+ * it could not see the answer, and would have us make it. To follow a link to here is the user's own doing. */
+function isOfAnotherPage({ headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  return headers['sec-fetch-mode'] !== 'navigate' || headers['sec-fetch-dest'] !== 'document';
 }
 
 function passwordIn(authorization: string): string | undefined {

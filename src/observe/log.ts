@@ -72,6 +72,12 @@ export function createLineWriter(
   };
 }
 
+/** Of whatever was thrown, fit for a log. */
+export function formatCause(cause: unknown): string | undefined {
+  if (cause === undefined) return undefined;
+  return harmless(cause instanceof Error ? cause.message : String(cause));
+}
+
 /** Pino tells it what each line is made of: whose it is decides which are given up where not all can be kept. */
 function destination(pretty: boolean, sink: LogSink): DestinationStream {
   const stream = {

@@ -38,6 +38,11 @@ export class MessageLines {
     if (relayed) this.#relayed?.(fields);
   }
 
+  /** Whether one has a line whose recipients the server took, or may have taken, and whose end it never answered. */
+  wantsUnended(message: Message | null): message is Message {
+    return message?.isUnended === true && this.#isLogged(message.relayed !== null);
+  }
+
   #isLogged(relayed: boolean): boolean {
     return this.#logged === 'all' || (this.#logged === 'relayed' && relayed);
   }
@@ -78,6 +83,7 @@ export class Message {
   readonly since: number;
   /** How many recipients the server took that are relayed, by the rule that let them pass; null: none. */
   relayed: Map<string, number> | null = null;
+  isAnswered = false;
   readonly #put: Put[] = [];
   readonly #refused: Put[] = [];
   #tried = 0;
@@ -98,6 +104,7 @@ export class Message {
   /** It went to the server. `mayBeTold`: it may have a line of its own when the server has answered. */
   put(event: Tried, mayBeTold: boolean, isLocal: IsLocal): Put {
     this.#tried += 1;
+    this.isAnswered = false; // a DATA that is refused may be said again
     const isNamed = this.#put.length < NAMED;
     const local = event.reason === 'limit' ? isLocal(event.recipient) : LOCAL.has(event.reason);
     const put = this.#tryOf(event, isNamed || mayBeTold ? event.recipient : '', '', local);
@@ -112,6 +119,11 @@ export class Message {
     const rule = put.reason === 'limit' || put.rule === null ? `(${put.reason})` : put.rule;
     this.relayed ??= new Map();
     this.relayed.set(rule, (this.relayed.get(rule) ?? 0) + 1);
+  }
+
+  /** The server took recipients, or owes an answer to some, and has not answered the message. */
+  get isUnended(): boolean {
+    return !this.isAnswered && this.#put.some(({ answer = 'accepted' }) => answer === 'accepted');
   }
 
   formatted(isTaken: boolean): Pick<FieldsOf<'message'>, 'sender' | 'recipients' | 'recipients_untold'> {

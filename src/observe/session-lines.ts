@@ -11,7 +11,7 @@ import type { CloseReason, ConnectionEnds, Handshake, Login, SessionEvent } from
 import { type Floods, SESSION_LINES } from './floods.ts';
 import { fullKey, keyOfReason } from './keys.ts';
 import { type FieldsOf, LINES, type LineName, write } from './lines.ts';
-import { harmless, visible } from './log.ts';
+import { formatCause, harmless, visible } from './log.ts';
 import { type IsLocal, Message, type MessageLines, type Put } from './message-lines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Answer, ConnectorCounts } from './session-counts.ts';
@@ -168,6 +168,7 @@ export class LoggedSession implements SessionObserver {
     this.#answers.none = this.#unanswered.length;
     this.#to.metrics.sessionEnded(this);
     this.#counts.sessionEnded(reason.origin);
+    this.#tellUnended();
     this.#tellEnd(reason);
     this.#heard?.closed(reason);
   }
@@ -206,7 +207,10 @@ export class LoggedSession implements SessionObserver {
 
   #recipient(event: Of<'recipient'>): void {
     const { decision, reason, rule } = event;
-    if (this.#message?.number !== event.transaction) this.#message = new Message(event, this.#to.now());
+    if (this.#message?.number !== event.transaction) {
+      this.#tellUnended();
+      this.#message = new Message(event, this.#to.now());
+    }
     if (decision === 'reject') {
       this.#refused += 1;
       this.#counts.recipient(decision, reason, 'none');
@@ -272,6 +276,7 @@ export class LoggedSession implements SessionObserver {
   /** One that was taken is always told; the others as refusals are. */
   #messageAnswered(event: Of<'message'> | Of<'upstream_refused'>, answer: 'accepted' | 'deferred' | 'refused'): void {
     const message = this.#message?.number === event.transaction ? this.#message : new Message(event, this.#to.now());
+    message.isAnswered = true;
     const relays = answer === 'accepted' ? message.relayed : null;
     const relayed = relays !== null;
     this.#counts.message(answer === 'accepted' ? (relayed ? 'relayed' : 'local') : answer);
@@ -288,6 +293,11 @@ export class LoggedSession implements SessionObserver {
     });
     if (answer === 'accepted') this.#to.messages.write({ ...this.#who(), ...fields() }, relayed);
     else this.#tell('message', fields);
+  }
+
+  #tellUnended(message = this.#message): void {
+    if (!this.#to.messages.wantsUnended(message)) return;
+    this.#tell('message_unended', () => ({ ...message.formatted(false), server: this.server || undefined }));
   }
 
   #sender(event: Of<'sender'>): void {
@@ -386,9 +396,4 @@ export class LoggedSession implements SessionObserver {
   #who(): Who {
     return this.#client.fields(this.heloName, this.#login);
   }
-}
-
-function formatCause(cause: unknown): string | undefined {
-  if (cause === undefined) return undefined;
-  return harmless(cause instanceof Error ? cause.message : String(cause));
 }

@@ -108,6 +108,14 @@ export const ABOUT_CLIENTS = {
     [...WHO, ...(['server', 'sender', 'recipients', 'relayed', 'octets', 'seconds', 'answer', 'reply'] as const)],
     [...PERHAPS, 'recipients_untold'],
   ),
+  message_unended: line(
+    'info',
+    'message not ended',
+    'The server behind took recipients, and its answer to the end of the message never came: the client said RSET, or EHLO, or went, or ' +
+      'the server did. `session ended` says which. As `log.messages` says; 5 recipients are listed.',
+    [...WHO, ...(['sender', 'recipients'] as const)],
+    [...PERHAPS, 'server', 'recipients_untold'],
+  ),
   login_refused: line(
     'info',
     'login refused',

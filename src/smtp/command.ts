@@ -82,7 +82,7 @@ export function parseCommand(line: string, utf8: boolean): Command {
     case 'HELP':
       return isPlain(argument) ? { verb } : bad('bad argument');
     case 'BDAT':
-      return parseBdat(argument);
+      return parseBdat(line.slice(5));
     case 'AUTH':
     case 'X-EXPS':
       return parseAuth(verb, argument);
@@ -143,7 +143,8 @@ function parseParameters(text: string, at: number, utf8: boolean): Parameters | 
   return parameters;
 }
 
-/** RFC 3030 §2; digits only, since some servers read 0x10, 010, +5, -1 and 4294967297 in ways of their own. */
+/** RFC 3030 §2; digits only, since some servers read 0x10, 010, +5, -1 and 4294967297 in ways of their own. Nor are trailing blanks
+ * tolerated: the octets go up behind the line, and a server that refuses it would read them as commands. */
 function parseBdat(argument: string): Command {
   const match = /^(0|[1-9][0-9]{0,9})( LAST)?$/i.exec(argument);
   const size = match === null ? Number.POSITIVE_INFINITY : Number.parseInt(match[1] as string, 10);

@@ -7,7 +7,7 @@ import { hiddenBy, sizeLimitOf } from './causes.ts';
 import type { Command } from './command.ts';
 import { COUNTED, type Dialogue, SWALLOWED, TO_BDAT, TO_DATA, TO_END, TO_XEXCH50 } from './dialogue.ts';
 import * as replies from './replies.ts';
-import { OPEN } from './transaction.ts';
+import { NOTHING, OPEN } from './transaction.ts';
 import type { OwnReply } from './types.ts';
 
 /** Beyond what the upstream offered, which every mode respects, or beyond the connector's own limit. */
@@ -44,7 +44,8 @@ export function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: '
   const transaction = dialogue.transaction;
   dialogue.left = command.size;
   dialogue.lastSwallowed = command.last;
-  if (transaction.state !== OPEN || transaction.accepted === 0) {
+  // In doubt (behind a DATA or HELO that was refused) a server may hold no transaction, and read the octets as commands.
+  if (transaction.state !== OPEN || transaction.accepted === 0 || transaction.remains !== NOTHING) {
     const isFirst = isFirstInVain(dialogue);
     if (!isFirst) dialogue.tellRefused(replies.NO_RECIPIENTS, null);
     // A message may come in many chunks at once: they are junk, not errors.

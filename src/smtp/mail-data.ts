@@ -13,7 +13,7 @@
 // Inside text only the next dot matters; it is searched for, and what stands right before it tells the state.
 // Not chosen: rewriting line ends, or following every candidate as if it were the end.
 
-import { CR, DOT, HT, LF, NOTHING, NUL, SP } from './bytes.ts';
+import { CR, DOT, LF, NOTHING, NUL } from './bytes.ts';
 import { type DotSearch, lineDots } from './line-dots.ts';
 
 const L0 = 0; //  clean line start: behind CRLF, or right behind the 354
@@ -35,11 +35,16 @@ CLASS_OF[DOT] = 0;
 CLASS_OF[CR] = 1;
 CLASS_OF[LF] = 2;
 CLASS_OF[NUL] = 3;
-CLASS_OF[SP] = CLASS_OF[HT] = 4;
+// Whatever a server's language may trim from the end of a line (C, Python, JavaScript), in Latin-1 and in UTF-8, octet for octet: an
+// honest client has stuffed a line that begins so.
+const BLANKS = ' \t\v\f\x1c\x1d\x1e\x1f\x85\xa0';
+const WIDE_BLANKS =
+  '\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff';
+for (const octet of [...Buffer.from(BLANKS, 'latin1'), ...Buffer.from(BLANKS + WIDE_BLANKS)]) CLASS_OF[octet] = 4;
 
 // biome-ignore format: a table is read as a table
 const TABLE = Uint8Array.of(
-  //  .         CR         LF         NUL        SP HT      other
+  //  .         CR         LF         NUL        blank      other
   D0,          C,         LB,        N,         T,         T, //  L0
   T,           C,         LB,        T,         T,         T, //  T
   DB,          C,         L0,        N,         T,         T, //  C

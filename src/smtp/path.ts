@@ -45,6 +45,9 @@ const CLASSES = new Uint8Array(128).map((_, octet) => {
 const LABELS = /^[a-z0-9_\x80-\xff-]+(\.[a-z0-9_\x80-\xff-]+)*$/;
 const NO_HOST = { domain: null, literal: null };
 const LITERAL = /^[0-9A-Za-z.:-]+$/;
+/** RFC 2047, which no path may hold: Python's smtpd and aiosmtpd decode it, of whatever charset, and where it has no end up to the end of
+ * the path, and hand on what was in it. No mailbox is called so. */
+const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
 const DOMAIN_LIMIT = 255; // RFC 5321 §4.5.3.1.2
 const IMCEA_ROUNDS = 4;
 const HIDDEN_LIMIT = 64; // readings of one local part; an honest one needs a few
@@ -114,7 +117,7 @@ export function parseReversePath(text: string, at: number, utf8: boolean): Path 
 /** The one address that a mailbox names, or null where it is not a plain one. */
 function plainAddress(mailbox: string, utf8: boolean): Address | null {
   const local = parseLocal(mailbox, 0, utf8);
-  if (local === null) return null;
+  if (local === null || ENCODED_WORD.test(local.decoded)) return null;
   if (local.end === mailbox.length) return { local: local.decoded, domain: null, literal: null };
   if (mailbox[local.end] !== '@') return null;
   const host = parseHost(mailbox.slice(local.end + 1));
@@ -184,12 +187,13 @@ interface Hidden {
 }
 
 const NOTHING_HIDDEN: Hidden = { addresses: [], gateway: false };
-const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^ *imcea|rfc-?822/i;
+const MAY_HIDE = /[@%!\x00-\x1f\x7f]|^ *imcea|rfc-?822|=\?|\xef[\xb9\xbc]/i;
 
 /** Every address that some server may read out of a decoded local part. RFC 976 and its successors disagree on which of
  * `@ % !` binds first, so each separator counts: the text right of an @ or %, the text left of a !. Null = refuse. */
-function hiddenAddresses(local: string, budget = { left: HIDDEN_LIMIT }): Hidden | null {
-  if (/[\x00-\x1f\x7f]/.test(local) || budget.left-- <= 0) return null;
+function hiddenAddresses(written: string, budget = { left: HIDDEN_LIMIT }): Hidden | null {
+  const local = inUsualWidth(written);
+  if (/[\x00-\x1f\x7f]/.test(local) || ENCODED_WORD.test(local) || budget.left-- <= 0) return null;
   const addresses: Address[] = [];
   let gateway = false;
   let segment = 0; // where the segment that we are in began
@@ -240,6 +244,15 @@ function imceaAddresses(local: string, budget: { left: number }): Hidden | null 
     packed = unpacked;
   }
   return null;
+}
+
+/** A server may map a name before it looks at it, in width (RFC 8265 §3.3.1) or by NFKC: ＠ and ﹫ are @ to it. */
+function inUsualWidth(local: string): string {
+  if (!/\xef[\xb9\xbc]/.test(local)) return local;
+  return local
+    .replace(/\xef\xbc\xa0|\xef\xb9\xab/g, '@')
+    .replace(/\xef\xbc\x85|\xef\xb9\xaa/g, '%')
+    .replace(/\xef\xbc\x81|\xef\xb9\x97/g, '!');
 }
 
 /** An X.400 address may hold an RFC 822 one, with (a) for @, (p) for %, (b) for ! (RFC 2156 §3.2). */

@@ -92,6 +92,33 @@ test('a denial for a name that may be a group is one for every login; for an acc
   );
 });
 
+const SUBMIT = ['ms-Exch-SMTP-Submit'];
+const MIXED = receiveConnector('Mixed', 'Tls, Integrated', 'AnonymousUsers', { RemoteIPRanges: ['10.4.0.0/16'] });
+
+test('who may not hand in mail once logged in does not relay, whatever else the account is given', async () => {
+  const mailboxes = asClixml([mailbox('bad', ['bad@example.com'], 'example.com')]);
+  const bad = 'login=CORP\\bad sender=bad@example.com -> x@foreign.example';
+  const denial = entry('Logins', 'CORP\\bad', SUBMIT, { Deny: true });
+  await answers(ALL, [...SOUND, denial], [`reject ${LOGIN}`]); // it may be a group
+  await answers(ALL, SOUND, [`proceed 10.2.1.1 ${bad}`], mailboxes);
+  await answers(ALL, [...SOUND, denial], [`reject 10.2.1.1 ${bad}`], mailboxes);
+  const service = '10.4.1.1 login=CORP\\service -> x@foreign.example';
+  const relays = entry('Mixed', 'CORP\\service', RELAY);
+  await answers([MIXED], [relays], [`reject ${service}`, 'proceed 10.4.1.1 -> user@example.com']);
+  await answers([MIXED], [relays, entry('Mixed', 'CORP\\service', SUBMIT)], [`proceed ${service}`]);
+});
+
+test('where nobody needs a login to relay, a denial is for the account alone', () =>
+  answers(
+    ALL,
+    [
+      ...SOUND,
+      entry('Printers', 'CORP\\service', RELAY, { Deny: true }),
+      entry('Printers', 'CORP\\Domain Guests', RELAY, { Deny: true }),
+    ],
+    [`proceed ${PRINTER}`, 'reject 10.1.1.1 login=CORP\\service -> x@foreign.example'],
+  ));
+
 test('a denial of all extended rights counts, whatever stands beside it', () =>
   answers(
     ALL,

@@ -173,6 +173,7 @@ export function exchange2003(match: boolean): PresetSettings {
 }
 
 const ANONYMOUS = 'NT AUTHORITY\\ANONYMOUS LOGON';
+const SUBMIT = ['ms-Exch-SMTP-Submit'];
 const RELAY = ['ms-Exch-SMTP-Accept-Any-Recipient'];
 const OWN = ['ms-Exch-SMTP-Accept-Authoritative-Domain-Sender'];
 const CLIENT = 'Tls, Integrated, BasicAuth, BasicAuthRequireTLS';
@@ -232,8 +233,8 @@ export const EXCHANGE_2010 = {
     entry('Default Frontend EX01', ANONYMOUS, OWN, { Deny: true }),
     entry('Default Frontend EX01', 'CORP\\kiosk', RELAY, { Deny: true }),
     entry('Relay', ANONYMOUS, RELAY),
-    entry('Suppliers', 'CORP\\svc-erp', RELAY),
-    entry('Suppliers', 'CORP\\svc-crm', RELAY),
+    entry('Suppliers', 'CORP\\svc-erp', [...SUBMIT, ...RELAY]),
+    entry('Suppliers', 'CORP\\svc-crm', [...SUBMIT, ...RELAY]),
   ],
   mailboxes: [
     mailbox('svc-erp', ['orders@example.com', 'invoices@example.com', 'svc-erp@example.com'], 'example.com'),

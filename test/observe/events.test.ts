@@ -155,7 +155,7 @@ describe('a session', () => {
     const session = observer.sessionOpened(ends, 'internet');
     session.event({ ...refused, decision: 'would_reject', rule: 'never' });
     session.closed({ origin: 'client', what: 'said QUIT' });
-    const [recipient, end] = entries();
+    const [recipient, , end] = entries();
     assert.equal(recipient?.msg, 'recipient would be refused');
     assert.equal(recipient?.decision, 'would_reject');
     assert.equal(recipient?.rule, 'never');

@@ -117,10 +117,10 @@ async function messagesOf(
   return messagesIn(firewall.logs);
 }
 
-function messagesIn(lines: readonly string[]): Entry[] {
+function messagesIn(lines: readonly string[], said = 'message'): Entry[] {
   return lines
     .map((line) => JSON.parse(line) as Entry)
-    .filter(({ msg }) => msg === 'message')
+    .filter(({ msg }) => msg === said)
     .map((entry) => ({
       ...entry,
       time: '',
@@ -189,6 +189,31 @@ describe('the line of a message', () => {
       ],
     );
     assert.deepEqual(lines[0]?.recipients, [{ recipient: 'bob@local.example', ...local }]);
+  });
+
+  it('names the recipients that the server took of a message that had no end, given up or cut short', async () => {
+    const unended = async (log: object): Promise<[unknown, unknown][]> => {
+      const firewall = await openFirewall(config({ log }));
+      await talk(firewall.port, [`${from('a')}${to('x@partner.example')}${to('unknown@local.example')}RSET\r\n`, 4]);
+      await talk(firewall.port, [`${from('b')}${to('bob@local.example')}`, 2]);
+      await talk(firewall.port, [`${from('c')}${to('unknown@local.example')}${to('x@foreign.example')}`, 3]);
+      await talk(firewall.port, [`${from('d')}${to('bob@local.example')}DATA\r\n`, 3], [BODY, 1]);
+      await talk(firewall.port, [`${from('nodata')}${to('bob@local.example')}DATA\r\n`, 3]);
+      await firewall.close();
+      return messagesIn(firewall.logs, 'message not ended').map(({ sender, recipients }) => [sender, recipients]);
+    };
+    const unknown = { ...local, answer: 'refused', reply: '550 5.1.1 User unknown' };
+    const given = [
+      { recipient: 'x@partner.example', ...relayed },
+      { recipient: 'unknown@local.example', ...unknown },
+    ];
+    const all = [
+      ['a@sender.example', given],
+      ['b@sender.example', [{ recipient: 'bob@local.example', ...local }]],
+    ];
+    assert.deepEqual(await unended({}), all);
+    assert.deepEqual(await unended({ messages: 'relayed' }), all.slice(0, 1));
+    assert.deepEqual(await unended({ messages: 'none' }), []);
   });
 
   it('counts the octets of all chunks of BDAT', async () => {

@@ -145,6 +145,8 @@ for (const argument of [
     ' 5 LAST LAST',
     '  5',
     ' 5  LAST',
+    ' 5 LAST ',
+    ' 5 ',
     ' 5,LAST',
     ' 5\tLAST',
     ' ５',

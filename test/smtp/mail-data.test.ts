@@ -92,6 +92,31 @@ test('a line that begins with a dot and goes on with text passes untouched', () 
   }
 });
 
+test('a dot and whatever a server may trim from a line is no end that one server sees alone', () => {
+  const trims = [
+    (line: string) => line.trim(), // JavaScript
+    (line: string) => line.replace(/[\s\x1c-\x1f\x85]+$/u, ''), // Python
+    (line: string) => Buffer.from(line, 'latin1').toString('utf8').trim(),
+    (line: string) =>
+      Buffer.from(line, 'latin1')
+        .toString('utf8')
+        .replace(/[\s\x1c-\x1f\x85]+$/u, ''),
+  ];
+  const octets = Array.from({ length: 256 }, (_, octet) => String.fromCharCode(octet));
+  const characters = Array.from({ length: 0xff00 }, (_, point) => String.fromCharCode(point + 0x100));
+  const encoded = characters.filter((one) => /\s/u.test(one)).map((one) => Buffer.from(one).toString('latin1'));
+  let seen = 0;
+  for (const blank of [...octets, '\xc2\x85', '\xc2\xa0', ...encoded, '\xef\xbb\xbf', '\v\f \xa0', ' \xe3\x80\x80\t']) {
+    if (blank === '\r' || blank === '\n' || !trims.some((trim) => trim(`.${blank}`) === '.')) continue;
+    seen++;
+    assert.equal(scan(`a\r\n.${blank}\r\nb`, REJECT).found, REFUSED, JSON.stringify(blank));
+    assert.equal(scan(`a\r\n.${blank}x\r\nb`, REJECT).emitted, `a\r\n.${blank}x\r\nb`);
+  }
+  assert.ok(seen > 25);
+  for (const text of ['.\xc3\xa9', '.\xe2\x82\xac', '.\xe6\x97\xa5', '.\xe9'])
+    assert.equal(scan(`a\r\n${text}\r\nb`, REJECT).found, MORE, 'letters that nobody trims');
+});
+
 test('64 octets are held and let go, the 65th refuses the message', () => {
   for (const [text, found] of [
     [`.${' '.repeat(63)}x`, MORE],

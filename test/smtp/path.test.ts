@@ -137,6 +137,14 @@ test('with SMTPUTF8 octets above 127 may stand in both parts, and DEL in none', 
     assert.equal(judged(path, true), 'bad', path);
 });
 
+test('with SMTPUTF8 a wide or small @, % or ! hides an address, and other wide letters none', () => {
+  for (const path of ['<a＠b.example@local.example>', '<a﹫b.example@local.example>', '<"a％b.example"@local.example>'])
+    assert.deepEqual(judged(path, true), ['local.example', 'b.example'], path);
+  for (const path of ['<a﹪b.example@local.example>', '<b.example！a@local.example>', '<b.example﹗a@local.example>'])
+    assert.deepEqual(judged(path, true), ['local.example', 'b.example'], path);
+  assert.deepEqual(judged('<ａ．ｂ＋ｃ＃@local.example>', true), ['local.example']);
+});
+
 test('text is UTF-8 or it is not', () => {
   for (const text of ['', 'plain', octets('é'), octets('a é')]) assert.equal(isUtf8Text(text), true, text);
   for (const text of ['\xff', 'a\xc3', '\xc3a']) assert.equal(isUtf8Text(text), false, text);
@@ -171,6 +179,14 @@ for (const path of [
     '<%@local.example>',
     '<!@local.example>',
     '<"a@"@local.example>',
+  ],
+  ...[
+    '<=?utf-8?q?a=40b.example?=@local.example>',
+    '<"=?utf-8?B?YUBiLmV4YW1wbGU=?="@local.example>',
+    '<"a =?utf-7?q?a+AEA-b.example?="@local.example>',
+    '<x.=??q?b.example=21a?=@local.example>',
+    '<=?utf-8*en?Q?a=40b.example=3e@local.example>',
+    '<IMCEASMTP-+3D+3Fx+3Fq+3Fa+3D40b.example@local.example>',
   ],
 ]) {
   test(`${path} is a way to relay`, () => assert.equal(judged(path), 'trick'));
@@ -288,6 +304,7 @@ test('a reverse-path names the address that it is, and none where it is no plain
     ...['<>', '<@a.example:c@d.example>', '<a:c.example>', '<a@b@c.example>', '<a@[192.0.2.1>', '<""@b.example>'].map(
       (path) => [path, null] as const,
     ),
+    ['<=?utf-8?q?boss?=@b.example>', null],
   ] as const) {
     assert.deepEqual(parseReversePath(path, 0, false)?.address, address, path);
   }

@@ -113,6 +113,28 @@ test('a browser is asked for the token, as a password; what changes something wa
   assert.equal((await ban({ ...BEARER, origin: url, 'content-type': 'text/plain' })).status, 415);
 });
 
+test('what a page of another site has a browser load is not made, and a link from there is followed', async (t) => {
+  const { url } = await openWithPage(t, { token: false });
+  const statusOf = (path: string, site: string, mode: string, dest: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest };
+      const question = ask(`${url}${path}`, { headers }, ({ statusCode }) => {
+        resolve(statusCode);
+        question.destroy();
+      });
+      question.on('error', reject).end();
+    });
+  for (const path of ['/', '/status', '/sessions', '/events', '/explain?source=192.0.2.9&rcpt=a@local.example']) {
+    assert.equal(await statusOf(path, 'same-origin', 'cors', 'empty'), 200, path);
+    for (const site of ['cross-site', 'same-site']) {
+      assert.equal(await statusOf(path, site, 'no-cors', 'image'), 403, path);
+      assert.equal(await statusOf(path, site, 'navigate', 'iframe'), 403, path);
+    }
+  }
+  assert.equal(await statusOf('/', 'cross-site', 'navigate', 'document'), 200);
+  assert.equal(await statusOf('/', 'none', 'navigate', 'document'), 200);
+});
+
 test('without a token file everything on loopback can be read, and nothing is changed, whoever asks', async (t) => {
   const { guarded, url } = await openWithPage(t, { token: false });
   const client = await guarded.greeted('192.0.2.9');

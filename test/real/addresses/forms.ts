@@ -30,6 +30,7 @@ const WORDS = [
   'IMCEAEX-',
   'IMCEASMTP-',
   'smtp:',
+  '=?utf-8?q?u=40foreign.example?=',
   'SMTP:u=foreign.example',
   'uucp',
   '.UUCP',
