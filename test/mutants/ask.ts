@@ -10,6 +10,7 @@
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { basename, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { COLLECTED, type Collected, collectFrom } from './collected.ts';
@@ -43,10 +44,10 @@ const lever: Switch = {};
 (globalThis as { __stryker__?: Switch }).__stryker__ = lever;
 fc.configureGlobal({ seed: 1, endOnFailure: true });
 
-let rejected: unknown = null; // and awaited by nobody: node:test would be red
-process.on('unhandledRejection', (reason) => {
-  rejected = reason ?? 'rejected';
-});
+/** Ends the test that runs: what was thrown to nobody would make node:test red. */
+let throwToTest: (reason: unknown) => void = () => {};
+process.on('unhandledRejection', (reason) => throwToTest(reason));
+process.on('uncaughtException', (error) => throwToTest(error));
 
 const urls = new Map(
   work.files.map(({ file, instrumented }) => [pathToFileURL(join(work.root, file)).href, instrumented]),
@@ -165,18 +166,19 @@ async function killerOf(
 
 async function failureOf(test: Collected): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
+  const ended = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
+    throwToTest = reject;
   });
-  rejected = null;
   Math.random = sameNumbers();
   try {
-    await Promise.race([test.run(), late]);
-    return rejected === null ? null : String(rejected);
+    await Promise.race([test.run().then(() => setImmediate()), ended]); // a turn, for what it leaves to nobody
+    return null;
   } catch (error) {
     return String(error).slice(0, 500);
   } finally {
     clearTimeout(timer);
+    throwToTest = () => {};
   }
 }
 
