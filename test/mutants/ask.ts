@@ -30,7 +30,8 @@ interface Switch {
   hitLimit?: number | undefined;
 }
 
-const LONGEST = 15_000; // ms that a test may wait for what does not come
+const LONGEST = 15_000; // ms that a test may wait for what does not come, and some times what it took without a mutant
+const FIRST = 120_000; // ms without one: the machine may be busy
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
 const LOADED = 80; // times, in one process: nothing that was loaded is let go
@@ -68,8 +69,12 @@ registerHooks({
   },
 });
 
-if (!(await askOfAll())) process.exit(AGAIN);
-process.exit(0);
+try {
+  process.exit((await askOfAll()) ? 0 : AGAIN);
+} catch (error) {
+  console.error(error);
+  process.exit(1);
+}
 
 /** False when there are more, for another process. */
 async function askOfAll(): Promise<boolean> {
@@ -93,7 +98,7 @@ async function askLoaded(open: readonly Mutant[], tests: Tests, whileLoading: Re
   for (const [name, test] of tests) {
     lever.currentTestId = name;
     const began = performance.now();
-    const failure = await failureOf(test);
+    const failure = await failureOf(test, FIRST);
     if (failure !== null) throw new Error(`red without any mutant: ${name}: ${failure}`);
     paces.set(name, performance.now() - began);
   }
@@ -153,7 +158,7 @@ async function killerOf(
       process.send?.({ at: mutant.name });
       lever.hitCount = 0;
       lever.hitLimit = mostHits(name);
-      const failure = await failureOf(test);
+      const failure = await failureOf(test, LONGEST + MOST_HITS * (paces.get(name) ?? 0));
       if (lever.hitCount > lever.hitLimit) return NO_END;
       if (failure !== null) return name;
     }
@@ -164,10 +169,11 @@ async function killerOf(
   }
 }
 
-async function failureOf(test: Collected): Promise<string | null> {
+/** `longest`: ms until it is red. */
+async function failureOf(test: Collected, longest: number): Promise<string | null> {
   let timer: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no end within ${LONGEST} ms`)), LONGEST);
+    timer = setTimeout(() => reject(new Error(`no end within ${longest} ms`)), longest);
     throwToTest = reject;
   });
   Math.random = sameNumbers();

@@ -360,6 +360,18 @@ describe('ends that a driver knows of', () => {
     });
   }
 
+  it('in words of ours that have a code where the server has them, and before the client has said who it is', () => {
+    const ended = (lines: readonly string[]): string => {
+      const harness = behind(lines);
+      harness.does((session) => session.shutDown());
+      return harness.clientHeard;
+    };
+    const words = 'Service shutting down, closing transmission channel\r\n';
+    assert.equal(ended(OPENED), `421 4.3.2 ${words}`);
+    assert.equal(ended(OPENED.slice(0, 1)), `421 4.3.2 ${words}`);
+    assert.equal(ended(['S 220 mail', 'C EHLO client.example', 'S 250 mail']), `421 ${words}`);
+  });
+
   it('in words of ours that have placeholders', () => {
     const own = { code: 421, enhanced: null, text: 'Enough of {client_address} <{recipient}> <{sender}>' };
     const ended = behind(OPENED, { address: '192.0.2.7' });
