@@ -48,8 +48,8 @@ export class RedisClient {
   readonly #redis: Redis | Cluster;
   readonly #events: ClientEvents;
   readonly #waiting = new Set<Waiting>();
-  #timer: NodeJS.Timeout | null = null;
-  #settling: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #settling: NodeJS.Timeout | undefined;
   #connected = false;
   #there = false;
   #stalled = false; // connected, and owing
@@ -74,8 +74,6 @@ export class RedisClient {
     });
     this.#redis.on('close', () => {
       this.#connected = false;
-      this.#stalled = false;
-      this.#leaving = false;
       this.#lose(this.#why);
     });
     this.#redis.connect().catch(() => {}); // it goes on trying, and 'error' has said why
@@ -96,7 +94,8 @@ export class RedisClient {
       const waiting: Waiting = {
         since: performance.now(),
         answer: (found) => {
-          if (this.#waiting.delete(waiting)) resolve(found);
+          this.#waiting.delete(waiting);
+          resolve(found); // the first one counts
         },
       };
       this.#waiting.add(waiting);
@@ -117,8 +116,8 @@ export class RedisClient {
   async close(): Promise<void> {
     this.#closed = true;
     this.#there = false;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#settling !== null) clearTimeout(this.#settling);
+    clearTimeout(this.#timer);
+    clearTimeout(this.#settling);
     this.#giveUp();
     this.#redis.disconnect();
   }
@@ -129,8 +128,7 @@ export class RedisClient {
   }
 
   async #begin(): Promise<void> {
-    if (this.#settling !== null) clearTimeout(this.#settling);
-    this.#settling = null;
+    clearTimeout(this.#settling);
     this.#connected = true;
     this.#stalled = false;
     const begun = await this.#events.begin();
@@ -141,25 +139,21 @@ export class RedisClient {
 
   /** A server that takes connections and says nothing (frozen) is tried anew. */
   #settle(): void {
-    if (this.#settling !== null) clearTimeout(this.#settling);
+    clearTimeout(this.#settling);
     this.#settling = setTimeout(() => this.#drop('it does not answer'), SETTLE).unref();
   }
 
   /** One timer for all that wait. Late itself, as after a busy moment of ours, it lets arrive what is there before it judges. */
   #watch(): void {
-    if (this.#timer !== null) return;
     const [first] = this.#waiting;
-    if (first === undefined) return;
-    const wait = Math.max(1, first.since + PATIENCE - performance.now());
-    this.#timer = setTimeout(() => {
-      setImmediate(() => {
-        this.#timer = null;
-        const [oldest] = this.#waiting;
-        if (oldest === undefined) return;
-        if (performance.now() - oldest.since >= PATIENCE) this.#stall();
-        this.#watch();
-      });
-    }, wait);
+    if (this.#timer !== undefined || first === undefined) return;
+    const later = (): void => {
+      this.#timer = undefined;
+      const [oldest] = this.#waiting;
+      if (oldest !== undefined && performance.now() - oldest.since >= PATIENCE) this.#stall();
+      this.#watch();
+    };
+    this.#timer = setTimeout(() => setImmediate(later), first.since + PATIENCE - performance.now());
   }
 
   /** It may still answer: until then nobody waits for it. */
@@ -197,11 +191,15 @@ export class RedisClient {
   }
 }
 
+/** Milliseconds before it is tried for the nth time. */
+export function waitBefore(attempt: number): number {
+  return Math.min(SOONEST * 2 ** (attempt - 1), LATEST);
+}
+
 function connectTo(
   { kind, hosts, name, database, user, tls }: RedisAddress,
   { password, ca }: RedisSecrets,
 ): Redis | Cluster {
-  const again = (times: number): number => Math.min(SOONEST * 2 ** Math.min(times - 1, 10), LATEST);
   const secure = tls ? { tls: ca === null ? {} : { ca } } : {};
   const one = {
     db: database,
@@ -220,12 +218,20 @@ function connectTo(
   if (kind === 'cluster')
     return new Cluster([...hosts], {
       ...all,
-      clusterRetryStrategy: again,
+      clusterRetryStrategy: waitBefore,
       slotsRefreshTimeout: SETTLE,
       redisOptions: one,
     });
-  if (kind === 'single') return new Redis({ ...all, ...one, ...hosts[0], retryStrategy: again });
+  if (kind === 'single') return new Redis({ ...all, ...one, ...hosts[0], retryStrategy: waitBefore });
   const sentinels = [...hosts];
   const towards = tls ? { enableTLSForSentinelMode: true, sentinelTLS: secure.tls } : {};
-  return new Redis({ ...all, ...one, ...towards, sentinels, name, retryStrategy: again, sentinelRetryStrategy: again });
+  return new Redis({
+    ...all,
+    ...one,
+    ...towards,
+    sentinels,
+    name,
+    retryStrategy: waitBefore,
+    sentinelRetryStrategy: waitBefore,
+  });
 }
