@@ -27,7 +27,7 @@ export interface RedisSecrets {
   readonly ca: string | null;
 }
 
-const PATIENCE = 75; // ms that an answer may take
+const PATIENCE = 75; // ms
 const SETTLE = 2_000; // ms from the connection to the first answer
 const SOONEST = 100; // ms until it is tried again
 const LATEST = 2_000;
@@ -47,6 +47,7 @@ export interface ClientEvents {
 export class RedisClient {
   readonly #redis: Redis | Cluster;
   readonly #events: ClientEvents;
+  readonly #patience: number;
   readonly #waiting = new Set<Waiting>();
   #timer: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
@@ -57,8 +58,10 @@ export class RedisClient {
   #leaving = false; // it was told to hang up, and has not
   #why = 'not connected yet';
 
-  constructor(address: RedisAddress, secrets: RedisSecrets, events: ClientEvents) {
+  /** `patience`: ms that an answer may take. */
+  constructor(address: RedisAddress, secrets: RedisSecrets, events: ClientEvents, patience = PATIENCE) {
     this.#events = events;
+    this.#patience = patience;
     this.#redis = connectTo(address, secrets);
     for (const [name, lua] of Object.entries(SCRIPTS)) this.#redis.defineCommand(name, { lua });
     this.#redis.on('ready', () => {
@@ -150,15 +153,15 @@ export class RedisClient {
     const later = (): void => {
       this.#timer = undefined;
       const [oldest] = this.#waiting;
-      if (oldest !== undefined && performance.now() - oldest.since >= PATIENCE) this.#stall();
+      if (oldest !== undefined && performance.now() - oldest.since >= this.#patience) this.#stall();
       this.#watch();
     };
-    this.#timer = setTimeout(() => setImmediate(later), first.since + PATIENCE - performance.now());
+    this.#timer = setTimeout(() => setImmediate(later), first.since + this.#patience - performance.now());
   }
 
   /** It may still answer: until then nobody waits for it. */
   #stall(): void {
-    this.#lose(`no answer within ${PATIENCE} ms`);
+    this.#lose(`no answer within ${this.#patience} ms`);
     this.#stalled = this.#connected;
     this.#settle();
   }

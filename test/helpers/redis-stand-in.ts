@@ -31,7 +31,7 @@ export class RedisStandIn {
   /** How many connections were taken, and how many ended. */
   taken = 0;
   ended = 0;
-  answer: (heard: Heard) => Found | Promise<Found> = () => 1;
+  answer: (heard: Heard) => Found | Promise<Found> = plainly;
   /** Whether it says anything at all. */
   isFrozen = false;
   port = 0;
@@ -110,6 +110,20 @@ export class RedisStandIn {
     this.said.push(words.join(' '));
     return 'OK';
   }
+}
+
+/** As one that holds nothing, has room for all, and has heard of no bans. */
+export function plainly({ question, args }: Heard): Found {
+  if (question === 'beat') return [1, ''];
+  if (question === 'take') return [-1, 0, ...roomsOf(args)];
+  if (question === 'enter') return ['', 0, ...roomsOf(args.slice(5))];
+  if (question === 'look') return args.slice(1).map(() => '0');
+  return 1;
+}
+
+/** Room in each bucket behind this question, had nobody asked before. */
+function roomsOf([count, ...charges]: readonly string[]): number[] {
+  return Array.from({ length: Number(count) }, (_, at) => Number(charges[3 * at]) - Number(charges[3 * at + 2]));
 }
 
 /** The first command of a text in Redis' protocol, and where it ends; null where there is no whole one. */

@@ -8,12 +8,12 @@
 // tests is so in the same way each time: who was killed once is killed again.
 
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
-import { COLLECTED, type Collected, collectFrom } from './collected.ts';
+import { COLLECTED, type Collected, collectFrom, ENDS } from './collected.ts';
 import { KnownMutants, NO_END } from './known.ts';
 import { AGAIN, type Mutant, type Work } from './work.ts';
 
@@ -55,6 +55,7 @@ const urls = new Map(
 );
 const collectedUrl = new URL('./collected.ts', import.meta.url).href;
 const rootUrl = pathToFileURL(`${work.root}/`).href;
+const codes = new Map<string, string>();
 let round = 0; // how often all was loaded anew
 registerHooks({
   resolve: (specifier, context, next) => {
@@ -64,10 +65,20 @@ registerHooks({
     return round > 0 && isOurs ? { ...found, url: `${found.url.split('?', 1)[0]}?${round}` } : found;
   },
   load: (url, context, next) => {
-    const source = urls.get(url.split('?', 1)[0] as string);
-    return source === undefined ? next(url, context) : { format: 'module-typescript', source, shortCircuit: true };
+    if (context.format !== 'module-typescript') return next(url, context);
+    return { format: 'module', source: withoutTypes(url.split('?', 1)[0] as string), shortCircuit: true };
   },
 });
+
+/** The code of a module, its types taken out once: that is most of what it costs to load it anew. */
+function withoutTypes(url: string): string {
+  let code = codes.get(url);
+  if (code === undefined) {
+    code = stripTypeScriptTypes(urls.get(url) ?? readFileSync(fileURLToPath(url), 'utf8'));
+    codes.set(url, code);
+  }
+  return code;
+}
 
 try {
   process.exit((await askOfAll()) ? 0 : AGAIN);
@@ -79,7 +90,7 @@ try {
 /** False when there are more, for another process. */
 async function askOfAll(): Promise<boolean> {
   const tests = new Map<string, Collected>();
-  for (const file of work.tests) await load(file, tests);
+  for (const file of work.tests) await load(file, tests); // and none is ended before the process is
   const whileLoading = new Set(Object.keys(lever.mutantCoverage?.static ?? {})); // what is asked below is counted there as well
   const open = work.mutants.filter(({ name }) => !known.isKnown(name));
   if (open.some(({ id }) => !whileLoading.has(id))) await askLoaded(open, tests, whileLoading);
@@ -119,29 +130,34 @@ async function killerWhileLoading(mutant: Mutant): Promise<string | null> {
   const files = new Set([...likely.filter((file) => file !== undefined && work.tests.includes(file)), ...work.tests]);
   for (const file of files as Set<string>) {
     const tests = new Map<string, Collected>();
+    let ends: readonly (() => unknown)[] = [];
     lever.activeMutant = mutant.id;
     try {
-      await load(file, tests);
+      ends = await load(file, tests);
     } catch (error) {
       return `loading (${String(error).slice(0, 60)})`;
     } finally {
       lever.activeMutant = undefined;
     }
     const killer = await killerOf(mutant, [...tests], () => Number.POSITIVE_INFINITY);
+    await Promise.allSettled(ends.map(async (end) => end()));
     if (killer !== null) return killer;
   }
   return null;
 }
 
-async function load(file: string, tests: Map<string, Collected>): Promise<void> {
+/** Adds the tests of a file. Answers what is to be done when they are asked no more. */
+async function load(file: string, tests: Map<string, Collected>): Promise<readonly (() => unknown)[]> {
   collectFrom(file);
   COLLECTED.length = 0;
+  ENDS.length = 0;
   await import(pathToFileURL(join(work.root, file)).href);
   for (const test of COLLECTED.splice(0)) {
     let name = test.name;
     for (let times = 2; tests.has(name); times++) name = `${test.name} (${times})`;
     tests.set(name, test);
   }
+  return ENDS.splice(0);
 }
 
 /** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */

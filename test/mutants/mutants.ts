@@ -56,6 +56,9 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/line-dots-code': ['test/smtp/line-dots.test.ts'],
   'policy/policy-question': ['test/policy/own-address.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
+  'limits/redis-client': ['test/limits/redis-places.test.ts'],
+  'limits/redis-store': ['test/limits/redis-{answers,away}.test.ts'],
+  'limits/redis-scripts': ['test/limits/redis-store.test.ts'],
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
 const DECIDES =
