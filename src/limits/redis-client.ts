@@ -156,7 +156,8 @@ export class RedisClient {
       if (oldest !== undefined && performance.now() - oldest.since >= this.#patience) this.#stall();
       this.#watch();
     };
-    this.#timer = setTimeout(() => setImmediate(later), first.since + this.#patience - performance.now());
+    const wait = Math.max(1, first.since + this.#patience - performance.now());
+    this.#timer = setTimeout(() => setImmediate(later), wait);
   }
 
   /** It may still answer: until then nobody waits for it. */
