@@ -393,6 +393,27 @@ describe('ends that a driver knows of', () => {
     assert.deepEqual(harness.events, []);
   });
 
+  it('behind the end a decision that was owed comes to nothing, and so does a handshake', () => {
+    const asked = behind(OPENED, { judgement: 'asked' });
+    say(asked, 'C MAIL FROM:<>');
+    asked.does((session) => session.shutDown());
+    const reply = { code: 550, enhanced: null, text: 'No' };
+    asked.session.judged({ action: 'reject', reason: 'no_rule', rule: null, reply });
+    assert.deepEqual(asked.events, []);
+    const securing = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    securing.does((session) => session.shutDown());
+    securing.session.clientSecured([]);
+    assert.equal(securing.session.helo, 'client.example');
+  });
+
+  it('a handshake counts once', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.shakeHands();
+    say(harness, 'C EHLO again');
+    harness.does((session) => session.clientSecured([]));
+    assert.equal(harness.session.helo, 'again');
+  });
+
   it('behind the end nothing happens any more, whoever calls', () => {
     const harness = behind(OPENED);
     harness.does((session) => session.shutDown());
