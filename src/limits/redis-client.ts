@@ -49,7 +49,7 @@ export class RedisClient {
   readonly #events: ClientEvents;
   readonly #patience: number;
   readonly #waiting = new Set<Waiting>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined; // for the oldest of them
   #settling: NodeJS.Timeout | undefined;
   #connected = false;
   #there = false;
@@ -108,10 +108,7 @@ export class RedisClient {
           waiting.answer(found);
           if (this.#stalled) void this.#begin();
         },
-        (error: Error) => {
-          waiting.answer(null);
-          this.#drop(error.message);
-        },
+        (error: Error) => this.#drop(error.message),
       );
     });
   }
@@ -119,8 +116,6 @@ export class RedisClient {
   async close(): Promise<void> {
     this.#closed = true;
     this.#there = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#settling);
     this.#giveUp();
     this.#redis.disconnect();
   }
@@ -168,19 +163,13 @@ export class RedisClient {
   }
 
   #drop(why: string): void {
-    if (this.#closed) return;
     this.#why = why;
     this.#stalled = false;
     this.#lose(why);
-    if (this.#redis instanceof Redis) this.#leave(this.#redis);
-    else if (this.#connected) this.#redis.disconnect(true);
-  }
-
-  /** Once, however many commands failed together: ioredis takes a timer and a listener each time. */
-  #leave(redis: Redis): void {
-    if (this.#leaving) return;
+    // Once, however many commands failed together: ioredis takes a timer and a listener each time.
+    if (this.#closed || this.#leaving) return;
     this.#leaving = true;
-    redis.disconnect(true);
+    this.#redis.disconnect(true);
   }
 
   #lose(why: string): void {

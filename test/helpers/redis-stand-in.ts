@@ -28,6 +28,8 @@ export class RedisStandIn {
   readonly heard: Heard[] = [];
   /** All other commands, `select 3`, but for those by which ioredis sees whether a server is ready. */
   readonly said: string[] = [];
+  /** The first octet that it heard of anybody. */
+  first: number | null = null;
   /** How many connections were taken, and how many ended. */
   taken = 0;
   ended = 0;
@@ -79,6 +81,7 @@ export class RedisStandIn {
     let text = '';
     let before: Promise<unknown> = Promise.resolve();
     socket.setEncoding('latin1').on('data', (piece: string) => {
+      this.first ??= piece.charCodeAt(0);
       text += piece;
       for (let words = wordsOf(text); words !== null; words = wordsOf(text)) {
         text = text.slice(words.end);

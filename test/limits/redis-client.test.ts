@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type RedisAddress, RedisClient, waitBefore } from '../../src/limits/redis-client.ts';
 import { type Found, RedisStandIn } from '../helpers/redis-stand-in.ts';
 import { noRedis, startRedis } from '../real/redis-server.ts';
+import { until } from './redis-node.ts';
 
 const PATIENCE = 2_000; // ms that an answer may take: the machine may be busy
 const SHORT = 600; // where one is not to come in time
@@ -19,12 +20,6 @@ interface Watched {
   begun: () => boolean | Promise<boolean>;
   /** Waits until an event was told so often. */
   seen(event: string, times?: number): Promise<void>;
-}
-
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5_000; !isSo(); await delay(2)) {
-    if (performance.now() > end) assert.fail(`not within 5 s: ${what}`);
-  }
 }
 
 function watch(t: TestContext, address: RedisAddress, patience = PATIENCE, password: string | null = null): Watched {
@@ -45,8 +40,7 @@ function watch(t: TestContext, address: RedisAddress, patience = PATIENCE, passw
     ),
     events,
     begun: () => true,
-    seen: (event, times = 1) =>
-      until(() => events.filter((one) => one === event).length >= times, `${event} among ${events.join(', ')}`),
+    seen: (event, times = 1) => until(() => events.filter((one) => one === event).length >= times),
   };
   t.after(() => watched.client.close());
   return watched;
@@ -67,6 +61,7 @@ function owed(): { found: Promise<Found>; pay(found: Found): void } {
   return { found, pay: (answer) => pay(answer) };
 }
 
+const TLS_HANDSHAKE = 0x16;
 const LATE = `away: no answer within ${SHORT} ms`;
 
 test('a server is there when what must be said first was answered, and a question gets its answer', async (t) => {
@@ -110,7 +105,7 @@ test('a connection that ends while that is said makes nothing there', async (t) 
     });
   await watched.seen('begin');
   redis.close();
-  await until(() => watched.client.why.includes('REFUSED'), 'it was tried again');
+  await until(() => watched.client.why.includes('REFUSED'));
   end();
   await delay(5);
   assert.deepEqual(watched.events, ['begin']);
@@ -166,9 +161,10 @@ test('one that refuses a question is away, is left, and is asked over a new conn
   const redis = await standIn(t);
   const { client, events, seen } = watch(t, redis.address);
   await seen('there');
-  redis.answer = () => new Error('OOM command not allowed');
-  const answers = await Promise.all([1, 2, 3].map((n) => client.ask('take', ['key'], [n])));
-  assert.deepEqual(answers, [null, null, null]);
+  redis.answer = ({ args }) => (args[0] === '1' ? new Error('OOM command not allowed') : 1);
+  const [first] = await Promise.all([1, 2, 3].map((n) => client.ask('take', ['key'], [n])));
+  assert.equal(first, null);
+  await delay(5);
   assert.deepEqual(events, ['begin', 'there', 'away: OOM command not allowed']);
   assert.equal(client.why, 'OOM command not allowed');
   redis.answer = () => 1;
@@ -187,7 +183,7 @@ test('one that hangs up is away, and is asked over a new connection what is aske
   await seen('there');
   redis.answer = () => new Promise(() => {});
   const asked = client.ask('take', ['key'], [1]);
-  await until(() => redis.heard.length === 1, 'it is asked');
+  await until(() => redis.heard.length === 1);
   redis.hangUp();
   assert.equal(await asked, null);
   redis.answer = () => 1;
@@ -205,14 +201,15 @@ test('one that cannot be reached is away, says why, and is there soon after it c
   redis.close();
   const { client, events, seen } = watch(t, redis.address);
   assert.equal(await client.ask('take', ['key'], [1]), null, 'nobody waits, and nothing is kept for later');
-  await until(() => client.why.includes('ECONNREFUSED'), 'why');
+  await until(() => client.why.includes('ECONNREFUSED'));
   await redis.listen();
   await seen('there');
   assert.deepEqual(events, ['begin', 'there']);
   assert.deepEqual(redis.heard, []);
 });
 
-test('one that takes a connection and says nothing is left after 2 s, before it was there and behind that', async (t) => {
+test('one that takes a connection and says nothing is left after 2 s, before it was there and behind that, and no other', async (t) => {
+  const good = watch(t, (await standIn(t)).address);
   const [silent, stalled] = [await standIn(t), await standIn(t)];
   silent.isFrozen = true;
   const [first, second] = [watch(t, silent.address), watch(t, stalled.address, SHORT)];
@@ -222,14 +219,27 @@ test('one that takes a connection and says nothing is left after 2 s, before it 
   assert.equal(await second.client.ask('take', ['key'], [1]), null);
   await delay(1_000);
   assert.deepEqual([silent.ended, stalled.ended], [0, 0]);
-  await until(() => silent.taken === 2 && stalled.ended === 1, 'left');
+  await until(() => silent.taken === 2 && stalled.ended === 1);
   silent.isFrozen = false;
   stalled.answer = () => 1;
   pay(1);
   await Promise.all([first.seen('there'), second.seen('there', 2)]);
   assert.deepEqual(first.events, ['begin', 'there']);
   assert.deepEqual(second.events, ['begin', 'there', LATE, 'begin', 'there']);
+  assert.deepEqual(good.events, ['begin', 'there']);
 });
+
+for (const kind of ['single', 'sentinel', 'cluster'] as const) {
+  test(`a Redis that is ${kind} is asked for as such, where it was said to be, over TLS as well`, async (t) => {
+    const redis = await standIn(t);
+    watch(t, { ...redis.address, kind, name: 'limits' });
+    const first = { single: 'client setname', sentinel: 'sentinel get-master-addr-by-name limits', cluster: 'cluster' };
+    await until(() => redis.said.some((line) => line.toLowerCase().startsWith(first[kind])));
+    const secret = await standIn(t);
+    watch(t, { ...secret.address, kind, name: 'limits', tls: true });
+    await until(() => secret.first === TLS_HANDSHAKE);
+  });
+}
 
 test('who has closed it hears nothing more of it, and it hears nothing more', async (t) => {
   const redis = await standIn(t);
@@ -237,14 +247,14 @@ test('who has closed it hears nothing more of it, and it hears nothing more', as
   await seen('there');
   redis.answer = () => new Promise(() => {});
   const asked = client.ask('take', ['key'], [1]);
-  await until(() => redis.heard.length === 1, 'it is asked');
+  await until(() => redis.heard.length === 1);
   const began = performance.now();
   await client.close();
   assert.equal(await asked, null);
   assert.ok(performance.now() - began < PATIENCE / 2, 'at once');
   assert.equal(client.isThere, false);
   assert.equal(await client.ask('take', ['key'], [2]), null);
-  await until(() => redis.ended === 1, 'the connection is over');
+  await until(() => redis.ended === 1);
   await delay(150);
   assert.deepEqual(events, ['begin', 'there']);
   assert.equal(redis.taken, 1);

@@ -76,7 +76,13 @@ const AROUND = [
 ];
 
 /** So that one that lives costs a second at most: dialogues are not cut, properties tried less often, and not all texts. */
-const QUICK = { POSTERN_FUZZ_RUNS: '60', POSTERN_RUNS: '60', POSTERN_CUTS: '0', POSTERN_TEXTS: '5' };
+const QUICK = {
+  POSTERN_FUZZ_RUNS: '60',
+  POSTERN_RUNS: '60',
+  POSTERN_CUTS: '0',
+  POSTERN_TEXTS: '5',
+  POSTERN_UNTIL: '2500',
+};
 
 /** True when every file has the score that we want. `all`: the tests of the whole folder are asked. */
 export async function mutate(files: readonly string[], all: boolean): Promise<boolean> {
