@@ -194,7 +194,9 @@ async function failureOf(test: Collected, longest: number): Promise<string | nul
   });
   Math.random = sameNumbers();
   try {
-    await Promise.race([test.run().then(() => setImmediate()), ended]); // a turn, for what it leaves to nobody
+    await Promise.race([test.run(), ended]);
+    clearTimeout(timer);
+    await Promise.race([setImmediate(), ended]); // a turn, for what it leaves to nobody
     return null;
   } catch (error) {
     return String(error).slice(0, 500);
