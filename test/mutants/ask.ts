@@ -34,12 +34,14 @@ const LONGEST = 15_000; // ms that a test may wait for what does not come, and s
 const FIRST = 120_000; // ms without one: the machine may be busy
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
+const MOST_RECENT = 12;
 const LOADED = 80; // times, in one process: nothing that was loaded is let go
 
 const [, , workFile = ''] = process.argv;
 const work = JSON.parse(readFileSync(workFile, 'utf8')) as Work;
 const known = new KnownMutants(work.known, work.digest);
 const paces = new Map<string, number>();
+const recent: string[] = []; // tests that were red, the newest last
 
 const lever: Switch = {};
 (globalThis as { __stryker__?: Switch }).__stryker__ = lever;
@@ -160,14 +162,18 @@ async function load(file: string, tests: Map<string, Collected>): Promise<readon
   return ENDS.splice(0);
 }
 
-/** The first of these tests that is red with this mutant: the one that was red last time, then the quickest. */
+/** The first of these tests that is red with this mutant: the one that was red last time, then those that were with the
+ * mutants before it, which stand near it, then the quickest. */
 async function killerOf(
   mutant: Mutant,
   tests: readonly Named[],
   mostHits: (name: string) => number,
 ): Promise<string | null> {
   const last = known.killer(mutant.name);
-  const pace = ([name]: Named): number => (name === last ? -1 : (paces.get(name) ?? 0));
+  const pace = ([name]: Named): number => {
+    const at = recent.lastIndexOf(name);
+    return name === last ? -recent.length - 1 : at === -1 ? (paces.get(name) ?? 0) : -at - 1;
+  };
   lever.activeMutant = mutant.id;
   try {
     for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
@@ -176,13 +182,22 @@ async function killerOf(
       lever.hitLimit = mostHits(name);
       const failure = await failureOf(test, LONGEST + MOST_HITS * (paces.get(name) ?? 0));
       if (lever.hitCount > lever.hitLimit) return NO_END;
-      if (failure !== null) return name;
+      if (failure === null) continue;
+      noteRed(name);
+      return name;
     }
     return null;
   } finally {
     lever.activeMutant = undefined;
     lever.hitCount = undefined;
   }
+}
+
+function noteRed(name: string): void {
+  const at = recent.indexOf(name);
+  if (at !== -1) recent.splice(at, 1);
+  recent.push(name);
+  if (recent.length > MOST_RECENT) recent.shift();
 }
 
 /** `longest`: ms until it is red. */
