@@ -386,6 +386,15 @@ describe('ends that a driver knows of', () => {
     assert.equal(tried.clientHeard, '421 Enough of 192.0.2.7 <> <>\r\n');
   });
 
+  it('of who speaks before the greeting, and of nobody who speaks behind it', () => {
+    const harness = behind(OPENED.slice(0, 1), { profile: { earlyTalker: 'reject' } });
+    say(harness, 'C EHLO client.example');
+    assert.equal(harness.upstreamHeard, 'EHLO client.example\r\n');
+    const early = behind([], { profile: { earlyTalker: 'reject' } });
+    say(early, 'C EHLO client.example');
+    assert.equal(early.closed?.what, 'client spoke before the greeting');
+  });
+
   it('behind the end nothing is told either, though the client spoke too early', () => {
     const harness = behind([], { profile: { earlyTalker: 'reject' } });
     harness.does((session) => session.shutDown());
