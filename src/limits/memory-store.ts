@@ -199,24 +199,18 @@ function roomIn(bucket: Bucket | undefined, { limit }: Charge): number {
 /** Makes room: of the buckets that were looked at longest ago the half goes that soonest says nothing. Many at once, since
  * walking along a cache costs more than the choice. */
 function giveUpSome(table: Table): void {
-  const oldest: { key: string; at: number }[] = [];
-  const most = Math.min(LOOKED_AT, table.max);
-  for (const key of table.rkeys()) {
-    oldest.push({ key, at: emptyAt(table.peek(key) as Bucket) });
-    if (oldest.length === most) break;
-  }
+  const keys = [...table.rkeys().take(LOOKED_AT)];
+  const oldest = keys.map((key) => ({ key, at: emptyAt(table.peek(key) as Bucket) }));
   oldest.sort((a, b) => a.at - b.at);
-  for (const { key } of oldest.slice(0, Math.ceil(most / 2))) table.delete(key);
+  for (const { key } of oldest.slice(0, Math.ceil(oldest.length / 2))) table.delete(key);
 }
 
 function fullest(table: Table, most: number, now: number): Use[] {
   const uses: Use[] = [];
-  let looked = 0;
-  for (const key of table.keys()) {
+  for (const key of table.keys().take(VIEWED)) {
     const bucket = table.peek(key) as Bucket;
     leak(bucket, bucket, now);
     if (bucket.level > 0) uses.push({ key, used: used(bucket), limit: bucket.limit, window: bucket.window });
-    if (++looked === VIEWED) break;
   }
   return uses.sort((a, b) => b.used / b.limit - a.used / a.limit).slice(0, most);
 }

@@ -27,7 +27,7 @@ export interface RedisSecrets {
   readonly ca: string | null;
 }
 
-const PATIENCE = 75; // ms that an answer may take
+const PATIENCE = 75; // ms
 const SETTLE = 2_000; // ms from the connection to the first answer
 const SOONEST = 100; // ms until it is tried again
 const LATEST = 2_000;
@@ -47,9 +47,10 @@ export interface ClientEvents {
 export class RedisClient {
   readonly #redis: Redis | Cluster;
   readonly #events: ClientEvents;
+  readonly #patience: number;
   readonly #waiting = new Set<Waiting>();
-  #timer: NodeJS.Timeout | null = null;
-  #settling: NodeJS.Timeout | null = null;
+  #timer: NodeJS.Timeout | undefined; // for the oldest of them
+  #settling: NodeJS.Timeout | undefined;
   #connected = false;
   #there = false;
   #stalled = false; // connected, and owing
@@ -57,8 +58,10 @@ export class RedisClient {
   #leaving = false; // it was told to hang up, and has not
   #why = 'not connected yet';
 
-  constructor(address: RedisAddress, secrets: RedisSecrets, events: ClientEvents) {
+  /** `patience`: ms that an answer may take. */
+  constructor(address: RedisAddress, secrets: RedisSecrets, events: ClientEvents, patience = PATIENCE) {
     this.#events = events;
+    this.#patience = patience;
     this.#redis = connectTo(address, secrets);
     for (const [name, lua] of Object.entries(SCRIPTS)) this.#redis.defineCommand(name, { lua });
     this.#redis.on('ready', () => {
@@ -74,8 +77,6 @@ export class RedisClient {
     });
     this.#redis.on('close', () => {
       this.#connected = false;
-      this.#stalled = false;
-      this.#leaving = false;
       this.#lose(this.#why);
     });
     this.#redis.connect().catch(() => {}); // it goes on trying, and 'error' has said why
@@ -96,7 +97,8 @@ export class RedisClient {
       const waiting: Waiting = {
         since: performance.now(),
         answer: (found) => {
-          if (this.#waiting.delete(waiting)) resolve(found);
+          this.#waiting.delete(waiting);
+          resolve(found); // the first one counts
         },
       };
       this.#waiting.add(waiting);
@@ -106,10 +108,7 @@ export class RedisClient {
           waiting.answer(found);
           if (this.#stalled) void this.#begin();
         },
-        (error: Error) => {
-          waiting.answer(null);
-          this.#drop(error.message);
-        },
+        (error: Error) => this.#drop(error.message),
       );
     });
   }
@@ -117,8 +116,6 @@ export class RedisClient {
   async close(): Promise<void> {
     this.#closed = true;
     this.#there = false;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#settling !== null) clearTimeout(this.#settling);
     this.#giveUp();
     this.#redis.disconnect();
   }
@@ -129,8 +126,7 @@ export class RedisClient {
   }
 
   async #begin(): Promise<void> {
-    if (this.#settling !== null) clearTimeout(this.#settling);
-    this.#settling = null;
+    clearTimeout(this.#settling);
     this.#connected = true;
     this.#stalled = false;
     const begun = await this.#events.begin();
@@ -141,48 +137,39 @@ export class RedisClient {
 
   /** A server that takes connections and says nothing (frozen) is tried anew. */
   #settle(): void {
-    if (this.#settling !== null) clearTimeout(this.#settling);
+    clearTimeout(this.#settling);
     this.#settling = setTimeout(() => this.#drop('it does not answer'), SETTLE).unref();
   }
 
   /** One timer for all that wait. Late itself, as after a busy moment of ours, it lets arrive what is there before it judges. */
   #watch(): void {
-    if (this.#timer !== null) return;
     const [first] = this.#waiting;
-    if (first === undefined) return;
-    const wait = Math.max(1, first.since + PATIENCE - performance.now());
-    this.#timer = setTimeout(() => {
-      setImmediate(() => {
-        this.#timer = null;
-        const [oldest] = this.#waiting;
-        if (oldest === undefined) return;
-        if (performance.now() - oldest.since >= PATIENCE) this.#stall();
-        this.#watch();
-      });
-    }, wait);
+    if (this.#timer !== undefined || first === undefined) return;
+    const later = (): void => {
+      this.#timer = undefined;
+      const [oldest] = this.#waiting;
+      if (oldest !== undefined && performance.now() - oldest.since >= this.#patience) this.#stall();
+      this.#watch();
+    };
+    const wait = Math.max(1, first.since + this.#patience - performance.now());
+    this.#timer = setTimeout(() => setImmediate(later), wait);
   }
 
   /** It may still answer: until then nobody waits for it. */
   #stall(): void {
-    this.#lose(`no answer within ${PATIENCE} ms`);
+    this.#lose(`no answer within ${this.#patience} ms`);
     this.#stalled = this.#connected;
     this.#settle();
   }
 
   #drop(why: string): void {
-    if (this.#closed) return;
     this.#why = why;
     this.#stalled = false;
     this.#lose(why);
-    if (this.#redis instanceof Redis) this.#leave(this.#redis);
-    else if (this.#connected) this.#redis.disconnect(true);
-  }
-
-  /** Once, however many commands failed together: ioredis takes a timer and a listener each time. */
-  #leave(redis: Redis): void {
-    if (this.#leaving) return;
+    // Once, however many commands failed together: ioredis takes a timer and a listener each time.
+    if (this.#closed || this.#leaving) return;
     this.#leaving = true;
-    redis.disconnect(true);
+    this.#redis.disconnect(true);
   }
 
   #lose(why: string): void {
@@ -197,11 +184,15 @@ export class RedisClient {
   }
 }
 
+/** Milliseconds before it is tried for the nth time. */
+export function waitBefore(attempt: number): number {
+  return Math.min(SOONEST * 2 ** (attempt - 1), LATEST);
+}
+
 function connectTo(
   { kind, hosts, name, database, user, tls }: RedisAddress,
   { password, ca }: RedisSecrets,
 ): Redis | Cluster {
-  const again = (times: number): number => Math.min(SOONEST * 2 ** Math.min(times - 1, 10), LATEST);
   const secure = tls ? { tls: ca === null ? {} : { ca } } : {};
   const one = {
     db: database,
@@ -220,12 +211,20 @@ function connectTo(
   if (kind === 'cluster')
     return new Cluster([...hosts], {
       ...all,
-      clusterRetryStrategy: again,
+      clusterRetryStrategy: waitBefore,
       slotsRefreshTimeout: SETTLE,
       redisOptions: one,
     });
-  if (kind === 'single') return new Redis({ ...all, ...one, ...hosts[0], retryStrategy: again });
+  if (kind === 'single') return new Redis({ ...all, ...one, ...hosts[0], retryStrategy: waitBefore });
   const sentinels = [...hosts];
   const towards = tls ? { enableTLSForSentinelMode: true, sentinelTLS: secure.tls } : {};
-  return new Redis({ ...all, ...one, ...towards, sentinels, name, retryStrategy: again, sentinelRetryStrategy: again });
+  return new Redis({
+    ...all,
+    ...one,
+    ...towards,
+    sentinels,
+    name,
+    retryStrategy: waitBefore,
+    sentinelRetryStrategy: waitBefore,
+  });
 }

@@ -58,18 +58,19 @@ export class RedisStore implements Store {
   #version = '';
   #saidDown = false;
 
-  /** `now`: of the process, as askers give it. */
+  /** `now`: of the process, as askers give it. `patience`: ms that an answer may take. */
   constructor(
     address: RedisAddress,
     secrets: RedisSecrets,
     events: RedisEvents,
     now = () => performance.now(),
     mostShared = MOST_SHARED,
+    patience?: number,
   ) {
     this.#mostShared = mostShared;
     this.#events = events;
     this.#now = now;
-    this.#client = new RedisClient(address, secrets, {
+    const clientEvents = {
       begin: () => this.#begin(),
       there: () => {
         this.#saidDown = false;
@@ -78,8 +79,9 @@ export class RedisStore implements Store {
         for (const ban of this.#memory.view(BANS_KNOWN, now()).bans) void this.ban(ban, now());
         void this.#beat();
       },
-      away: (why) => this.#sayDown(why),
-    });
+      away: (why: string) => this.#sayDown(why),
+    };
+    this.#client = new RedisClient(address, secrets, clientEvents, patience);
     this.#beating = setInterval(() => this.#beat(), BEAT_EVERY).unref();
   }
 
@@ -105,7 +107,7 @@ export class RedisStore implements Store {
       if (refused === -1 && banned !== WAS_BANNED) this.#memory.charge(own, this.#now());
       const first = asked.charges[0];
       const left =
-        first === undefined ? 0 : first === shared.charges[0] ? (rooms[0] ?? 0) : this.#memory.left(first, now);
+        first === undefined ? 0 : first === shared.charges[0] ? (rooms[0] as number) : this.#memory.left(first, now);
       return {
         refused: refused === -1 ? -1 : asked.charges.indexOf(shared.charges[refused] as Charge),
         left: Math.max(0, left),
@@ -125,7 +127,7 @@ export class RedisStore implements Store {
   }
 
   #isShared({ key, window }: Charge, now: number): boolean {
-    const kind = key.slice(0, key.indexOf('.'));
+    const kind = kindOf(key);
     if (kind === 'connector') return true; // the configuration names them all
     if (this.#shareOf(kind).admits(key, now, window)) return true;
     if (now - this.#saidFull >= SAY_AGAIN) {
@@ -153,9 +155,8 @@ export class RedisStore implements Store {
     const now = this.#now();
     this.#memory.settle(charges, rooms, now);
     for (const [i, { key, limit, window }] of charges.entries()) {
-      const filled = limit - (rooms[i] ?? 0);
-      const kind = key.slice(0, key.indexOf('.'));
-      if (kind !== 'connector') this.#shareOf(kind).lasts(key, now, limit > 0 ? (filled * window) / limit : window);
+      const filled = limit - (rooms[i] as number);
+      this.#shareOf(kindOf(key)).lasts(key, now, limit > 0 ? (filled * window) / limit : window);
     }
   }
 
@@ -312,13 +313,17 @@ export class RedisStore implements Store {
   #shadowBan({ strike }: Asked, banned: number): Banned {
     if (banned === 1 && strike !== null)
       this.#memory.ban({ network: strike.network, for: strike.for, by: 'limits' }, this.#now());
-    return BANNED[banned] ?? 'no';
+    return BANNED[banned] as Banned;
   }
 
   #sayDown(why: string): void {
     if (!this.#saidDown) this.#events.down(why);
     this.#saidDown = true;
   }
+}
+
+function kindOf(key: string): string {
+  return key.slice(0, key.indexOf('.'));
 }
 
 function bucketName({ key }: { readonly key: string }): string {

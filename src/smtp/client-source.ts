@@ -2,9 +2,13 @@
 
 export function sourceOf(address: string): string {
   if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
-  return `${groups.slice(0, 4).join(':')}::/64`;
+  const [head = '', tail = ''] = address.split('::');
+  const left = groupsOf(head);
+  const right = groupsOf(tail);
+  while (left.length + right.length < 8) left.push('0');
+  return `${[...left, ...right].slice(0, 4).join(':')}::/64`;
+}
+
+function groupsOf(text: string): string[] {
+  return text === '' ? [] : text.split(':');
 }

@@ -145,7 +145,6 @@ export class Session {
   /** Its next turn. */
   goOn(): void {
     const dialogue = this.#dialogue;
-    if (dialogue.mode === CLOSED) return;
     dialogue.hasHadItsTurn = false;
     dialogue.beginTurn();
     this.#client.resume();
@@ -256,8 +255,7 @@ export class Session {
 
   /** The upstream closed, or cannot be reached. */
   upstreamEnded(): void {
-    const owed = this.#dialogue.queue.peek();
-    if (owed !== -1 && (owed & 0xff) === TO_QUIT) {
+    if ((this.#dialogue.queue.peek() & 0xff) === TO_QUIT) {
       this.#dialogue.endNow(null, QUIT);
       return;
     }
@@ -294,7 +292,6 @@ export class Session {
 
   /** What waited in the tarpit is out. */
   waited(): void {
-    if (this.#dialogue.mode === CLOSED) return;
     this.#dialogue.stalled = false;
     this.#dialogue.beginTurn();
     this.#client.resume();

@@ -13,6 +13,8 @@ import { noRedis, startRedis } from '../real/redis-server.ts';
 import { missing } from '../real/tools.ts';
 import { asked, charge, HOUR } from './questions.ts';
 
+const PATIENCE = 2_000; // ms that an answer may take: the machine may be busy
+
 /** The store at this URL lets two of three pass; or the reason why it is away. */
 async function asks(url: string, secrets = {}): Promise<string | number[]> {
   let why = '';
@@ -20,7 +22,8 @@ async function asks(url: string, secrets = {}): Promise<string | number[]> {
     why = said;
   };
   const events = { up: () => {}, full: () => {}, down, banned: () => {} };
-  const store = new RedisStore(readState(url) as RedisState, { password: null, ca: null, ...secrets }, events);
+  const all = { password: null, ca: null, ...secrets };
+  const store = new RedisStore(readState(url) as RedisState, all, events, undefined, undefined, PATIENCE);
   await store.opened(3_000);
   try {
     if (!store.isUp) return why;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisAddress } from '../../src/limits/redis-client.ts';
-import { RedisStore } from '../../src/limits/redis-store.ts';
+import { type RedisEvents, RedisStore } from '../../src/limits/redis-store.ts';
 import { noRedis, type RedisServer, startRedis } from '../real/redis-server.ts';
 import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
 import { answersLikeAStore } from './store-contract.ts';
@@ -24,12 +24,15 @@ function addressOf({ port }: Pick<RedisServer, 'port'>): RedisAddress {
   return { kind: 'single', hosts: [{ host: '127.0.0.1', port }], name: '', database: 0, user: null, tls: false };
 }
 
+const now = (): number => performance.now();
+const PATIENCE = 1_000; // ms that an answer may take: the machine may be busy
+
 async function node(
   server: Pick<RedisServer, 'port'> = redis as RedisServer,
   banned: string[] = [],
   downs: string[] = [],
 ): Promise<RedisStore> {
-  const store = new RedisStore(addressOf(server), SECRETS, {
+  const events: RedisEvents = {
     up: () => {},
     full: () => {},
     down: (why) => {
@@ -37,14 +40,13 @@ async function node(
       downs.push(why);
     },
     banned: ({ network }) => void banned.push(network),
-  });
+  };
+  const store = new RedisStore(addressOf(server), SECRETS, events, now, undefined, PATIENCE);
   stores.push(store);
   await store.opened(2_000);
   assert.equal(store.isUp, true);
   return store;
 }
-
-const now = (): number => performance.now();
 
 answersLikeAStore(
   'Redis',
@@ -149,7 +151,7 @@ check(
   async () => {
     const full: string[] = [];
     const events = { up: () => {}, down: () => {}, banned: () => {}, full: (kind: string) => void full.push(kind) };
-    const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 10);
+    const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 10, PATIENCE);
     stores.push(store);
     await store.opened(2_000);
     const once = (i: number) => asked([charge(`invented${i}@x.example`, 1, HOUR, 1, 'sender')]);
@@ -179,7 +181,7 @@ check(
 
 check('a place in the share is free again when the bucket is empty', async () => {
   const events = { up: () => {}, down: () => {}, banned: () => {}, full: () => {} };
-  const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 5);
+  const store = new RedisStore(addressOf(redis as RedisServer), SECRETS, events, now, 5, PATIENCE);
   stores.push(store);
   await store.opened(2_000);
   const brief = (i: number) => asked([charge(`user${i}`, 1, 20, 1, 'login')]);

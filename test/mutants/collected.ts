@@ -21,6 +21,8 @@ export const COLLECTED: Collected[] = [];
 let file = '';
 /** What is to be done once, before the first test of the file. */
 let preparations: (() => unknown)[] = [];
+/** What is to be done when no test of the file is asked any more. */
+export const ENDS: (() => unknown)[] = [];
 
 /** The tests that are told of next are of this file. */
 export function collectFrom(name: string): void {
@@ -32,8 +34,9 @@ export function before(step: () => unknown): void {
   preparations.push(step);
 }
 
-/** The process ends anyway, and its folder for temporary files with it. */
-export function after(_step: () => unknown): void {}
+export function after(step: () => unknown): void {
+  ENDS.push(step);
+}
 
 let suites: readonly { readonly name: string; readonly each: Each }[] = [{ name: '', each: { before: [], after: [] } }];
 

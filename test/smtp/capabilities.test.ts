@@ -131,7 +131,7 @@ test('auth require_tls hides logins in clear text and shows them in TLS', () => 
 });
 
 test('Exchange verbs are shown only where they are forwarded and the session may relay anywhere', () => {
-  const verbs = ['X-EXPS GSSAPI NTLM', 'XEXCH50', 'X-LINK2STATE'];
+  const verbs = ['X-EXPS GSSAPI NTLM', 'XEXCH50', 'X-LINK2STATE', 'XRDST', 'XSHADOW', 'XOORG'];
   assert.deepEqual(filtered(['mail', ...verbs], { exchangeVerbs: 'forward' }).lines, []);
   assert.deepEqual(filtered(['mail', ...verbs], { relaysAnywhere: true }).lines, []);
   assert.deepEqual(filtered(['mail', ...verbs], { exchangeVerbs: 'forward', relaysAnywhere: true }).lines, verbs);
@@ -173,8 +173,8 @@ const HARMLESS = {
 const MALFORMED = {
   mail: {
     SIZE: ['', '-1', '0x10', '1e3', '999999999999999999999', null],
-    BODY: ['BINARYMIME', '8BIT', '', null],
-    RET: ['BOTH', '', null],
+    BODY: ['BINARYMIME', '8BIT', 'x7BIT', '7BITx', '', null],
+    RET: ['BOTH', 'xFULL', 'FULLx', '', null],
     ENVID: ['', 'a+2b', 'a+', 'x'.repeat(101), null],
     AUTH: ['', '<', '<x>', null],
   },
@@ -192,6 +192,52 @@ for (const verb of ['mail', 'rcpt'] as const) {
       for (const value of values) assert.ok(!allows(name, value), `${name}=${value}`);
   });
 }
+
+test('harmless parameters are not allowed where their keyword is hidden', () => {
+  const profile = { ...DEFAULT_PROFILE, hideKeywords: new Set(['SIZE', '8BITMIME', 'DSN', 'AUTH']) };
+  const { offered } = filtered(['mail'], profile);
+  for (const [name, [value = '']] of Object.entries(HARMLESS.mail))
+    assert.ok(!offered.allowsMail(new Map([[name, value]]), profile, false), name);
+  for (const [name, [value = '']] of Object.entries(HARMLESS.rcpt))
+    assert.ok(!offered.allowsRcpt(new Map([[name, value]]), profile, false), name);
+});
+
+const BRINGS: readonly (readonly [line: string, mail: readonly string[], rcpt: readonly string[]])[] = [
+  ['PIPELINING', [], []],
+  ['SIZE 1000', ['SIZE'], []],
+  ['8BITMIME', ['BODY'], []],
+  ['BINARYMIME', ['BODY'], []],
+  ['SMTPUTF8', ['SMTPUTF8'], []],
+  ['DSN', ['RET', 'ENVID'], ['NOTIFY', 'ORCPT']],
+  ['AUTH PLAIN', ['AUTH'], []],
+  ['DELIVERBY 60', ['BY'], []],
+  ['MT-PRIORITY', ['MT-PRIORITY'], []],
+  ['FUTURERELEASE 1 2', ['HOLDFOR', 'HOLDUNTIL'], []],
+  ['REQUIRETLS', ['REQUIRETLS'], []],
+  ['NO-SOLICITING', ['SOLICIT'], []],
+  ['XOORG', ['XOORG'], []],
+];
+for (const [line, mail, rcpt] of BRINGS) {
+  test(`${line} brings ${[...mail, ...rcpt].join(' and ') || 'no parameter'}, and no other`, () => {
+    const profile = { ...DEFAULT_PROFILE, exchangeVerbs: 'forward', relaysAnywhere: true } as const;
+    const { offered } = filtered(['mail', line], profile);
+    const all = new Set(BRINGS.flatMap(([, ...names]) => names.flat()));
+    const odd = (name: string) => new Map([[name, '?=']]); // of no harmless form
+    const allowed = (which: 'allowsMail' | 'allowsRcpt') =>
+      [...all].filter((name) => offered[which](odd(name), profile, false));
+    assert.deepEqual([allowed('allowsMail'), allowed('allowsRcpt')], [mail, rcpt]);
+  });
+}
+
+test('the name of the server is no keyword, whatever it is called', () => {
+  const { lines, offered } = filtered(['SIZE 5', 'HELP']);
+  assert.deepEqual([lines, offered.size], [['HELP'], Number.POSITIVE_INFINITY]);
+});
+
+test('a reply that is a code alone passes as it came', () => {
+  const reply = Buffer.from('250\r\n');
+  assert.equal(filterEhlo(reply, DEFAULT_PROFILE, false).bytes, reply);
+});
 
 test('STARTTLS of ours stands among the keywords, not last', () => {
   const terminate = { starttls: 'terminate' } as const;
@@ -262,6 +308,13 @@ test('octets that are no ASCII stay as they came', () => {
 test('a line without a keyword is none, whatever stands in it', () => {
   const { lines, offered } = filtered(['mail', ' 250-SIZE 5', '=250-SIZE 5', 'HELP']);
   assert.deepEqual([lines, offered.size], [['HELP'], Number.POSITIVE_INFINITY]);
+});
+
+test('a login may be by any mechanism that we can follow', () => {
+  const names = 'PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER NTLM GSSAPI GSS-SPNEGO';
+  const { lines, offered } = filtered(['mail', `AUTH ${names}`]);
+  assert.deepEqual(lines, [`AUTH ${names}`]);
+  for (const name of names.split(' ')) assert.ok(offered.offersMechanism('AUTH', name), name);
 });
 
 test('of mechanisms those that we can follow stay, and a line of which none goes stays as it came', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { compiled } from '../../build/wasm.ts';
-import { type DotSearch, plainSearch, vectorSearch } from '../../src/smtp/line-dots.ts';
+import { type DotSearch, lineDots, plainSearch, vectorSearch } from '../../src/smtp/line-dots.ts';
 import { MailData } from '../../src/smtp/mail-data.ts';
 
 const RUNS = Number(process.env.POSTERN_FUZZ_RUNS ?? 1000);
@@ -80,6 +80,45 @@ test('what a chunk held before, or another chunk holds, is not found in it', () 
   chunk.fill('x');
   quick.begin();
   assert.equal(quick.next(chunk, 1), chunk.length);
+  const reused = Buffer.from(`\n.${'x'.repeat(30)}\n.`);
+  quick.begin();
+  assert.equal(quick.next(reused, 1), 1);
+  reused.fill('x');
+  quick.begin();
+  assert.equal(quick.next(reused, 2), reused.length);
+});
+
+test('a dot before those that were found last is found as well', () => {
+  const chunk = Buffer.from(`${'x'.repeat(10)}\n.${'x'.repeat(38)}\n..`);
+  for (const search of [quick, plainSearch]) {
+    search.begin();
+    for (const [from, found] of [
+      [40, 51],
+      [1, 11],
+      [52, 53],
+      [51, 51],
+      [1, 11],
+    ] as const)
+      assert.equal(search.next(chunk, from), found, `from ${from}`);
+  }
+});
+
+test('mail data is searched quickly, or plainly where this Node cannot', async () => {
+  assert.equal(lineDots().next(Buffer.from('\n.'), 1), 1);
+  assert.notEqual(lineDots(), plainSearch);
+  assert.equal(lineDots(), lineDots());
+  const global = globalThis as { WebAssembly?: unknown };
+  const { WebAssembly } = global;
+  try {
+    global.WebAssembly = undefined;
+    const without: typeof import('../../src/smtp/line-dots.ts') = await import(
+      `../../src/smtp/line-dots.ts?${'without'}`
+    );
+    assert.equal(without.vectorSearch(), null);
+    assert.equal(without.lineDots(), without.plainSearch);
+  } finally {
+    global.WebAssembly = WebAssembly;
+  }
 });
 
 test('mail data is read alike with either search, in chunks of every length', () => {

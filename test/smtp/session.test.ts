@@ -360,6 +360,18 @@ describe('ends that a driver knows of', () => {
     });
   }
 
+  it('in words of ours that have a code where the server has them, and before the client has said who it is', () => {
+    const ended = (lines: readonly string[]): string => {
+      const harness = behind(lines);
+      harness.does((session) => session.shutDown());
+      return harness.clientHeard;
+    };
+    const words = 'Service shutting down, closing transmission channel\r\n';
+    assert.equal(ended(OPENED), `421 4.3.2 ${words}`);
+    assert.equal(ended(OPENED.slice(0, 1)), `421 4.3.2 ${words}`);
+    assert.equal(ended(['S 220 mail', 'C EHLO client.example', 'S 250 mail']), `421 ${words}`);
+  });
+
   it('in words of ours that have placeholders', () => {
     const own = { code: 421, enhanced: null, text: 'Enough of {client_address} <{recipient}> <{sender}>' };
     const ended = behind(OPENED, { address: '192.0.2.7' });
@@ -374,11 +386,41 @@ describe('ends that a driver knows of', () => {
     assert.equal(tried.clientHeard, '421 Enough of 192.0.2.7 <> <>\r\n');
   });
 
+  it('of who speaks before the greeting, and of nobody who speaks behind it', () => {
+    const harness = behind(OPENED.slice(0, 1), { profile: { earlyTalker: 'reject' } });
+    say(harness, 'C EHLO client.example');
+    assert.equal(harness.upstreamHeard, 'EHLO client.example\r\n');
+    const early = behind([], { profile: { earlyTalker: 'reject' } });
+    say(early, 'C EHLO client.example');
+    assert.equal(early.closed?.what, 'client spoke before the greeting');
+  });
+
   it('behind the end nothing is told either, though the client spoke too early', () => {
     const harness = behind([], { profile: { earlyTalker: 'reject' } });
     harness.does((session) => session.shutDown());
     harness.session.fromClient(Buffer.from('EHLO client.example\r\n'));
     assert.deepEqual(harness.events, []);
+  });
+
+  it('behind the end a decision that was owed comes to nothing, and so does a handshake', () => {
+    const asked = behind(OPENED, { judgement: 'asked' });
+    say(asked, 'C MAIL FROM:<>');
+    asked.does((session) => session.shutDown());
+    const reply = { code: 550, enhanced: null, text: 'No' };
+    asked.session.judged({ action: 'reject', reason: 'no_rule', rule: null, reply });
+    assert.deepEqual(asked.events, []);
+    const securing = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    securing.does((session) => session.shutDown());
+    securing.session.clientSecured([]);
+    assert.equal(securing.session.helo, 'client.example');
+  });
+
+  it('a handshake counts once', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.shakeHands();
+    say(harness, 'C EHLO again');
+    harness.does((session) => session.clientSecured([]));
+    assert.equal(harness.session.helo, 'again');
   });
 
   it('behind the end nothing happens any more, whoever calls', () => {

@@ -428,6 +428,19 @@ describe('of mail data', () => {
     assert.deepEqual(octets(swallowed), []);
   });
 
+  it('once that there is too much of it, in however many pieces, and none beyond the limit goes on', () => {
+    const limited = { name: 'limited', kind: 'session', key: 'max_message_size' };
+    for (const [mode, goesOn, event] of [
+      ['enforce', '12345678', limited],
+      ['observe', '123456789abcdef', { ...limited, observed: true }],
+    ] as const) {
+      const harness = behind(IN_MAIL_DATA, { profile: { mode, maxMessageSize: 8 } });
+      for (const piece of ['12345', '6789a', 'bcdef']) harness.clientSays(piece);
+      assert.equal(harness.upstreamHeard, goesOn);
+      assert.deepEqual(told(harness, 'limited'), [event]);
+    }
+  });
+
   it('what was read in two ways, where, and which setting says so', () => {
     for (const [profile, key] of [
       [{}, 'bare_lf'],
@@ -510,6 +523,16 @@ describe('of what was said and is answered by us', () => {
     );
   });
 
+  it('nor what follows one of another protocol, which came to the wrong port', () => {
+    const harness = behind(OPENED);
+    say(harness, 'C USER alice', 'C secret');
+    const withheld = '(withheld: it may be part of a login)';
+    assert.deepEqual(
+      (told(harness, 'refused') as Told<'refused'>[]).map(({ said }) => said),
+      [withheld, withheld],
+    );
+  });
+
   it('nor what is wrong in a response of a login', () => {
     const harness = behind([...OPENED, 'C AUTH LOGIN', 'S 334 VXNlcm5hbWU6']);
     say(harness, 'C NOOP pass\rword');
@@ -536,6 +559,19 @@ describe('of what was said and is answered by us', () => {
     const long = behind([], { profile: { earlyTalker: 'reject' } });
     say(long, `C EHLO ${'x'.repeat(300)}`);
     assert.equal((told(long, 'refused') as Told<'refused'>[])[0]?.said, `EHLO ${'x'.repeat(251)}`);
+  });
+});
+
+describe('of a limit of the session', () => {
+  it('which it is', () => {
+    for (const [lines, key] of [
+      [['C FOO'], 'errors'],
+      [['C NOOP', 'S 250 ok'], 'junk_commands'],
+    ] as const) {
+      const harness = behind(OPENED, { profile: { limits: limits({ errors: 0, junkCommands: 0 }) } });
+      say(harness, ...lines);
+      assert.deepEqual(told(harness, 'limited'), [{ name: 'limited', kind: 'session', key }]);
+    }
   });
 });
 

@@ -1,0 +1,229 @@
+// A node whose Redis goes and comes back: its own counts meanwhile, what Redis is told then, and what it tells of other nodes.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Found, Heard } from '../helpers/redis-stand-in.ts';
+import { RedisStandIn } from '../helpers/redis-stand-in.ts';
+import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
+import { BANS, NODES, Node, SHORT, until } from './redis-node.ts';
+
+const NEVER = new Promise<Found>(() => {});
+
+/** Of what was heard, the only one of this kind; null where there is none. */
+function only(heard: readonly Heard[], question: string): Heard | null {
+  const found = heard.filter((one) => one.question === question);
+  assert.ok(found.length <= 1);
+  return found[0] ?? null;
+}
+
+/** `level limit window` of each bucket that Redis is told of. */
+function merged(heard: readonly Heard[]): string[] {
+  return heard
+    .filter(({ question }) => question === 'merge')
+    .flatMap(({ keys, args }) => keys.map((_, at) => args.slice(3 * at, 3 * at + 3).join(' ')));
+}
+
+test('who waits for a Redis that cannot be reached goes on without it after that time, and it is said once why', async (t) => {
+  const redis = await RedisStandIn.open();
+  redis.close();
+  const node = new Node(t, redis);
+  const began = performance.now();
+  await node.store.opened(200);
+  assert.ok(performance.now() - began >= 200);
+  assert.match(node.told.join(), /^down: connect ECONNREFUSED [^,]*$/);
+  await node.store.opened(1);
+  assert.equal(node.told.length, 1);
+  await node.finds();
+  await node.store.opened(5_000); // at once
+  assert.deepEqual(node.told.slice(1), ['up']);
+  await node.loses();
+  assert.deepEqual(node.told.slice(2), ['down: it closed the connection']);
+});
+
+test('a node goes on with the room that Redis found, and with the places that it gave', async (t) => {
+  const node = await Node.open(t, { take: [-1, 0, 2] });
+  const question = asked([charge('a', 9, HOUR)]);
+  assert.deepEqual(await node.store.take(question, node.now), { refused: -1, left: 2, banned: 'no' });
+  const wanted = entry('a', { ofSource: 2 });
+  await node.store.enter(wanted, node.now);
+  await node.loses();
+  for (const [refused, left] of [
+    [-1, 1],
+    [-1, 0],
+    [0, 0],
+  ])
+    assert.deepEqual(node.store.take(question, node.now), { refused, left, banned: 'no' });
+  assert.deepEqual(node.store.enter(wanted, node.now), { refused: null, banned: 'no' });
+  assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'source', banned: 'no' });
+  node.store.leave(wanted.seat);
+  assert.deepEqual(node.store.enter(wanted, node.now), { refused: null, banned: 'no' });
+});
+
+test('a question that Redis owes is answered by the counts of this node', async (t) => {
+  const node = await Node.open(t, { take: NEVER, enter: NEVER, ban: NEVER, lift: NEVER }, undefined, SHORT);
+  const both = [
+    node.store.take(asked([charge('a', 9, HOUR)]), node.now),
+    node.store.enter(entry('a', { ofSource: 0 }), node.now),
+    node.store.ban({ network: 'n', for: HOUR, by: 'operator' }, node.now),
+    node.store.lift('n', node.now),
+    node.store.lift('n', node.now),
+  ];
+  const answers = [{ refused: -1, left: 8, banned: 'no' }, { refused: 'source', banned: 'no' }, true, true, false];
+  assert.deepEqual(await Promise.all(both), answers);
+});
+
+test('the operator is shown the counts of this node where Redis owes them', async (t) => {
+  const node = await Node.open(t, {}, undefined, SHORT);
+  await node.store.take(asked([charge('a', 9, HOUR)]), node.now);
+  node.answers({ look: NEVER });
+  const { uses } = await node.store.view(5, node.now);
+  assert.deepEqual(
+    uses.map(({ used }) => used),
+    [1],
+  );
+});
+
+test('without Redis bans are put and lifted here, and it is told of those that are left when it is back', async (t) => {
+  const node = await Node.open(t);
+  await node.loses();
+  const ban = { network: '192.0.2.0/24', for: HOUR, by: 'operator' } as const;
+  assert.equal(node.store.ban(ban, node.now), true);
+  assert.equal(node.store.ban(ban, node.now), false);
+  assert.equal(node.store.ban({ ...ban, network: 'n' }, node.now), true);
+  assert.equal(node.store.lift('n', node.now), true);
+  assert.equal(node.store.lift('n', node.now), false);
+  node.now += MINUTE;
+  const heard = await node.finds();
+  assert.deepEqual(only(heard, 'ban')?.args, ['192.0.2.0/24', `${HOUR - MINUTE}`, 'operator']);
+});
+
+test('what was counted without Redis is told to it when it is back, once, and as it stands then', async (t) => {
+  const node = await Node.open(t);
+  await node.loses();
+  node.store.take(asked([charge('taken', 5, 1_000)]), node.now);
+  node.store.take(asked([charge('asked', 5, 1_000, 0)]), node.now);
+  node.store.charge([charge('charged', 6, 1_000, 2)], node.now);
+  node.store.enter(entry('a', { charges: [charge('entered', 7, 1_000)] }), node.now);
+  const hit = strike('n', 8, 1_000, 1);
+  node.store.take(asked([charge('refused', 0, 1_000)], [], hit), node.now);
+  node.store.take(asked([charge('brief', 100, 10)]), node.now);
+  node.now += 100; // of each bucket so many hundreds have leaked as its limit is
+  assert.deepEqual(merged(await node.finds()), [
+    '500 5 1000', // 1000 less 100 × 5
+    '1400 6 1000',
+    '300 7 1000',
+    '200 8 1000',
+  ]);
+  await node.loses();
+  node.store.take(asked([charge('later', 1, 1_000)]), node.now);
+  assert.deepEqual(merged(await node.finds()), ['1000 1 1000']);
+});
+
+test('what has a place in Redis no more is not told', async (t) => {
+  const node = await Node.open(t, {}, 1);
+  await node.loses();
+  for (const name of ['a', 'b']) node.store.take(asked([charge(name, 5, HOUR, 1, 'sender')]), node.now);
+  assert.equal(merged(await node.finds()).length, 1);
+});
+
+test('of twenty thousand buckets Redis is told at most, five hundred at a time', async (t) => {
+  const node = await Node.open(t);
+  await node.loses();
+  for (let i = 0; i < 20_001; i++) node.store.charge([charge(`${i}`, 5, HOUR)], node.now);
+  const heard = (await node.finds()).filter(({ question }) => question === 'merge');
+  await until(() => heard.length + node.redis.heardOf('merge').length >= 40);
+  const sizes = [...heard, ...node.redis.heardOf('merge')].map(({ keys, args }) => [keys.length, args.length]);
+  assert.deepEqual(sizes, Array(40).fill([500, 1_500]));
+});
+
+test('what is open is put under a new name whenever Redis is there anew, and the old one counts no more', async (t) => {
+  const redis = await RedisStandIn.open();
+  const node = new Node(t, redis);
+  const [first] = await node.isUp();
+  const [before, name] = first?.args ?? [];
+  assert.deepEqual([first?.question, first?.keys, before], ['begin', [NODES], '']);
+  assert.match(name ?? '', /^[0-9a-f-]{36}$/);
+  await node.loses();
+  for (const source of ['a', 'a', 'b']) node.store.enter(entry(source), node.now);
+  node.store.enter(entry('a', { seat: { connector: 'lan', source: 'a' } }), node.now);
+  const [again] = await node.finds();
+  assert.deepEqual(again?.question, 'begin');
+  const { keys = [], args = [] } = again ?? {};
+  assert.equal(args[0], name);
+  assert.notEqual(args[1], name);
+  assert.deepEqual(keys.length, 6);
+  assert.equal(new Set(keys).size, 6);
+  const [connector, a, b, lan, ofLan] = args.slice(2);
+  assert.deepEqual([connector, a, b, lan, ofLan], ['3', '2', '1', '1', '1']);
+});
+
+test('a Redis that does not take what is open is not there', async (t) => {
+  const node = new Node(t, await RedisStandIn.open(), undefined, SHORT);
+  node.answers({ begin: NEVER });
+  await until(() => node.redis.heardOf('begin').length > 0);
+  await delay(2 * SHORT);
+  assert.equal(node.store.isUp, false);
+  assert.deepEqual(node.told, []);
+});
+
+test('each second a node says that it lives, and which bans it knows of', async (t) => {
+  const node = new Node(t, await RedisStandIn.open());
+  node.answers({ beat: [1, 'seventh', 0] });
+  await until(() => node.redis.heardOf('beat').length === 2);
+  const [first, second] = node.redis.heardOf('beat');
+  assert.deepEqual(first?.keys, [...BANS, NODES]);
+  assert.match(first?.args[0] ?? '', /^[0-9a-f-]{36}$/);
+  assert.deepEqual(first?.args.slice(1), ['', '1000']);
+  assert.deepEqual(second?.args.slice(1), ['seventh', '1000'], 'those that it has heard last');
+  await node.store.close();
+  const { length } = node.redis.heardOf('beat');
+  await delay(1_100);
+  assert.equal(node.redis.heardOf('beat').length, length);
+});
+
+test('bans of other nodes are heard, told, and held here as well; those that are over there are lifted', async (t) => {
+  const node = await Node.open(t, {}, undefined, SHORT);
+  const holds = async (network: string): Promise<boolean> => {
+    const { bans } = await node.store.view(9, node.now);
+    return bans.some((ban) => ban.network === network);
+  };
+  node.answers({ beat: [1, 'v2', 2, 'a', '60000', 'limits', 'b', '3600000', 'operator'] });
+  assert.equal(await holds('a'), true);
+  assert.deepEqual(node.banned, [
+    { network: 'a', for: MINUTE, by: 'limits' },
+    { network: 'b', for: HOUR, by: 'operator' },
+  ]);
+  assert.equal(await holds('b'), true);
+  assert.equal(node.banned.length, 2, 'each is told once');
+  node.answers({ beat: [1, 'v3', 1, 'b', '3600000', 'operator'] });
+  assert.equal(await holds('a'), false);
+  assert.equal(await holds('b'), true);
+  node.answers({ beat: [1, 'v4', 7, 'c', '3600000', 'operator'] });
+  assert.equal(await holds('c'), true);
+  assert.equal(await holds('b'), true, 'the others were not all named');
+  node.answers({ beat: [1, 'v4'] });
+  assert.equal(await holds('c'), true, 'nothing has changed');
+  node.answers({ beat: NEVER });
+  assert.equal(await holds('c'), true);
+});
+
+test('a node that was thought dead begins anew, and one that was not does not', async (t) => {
+  const node = await Node.open(t);
+  await node.store.view(5, node.now);
+  assert.equal(node.redis.heardOf('begin').length, 0);
+  node.answers({ beat: [0, ''] });
+  await node.store.enter(entry('a'), node.now);
+  await node.store.view(5, node.now);
+  assert.equal((await node.heard('begin')).keys.length, 3);
+});
+
+test('a node that ends says so, and is not there any more', async (t) => {
+  const node = await Node.open(t);
+  await node.store.enter(entry('a'), node.now);
+  const name = node.redis.heardOf('enter')[0]?.args[0] ?? '';
+  await node.store.close();
+  assert.deepEqual(node.redis.heardOf('end'), [{ question: 'end', keys: [NODES], args: [name] }]);
+  assert.equal(node.store.isUp, false);
+  assert.deepEqual(node.told, ['up']);
+});
