@@ -28,7 +28,7 @@ const WORDS = 'login=, tls_subject=, local=, sender=, ptr= and helo=';
 export function parseCases(text: string): (Case | BadCase)[] {
   const cases: (Case | BadCase)[] = [];
   for (const [i, written] of text.split('\n').entries()) {
-    const content = written.replace(/(^|\s)#.*$/, '').trim();
+    const content = written.replace(/(^|\s)#.*/, '').trim();
     if (content !== '') cases.push(parseCase(content, i + 1));
   }
   return cases;
@@ -40,16 +40,17 @@ function parseCase(content: string, line: number): Case | BadCase {
   if (arrow === -1) return bad('no recipient: the line ends in -> and an address');
   const recipient = content.slice(arrow + 2).trim();
   if (recipient === '') return bad('no recipient behind ->');
-  const [expected = '', source = '', ...words] = content.slice(0, arrow).trim().split(/\s+/);
+  const words = content.slice(0, arrow).trim().split(/\s+/);
+  const [expected, source = ''] = words as [string, ...string[]];
   if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${ANSWERS.join(', ')} are`);
   if (parseIp(source) === null) return bad(`'${source}' is no address: the source stands behind the answer`);
   const nobody = { helo: '', login: null as string | null, tls: false, tlsSubject: [] as string[], sender: '' };
   const asked = { source, local: ANY_LOCAL, ...nobody };
   let names: string[] | null = [];
-  for (const word of words) {
+  for (const word of words.slice(2)) {
     const equals = word.indexOf('=');
     const key = equals === -1 ? word : word.slice(0, equals);
-    const value = equals === -1 ? '' : word.slice(equals + 1);
+    const value = word.slice(equals + 1);
     if (key === 'tls' && equals === -1) asked.tls = true;
     else if (equals === -1) return bad(`'${word}' is not known: tls, ${WORDS} are`);
     else if (key === 'sender') asked.sender = value;

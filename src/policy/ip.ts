@@ -48,7 +48,7 @@ function parseIpv6(text: string): Ip | null {
 export function parseIpv6Bits(text: string): bigint | null {
   const halves = text.split('::');
   if (halves.length > 2) return null;
-  const head = groups(halves[0] ?? '', halves.length === 1);
+  const head = groups(halves[0] as string, halves.length === 1);
   const tail = groups(halves[1] ?? '', true);
   if (head === null || tail === null) return null;
   const missing = 8 - head.length - tail.length;
@@ -62,7 +62,7 @@ export function parseIpv6Bits(text: string): bigint | null {
 function groups(text: string, mayEndInIpv4: boolean): number[] | null {
   if (text === '') return [];
   const parts = text.split(':');
-  const last = parts.at(-1) ?? '';
+  const last = parts.at(-1) as string;
   const values: number[] = [];
   if (last.includes('.')) {
     const ipv4 = mayEndInIpv4 ? parseIpv4(last) : null;

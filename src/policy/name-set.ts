@@ -97,8 +97,8 @@ export class NameSet {
   }
 
   #addChunk(needed: number): void {
-    let size = Math.min(CHUNK, FIRST_CHUNK * 2 ** this.#chunks.length);
-    while (size < needed) size *= 2;
+    // One that is larger than CHUNK has room for its name alone: no place in it is behind CHUNK.
+    const size = Math.max(needed, Math.min(CHUNK, FIRST_CHUNK * 2 ** this.#chunks.length));
     this.#chunks.push(new Uint8Array(size));
     this.#left = size;
   }

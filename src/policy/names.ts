@@ -13,7 +13,7 @@ export function isEverybody(text: string): boolean {
 
 /** What is wrong with a text that holds several entries of a list, cut at `separator`; null: it holds one. Words between blanks
  * are prose, and entries where each looks like one. */
-export function several(text: string, separator = /[,;\s]+/): string | null {
+export function several(text: string, separator = /[,;\s]/): string | null {
   if (!/[,;\s]/.test(text)) return null; // lists may be long
   const parts = text
     .split(separator)
@@ -35,7 +35,7 @@ export function whyNoName(text: string): string | null {
     return `'${text}' would be a name here: leave it out, or name who is meant`;
   if (text.startsWith('!'))
     return `'${text}' begins with an exclamation mark, and excludes nobody: not: { … } holds what is meant to be excluded`;
-  const item = /^[-*•] +(.+)$/.exec(text);
+  const item = /^[-*•] +(.+)/.exec(text);
   if (item !== null) return `'${text}' begins with the mark of a list item: did you mean '${item[1]}'?`;
   return null;
 }
@@ -66,11 +66,11 @@ export function whyNoUser(text: string): string | null {
     return `'${text}' is a SID: logins are compared by name, as 'CORP\\steven' or steven@example.com`;
   if (/^(NT AUTHORITY|BUILTIN)\\|(^|\\)(domain (users|admins|guests|computers)|authenticated users)$/i.test(text))
     return `'${text}' is a group of Windows, which nobody logs in as: list its members under groups`;
-  const many = several(text, /[,;]+/);
+  const many = several(text, /[,;]/);
   if (many !== null) return many;
   if (/[<>"|,;]/.test(text))
     return `'${text}' is no login: the name alone is wanted, as 'CORP\\steven' or steven@example.com`;
-  const prefix = /^([a-z]+):(.*)$/i.exec(text);
+  const prefix = /^([a-z]+):(.*)/i.exec(text);
   if (prefix !== null) return `'${text}' begins with '${prefix[1]}:': did you mean '${prefix[2]}'?`;
   if (/^%|%$|[$%{]\{/.test(text))
     return `'${text}': nothing is put in the place of a variable here; users are named one by one`;

@@ -17,7 +17,7 @@ export class Pile<T> {
   /** The new length. */
   push(one: T): number {
     if (this.#length % PIECE === 0) this.#pieces.push([]);
-    this.#pieces.at(-1)?.push(one);
+    (this.#pieces.at(-1) as T[]).push(one);
     return ++this.#length;
   }
 

@@ -219,8 +219,8 @@ class SmallestFirst {
 
   removeTop(): void {
     const heap = this.#heap;
-    const moved = heap.pop();
-    if (moved === undefined || heap.length === 0) return;
+    const moved = heap.pop() as OpenSpan;
+    if (heap.length === 0) return;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;

@@ -38,7 +38,7 @@ export function extent(range: Range): number | bigint {
 }
 
 export function isSingle(range: Range): boolean {
-  return isMasked(range) ? range.mask === LAST_IPV4 : range.lo === range.hi;
+  return !isMasked(range) && range.lo === range.hi;
 }
 
 export function holes(mask: number): number {
@@ -57,7 +57,7 @@ export interface ParsedRange {
 /** Reads `any`, an address, `net/len`, `lo-hi` or `net;mask`. */
 export function parseRange(text: string): ParsedRange {
   if (text === 'any') return { ranges: EVERYTHING };
-  const many = several(text.replace(/\s*[-;/]\s*/g, '-'), /[,\s]+/) === null ? null : several(text, /[,\s]+/);
+  const many = several(text.replace(/\s*[-;/]\s*/g, '-'), /[,\s]/) === null ? null : several(text, /[,\s]/);
   if (many !== null) return wrong(many);
   if (text.includes('%'))
     return wrong(`'${text}' has a zone id: leave it out, zones are dropped before anything is compared`);
@@ -75,7 +75,7 @@ function wrong(error: string): ParsedRange {
 /** Why `text` is no address, and what it may have been meant to be. */
 export function notAnAddress(text: string): string {
   const unpadded = text.replace(/\b0+(?=[0-9])/g, '');
-  if (unpadded !== text && parseIp(unpadded) !== null)
+  if (parseIp(unpadded) !== null)
     return `'${text}' has leading zeros, which some read as octal: did you mean ${unpadded}?`;
   if (/^[0-9.]+$/.test(text))
     return `'${text}' is not an address: four decimal parts from 0 to 255 are wanted, as 192.0.2.1`;
@@ -93,7 +93,7 @@ function parseSpan(text: string): ParsedRange {
   const lo = parseIp(from);
   const hi = parseIp(to);
   if (lo === null) return wrong(notAnAddress(/[.:]/.test(from) ? from : text));
-  if (hi === null && /^[0-9]{1,3}$/.test(to) && isIpv4(lo)) {
+  if (/^[0-9]{1,3}$/.test(to) && isIpv4(lo)) {
     const whole = `${formatIp(lo).replace(/[0-9]+$/, '')}${to}`;
     return wrong(`'${text}' has half an address after the dash: did you mean ${formatIp(lo)}-${whole}?`);
   }
@@ -110,7 +110,7 @@ function parseCidr(text: string): ParsedRange {
   const ip = parseIp(address);
   if (ip === null) return wrong(notAnAddress(address));
   if (length.includes('.')) return wrong(`'${text}' has a mask after the slash: did you mean ${address};${length}?`);
-  const bits = address.includes(':') ? parseIpv6Bits(address) : null;
+  const bits = parseIpv6Bits(address);
   const width = bits === null ? 32 : 128;
   if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > width)
     return wrong(`'${text}' has no prefix length from 0 to ${width} after the slash`);
@@ -144,7 +144,7 @@ function parseMasked(text: string): ParsedRange {
   const mask = parseIp(maskText);
   if (net === null) return wrong(notAnAddress(address));
   if (!isIpv4(net)) return wrong(`'${text}': a mask is for IPv4, an IPv6 network is written with a prefix length`);
-  if (mask === null || !isIpv4(mask)) return wrong(`'${text}' has no mask of four decimal parts after the semicolon`);
+  if (typeof mask !== 'number') return wrong(`'${text}' has no mask of four decimal parts after the semicolon`);
   if ((net & ~mask) !== 0) {
     const meant = formatIp((net & mask) >>> 0);
     return wrong(`'${text}' can never match: ${address} has bits outside the mask; did you mean ${meant};${maskText}?`);
@@ -162,9 +162,9 @@ export function isInside(inner: Range, outer: Range): boolean {
   if (isMasked(outer)) {
     if (isMasked(inner))
       return (inner.mask & outer.mask) >>> 0 === outer.mask && (inner.net & outer.mask) >>> 0 === outer.net;
-    if (!isIpv4(inner.lo) || !isIpv4(inner.hi)) return false;
+    if (!isIpv4(inner.lo)) return false;
     // Between two neighbours every bit below the highest differing one takes both values.
-    const varies = inner.lo === inner.hi ? 0 : 2 ** (32 - Math.clz32(inner.lo ^ inner.hi)) - 1;
+    const varies = 2 ** (32 - Math.clz32(inner.lo ^ (inner.hi as number))) - 1;
     return (outer.mask & varies) === 0 && (inner.lo & outer.mask) >>> 0 === outer.net;
   }
   const hull = hullOf(inner);
@@ -183,7 +183,7 @@ export function overlaps(a: Range, b: Range): boolean {
 }
 
 function spanMeetsMask(span: Span, masked: Masked): boolean {
-  if (!isIpv4(span.lo) || !isIpv4(span.hi)) return false;
+  if (!isIpv4(span.lo)) return false;
   const first = firstUnderMask(span.lo, masked);
   return first !== null && first <= span.hi;
 }

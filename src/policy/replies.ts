@@ -20,10 +20,10 @@ const placeholders = ['recipient', 'sender', 'client_address'];
 /** Reads `550 5.7.1 Unable to relay for {recipient}`; without the dotted code none is ever sent. A string says what is
  * wrong. */
 export function parseReply(name: ReplyName, text: string): OwnReply | string {
-  const match = /^(?<code>[0-9]{3}) (?:(?<enhanced>[0-9]\.[0-9]{1,3}\.[0-9]{1,3}) )?(?<rest>.*)$/s.exec(text);
+  const match = /^(?<code>[0-9]{3}) (?:(?<enhanced>[0-9]\.[0-9]{1,3}\.[0-9]{1,3}) )?(?<rest>.*)/s.exec(text);
   if (match?.groups === undefined)
     return `'${text}' is no reply: a code and a text are wanted, as '550 5.7.1 Unable to relay'`;
-  const { code = '', enhanced = null, rest = '' } = match.groups;
+  const { code, enhanced = null, rest } = match.groups as { code: string; enhanced?: string; rest: string };
   if (!/^[\x20-\x7e]*$/.test(rest))
     return `'${text}' has characters that are not printable ASCII: a reply is one line of those`;
   if (rest.trim() === '') return `'${text}' has no text behind its code`;
@@ -33,8 +33,8 @@ export function parseReply(name: ReplyName, text: string): OwnReply | string {
   else if (code === '421') return `'421' would close the session: another code from 400 to 599 is wanted`;
   if (enhanced !== null && enhanced[0] !== code[0])
     return `'${enhanced}' contradicts ${code}: it must begin with ${code[0]}`;
-  for (const [whole, placeholder = ''] of rest.matchAll(/\{([^}]*)\}/g)) {
-    if (!placeholders.includes(placeholder))
+  for (const [whole, placeholder] of rest.matchAll(/\{([^}]*)\}/g)) {
+    if (!placeholders.includes(placeholder as string))
       return `'${whole}' is not filled in: {recipient}, {sender} and {client_address} are`;
   }
   if (text.length > 510) return `a reply line has at most 512 octets with its line end, this has ${text.length + 2}`;

@@ -66,7 +66,6 @@ export function* subtractInSteps(a: readonly Span[], b: readonly Span[]): Steps<
       const cut = b[k] as Span;
       if (order(lo, cut.lo) < 0) result.push({ lo, hi: before(cut.lo) });
       whole = order(cut.hi, span.hi) >= 0;
-      if (whole) break;
       lo = after(cut.hi);
     }
     if (!whole) result.push({ lo, hi: span.hi });

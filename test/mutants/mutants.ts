@@ -55,6 +55,8 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/client-octets': ALL_OF_SMTP,
   'smtp/line-dots-code': ['test/smtp/line-dots.test.ts'],
   'policy/policy-question': ['test/policy/own-address.test.ts'],
+  'policy/range-table': ['test/policy/ranges.test.ts'],
+  'policy/sorted-ips': ['test/policy/{ranges,long-lists}.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
   'limits/redis-client': ['test/limits/redis-places.test.ts'],
   'limits/redis-store': ['test/limits/redis-{answers,away}.test.ts'],
@@ -66,6 +68,9 @@ const DECIDES =
 const ANSWERS = [
   'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts',
 ];
+
+/** Asked of the tests of its own name alone. */
+const ALONE = /^policy\/(cases|domains|ip|name-set|names|pile|problem|ranges|replies|spans|steps)$/;
 
 /** What else may decide whether a mutant lives. */
 const AROUND = [
@@ -135,7 +140,7 @@ function closeTo(file: string): string[] {
   const own = `test/${name}.test.ts`;
   const hasOwn = existsSync(join(ROOT, own));
   const folder = folderOf(file);
-  const common = hasOwn && folder !== 'policy' ? [] : (COMMON[folder] ?? []);
+  const common = ALONE.test(name) || (hasOwn && folder !== 'policy') ? [] : (COMMON[folder] ?? []);
   const close = DECIDES.test(name) ? ANSWERS : (CLOSE[name] ?? common);
   return [...close, ...(hasOwn ? [own] : [])];
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DomainTable, parseDomainPattern } from '../../src/policy/domains.ts';
+import { DomainTable, foldName, parseDomainPattern, patternIn } from '../../src/policy/domains.ts';
+import { atOnce } from '../../src/policy/steps.ts';
+
+const RUNS = Number(process.env.POSTERN_RUNS ?? 1000);
 
 function table(...patterns: string[]): DomainTable<string> {
   const made = new DomainTable<string>();
@@ -85,7 +88,7 @@ test('the table agrees with a walk through all patterns, also for what is no dom
         }
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: RUNS },
   );
 });
 
@@ -108,7 +111,7 @@ test('a pattern that is given again is told, and the first one stays', () => {
 test('among hundreds of thousands of names each is found and no other', () => {
   const found = new DomainTable<number>();
   const nameOf = (n: number): string => `d${(Math.imul(n, 0x9e3779b1) >>> 0).toString(36).padStart(7, '0')}.example`;
-  const half = 200_000;
+  const half = 200 * RUNS;
   for (let n = 0; n < half; n++) {
     const text = nameOf(n);
     found.add({ text, below: n % 2 === 1, forms: [text] }, n);
@@ -168,4 +171,88 @@ test('what is no domain is refused with a word about what was meant', () => {
   assert.equal(typeof parseDomainPattern(`${'a'.repeat(63)}.example`), 'object');
   assert.equal(typeof parseDomainPattern('163.com'), 'object');
   assert.equal(typeof parseDomainPattern('localhost'), 'object');
+});
+
+test('more of what is no domain, each with its own word', () => {
+  for (const [text, hint] of [
+    ['a.example b.example', 'is several in one text'],
+    ['anyone', "'anyone' would be a domain of that name"],
+    ['*.', "'*.' would hold every domain"],
+    ['.', "'.' would hold every domain"],
+    ['a@b@example.com', "did you mean 'example.com'"],
+    ['ex?mple.com', 'd and *.d are known'],
+    ['%.example', 'd and *.d are known'],
+    ['*a.example', 'a star stands only at the start'],
+    ['example.12', 'ends in a number'],
+    ['12', 'ends in a number'],
+    ['example.0x', 'ends in a number'],
+    ['a+b.example', 'is not a domain name'],
+    ['a.b+c', 'is not a domain name'],
+    ['a-.example', 'is not a domain name'],
+    ['a.-b', 'is not a domain name'],
+    ['a.b-', 'is not a domain name'],
+    ['a.example/', 'is not a domain name'],
+    ['ä/b.example', 'is not a domain name'],
+    ['example.com..', 'is not a domain name'],
+    [`a.${'b'.repeat(64)}`, 'is not a domain name'],
+    [`${'ab.'.repeat(84)}ab`, 'is not a domain name'],
+  ] as const) {
+    const said = parseDomainPattern(text);
+    assert.ok(typeof said === 'string' && said.includes(hint), `${text}: ${JSON.stringify(said)}`);
+  }
+});
+
+test('a pattern has the name in small letters, and its U-labels where it has any', () => {
+  const forms = (text: string): readonly string[] => {
+    const pattern = parseDomainPattern(text);
+    assert.ok(typeof pattern !== 'string', String(pattern));
+    return pattern.forms;
+  };
+  for (const name of [
+    'a',
+    'c0m',
+    'a1',
+    'a.0x7g',
+    'x0x7',
+    '_dmarc.a_b.example',
+    `a.${'b'.repeat(63)}`,
+    'a--b.c',
+    'xn--a.example',
+  ])
+    assert.deepEqual(forms(name), [name]);
+  assert.deepEqual(forms(`*.${'ab.'.repeat(84)}a`), [`${'ab.'.repeat(84)}a`], '253 octets');
+  const both = ['xn--mnchen-3ya.example', Buffer.from('münchen.example').toString('latin1')];
+  assert.deepEqual(forms('MÜNCHEN.example.'), both);
+  assert.deepEqual(forms('*.XN--mnchen-3ya.example'), both);
+});
+
+test('a name is compared without the case of its letters and the one dot at its end', () => {
+  assert.deepEqual(['A.Example.', 'a.example', 'a..', '.a'].map(foldName), ['a.example', 'a.example', 'a.', '.a']);
+});
+
+test('for a no a domain is found in whatever spelling it may be read', () => {
+  const found = table('*.bücher.example', 'bad.example');
+  const octets = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+  assert.equal(patternIn(found, 'bad.example'), 'bad.example');
+  assert.equal(patternIn(found, octets('ｂad.example')), 'bad.example');
+  assert.equal(patternIn(found, octets('a.bu\u0308cher.example')), '*.bücher.example');
+  assert.equal(patternIn(found, octets('bächer.example')), null);
+  assert.equal(patternIn(new DomainTable(), 'bad.example'), null);
+});
+
+test('a table is empty until something is put into it, and room that is made changes nothing', () => {
+  const found = new DomainTable<number>();
+  assert.equal(found.isEmpty, true);
+  const nameOf = (i: number): string => `n${i}.${'long'.repeat(i % 9)}x.example`;
+  for (let i = 0; i < 3_000; i++) {
+    if (i % 256 === 0) atOnce(found.makeRoom());
+    const text = nameOf(i);
+    assert.equal(found.add({ text, below: i % 3 === 0, forms: [text] }, i), undefined);
+  }
+  assert.equal(found.isEmpty, false);
+  for (let i = 0; i < 3_000; i++) {
+    assert.deepEqual([found.find(nameOf(i)), found.patternFor(nameOf(i))], [i, nameOf(i)]);
+    assert.equal(found.find(`a.${nameOf(i)}`), i % 3 === 0 ? i : null);
+    assert.equal(found.find(nameOf(i + 3_000)), null);
+  }
 });

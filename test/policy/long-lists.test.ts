@@ -9,7 +9,6 @@ import { compileInSteps } from '../../src/policy/compile.ts';
 import type { ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import { DomainTable, parseDomainPattern } from '../../src/policy/domains.ts';
 import { LAST_IPV6 } from '../../src/policy/ip.ts';
-import { Pile } from '../../src/policy/pile.ts';
 import { RangeTable } from '../../src/policy/range-table.ts';
 import type { Range, Span } from '../../src/policy/ranges.ts';
 import { putWords, sorted, widthOf } from '../../src/policy/sorted-ips.ts';
@@ -127,19 +126,6 @@ test('keys are sorted as the engine would, and equal ones stay as they were', ()
     }),
     { numRuns: 200 },
   );
-});
-
-test('what is put on a pile lies there in its order, however much it is', () => {
-  for (const count of [0, 1, 255, 256, 257, 4095, 4096, 4097, 10_000]) {
-    const pile = new Pile<number>();
-    for (let i = 0; i < count; i++) assert.equal(pile.push(i), i + 1);
-    assert.deepEqual(
-      atOnce(pile.toArray()),
-      Array.from({ length: count }, (_, i) => i),
-    );
-    assert.equal(pile.length, count);
-    assert.equal(pile.at(count - 1), count === 0 ? undefined : count - 1);
-  }
 });
 
 const small = fc.integer({ min: 0, max: 3_000 });

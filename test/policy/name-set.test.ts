@@ -2,13 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NameSet } from '../../src/policy/name-set.ts';
+import { hashOf, NameSet } from '../../src/policy/name-set.ts';
 
-test('it holds what was put in and nothing else, from none to two hundred thousand', () => {
+const COUNT = 200 * Number(process.env.POSTERN_RUNS ?? 1000);
+
+test('it holds what was put in and nothing else, from none to hundreds of thousands', () => {
   const names = new NameSet();
   assert.equal(names.has(''), false);
   const known = new Set<string>();
-  for (let i = 0; i < 200_000; i++) {
+  for (let i = 0; i < COUNT; i++) {
     const name = i % 7 === 0 ? `user${i >> 1}@é.example` : `user${i}@mail${i % 10}.example`;
     names.add(name);
     known.add(name);
@@ -16,7 +18,7 @@ test('it holds what was put in and nothing else, from none to two hundred thousa
     if (i % 1000 === 0) assert.equal(names.size, known.size);
   }
   assert.equal(names.size, known.size);
-  for (let i = 0; i < 200_000; i++) {
+  for (let i = 0; i < COUNT; i++) {
     for (const name of [`user${i >> 1}@é.example`, `user${i}@mail${(i + 1) % 10}.example`, `user${i}@mail`])
       assert.equal(names.has(name), known.has(name), name);
   }
@@ -30,4 +32,36 @@ test('the empty name, the longest one and one beyond octets are told apart', () 
   names.add('\xfc');
   assert.equal(names.has('\u01fc'), false);
   assert.throws(() => names.add('\u01fc'), RangeError);
+});
+
+test('sets of the same names have the same sum, in whatever order they came, and others have another', () => {
+  const all = Array.from({ length: 6_000 }, (_, i) => `user${i}@mail.example`);
+  const setOf = (names: readonly string[]): NameSet => {
+    const set = new NameSet();
+    for (const name of names) set.add(name);
+    return set;
+  };
+  const sum = setOf(all).sum;
+  assert.equal(setOf(all.toReversed()).sum, sum);
+  assert.equal(setOf([...all, ...all]).sum, sum);
+  assert.notEqual(setOf(all.slice(1)).sum, sum);
+  assert.notEqual(setOf([...all, 'x']).sum, sum);
+  assert.equal(setOf(['a']).sum, hashOf('a') | 0);
+});
+
+// A name begins where its chunk has room for it: the sizes about the end of one.
+test('names of every length stand beside each other whole', () => {
+  const names = new NameSet();
+  const nameOf = (i: number): string => `${i}`.padEnd(i % 300, 'x');
+  for (let i = 0; i < 2_000; i++) names.add(nameOf(i));
+  assert.equal(names.size, new Set(Array.from({ length: 2_000 }, (_, i) => nameOf(i))).size);
+  for (let i = 0; i < 2_000; i++) assert.ok(names.has(nameOf(i)), nameOf(i));
+  assert.ok(!names.has('2000') && !names.has('0x'));
+});
+
+test('behind a name that is longer than any address others are found', () => {
+  const names = new NameSet();
+  names.add('y'.repeat(1_100_000));
+  names.add('z');
+  assert.deepEqual([names.has('z'), names.has('y')], [true, false]);
 });

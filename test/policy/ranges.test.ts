@@ -4,8 +4,19 @@ import fc from 'fast-check';
 import { after, before, formatIp, type Ip, isIpv4, LAST_IPV4, LAST_IPV6, parseIp } from '../../src/policy/ip.ts';
 import { inRanges } from '../../src/policy/lists.ts';
 import { RangeTable } from '../../src/policy/range-table.ts';
-import { extent, hullOf, isInside, isMasked, overlaps, parseRange, type Range } from '../../src/policy/ranges.ts';
+import {
+  extent,
+  hullOf,
+  isEverything,
+  isInside,
+  isMasked,
+  isSingle,
+  overlaps,
+  parseRange,
+  type Range,
+} from '../../src/policy/ranges.ts';
 import { intersect, subtract, union } from '../../src/policy/spans.ts';
+import { atOnce } from '../../src/policy/steps.ts';
 
 test('reads only the spelling of an address that everybody reads alike', () => {
   for (const text of [
@@ -214,20 +225,132 @@ test('union, intersection and difference agree with what they say of each addres
   );
 });
 
-test('a mask overlaps and contains exactly the spans of which it holds some or all addresses', () => {
-  const masked = fc.tuple(fc.integer({ min: 0, max: 31 }), fc.integer({ min: 0, max: 31 })).map(([net, low]) => {
-    const mask = (0xffffffe0 | low) >>> 0;
+// Ranges among the first 32 addresses of each family: small enough to be walked through.
+const low = fc.integer({ min: 0, max: 31 });
+const narrow = fc.oneof(
+  fc.tuple(low, low).map(([net, bits]): Range => {
+    const mask = (0xffffffe0 | bits) >>> 0;
     return { net: (net & mask) >>> 0, mask };
-  });
-  const narrow = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 40 }));
+  }),
+  spanOf(low),
+  spanOf(low.map(BigInt)),
+);
+const WALKED: readonly Ip[] = Array.from({ length: 32 }, (_, i) => [i, BigInt(i)]).flat();
+
+test('what a range has to do with another agrees with a walk through both, masks with holes and IPv6 included', () => {
   fc.assert(
-    fc.property(masked, narrow, (range, [a, b]) => {
-      const other = { lo: Math.min(a, b), hi: Math.max(a, b) };
-      const addresses = Array.from({ length: other.hi - other.lo + 1 }, (_, i) => other.lo + i);
-      const held = addresses.filter((ip) => (ip & range.mask) >>> 0 === range.net);
-      assert.equal(overlaps(range, other), held.length > 0);
-      assert.equal(isInside(other, range), held.length === addresses.length);
-      assert.ok(isInside(range, hullOf(range)));
+    fc.property(narrow, narrow, (one, other) => {
+      const ofOne = WALKED.filter((ip) => holdsNaively(one, ip));
+      const inBoth = ofOne.filter((ip) => holdsNaively(other, ip));
+      assert.equal(overlaps(one, other), inBoth.length > 0);
+      assert.equal(isInside(one, other), inBoth.length === ofOne.length);
+      assert.equal(Number(extent(one)), ofOne.length - 1);
+      assert.deepEqual(hullOf(one), { lo: ofOne[0], hi: ofOne.at(-1) });
+      if (!isMasked(one)) assert.equal(isSingle(one), ofOne.length === 1);
     }),
+    { numRuns: 1000 },
   );
+});
+
+test('what the spans of a table cover together is their union, and masks with holes are left out', () => {
+  fc.assert(
+    fc.property(fc.array(fc.oneof(narrow, spanOf(ipv4), spanOf(ipv6)), { maxLength: 12 }), (ranges) => {
+      const spans = ranges.flatMap((range) => (isMasked(range) ? [] : [range]));
+      assert.deepEqual(atOnce(RangeTable.of(ranges).covered()), union(spans));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a mask with holes goes before a span that holds more, and of two equal ones the first', () => {
+  const found = (ip: string, ...texts: string[]): string | undefined =>
+    texts[RangeTable.of(texts.flatMap((text) => parseRange(text).ranges)).find(parseIp(ip) as number) ?? -1];
+  const four = '10.1.0.0;255.255.255.123'; // .0, .4, .128 and .132
+  assert.equal(found('10.1.0.4', '10.1.0.0-10.1.0.4', four), four);
+  assert.equal(found('10.1.0.4', four, '10.1.0.1-10.1.0.4'), '10.1.0.1-10.1.0.4');
+  const twice = RangeTable.of(['10.2.0.0/16', four, four].flatMap((text) => parseRange(text).ranges));
+  assert.equal(twice.find(parseIp('10.1.0.4') as number), 1);
+});
+
+test('any is wider than every address of a family, which is named by itself', () => {
+  const texts = ['any', 'any', '0.0.0.0/0', '::/0'];
+  const table = RangeTable.of(['any', '0.0.0.0/0', '::/0'].flatMap((text) => parseRange(text).ranges));
+  assert.equal(texts[table.find(1) ?? -1], '0.0.0.0/0');
+  assert.equal(texts[table.find(1n) ?? -1], '::/0');
+});
+
+test('blanks about the sign in the middle of a range are not looked at', () => {
+  for (const [text, plain] of [
+    ['192.0.2.5 - 192.0.2.9', '192.0.2.5-192.0.2.9'],
+    ['192.0.2.5- 192.0.2.9', '192.0.2.5-192.0.2.9'],
+    ['192.0.2.5 -192.0.2.9', '192.0.2.5-192.0.2.9'],
+    ['192.0.2.5  -  192.0.2.9', '192.0.2.5-192.0.2.9'],
+    ['10.0.0.0 ; 255.0.0.0', '10.0.0.0/8'],
+    ['10.0.0.0 ;255.0.0.0', '10.0.0.0/8'],
+    ['192.0.2.1-192.0.2.1', '192.0.2.1'],
+    ['192.0.2.1/32', '192.0.2.1'],
+    ['10.0.0.0;254.0.0.0', '10.0.0.0/7'],
+    ['0.0.0.0;0.0.0.0', '0.0.0.0/0'],
+  ] as const)
+    assert.deepEqual(parseRange(text), { ranges: parseRange(plain).ranges }, text);
+});
+
+test('what may hold others than were meant is taken, and told with what it holds', () => {
+  assert.match(parseRange('10.0.0.9/8').warning ?? '', /bits set behind its prefix: it means 10\.0\.0\.0\/8$/);
+  assert.match(
+    parseRange('10.1.0.0;255.255.0.123').warning ?? '',
+    /: 10\.1\.0\.0 and 10\.1\.0\.4 are in it, what lies/,
+  );
+});
+
+test('every address of one family is everything, and one less is not', () => {
+  for (const text of ['any', '0.0.0.0/0', '::/0']) assert.ok(isEverything(parseRange(text).ranges[0] as Range), text);
+  for (const text of ['0.0.0.1-255.255.255.255', '::/1', '10.0.0.0;255.0.0.1'])
+    assert.ok(!isEverything(parseRange(text).ranges[0] as Range), text);
+});
+
+test('what is no range holds nobody, and is refused with a word about what was meant', () => {
+  for (const [text, hint] of [
+    ['192.0.2.1, 192.0.2.2', "['192.0.2.1', '192.0.2.2']"],
+    ['192.0.2.1 192.0.2.5-192.0.2.9', "['192.0.2.1', '192.0.2.5-192.0.2.9']"],
+    ['192.0.2.1, -', "['192.0.2.1', '-']"],
+    ['001.002.003.004', 'did you mean 1.2.3.4?'],
+    ['01.2.3', "'01.2.3' is not an address: four decimal parts"],
+    ['host.example1', 'is a name'],
+    ['1host.example', 'is a name'],
+    ['*.example.com', 'is a name'],
+    ['someone@mail.example', 'any and file:PATH are known'],
+    ['mail.example.com:25', 'any and file:PATH are known'],
+    ['*', 'every address is written any'],
+    ['Any', 'every address is written any'],
+    ['ALL', 'every address is written any'],
+    ['all', 'every address is written any'],
+    ['mail-out.example.com', "'mail-out.example.com' is a name"],
+    ['192.0.2-192.0.2.9', "'192.0.2' is not an address"],
+    ['192.0.2.1-x', "'x' is not an address"],
+    ['192.0.2.1-192.0.2', "'192.0.2' is not an address"],
+    ['192.0.2.10-99', 'did you mean 192.0.2.10-192.0.2.99?'],
+    ['192.0.2.9-192.0.2.1', 'did you mean 192.0.2.1-192.0.2.9?'],
+    ['2001:db8::1-9', "'9' is not an address"],
+    ['192.0.2.1-::1', 'from IPv4 to IPv6'],
+    ['x/8', "'x' is not an address"],
+    ['10.0.0.0/x8', 'no prefix length from 0 to 32'],
+    ['10.0.0.0/8x', 'no prefix length from 0 to 32'],
+    ['10.0.0.0/33', 'no prefix length from 0 to 32'],
+    ['10.0.0.0/08', 'no prefix length from 0 to 32'],
+    ['::/129', 'no prefix length from 0 to 128'],
+    ['10.0.0.0/255.0.0.0', 'did you mean 10.0.0.0;255.0.0.0?'],
+    ['::ffff:10.0.0.0/8', 'reaches beyond the IPv4-mapped addresses'],
+    ['fe80::1%eth0', 'zone id'],
+    ['x;255.0.0.0', "'x' is not an address"],
+    ['::;255.0.0.0', 'a mask is for IPv4'],
+    ['10.0.0.0;x', 'no mask of four decimal parts'],
+    ['10.0.0.0;::1', 'no mask of four decimal parts'],
+    ['10.0.0.1;255.0.0.0', 'did you mean 10.0.0.0;255.0.0.0?'],
+    ['10.0.0.0;10.0.0.9', 'is no mask'],
+  ] as const) {
+    const { ranges, error = '' } = parseRange(text);
+    assert.deepEqual(ranges, [], text);
+    assert.ok(error.includes(hint), `${text}: ${error}`);
+  }
 });
