@@ -61,9 +61,10 @@ function groupsOf(forms: readonly Form[]): Form[][] {
   return groups;
 }
 
-/** No host at all is a name of the server's own; nobody at all is what qpsmtpd reads where a quoted name holds `<>`. */
+/** No host at all is a name of the server's own; nobody at all is what qpsmtpd reads where a quoted name holds `<>`, and where it holds a
+ * host it leaves the quotes out, which makes a route, or half of one: that may name hosts of ours alone. */
 function isForeign({ recipient }: { readonly recipient: string }): boolean {
-  return recipient !== '' && !(hostsIn(recipient) ?? ['a route']).every(isOurs);
+  return recipient !== '' && !(hostsIn(recipient) ?? recipient.split(/[@!%:,]/).filter(Boolean)).every(isOurs);
 }
 
 /** One message to all of them. A server that closes, as some do behind so many errors, is asked for the rest anew. */
