@@ -59,14 +59,14 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'limits/bans': ['test/limits/memory-store.test.ts'],
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
-const DECIDES =
-  /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|suspects|spellings|certificate-subjects)$/;
+const DECIDES = /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|suspects|certificate-subjects)$/;
 const ANSWERS = [
   'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts',
 ];
 
 /** Asked of the tests of its own name alone. */
-const ALONE = /^policy\/(cases|domains|ip|name-set|names|pile|problem|ranges|replies|spans|steps)$/;
+const ALONE =
+  /^policy\/(cases|domains|ip|lists|name-set|names|pile|policy|problem|ranges|replies|spans|spellings|steps)$/;
 
 /** What else may decide whether a mutant lives. */
 const AROUND = [
