@@ -54,6 +54,7 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/session': ALL_OF_SMTP,
   'smtp/client-octets': ALL_OF_SMTP,
   'policy/policy-question': ['test/policy/own-address.test.ts'],
+  'policy/compile': ['test/policy/policy.test.ts'],
   'policy/range-table': ['test/policy/ranges.test.ts'],
   'policy/sorted-ips': ['test/policy/{ranges,long-lists}.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
