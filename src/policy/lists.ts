@@ -204,7 +204,7 @@ export class AddressSet {
     const wide = isQuoted ? null : whyTooWide(written);
     if (wide !== null) return wide;
     if (!isQuoted && /\s/.test(written))
-      return `'${text}' has a blank in it: did you mean '${text.replace(/\s+/g, '')}'?`;
+      return `'${text}' has a blank in it: did you mean '${text.replace(/\s/g, '')}'?`;
     return this.#addAt(text, at, domains);
   }
 

@@ -55,22 +55,22 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/client-octets': ALL_OF_SMTP,
   'smtp/line-dots-code': ['test/smtp/line-dots.test.ts'],
   'policy/policy-question': ['test/policy/own-address.test.ts'],
+  'policy/compile': ['test/policy/policy.test.ts'],
   'policy/range-table': ['test/policy/ranges.test.ts'],
-  'policy/sorted-ips': ['test/policy/{ranges,long-lists}.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
   'limits/redis-client': ['test/limits/redis-places.test.ts'],
   'limits/redis-store': ['test/limits/redis-{answers,away}.test.ts'],
   'limits/redis-scripts': ['test/limits/redis-store.test.ts'],
 };
 /** What decides is asked of what a policy answers; the rest of policy/ of what it says to be wrong as well. */
-const DECIDES =
-  /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|suspects|spellings|certificate-subjects)$/;
+const DECIDES = /^policy\/(judge|rules|login-senders|connector|truth|members|accounts|certificate-subjects)$/;
 const ANSWERS = [
   'test/{policy/{judge,decisions,selection,own-address,accounts,login-senders,spellings},commands/explain}.test.ts',
 ];
 
 /** Asked of the tests of its own name alone. */
-const ALONE = /^policy\/(cases|domains|ip|name-set|names|pile|problem|ranges|replies|spans|steps)$/;
+const ALONE =
+  /^policy\/(cases|domains|ip|lists|name-set|names|pile|policy|problem|ranges|replies|spans|sorted-ips|spellings|steps|suspects)$/;
 
 /** What else may decide whether a mutant lives. */
 const AROUND = [

@@ -176,6 +176,7 @@ test('what is no domain is refused with a word about what was meant', () => {
 test('more of what is no domain, each with its own word', () => {
   for (const [text, hint] of [
     ['a.example b.example', 'is several in one text'],
+    ['@example.com', "'@example.com': did you mean 'example.com'?"],
     ['anyone', "'anyone' would be a domain of that name"],
     ['*.', "'*.' would hold every domain"],
     ['.', "'.' would hold every domain"],
@@ -237,6 +238,11 @@ test('for a no a domain is found in whatever spelling it may be read', () => {
   assert.equal(patternIn(found, octets('ｂad.example')), 'bad.example');
   assert.equal(patternIn(found, octets('a.bu\u0308cher.example')), '*.bücher.example');
   assert.equal(patternIn(found, octets('bächer.example')), null);
+  assert.equal(
+    patternIn(table('strasse.example'), octets('straße.example')),
+    'strasse.example',
+    'not as it is read first',
+  );
   assert.equal(patternIn(new DomainTable(), 'bad.example'), null);
 });
 

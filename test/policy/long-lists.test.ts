@@ -4,17 +4,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { listedKeys, mayBeOne, saidKeys, UserNames } from '../../src/policy/accounts.ts';
 import { compileInSteps } from '../../src/policy/compile.ts';
 import type { ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import { DomainTable, parseDomainPattern } from '../../src/policy/domains.ts';
 import { LAST_IPV6 } from '../../src/policy/ip.ts';
 import { RangeTable } from '../../src/policy/range-table.ts';
 import type { Range, Span } from '../../src/policy/ranges.ts';
-import { putWords, sorted, widthOf } from '../../src/policy/sorted-ips.ts';
+import { sorted } from '../../src/policy/sorted-ips.ts';
 import { intersect, subtract, union } from '../../src/policy/spans.ts';
 import { atOnce, STEP, type Steps } from '../../src/policy/steps.ts';
-import { Suspects } from '../../src/policy/suspects.ts';
 import { answer, connector, document, login, noon, rcpt, sound } from './build.ts';
 
 /** The most that `count` grows between two pauses of the work. */
@@ -106,28 +104,6 @@ test('keys are sorted a share at a time', () => {
   assert.ok(looks() > LONG && most <= SHARE, `${most} keys at once`);
 });
 
-test('keys are sorted as the engine would, and equal ones stay as they were', () => {
-  const ips = fc.oneof(
-    fc.array(fc.oneof(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 2 ** 32 - 1 })), { maxLength: 700 }),
-    fc.array(fc.oneof(fc.bigInt({ min: 0n, max: 3n }), fc.bigInt({ min: 0n, max: LAST_IPV6 })), { maxLength: 700 }),
-  );
-  fc.assert(
-    fc.property(ips, (list: readonly (number | bigint)[]) => {
-      const width = widthOf(list[0] ?? 0);
-      const keys = new Uint32Array(list.length * width);
-      for (const [i, one] of list.entries()) putWords(keys, i * width, one);
-      const places = Int32Array.from(list, (_, i) => i);
-      const order = atOnce(sorted(places, keys, width));
-      const wanted = [...list.keys()].sort((a, b) => {
-        const [one, other] = [list[a] as number, list[b] as number];
-        return one < other ? -1 : one > other ? 1 : 0;
-      });
-      assert.deepEqual([...order], wanted);
-    }),
-    { numRuns: 200 },
-  );
-});
-
 const small = fc.integer({ min: 0, max: 3_000 });
 const spans = fc.array(
   fc.tuple(small, fc.integer({ min: 0, max: 4 })).map(([lo, more]): Span => ({ lo, hi: lo + more })),
@@ -191,43 +167,6 @@ test('a table of domains finds the same whether room is made for it or it makes 
       }
     }),
     { numRuns: 40 },
-  );
-});
-
-test('who may be one of a long list is who may be one of its entries', () => {
-  const names = fc.constantFrom('steven', 'Stéven', 'ben', 'müller', 'm?ller', '\u043b\u0451\u0432', 'a'.repeat(40));
-  const domains = fc.constantFrom('CORP', 'OTHER', 'corp.example.com', 'shop.example', 'x.example', 'Y');
-  const written = fc.oneof(
-    fc.tuple(domains, names).map(([realm, name]) => `${realm}\\${name}`),
-    fc.tuple(domains, names).map(([realm, name]) => `${name}@${realm}`),
-    names,
-    fc.tuple(names, domains, names).map((parts) => parts.join('@')),
-  );
-  const users = new UserNames();
-  users.add('CORP', 'corp.example.com');
-  fc.assert(
-    fc.property(fc.array(written, { maxLength: 600 }), fc.array(written, { maxLength: 20 }), (listed, said) => {
-      const suspects = Suspects.of(users, listed);
-      for (const name of said) {
-        const who = login(Buffer.from(name, 'utf8').toString('latin1'));
-        const may = listed.filter((one) =>
-          users
-            .readings(one)
-            .some((meant) =>
-              users
-                .readingsOf(who)
-                .some(
-                  (reading) =>
-                    mayBeOne(reading.realm, meant.realm) &&
-                    saidKeys(reading.name).some((key) => listedKeys(meant.name).includes(key)),
-                ),
-            ),
-        );
-        assert.deepEqual(new Set(suspects.whoMayBe(who)), new Set(may), name);
-        assert.equal(suspects.find(who) === null, may.length === 0);
-      }
-    }),
-    { numRuns: 100 },
   );
 });
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
-import { readingsOf, toOctets } from '../../src/policy/spellings.ts';
+import { aLabelsOf, foldWidely, fromOctets, readingsOf, toOctets } from '../../src/policy/spellings.ts';
 import { parseForwardPath, parseReversePath } from '../../src/smtp/path.ts';
 import type { Question } from '../../src/smtp/types.ts';
 import { answer, connector, decide, mail, rcpt, sound } from './build.ts';
@@ -229,4 +229,84 @@ test('every name that UTS 46 knows is read as it says', () => {
       assert.ok(readings.includes(ascii), `${written}: ${readings}`);
     }),
   );
+});
+
+test('octets are text where they are UTF-8, and what is none stays as it is', () => {
+  assert.equal(toOctets('é'), '\xc3\xa9');
+  assert.equal(fromOctets('\xc3\xa9'), 'é');
+  assert.equal(fromOctets('\xe9'), '\xe9');
+  for (const plain of ['', 'abc', '\x7f']) assert.deepEqual([toOctets(plain), fromOctets(plain)], [plain, plain]);
+  assert.equal(fromOctets('a\xc3\xa9'), 'aé');
+  assert.equal(fromOctets('\xc3\xa9a'), 'éa');
+});
+
+test('what looks alike but for case, width and what is not seen is folded to one text', () => {
+  for (const text of ['STRASSE', 'straße', 'ｓtrasse', 'stra\u00adsse', 'STRAẞE'.toLowerCase()])
+    assert.equal(foldWidely(text), 'strasse', text);
+  assert.equal(foldWidely('Mu\u0308ller'), 'müller');
+  assert.notEqual(foldWidely('muller'), foldWidely('müller'));
+  assert.equal(foldWidely('ABC'), 'abc');
+});
+
+test('a domain has A-labels, and what ends a host in a URL leaves it none', () => {
+  assert.equal(aLabelsOf('Bücher.Example'), 'xn--bcher-kva.example');
+  assert.equal(aLabelsOf('bücher.example.'), 'xn--bcher-kva.example');
+  for (const sign of [
+    ' ',
+    '\t',
+    '"',
+    '#',
+    '%',
+    '/',
+    ':',
+    '<',
+    '>',
+    '?',
+    '@',
+    '[',
+    '\\',
+    ']',
+    '^',
+    '`',
+    '{',
+    '|',
+    '}',
+    '\x7f',
+  ])
+    assert.equal(aLabelsOf(`bü${sign}cher.example`), '', sign);
+});
+
+test('an A-label is read as RFC 3492 has it, and what is encoded in no such way is itself', () => {
+  // The samples of RFC 3492 §7.1 that are of one case.
+  for (const [label, text] of [
+    ['egbpdaj6bu4bxfgehfvwxn', 'ليهمابتكلموشعربي؟'],
+    ['ihqwcrb4cv8a8dqg056pqjye', '他们为什么不说中文'],
+    ['4dbcagdahymbxekheh6e0a7fei0b', 'למההםפשוטלאמדבריםעברית'],
+    ['n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa', 'なぜみんな日本語を話してくれないのか'],
+    [
+      '989aomsvi5e83db1d2a355cv1e0vak1dwrv93d5xbh15a0dt30a5jpsd879ccm6fea98c',
+      '세계의모든사람들이한국어를이해한다면얼마나좋을까',
+    ],
+    ['2-u9tlzr9756bt3uc0v', 'ひとつ屋根の下2'],
+  ] as const)
+    assert.ok(readingsOf(`xn--${label}.example`).includes(toOctets(`${text}.example`)), text);
+  assert.deepEqual(readingsOf('xn--abc-.example'), ['abc.example']);
+  assert.ok(readingsOf('xn--ls8h.example').includes(toOctets('💩.example')), 'beyond 16 bits');
+  for (const odd of ['xn--!.example', 'xn--99999999.example', 'xn--a-e.example', 'xn--a!b.example'])
+    assert.deepEqual(readingsOf(odd), [], odd);
+});
+
+test('all full stops of East Asia are one, and those at the end are none', () => {
+  for (const domain of ['ａ。b．c｡', 'ａ.b.c。。']) assert.ok(readingsOf(toOctets(domain)).includes('a.b.c'), domain);
+});
+
+test('the same domain asked twice is read alike, and another one anew', () => {
+  const first = readingsOf(toOctets('ｂad.example'));
+  assert.deepEqual(readingsOf(toOctets('ｂad.example')), first);
+  assert.deepEqual(readingsOf(toOctets('ｄad.example')), ['dad.example']);
+  assert.deepEqual(readingsOf('a.xn--b.example').includes('a.xn--b.example'), false);
+  assert.equal(readingsOf(toOctets(`${'é'.repeat(123)}.example`)).length, 1, '254 octets, and no A-labels');
+  assert.notDeepEqual(readingsOf(toOctets(`É${'é'.repeat(122)}x.example`)), [], 'as long as a domain may be');
+  assert.deepEqual(readingsOf(toOctets('É')), [toOctets('é'), 'xn--9ca'], 'no octet of ASCII');
+  assert.deepEqual(readingsOf(toOctets('１.2.3')), ['1.2.3'], 'and no address that a URL would make of it');
 });
