@@ -395,6 +395,14 @@ describe('ends that a driver knows of', () => {
     assert.equal(early.closed?.what, 'client spoke before the greeting');
   });
 
+  it('behind a reply that ends it those that came along with it are not heard', () => {
+    const lines = [...IN_TRANSACTION, 'C RCPT TO:<a@local.example>', 'C RCPT TO:<b@local.example>'];
+    const harness = behind(lines);
+    harness.upstreamSays('354 what\r\n550 no\r\n');
+    assert.equal(harness.closed?.origin, 'upstream');
+    assert.deepEqual(harness.events, [{ name: 'replied', command: 'RCPT', replyClass: '3yz' }]);
+  });
+
   it('behind the end nothing is told either, though the client spoke too early', () => {
     const harness = behind([], { profile: { earlyTalker: 'reject' } });
     harness.does((session) => session.shutDown());
