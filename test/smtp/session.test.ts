@@ -218,6 +218,38 @@ describe('a turn', () => {
     }
   });
 
+  describe('begins anew', () => {
+    const patient = { ...DEFAULT_LIMITS, errors: Number.POSITIVE_INFINITY };
+    const unknown = (count: number): string => 'FOO\r\n'.repeat(count);
+
+    it('with what the upstream says', () => {
+      const harness = behind(IN_TRANSACTION, { profile: { limits: patient } });
+      harness.reads = false;
+      harness.clientSays(`${unknown(20)}NOOP\r\n${unknown(31)}`);
+      say(harness, 'S 250 ok');
+      assert.equal(harness.session.hasHadItsTurn, false);
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 20 + 1 + 31);
+    });
+
+    it('with a decision', () => {
+      const harness = behind(OPENED, { judgement: 'asked', profile: { limits: patient } });
+      harness.reads = false;
+      harness.clientSays(`${unknown(20)}MAIL FROM:<>\r\n${unknown(31)}`);
+      harness.answer();
+      say(harness, 'S 250 ok');
+      assert.equal(harness.session.hasHadItsTurn, false);
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 20 + 1 + 31);
+    });
+
+    it('with what comes out of the tarpit', () => {
+      const harness = behind(OPENED, { profile: { limits: patient, tarpit: 1000 } });
+      harness.reads = false;
+      harness.clientSays(unknown(40));
+      for (let i = 0; i < 40; i++) harness.waited();
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 40);
+    });
+  });
+
   it('is not over at the start', () => {
     assert.equal(new Harness().session.hasHadItsTurn, false);
   });
@@ -401,6 +433,31 @@ describe('ends that a driver knows of', () => {
     harness.upstreamSays('354 what\r\n550 no\r\n');
     assert.equal(harness.closed?.origin, 'upstream');
     assert.deepEqual(harness.events, [{ name: 'replied', command: 'RCPT', replyClass: '3yz' }]);
+  });
+
+  it('behind it nothing is asked that waited for the replies before it', () => {
+    const harness = behind([...OPENED, 'C MAIL FROM:<>', 'C RSET', `C AUTH PLAIN ${ALICE}`]);
+    harness.upstreamSays('250 ok\r\n250 ok\r\n250 surplus\r\n');
+    assert.equal(harness.closed?.what, 'upstream sent a surplus reply');
+    assert.deepEqual(harness.questions, []);
+  });
+
+  it('of the operator in a handshake, when that is over', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.drain();
+    assert.ok(harness.securing);
+    harness.shakeHands();
+    assert.equal(harness.closed?.what, 'drained');
+  });
+
+  it('of an upstream that begins to speak in a handshake: it is asked nothing more', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.upstreamSays('250 sur');
+    harness.shakeHands();
+    say(harness, 'C EHLO again');
+    assert.equal(harness.upstreamHeard, '');
+    harness.upstreamSays('plus\r\n');
+    assert.equal(harness.closed?.what, 'upstream sent a surplus reply');
   });
 
   it('behind the end nothing is told either, though the client spoke too early', () => {
