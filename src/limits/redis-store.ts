@@ -105,12 +105,10 @@ export class RedisStore implements Store {
       const [refused, banned, ...rooms] = found as [number, number, ...number[]];
       this.#settle(shared.charges, rooms);
       if (refused === -1 && banned !== WAS_BANNED) this.#memory.charge(own, this.#now());
-      const first = asked.charges[0];
-      const left =
-        first === undefined ? 0 : first === shared.charges[0] ? (rooms[0] as number) : this.#memory.left(first, now);
+      const [first] = asked.charges;
       return {
-        refused: refused === -1 ? -1 : asked.charges.indexOf(shared.charges[refused] as Charge),
-        left: Math.max(0, left),
+        refused: asked.charges.indexOf(shared.charges[refused] as Charge),
+        left: first === undefined ? 0 : Math.max(0, this.#memory.left(first, now)),
         banned: this.#shadowBan(shared, banned),
       };
     });

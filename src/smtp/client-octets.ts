@@ -157,7 +157,7 @@ export class ClientOctets {
     this.#dialogue.countCommand();
     const text = line.toString('latin1', 0, line.length - 2);
     // protocol.md 1.7: CRLF and nothing else. Some server ends a line at every one of these.
-    const isProper = line.length >= 2 && line[line.length - 2] === CR && !/[\0\r]/.test(text);
+    const isProper = line[line.length - 2] === CR && !/[\0\r]/.test(text);
     if (!isProper) this.#improper(line);
     else if (this.#dialogue.mode === SASL) takeResponse(this.#dialogue, text, line);
     else {

@@ -306,7 +306,7 @@ export class Session {
   /** A reply that nobody asked for has begun: nothing more goes up, or its end would be the answer to that. */
   get #isUncalledFor(): boolean {
     const { mode, queue } = this.#dialogue;
-    return this.#replies.isPartial && (mode === MAIL_DATA || mode === COUNTED || queue.isEmpty);
+    return this.#replies.isPartial && (mode === COUNTED || queue.isEmpty); // in mail data of DATA it is empty
   }
 
   /** Behind every step: what is due goes out, and whoever waits for a quiet moment gets it. */

@@ -275,6 +275,7 @@ export class Harness implements Wire {
   }
 
   hold(on: boolean): void {
+    this.#open('hold');
     this.holding = on;
   }
 

@@ -216,10 +216,10 @@ test('a bucket here that has room for one takes no more than one', async (t) => 
 
 test('a strike counts the faults that Redis is asked of, and is not asked where it has no place', async (t) => {
   const node = await crowded(t);
-  const hit = strike('n', 3, MINUTE, 2);
+  const hit = strike('n', 3, MINUTE, 3);
   const connector = charge('', 9, HOUR, 1, 'connector');
   await node.store.take(asked([full('late'), connector, charge('n', 9, HOUR, 1, 'login')], [], hit), node.now);
-  assert.deepEqual(node.takeHeard()[0]?.args.slice(-6), ['0', '3', `${MINUTE}`, '1', 'n', `${MINUTE}`]);
+  assert.deepEqual(node.takeHeard()[0]?.args.slice(-6), ['0', '3', `${MINUTE}`, '2', 'n', `${MINUTE}`]);
   const poor = { ...hit, charge: { ...hit.charge, key: full('late').key } };
   await node.store.take(asked([connector], [], poor), node.now);
   assert.deepEqual(node.takeHeard()[0], {

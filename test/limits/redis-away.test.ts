@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Found, Heard } from '../helpers/redis-stand-in.ts';
-import { RedisStandIn } from '../helpers/redis-stand-in.ts';
+import { RedisStore } from '../../src/limits/redis-store.ts';
+import { type Found, type Heard, plainly, RedisStandIn } from '../helpers/redis-stand-in.ts';
 import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
 import { BANS, NODES, Node, SHORT, until } from './redis-node.ts';
 
@@ -58,6 +58,21 @@ test('a node goes on with the room that Redis found, and with the places that it
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'source', banned: 'no' });
   node.store.leave(wanted.seat);
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: null, banned: 'no' });
+});
+
+test('a node as it is made in the product has the clock of its process', async (t) => {
+  const redis = await RedisStandIn.open();
+  redis.answer = (heard) => (heard.question === 'take' ? [-1, 0, 0] : plainly(heard));
+  const events = { up: () => {}, down: () => {}, full: () => {}, banned: () => {} };
+  const store = new RedisStore(redis.address, { password: null, ca: null }, events);
+  t.after(() => store.close());
+  await until(() => store.isUp);
+  const brief = asked([charge('a', 1, 50)]);
+  await store.take(brief, performance.now());
+  redis.close();
+  await until(() => !store.isUp);
+  await delay(60);
+  assert.equal((await store.take(brief, performance.now())).refused, -1);
 });
 
 test('a question that Redis owes is answered by the counts of this node', async (t) => {
@@ -128,11 +143,15 @@ test('what has a place in Redis no more is not told', async (t) => {
 });
 
 test('of twenty thousand buckets Redis is told at most, five hundred at a time', async (t) => {
-  const node = await Node.open(t);
+  const long = 60_000; // ms: it is much to say on a busy machine
+  const node = await Node.open(t, {}, undefined, long);
   await node.loses();
-  for (let i = 0; i < 20_001; i++) node.store.charge([charge(`${i}`, 5, HOUR)], node.now);
-  const heard = (await node.finds()).filter(({ question }) => question === 'merge');
-  await until(() => heard.length + node.redis.heardOf('merge').length >= 40);
+  node.store.charge(
+    Array.from({ length: 20_001 }, (_, i) => charge(`${i}`, 5, HOUR)),
+    node.now,
+  );
+  const heard = (await node.finds(long)).filter(({ question }) => question === 'merge');
+  await until(() => heard.length + node.redis.heardOf('merge').length >= 40, long);
   const sizes = [...heard, ...node.redis.heardOf('merge')].map(({ keys, args }) => [keys.length, args.length]);
   assert.deepEqual(sizes, Array(40).fill([500, 1_500]));
 });

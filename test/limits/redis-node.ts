@@ -8,7 +8,7 @@ import type { Ban } from '../../src/limits/store.ts';
 import { type Found, type Heard, plainly, RedisStandIn } from '../helpers/redis-stand-in.ts';
 
 const PATIENCE = 2_000; // ms that an answer may take: the machine may be busy
-const LONGEST = Number(process.env.POSTERN_UNTIL ?? 5_000); // ms
+const LONGEST = 5_000; // ms
 export const SHORT = 300; // where it is not to come in time
 
 export type Answers = { [Name in Question]?: Found | Promise<Found> | ((heard: Heard) => Found | Promise<Found>) };
@@ -59,8 +59,8 @@ export class Node {
   }
 
   /** Redis is there, and knows that this node is: what it has heard is then forgotten. */
-  async isUp(): Promise<readonly Heard[]> {
-    await until(() => this.store.isUp && this.redis.heardOf('beat').length > 0);
+  async isUp(longest?: number): Promise<readonly Heard[]> {
+    await until(() => this.store.isUp && this.redis.heardOf('beat').length > 0, longest);
     await delay(2); // for what is asked along with it
     return this.redis.heard.splice(0);
   }
@@ -72,10 +72,10 @@ export class Node {
   }
 
   /** Redis is there again; what it hears first. */
-  async finds(): Promise<readonly Heard[]> {
+  async finds(longest?: number): Promise<readonly Heard[]> {
     this.redis.heard.length = 0;
     await this.redis.listen();
-    return this.isUp();
+    return this.isUp(longest);
   }
 
   /** What was asked of Redis, but for what is said each second; it is then forgotten. */
@@ -90,8 +90,8 @@ export class Node {
   }
 }
 
-export async function until(isSo: () => boolean): Promise<void> {
-  for (const end = performance.now() + LONGEST; !isSo(); await delay(2)) {
-    if (performance.now() > end) throw new Error(`not within ${LONGEST} ms`);
+export async function until(isSo: () => boolean, longest = LONGEST): Promise<void> {
+  for (const end = performance.now() + longest; !isSo(); await delay(2)) {
+    if (performance.now() > end) throw new Error(`not within ${longest} ms`);
   }
 }

@@ -86,7 +86,6 @@ const QUICK = {
   POSTERN_RUNS: '60',
   POSTERN_CUTS: '0',
   POSTERN_TEXTS: '5',
-  POSTERN_UNTIL: '2500',
 };
 
 /** True when every file has the score that we want. `all`: the tests of the whole folder are asked. */

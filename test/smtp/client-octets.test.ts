@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Harness, HarnessOptions } from '../helpers/harness.ts';
+import { DEFAULT_LIMITS, type Harness, type HarnessOptions } from '../helpers/harness.ts';
 import { behind, IN_MAIL_DATA, OPENED, say, WITH_RECIPIENT } from '../helpers/opened.ts';
 
 const TOO_LONG = '500 5.5.2 Line too long\r\n';
@@ -94,7 +94,32 @@ describe('a command line', () => {
     assert.equal(harness.clientHeard, TOO_LONG + UNKNOWN);
   });
 
-  it('ends the session beyond 64 KiB', () => {
+  it('that is too long by an LF alone does not end in CRLF', () => {
+    const harness = behind(OPENED);
+    harness.clientSays(`NOOP ${'x'.repeat(2043)}`);
+    harness.clientSays('\nFOO\r\n');
+    assert.equal(harness.clientHeard, BAD_END);
+  });
+
+  it('of a response within a login may have 12290, and a longer one ends the session', () => {
+    const lines = [...OPENED, 'C AUTH PLAIN', 'S 334 '];
+    const fits = heard(lines, `${'A'.repeat(12288)}\r\n`);
+    assert.equal(fits.closed?.what, 'authentication response refused', 'it was read: these are NULs');
+    const { clientHeard, upstreamHeard, closed } = heard(lines, `${'A'.repeat(12289)}\r\nNOOP\r\n`);
+    assert.deepEqual([clientHeard, upstreamHeard], [TOO_LONG, '']);
+    assert.deepEqual(closed, { origin: 'policy', what: 'authentication response too long' });
+  });
+
+  it('of a login may be as long as any other where those may be longer', () => {
+    const options = { profile: { limits: { ...DEFAULT_LIMITS, commandLine: 20_000 } } };
+    assert.match(heard(OPENED, line('AUTH PLAIN ', 20_000), options).clientHeard, /^501 5\.5\.2 Cannot decode/);
+  });
+
+  it('ends the session beyond 64 KiB, wherever it begins', () => {
+    const behindAnother = behind(OPENED);
+    behindAnother.clientSays(`FOO\r\n${line('NOOP ', 65537)}`);
+    assert.equal(behindAnother.closed?.what, 'command line without end');
+
     const fits = heard(OPENED, line('NOOP ', 65536));
     assert.deepEqual([fits.clientHeard, fits.closed], [TOO_LONG, null]);
     const { clientHeard, closed } = heard(OPENED, line('NOOP ', 65537));
@@ -115,6 +140,9 @@ describe('what may not begin a line', () => {
     assert.equal(clientHeard, '500 5.5.1 This is an SMTP port\r\n');
     assert.deepEqual(closed, { origin: 'policy', what: 'TLS on a plain SMTP port', key });
     assert.equal(heard(OPENED, 'NOOP \x16\r\n').closed, null); // within a line it is an octet like another
+    const line = behind(OPENED);
+    line.clientSays('\x16 FOO\r\n');
+    assert.equal(line.clientHeard, clientHeard);
   });
 
   it('is anything but a letter behind a login that may have agreed on a security layer', () => {
@@ -123,6 +151,9 @@ describe('what may not begin a line', () => {
       const { closed, upstreamHeard } = heard(lines, `${octet}\r\n`);
       assert.deepEqual(closed, { origin: 'policy', what: 'security layer behind a GSSAPI login' });
       assert.equal(upstreamHeard, '');
+      const whole = behind(lines);
+      whole.clientSays(`${octet}\r\n`);
+      assert.deepEqual(whole.events, [], 'it is not read');
     }
     for (const octet of ['A', 'Z', 'a', 'z']) {
       const { clientHeard, closed } = heard(lines, `${octet}1 2\r\n`);

@@ -218,6 +218,38 @@ describe('a turn', () => {
     }
   });
 
+  describe('begins anew', () => {
+    const patient = { ...DEFAULT_LIMITS, errors: Number.POSITIVE_INFINITY };
+    const unknown = (count: number): string => 'FOO\r\n'.repeat(count);
+
+    it('with what the upstream says', () => {
+      const harness = behind(IN_TRANSACTION, { profile: { limits: patient } });
+      harness.reads = false;
+      harness.clientSays(`${unknown(20)}NOOP\r\n${unknown(31)}`);
+      say(harness, 'S 250 ok');
+      assert.equal(harness.session.hasHadItsTurn, false);
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 20 + 1 + 31);
+    });
+
+    it('with a decision', () => {
+      const harness = behind(OPENED, { judgement: 'asked', profile: { limits: patient } });
+      harness.reads = false;
+      harness.clientSays(`${unknown(20)}MAIL FROM:<>\r\n${unknown(31)}`);
+      harness.answer();
+      say(harness, 'S 250 ok');
+      assert.equal(harness.session.hasHadItsTurn, false);
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 20 + 1 + 31);
+    });
+
+    it('with what comes out of the tarpit', () => {
+      const harness = behind(OPENED, { profile: { limits: patient, tarpit: 1000 } });
+      harness.reads = false;
+      harness.clientSays(unknown(40));
+      for (let i = 0; i < 40; i++) harness.waited();
+      assert.equal(harness.clientHeard.split('\r\n').length - 1, 40);
+    });
+  });
+
   it('is not over at the start', () => {
     assert.equal(new Harness().session.hasHadItsTurn, false);
   });
@@ -229,6 +261,7 @@ describe('a turn', () => {
     assert.ok(harness.session.hasHadItsTurn);
     harness.does((session) => session.shutDown());
     assert.equal(harness.session.hasHadItsTurn, false);
+    harness.session.goOn();
   });
 });
 
@@ -297,6 +330,96 @@ describe('the tarpit', () => {
     const loggedIn = behind([...OPENED, `C AUTH PLAIN ${ALICE}`, 'S 235 in'], options);
     say(loggedIn, 'C FOO');
     assert.deepEqual([harness.tarpits, without.tarpits, loggedIn.tarpits], [0, 0, 0]);
+  });
+});
+
+describe('a client that closes its side', () => {
+  const ended = (harness: Harness): string | undefined => {
+    harness.clientEnds();
+    return harness.closed?.what;
+  };
+
+  it('ends the session at once where nothing is owed', () => {
+    assert.equal(ended(behind(OPENED)), 'client closed while awaiting command');
+    assert.equal(ended(behind(IN_MAIL_DATA)), 'client closed while awaiting mail data');
+    assert.equal(ended(behind([])), 'client closed while awaiting greeting');
+    assert.equal(
+      ended(behind([...OPENED, 'C AUTH LOGIN', 'S 334 VXNlcm5hbWU6'])),
+      'client closed while awaiting command',
+    );
+  });
+
+  it('ends it in the midst of a line that is too long, whatever is owed', () => {
+    const harness = behind([...IN_TRANSACTION, 'C RCPT TO:<user@local.example>']);
+    harness.clientSays('x'.repeat(3000));
+    assert.equal(ended(harness), 'client closed while awaiting reply');
+  });
+
+  it('hears what it is owed first: a reply', () => {
+    const harness = behind([...OPENED, 'C NOOP']);
+    assert.equal(ended(harness), undefined);
+    say(harness, 'S 250 ok');
+    assert.equal(harness.clientHeard, '250 ok\r\n');
+    assert.equal(harness.closed?.origin, 'client');
+  });
+
+  it('or the answer within a login', () => {
+    const harness = behind([...OPENED, 'C AUTH LOGIN', 'S 334 VXNlcm5hbWU6', 'C YWxpY2U=']);
+    assert.equal(ended(harness), undefined);
+    say(harness, 'S 334 UGFzc3dvcmQ6');
+    assert.equal(harness.closed?.origin, 'client');
+  });
+
+  it('or a decision', () => {
+    const harness = behind([...OPENED, 'C MAIL FROM:<>'], { judgement: 'asked' });
+    assert.equal(ended(harness), undefined);
+    harness.answer();
+    say(harness, 'S 250 ok');
+    assert.equal(harness.clientHeard, '250 ok\r\n');
+    assert.equal(harness.closed?.origin, 'client');
+  });
+
+  it('or the replies before our last one', () => {
+    const harness = behind([...IN_TRANSACTION, 'C RCPT TO:<user@local.example>']);
+    harness.clientSays('\x16');
+    assert.equal(ended(harness), undefined);
+    say(harness, 'S 250 ok');
+    assert.equal(harness.clientHeard, '250 ok\r\n500 5.5.1 This is an SMTP port\r\n');
+    assert.equal(harness.closed?.what, 'TLS on a plain SMTP port');
+  });
+
+  it('or the answer to what it said before the greeting', () => {
+    const harness = behind([]);
+    say(harness, 'C QUIT');
+    assert.equal(ended(harness), undefined);
+  });
+});
+
+describe('the operator ends a session between transactions', () => {
+  const drained = (harness: Harness): CloseReason | null => {
+    harness.drain();
+    return harness.closed;
+  };
+
+  it('at once where there is none, and before the greeting', () => {
+    for (const lines of [OPENED, []]) assert.deepEqual(drained(behind(lines)), { origin: 'operator', what: 'drained' });
+  });
+
+  it('not within one, nor within a login', () => {
+    for (const lines of [IN_TRANSACTION, IN_MAIL_DATA, [...OPENED, 'C AUTH LOGIN', 'S 334 VXNlcm5hbWU6']])
+      assert.equal(drained(behind(lines)), null);
+  });
+});
+
+describe('an upstream that answers a chunk before all of it is there', () => {
+  it('gets no more of it', () => {
+    const harness = behind([...WITH_RECIPIENT, 'C BDAT 5']);
+    harness.clientSays('ab');
+    harness.upstreamSays('250 que');
+    harness.clientSays('cde');
+    assert.equal(harness.upstreamHeard, 'ab');
+    harness.upstreamSays('ued\r\n');
+    assert.equal(harness.closed?.origin, 'upstream');
   });
 });
 
@@ -393,6 +516,39 @@ describe('ends that a driver knows of', () => {
     const early = behind([], { profile: { earlyTalker: 'reject' } });
     say(early, 'C EHLO client.example');
     assert.equal(early.closed?.what, 'client spoke before the greeting');
+  });
+
+  it('behind a reply that ends it those that came along with it are not heard', () => {
+    const lines = [...IN_TRANSACTION, 'C RCPT TO:<a@local.example>', 'C RCPT TO:<b@local.example>'];
+    const harness = behind(lines);
+    harness.upstreamSays('354 what\r\n550 no\r\n');
+    assert.equal(harness.closed?.origin, 'upstream');
+    assert.deepEqual(harness.events, [{ name: 'replied', command: 'RCPT', replyClass: '3yz' }]);
+  });
+
+  it('behind it nothing is asked that waited for the replies before it', () => {
+    const harness = behind([...OPENED, 'C MAIL FROM:<>', 'C RSET', `C AUTH PLAIN ${ALICE}`]);
+    harness.upstreamSays('250 ok\r\n250 ok\r\n250 surplus\r\n');
+    assert.equal(harness.closed?.what, 'upstream sent a surplus reply');
+    assert.deepEqual(harness.questions, []);
+  });
+
+  it('of the operator in a handshake, when that is over', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.drain();
+    assert.ok(harness.securing);
+    harness.shakeHands();
+    assert.equal(harness.closed?.what, 'drained');
+  });
+
+  it('of an upstream that begins to speak in a handshake: it is asked nothing more', () => {
+    const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
+    harness.upstreamSays('250 sur');
+    harness.shakeHands();
+    say(harness, 'C EHLO again');
+    assert.equal(harness.upstreamHeard, '');
+    harness.upstreamSays('plus\r\n');
+    assert.equal(harness.closed?.what, 'upstream sent a surplus reply');
   });
 
   it('behind the end nothing is told either, though the client spoke too early', () => {

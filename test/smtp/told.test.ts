@@ -423,6 +423,9 @@ describe('of mail data', () => {
     const chunked = behind([...WITH_RECIPIENT, 'C BDAT 6']);
     say(chunked, 'C 4', 'C 3');
     assert.deepEqual(octets(chunked), [3, 3]);
+    const together = behind(WITH_RECIPIENT);
+    together.clientSays('BDAT 6\r\nfour\r\n');
+    assert.deepEqual(octets(together), [6]);
     const swallowed = behind([...OPENED, 'C BDAT 6']);
     say(swallowed, 'C 4', 'C 3');
     assert.deepEqual(octets(swallowed), []);
