@@ -42,6 +42,8 @@ export class Client {
   refusals: readonly string[] = [];
   /** A BDAT LAST in vain ends a transaction (RFC 3030 §2), but no server has heard of it; a RSET of ours does, and its client has not. */
   mayBeOver = false;
+  /** The server refused its DATA, or its greeting in a transaction, and may have dropped the transaction: no octets of a BDAT go there. */
+  isInDoubt = false;
   /** What it said before is void: EHLO must come again. */
   mustGreet = false;
   isDraining = false;
@@ -189,7 +191,7 @@ export class Client {
     } else if (verb === 'RSET') {
       this.#reset(); // refused or not: what is pipelined behind it cannot know
     } else if (code >= 300) {
-      return;
+      if (/^(DATA|EHLO|HELO)$/.test(verb)) this.isInDoubt = true;
     } else if (verb === 'EHLO' || verb === 'HELO') {
       this.mustGreet = false;
       this.offers = reply.split('\r\n').map((offer) => offer.slice(4));
@@ -217,6 +219,7 @@ export class Client {
     this.recipients = [];
     this.chunking = false;
     this.mayBeOver = false;
+    this.isInDoubt = false;
   }
 
   /** Behind a handshake the session is as at its beginning. */
@@ -243,7 +246,9 @@ export class Client {
       case 'DATA':
         return this.recipients.length === 0 || this.mayBeOver;
       case 'BDAT':
-        return this.recipients.length === 0 || this.mayBeOver || !/^BDAT \d{1,9}( LAST)?\r\n$/.test(line);
+        return (
+          this.recipients.length === 0 || this.mayBeOver || this.isInDoubt || !/^BDAT \d{1,9}( LAST)?\r\n$/.test(line)
+        );
       case 'AUTH':
         return (
           isRefused || this.loggedIn || this.sender !== null || !this.offers.some((offer) => offer.startsWith('AUTH'))
@@ -298,9 +303,11 @@ export class Client {
       loggedIn,
       inTls,
       mayBeOver,
+      isInDoubt,
     } = this;
     const said = this.said.map(({ line, isSent, isNested }) => `${+isSent}${+isNested}${line}`);
-    const flags = +chunking + 2 * +mustGreet + 4 * +isDraining + 8 * +loggedIn + 16 * +inTls + 32 * +mayBeOver;
+    const flags =
+      +chunking + 2 * +mustGreet + 4 * +isDraining + 8 * +loggedIn + 16 * +inTls + 32 * +mayBeOver + 64 * +isInDoubt;
     return `${stream}\x1d${passed}\x1d${said.join('')}\x1d${mode} ${flags}\x1d${sender}\x1d${recipients.join()}\x1d${refusals.join()}`;
   }
 }
