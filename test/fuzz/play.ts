@@ -13,9 +13,10 @@ import type { Header, Session, Setting } from './case.ts';
 const QUIET_MS = 8;
 const QUIET_AT_MOST_MS = 400;
 const DIALLED_MS = 3000;
-/** No session may take longer to come to its end. Counted in turns of a timer and not by the clock: where the whole machine stood
- * still, nobody was stuck. */
+/** A session in which nothing moves for so long is stuck, and so is one that has not come to its end by then. Counted in turns of a
+ * timer and not by the clock: where the whole machine stood still, nobody was stuck. */
 const STUCK_TURNS = 500;
+const ENDLESS_TURNS = 6000;
 const TURN_MS = 50;
 
 /** Turns of the timer so far. */
@@ -89,8 +90,9 @@ class Talk {
   #loaded: 'policy' | 'next' = 'policy';
   closed = false;
   readonly #bed: Place;
-  readonly #deadline = turns + STUCK_TURNS;
+  readonly #deadline = turns + ENDLESS_TURNS;
   #active = performance.now();
+  #activeAt = turns;
 
   constructor(bed: Place, secured: boolean) {
     this.#bed = bed;
@@ -98,10 +100,15 @@ class Talk {
     this.client = new SmtpClient(bed.port);
     const active = (): void => {
       this.#active = performance.now();
+      this.#activeAt = turns;
     };
     this.client.onActivity = active;
     bed.servers.onActivity = active;
     bed.other.onActivity = active;
+  }
+
+  get #isStuck(): boolean {
+    return turns > this.#activeAt + STUCK_TURNS || turns > this.#deadline;
   }
 
   /** What it got stuck at; '' when it came to its end. */
@@ -148,6 +155,7 @@ class Talk {
       await this.client.write(all.subarray(from, to));
       from = to;
       this.#active = performance.now();
+      this.#activeAt = turns;
       if (to < all.length) await turn();
     }
   }
@@ -206,7 +214,7 @@ class Talk {
   async #over(): Promise<boolean> {
     const { servers, other } = this.#bed;
     while (!(this.client.ended && servers.isAlone && other.isAlone)) {
-      if (turns > this.#deadline) return false;
+      if (this.#isStuck) return false;
       await sleep(2);
     }
     return true;
@@ -219,7 +227,7 @@ class Talk {
   async #within<T>(promise: Promise<T>): Promise<T | 'late'> {
     let over = false;
     const late = async (): Promise<'late'> => {
-      while (!over && turns <= this.#deadline) await sleep(TURN_MS);
+      while (!over && !this.#isStuck) await sleep(TURN_MS);
       return 'late';
     };
     const result = await Promise.race([promise, late()]);
