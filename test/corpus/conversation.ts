@@ -14,9 +14,9 @@ import { octetsOf, type Row, type Step } from './rows.ts';
 const STEP_SILENCE_MS = 25;
 const LAST_SILENCE_MS = 60;
 /** How long an end is awaited that should come by itself. */
-const CLOSE_WITHIN_MS = 8_000;
-/** A row that is not over by then is given up. */
-const DEADLINE_MS = 40_000;
+const CLOSE_WITHIN_MS = 30_000;
+/** A row that is not over by then is given up: far more than it takes, for a machine that has other things to do. */
+const DEADLINE_MS = 150_000;
 
 export interface AdmissionControl {
   readonly port: number;

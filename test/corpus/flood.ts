@@ -7,7 +7,7 @@ import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
 import type { Place } from './conversation.ts';
 import { octetsOf, type Row } from './rows.ts';
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 
 /** What went wrong; nothing is a pass. */
 export async function flood(row: Row, place: Place): Promise<string[]> {
