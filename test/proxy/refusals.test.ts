@@ -14,7 +14,8 @@ function linesOf({ firewall }: Pick<Open, 'firewall'>): Line[] {
 
 /** Lines about something refused, in the order in which they came: all but those of the firewall's own life. */
 function refusals(opened: Pick<Open, 'firewall'>): Line[] {
-  const own = /^(listening|policy loaded|upstream answers|session ended|upstream connected|counters|draining|drained)/;
+  const own =
+    /^(listening|policy loaded|upstream answers|session ended|message not ended|upstream connected|counters|draining|drained)/;
   const startUp = /seems to come from this machine|not protected/;
   return linesOf(opened).filter(({ msg }) => !own.test(String(msg)) && !startUp.test(String(msg)));
 }
