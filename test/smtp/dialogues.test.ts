@@ -7,7 +7,7 @@ import { play } from '../helpers/play.ts';
 import { octetsOf, readTranscripts } from '../helpers/transcripts.ts';
 
 /** A longer dialogue is cut at so many places, evenly spread from a random one on; at every one with POSTERN_CUTS=1000000. */
-const PLACES = Number(process.env.POSTERN_CUTS ?? 150);
+const PLACES = Number(process.env.POSTERN_CUTS ?? 100);
 const RANDOM_CUTS = Math.min(20, PLACES);
 
 /** For who counts seconds. */
