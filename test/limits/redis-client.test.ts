@@ -95,15 +95,21 @@ test('a server is not there when what must be said first was not answered', asyn
   assert.deepEqual(watched.events, ['begin']);
 });
 
-test('a connection that ends while that is said makes nothing there', async (t) => {
-  const redis = await standIn(t);
-  const watched = watch(t, redis.address);
+/** It has begun, and is answered when the function is called. */
+async function held(watched: ReturnType<typeof watch>): Promise<() => void> {
   let end = (): void => {};
   watched.begun = () =>
     new Promise((resolve) => {
       end = () => resolve(true);
     });
   await watched.seen('begin');
+  return () => end();
+}
+
+test('a connection that ends while that is said makes nothing there', async (t) => {
+  const redis = await standIn(t);
+  const watched = watch(t, redis.address);
+  const end = await held(watched);
   redis.close();
   await until(() => watched.client.why.includes('REFUSED'));
   end();
@@ -263,12 +269,7 @@ test('who has closed it hears nothing more of it, and it hears nothing more', as
 test('a closed one that had begun is not there when that is answered', async (t) => {
   const redis = await standIn(t);
   const watched = watch(t, redis.address);
-  let end = (): void => {};
-  watched.begun = () =>
-    new Promise((resolve) => {
-      end = () => resolve(true);
-    });
-  await watched.seen('begin');
+  const end = await held(watched);
   void watched.client.close();
   end();
   await delay(5);
