@@ -164,9 +164,9 @@ function parseXexch50(argument: string): Command {
   return size <= BDAT_LIMIT ? { verb: 'XEXCH50', size } : bad('bad argument');
 }
 
-/** Octets that stay on one line even for a server that clears the high bit. */
+/** Octets that stay on one line, even for a server that clears the high bit. The others above 0x7f stand in names of computers. */
 function isPlain(argument: string): boolean {
-  return !/[\x00-\x1f\x7f-\x9f\xff]/.test(argument);
+  return !/[\x00-\x1f\x7f\x8a\x8d]/.test(argument);
 }
 
 function upper(text: string): string {
