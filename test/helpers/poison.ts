@@ -1,5 +1,5 @@
 // Memory that is read into again is written over as soon as nobody may have it any more, with what must never pass: whoever kept
-// a view of it would send that, and its test would fail. `npm test` imports this before every test file.
+// a view of it would send that, and its test would fail. What starts a firewall in a test's own process imports this.
 
 import type { StreamOwner } from '../../src/proxy/byte-stream.ts';
 import { HandleStream } from '../../src/proxy/handle-stream.ts';

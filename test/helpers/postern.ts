@@ -14,6 +14,7 @@ import { freePort } from './free-port.ts';
 import { assertAllKnown } from './log-lines.ts';
 import { MAIN } from './main.ts';
 import { writeSettled } from './settled.ts';
+import './poison.ts';
 import { TOKEN_FILE } from './token.ts';
 
 const START_WITHIN_MS = 120_000; // on a machine that has other things to do

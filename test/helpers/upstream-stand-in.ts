@@ -11,6 +11,8 @@ import { LenientServer } from './lenient-server.ts';
 
 /** How long `coalesce` gathers replies behind the last octets that came in. */
 const GATHER_MS = 20;
+/** Above this many replies in a row they leave in one write: a write each is most of what a flood costs here. */
+const MANY = 100;
 
 /** Where nobody listens (tcpmux): the upstream of a `refuse` row. */
 export const REFUSING_PORT = 1;
@@ -138,6 +140,7 @@ export class StandInConnection {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
+    if (this.#queue.length > MANY) this.#socket.cork();
     for (let action = this.#queue.shift(); action !== undefined && !this.closed; action = this.#queue.shift()) {
       if (action.kind === 'close') {
         if (action.reset) this.#socket.resetAndDestroy();
@@ -149,6 +152,7 @@ export class StandInConnection {
       if (this.server.backend.split_replies !== undefined) await turn();
     }
     this.#running = false;
+    this.#socket.uncork();
   }
 
   #say(bytes: Buffer): void {

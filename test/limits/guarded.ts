@@ -10,6 +10,7 @@ import { type RunningFirewall, startFirewall } from '../../src/serve/firewall.ts
 import type { Backend } from '../helpers/backend.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
 import { writeSettled } from '../helpers/settled.ts';
+import '../helpers/poison.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
 import { BEARER, TOKEN_FILE } from '../helpers/token.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';

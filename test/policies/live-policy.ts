@@ -15,6 +15,7 @@ import type { Case } from '../../src/policy/cases.ts';
 import { type Answer, answerQuestion, type PolicyQuestion, type Verdict } from '../../src/policy/policy-question.ts';
 import { startFirewall } from '../../src/serve/firewall.ts';
 import { makePair, serverPair } from '../helpers/certificates.ts';
+import '../helpers/poison.ts';
 import { type Reply, SmtpClient } from '../helpers/smtp-client.ts';
 import { UpstreamStandIn } from '../helpers/upstream-stand-in.ts';
 import { backendOf, type Version } from './versions.ts';

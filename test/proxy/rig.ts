@@ -12,6 +12,7 @@ import { Relay } from '../../src/proxy/relay.ts';
 import { AllSlots } from '../../src/proxy/upstream-slots.ts';
 import type { Admission, CloseReason, Judge, Profile } from '../../src/smtp/types.ts';
 import { DEFAULT_PROFILE, judgeBy } from '../helpers/harness.ts';
+import '../helpers/poison.ts';
 import { Peer, UpstreamPeers } from './peer.ts';
 
 /** Long enough for no test to meet one that it does not wait for, and each another. */

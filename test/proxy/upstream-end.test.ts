@@ -11,6 +11,7 @@ import { SocketStream } from '../../src/proxy/socket-stream.ts';
 import { HAS_HANDLES } from '../../src/proxy/tcp-handles.ts';
 import { UpstreamTls } from '../../src/proxy/upstream-tls.ts';
 import { makePair } from '../helpers/certificates.ts';
+import '../helpers/poison.ts';
 
 const CONNECTIONS = 100;
 const AT_ONCE = 10;

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { ClientTls } from '../../../src/proxy/client-tls.ts';
 import { HandleStream } from '../../../src/proxy/handle-stream.ts';
+import '../../helpers/poison.ts';
 import { settled } from '../peer.ts';
 import { FakeHandle } from './fake-handle.ts';
 import { sessionBetween } from './session-between.ts';
