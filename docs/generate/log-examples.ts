@@ -181,6 +181,10 @@ function tellOfOperation(observer: Observer): void {
   observer.workerDied(2, 'out of memory', 100);
   observer.workerStarted(2);
   observer.warn('worker_not_started', { worker: 2, why: 'listen EADDRINUSE' });
+  observer.warn('not_watched', {
+    file: '/etc/postern',
+    why: "ENOSPC: System limit for number of file watchers reached, watch '/etc/postern'",
+  });
   observer.warn('relayed_file_not_opened', {
     file: 'relayed.log',
     why: "EACCES: permission denied, open 'relayed.log'",

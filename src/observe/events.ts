@@ -32,6 +32,7 @@ export type Warning =
   | 'no_ipv6'
   | 'lost_address'
   | 'needs_restart'
+  | 'not_watched'
   | 'relayed_file_not_opened'
   | 'share_is_full'
   | 'upstream_421'

@@ -77,7 +77,7 @@ export const FIELDS = {
     "`handles`: Node's own TCP handles, `plain`: its sockets, where those are unknown or POSTERN_SOCKETS=plain says so",
   sessions_cut_off: 'sessions that had to be cut off',
   policy_version: 'a digest of the files of the policy',
-  file: 'the configuration that was read',
+  file: 'the configuration that was read, or what of it',
   findings: 'what is wrong with it, as `postern check` says it',
   network: 'the network that is banned',
   by: 'who banned it: `limits` or `operator`',

@@ -173,6 +173,12 @@ export const LINES = {
     'When it can be written again.',
     ['lines'],
   ),
+  not_watched: line(
+    'warn',
+    'a folder of the configuration is not watched: what changes there is read at SIGHUP or postern reload',
+    'With `watch`, where the system refuses it, as it does above its limit (Linux: fs.inotify). Each reload tries again.',
+    ['file', 'why'],
+  ),
   relayed_file_not_opened: line(
     'error',
     'log.relayed_file could not be opened anew: lines go on into the one that is open',

@@ -35,6 +35,7 @@ export class Reloader {
   #tried: string | Promise<string>; // also when it was refused: a watched folder may change for other reasons
   #fixed: Readonly<Record<string, string>>;
   #watched: readonly string[] = [];
+  #lostOne = false; // of their folders: the next reload tries again
   #unwatch = (): void => {};
   #atWork = false;
   /** Whether one waits, and whether it goes on where nothing has changed. */
@@ -105,10 +106,15 @@ export class Reloader {
   }
 
   #watchThese(files: readonly string[]): void {
-    if (files.join('\0') === this.#watched.join('\0')) return;
+    if (!this.#lostOne && files.join('\0') === this.#watched.join('\0')) return;
     this.#unwatch();
     this.#watched = files;
-    this.#unwatch = watchFiles(files, () => this.reload(false));
+    this.#lostOne = false;
+    const lost = (folder: string, why: string): void => {
+      this.#lostOne = true;
+      this.#options.firewall.observer.warn('not_watched', { file: folder, why });
+    };
+    this.#unwatch = watchFiles(files, () => this.reload(false), lost);
   }
 }
 

@@ -1,7 +1,7 @@
 // The files that a configuration was read from: what they are worth as one version, and when they change.
 
 import { createHash } from 'node:crypto';
-import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Loaded, World } from '../config/load.ts';
 import { inSlices } from '../config/slices.ts';
@@ -32,17 +32,31 @@ function* digest(files: readonly string[], document: unknown, texts: World['text
 }
 
 /** Calls back when one of the files may have changed; their folders are watched, since files are replaced as often as
- * they are written. The function returned ends it. */
-export function watchFiles(files: readonly string[], changed: () => void): () => void {
+ * they are written. `lost`: of a folder that cannot be watched, from the start or any more (the system has a limit of them). The
+ * function returned ends it. */
+export function watchFiles(
+  files: readonly string[],
+  changed: () => void,
+  lost: (folder: string, why: string) => void,
+): () => void {
   let timer: NodeJS.Timeout | undefined;
   const touched = (): void => {
     clearTimeout(timer);
     timer = setTimeout(changed, SETTLE);
   };
-  const folders = new Set(files.map((file) => dirname(resolve(file))));
-  const there = [...folders].filter((folder) => existsSync(folder));
-  const watchers: FSWatcher[] = there.map((folder) => watch(folder, { persistent: false }, touched));
-  for (const watcher of watchers) watcher.on('error', () => watcher.close());
+  const watchers: FSWatcher[] = [];
+  for (const folder of new Set(files.map((file) => dirname(resolve(file))))) {
+    try {
+      const watcher = watch(folder, { persistent: false }, touched);
+      watchers.push(watcher);
+      watcher.on('error', (error) => {
+        watcher.close();
+        lost(folder, error.message);
+      });
+    } catch (error) {
+      lost(folder, (error as Error).message);
+    }
+  }
   return () => {
     clearTimeout(timer);
     for (const watcher of watchers) watcher.close();

@@ -42,8 +42,8 @@ function policy(name: string, rules: object[], more: object = {}): object {
 }
 
 /** Of a test by itself. */
-function start(t: TestContext, config: object = {}): Promise<Running> {
-  return launch(config, (end) => t.after(end));
+function start(t: TestContext, config: object = {}, nodeArgs: readonly string[] = []): Promise<Running> {
+  return launch(config, (end) => t.after(end), nodeArgs);
 }
 
 let shared: Promise<Running> | null = null;
@@ -66,7 +66,11 @@ async function started(): Promise<Running> {
   return running;
 }
 
-async function launch(config: object, atEnd: (end: () => Promise<void>) => void): Promise<Running> {
+async function launch(
+  config: object,
+  atEnd: (end: () => Promise<void>) => void,
+  nodeArgs: readonly string[] = [],
+): Promise<Running> {
   const upstream = await UpstreamStandIn.listen({ dialect: 'strict' });
   const folder = mkdtempSync(join(tmpdir(), 'postern-reload-'));
   writeFileSync(join(folder, 'policy.yaml'), JSON.stringify(CLOSED));
@@ -80,7 +84,7 @@ async function launch(config: object, atEnd: (end: () => Promise<void>) => void)
     ...config,
   };
   writeFileSync(join(folder, 'postern.yaml'), JSON.stringify(settings));
-  const child = spawn(process.execPath, [MAIN, 'run', '--config', join(folder, 'postern.yaml')]);
+  const child = spawn(process.execPath, [...nodeArgs, MAIN, 'run', '--config', join(folder, 'postern.yaml')]);
   atEnd(async () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -244,6 +248,29 @@ test('with watch, an authority of a named upstream is read anew, too', async (t)
   const tls = { mode: 'require', name: 'mail.example.com', ca };
   const running = await start(t, { watch: true, upstreams: { relay: { servers: ['192.0.2.1:25'], tls } } });
   appendFileSync(ca, readFileSync(ca));
+  await running.logged('reloaded');
+});
+
+/** The first folder cannot be watched, as above the system's limit. */
+const FIRST_NOT_WATCHED = `data:text/javascript,
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { watch } = fs;
+  fs.watch = (folder) => {
+    fs.watch = watch;
+    syncBuiltinESMExports();
+    throw new Error('ENOSPC: System limit for number of file watchers reached, watch ' + folder);
+  };
+  syncBuiltinESMExports();`.replaceAll('\n', ' ');
+
+test('what cannot be watched is said, stops nothing, and is tried again with the next reload', async (t) => {
+  const running = await start(t, { watch: true }, ['--import', FIRST_NOT_WATCHED]);
+  const said = await running.logged(
+    'a folder of the configuration is not watched: what changes there is read at SIGHUP or postern reload',
+  );
+  assert.deepEqual([said.file, String(said.why).slice(0, 6)], [running.folder, 'ENOSPC']);
+  await running.reload('reloaded');
+  writeFileSync(join(running.folder, 'policy.yaml'), JSON.stringify(OPEN_TO_PARTNER));
   await running.logged('reloaded');
 });
 
