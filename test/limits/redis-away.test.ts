@@ -45,7 +45,8 @@ test('a node goes on with the room that Redis found, and with the places that it
   const node = await Node.open(t, { take: [-1, 0, 2] });
   const question = asked([charge('a', 9, HOUR)]);
   assert.deepEqual(await node.store.take(question, node.now), { refused: -1, left: 2, banned: 'no' });
-  const wanted = entry('a', { ofSource: 2 });
+  const wanted = entry('a', { ofSource: 2, charges: [charge('b', 9, HOUR)] });
+  node.answers({ enter: ['', 0, 2] });
   await node.store.enter(wanted, node.now);
   await node.loses();
   for (const [refused, left] of [
@@ -58,6 +59,7 @@ test('a node goes on with the room that Redis found, and with the places that it
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'source', banned: 'no' });
   node.store.leave(wanted.seat);
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: null, banned: 'no' });
+  assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'rate', banned: 'no' });
 });
 
 test('a node as it is made in the product has the clock of its process', async (t) => {
@@ -86,6 +88,17 @@ test('a question that Redis owes is answered by the counts of this node', async 
   ];
   const answers = [{ refused: -1, left: 8, banned: 'no' }, { refused: 'source', banned: 'no' }, true, true, false];
   assert.deepEqual(await Promise.all(both), answers);
+});
+
+test('a Redis that owes an answer is asked nothing more', async (t) => {
+  const node = await Node.open(t, { take: NEVER }, undefined, SHORT);
+  await node.store.take(asked([charge('a', 9, HOUR)]), node.now);
+  node.redis.heard.length = 0;
+  node.store.leave({ connector: 'internet', source: 'a' });
+  await node.store.view(5, node.now);
+  await delay(5);
+  await node.store.close();
+  assert.deepEqual(node.redis.heard, []);
 });
 
 test('the operator is shown the counts of this node where Redis owes them', async (t) => {
@@ -195,10 +208,6 @@ test('each second a node says that it lives, and which bans it knows of', async 
   assert.match(first?.args[0] ?? '', /^[0-9a-f-]{36}$/);
   assert.deepEqual(first?.args.slice(1), ['', '1000']);
   assert.deepEqual(second?.args.slice(1), ['seventh', '1000'], 'those that it has heard last');
-  await node.store.close();
-  const { length } = node.redis.heardOf('beat');
-  await delay(1_100);
-  assert.equal(node.redis.heardOf('beat').length, length);
 });
 
 test('bans of other nodes are heard, told, and held here as well; those that are over there are lifted', async (t) => {

@@ -280,6 +280,8 @@ test('who has closed it hears nothing more of it, and it hears nothing more', as
   const { client, events, seen } = watch(t, redis.address);
   await seen('there');
   redis.answer = () => new Promise(() => {});
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
   const asked = client.ask('take', ['key'], [1]);
   await until(() => redis.heard.length === 1);
   const began = performance.now();
@@ -293,6 +295,7 @@ test('who has closed it hears nothing more of it, and it hears nothing more', as
   assert.deepEqual(events, ['begin', 'there']);
   assert.equal(redis.taken, 1);
   assert.equal(redis.heard.length, 1);
+  assert.ok(timers() <= before, 'and no process waits for it');
 });
 
 test('a closed one that had begun is not there when that is answered', async (t) => {
