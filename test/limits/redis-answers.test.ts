@@ -54,7 +54,9 @@ test('what Redis answers is the answer', async (t) => {
   }
   node.answers({ take: [0, 1, 0, 3] });
   assert.deepEqual(await node.store.take(asked(two, [], hit), node.now), { refused: 0, left: 0, banned: 'now' });
-  assert.equal(node.store.bans(node.now), 1, 'and this node knows it as well');
+  await node.loses();
+  const { bans } = await node.store.view(5, node.now);
+  assert.deepEqual(bans, [{ network: 'n', for: MINUTE, by: 'limits' }], 'and this node knows it as well');
 });
 
 test('a connection is asked for whole, and what Redis answers is the answer', async (t) => {
@@ -222,7 +224,8 @@ test('a strike counts the faults that Redis is asked of, and is not asked where 
   const node = await crowded(t);
   const hit = strike('n', 3, MINUTE, 3);
   const connector = charge('', 9, HOUR, 1, 'connector');
-  await node.store.take(asked([full('late'), connector, charge('n', 9, HOUR, 1, 'login')], [], hit), node.now);
+  const login = charge('n', 9, HOUR, 1, 'login');
+  await node.store.take(asked([full('late'), connector, login, { ...connector }], [], hit), node.now);
   assert.deepEqual(node.takeHeard()[0]?.args.slice(-6), ['0', '3', `${MINUTE}`, '2', 'n', `${MINUTE}`]);
   const poor = { ...hit, charge: { ...hit.charge, key: full('late').key } };
   await node.store.take(asked([connector], [], poor), node.now);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { RedisStore } from '../../src/limits/redis-store.ts';
 import { type Found, type Heard, plainly, RedisStandIn } from '../helpers/redis-stand-in.ts';
 import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
@@ -90,15 +90,25 @@ test('a question that Redis owes is answered by the counts of this node', async 
   assert.deepEqual(await Promise.all(both), answers);
 });
 
-test('a Redis that owes an answer is asked nothing more', async (t) => {
-  const node = await Node.open(t, { take: NEVER }, undefined, SHORT);
-  await node.store.take(asked([charge('a', 9, HOUR)]), node.now);
+test('a Redis that owes an answer is asked nothing more until it has given it, and nobody waits for it', async (t) => {
+  const { promise: owed, resolve: pay } = Promise.withResolvers<Found>();
+  const node = await Node.open(t, { take: owed }, undefined, SHORT);
+  const question = asked([charge('a', 9, HOUR)]);
+  await node.store.take(question, node.now);
   node.redis.heard.length = 0;
   node.store.leave({ connector: 'internet', source: 'a' });
   await node.store.view(5, node.now);
-  await delay(5);
-  await node.store.close();
-  assert.deepEqual(node.redis.heard, []);
+  pay([-1, 0, 8]);
+  const heard = (await node.isUp()).map((one) => one.question);
+  assert.deepEqual(heard.slice(0, 3), ['begin', 'merge', 'beat']);
+  node.answers({ take: NEVER });
+  await node.store.take(question, node.now);
+  let isClosed = false;
+  void node.store.close().then(() => {
+    isClosed = true;
+  });
+  await turn();
+  assert.ok(isClosed);
 });
 
 test('the operator is shown the counts of this node where Redis owes them', async (t) => {
@@ -202,8 +212,13 @@ test('a Redis that does not take what is open is not there', async (t) => {
 test('each second a node says that it lives, and which bans it knows of', async (t) => {
   const node = new Node(t, await RedisStandIn.open());
   node.answers({ beat: [1, 'seventh', 0] });
-  await until(() => node.redis.heardOf('beat').length === 2);
-  const [first, second] = node.redis.heardOf('beat');
+  await until(() => node.redis.heardOf('beat').length === 1);
+  await delay(2);
+  node.answers({ beat: [1, 'eighth'] }); // and none are named
+  await node.store.view(5, node.now);
+  const heard = (): Heard[] => node.redis.heardOf('beat').filter(({ args }, at) => at === 0 || args[1] !== '');
+  await until(() => heard().length === 2);
+  const [first, second] = heard();
   assert.deepEqual(first?.keys, [...BANS, NODES]);
   assert.match(first?.args[0] ?? '', /^[0-9a-f-]{36}$/);
   assert.deepEqual(first?.args.slice(1), ['', '1000']);

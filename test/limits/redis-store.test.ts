@@ -117,6 +117,17 @@ check('a ban of one node holds on the other, which hears of it, and so does its 
   await Promise.all([one.close(), two.close()]);
 });
 
+check('a node that begins later hears of a ban for as long as it lasts', async () => {
+  const store = await node();
+  const left = async (key: string): Promise<number> =>
+    Number((await (redis as RedisServer).ask('PTTL', `postern:{limits}:${key}`)).slice(1));
+  await store.ban({ network: 'n', for: 8_760 * HOUR, by: 'operator' }, now());
+  assert.ok((await left('bans:version')) + 1_000 > (await left('bans')));
+  await store.lift('other', now());
+  assert.ok((await left('bans:version')) + 1_000 > (await left('bans')));
+  await store.close();
+});
+
 check('every key begins with postern:, holds no word of a peer, and ends by itself', async () => {
   const store = await node();
   const secret = 'mallory';
