@@ -152,7 +152,7 @@ export class RedisClient {
       this.#watch();
     };
     const wait = Math.max(1, first.since + this.#patience - performance.now());
-    this.#timer = setTimeout(() => setImmediate(later), wait);
+    this.#timer = setTimeout(() => setImmediate(later), wait).unref();
   }
 
   /** It may still answer: until then nobody waits for it. */

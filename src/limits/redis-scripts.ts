@@ -10,6 +10,7 @@
 export const LEASE = 10_000;
 
 const DAY = 86_400_000;
+const YEAR = 365 * DAY; // the longest ban, and the longest window of a bucket
 const MOST_BANS = 100_000; // as in bans.ts
 
 const CLOCK = `
@@ -36,7 +37,7 @@ local function room(full, limit, window) return math.floor((limit * window - ful
 
 local function put(key, full, at, limit, window)
   local left = limit > 0 and full / limit or window
-  left = math.min(math.max(1, math.ceil(left + at - now)), ${365 * DAY})
+  left = math.min(math.max(1, math.ceil(left + at - now)), ${YEAR})
   redis.call('SET', key, string.format('%.0f %.17g %.0f %.0f', at, full, limit, window), 'PX', string.format('%.0f', left))
 end
 
@@ -76,7 +77,7 @@ local function ban(bans, by, version, network, length, who)
   local last = redis.call('ZREVRANGE', bans, 0, 0, 'WITHSCORES')[2]
   for _, key in ipairs({ bans, by }) do redis.call('PEXPIREAT', key, string.format('%.0f', last + 1)) end
   redis.call('INCR', version)
-  redis.call('PEXPIRE', version, ${DAY})
+  redis.call('PEXPIRE', version, ${YEAR})
   return not till
 end
 `;
@@ -240,7 +241,7 @@ local till = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('INCR', KEYS[3])
-redis.call('PEXPIRE', KEYS[3], ${DAY})
+redis.call('PEXPIRE', KEYS[3], ${YEAR})
 return till and tonumber(till) > now and 1 or 0
 `;
 

@@ -7,7 +7,7 @@ import { hiddenBy, sizeLimitOf } from './causes.ts';
 import type { Command } from './command.ts';
 import { COUNTED, type Dialogue, SWALLOWED, TO_BDAT, TO_DATA, TO_END, TO_XEXCH50 } from './dialogue.ts';
 import * as replies from './replies.ts';
-import { NOTHING, OPEN } from './transaction.ts';
+import { NOTHING } from './transaction.ts';
 import type { OwnReply } from './types.ts';
 
 /** Beyond what the upstream offered, which every mode respects, or beyond the connector's own limit. */
@@ -17,7 +17,7 @@ export function isTooLarge(dialogue: Dialogue, octets: number): boolean {
 }
 
 export function takeData(dialogue: Dialogue, line: Buffer): void {
-  if (dialogue.transaction.state === OPEN && dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
+  if (dialogue.transaction.accepted > 0) dialogue.forwardAndHold(line, TO_DATA);
   else if (isFirstInVain(dialogue)) dialogue.say(replies.NO_RECIPIENTS);
   else dialogue.refuse(replies.NO_RECIPIENTS);
 }
@@ -45,7 +45,7 @@ export function takeBdat(dialogue: Dialogue, command: Extract<Command, { verb: '
   dialogue.left = command.size;
   dialogue.lastSwallowed = command.last;
   // In doubt (behind a DATA or HELO that was refused) a server may hold no transaction, and read the octets as commands.
-  if (transaction.state !== OPEN || transaction.accepted === 0 || transaction.remains !== NOTHING) {
+  if (transaction.accepted === 0 || transaction.remains !== NOTHING) {
     const isFirst = isFirstInVain(dialogue);
     if (!isFirst) dialogue.tellRefused(replies.NO_RECIPIENTS, null);
     // A message may come in many chunks at once: they are junk, not errors.

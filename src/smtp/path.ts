@@ -248,7 +248,6 @@ function imceaAddresses(local: string, budget: { left: number }): Hidden | null 
 
 /** A server may map a name before it looks at it, in width (RFC 8265 §3.3.1) or by NFKC: ＠ and ﹫ are @ to it. */
 function inUsualWidth(local: string): string {
-  if (!/\xef[\xb9\xbc]/.test(local)) return local;
   return local
     .replace(/\xef\xbc\xa0|\xef\xb9\xab/g, '@')
     .replace(/\xef\xbc\x85|\xef\xb9\xaa/g, '%')

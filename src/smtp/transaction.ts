@@ -33,7 +33,7 @@ export class Transaction {
   failed = false;
   /** RCPTs sent upstream and not refused by it; the unanswered ones count. */
   recipients = 0;
-  /** RCPTs that the upstream answered 2yz. */
+  /** RCPTs that the upstream answered 2yz; not 0 only while OPEN. */
   accepted = 0;
   /** BDAT began: only BDAT, RSET, NOOP and QUIT may follow until LAST (RFC 3030 §2). */
   chunking = false;

@@ -37,6 +37,8 @@ export class RedisStandIn {
   /** Whether it says anything at all. */
   isFrozen = false;
   port = 0;
+  /** The port of the master that it names, as a Sentinel. */
+  master: number | null = null;
   #server: Server | null = null;
   readonly #sockets = new Set<Socket>();
 
@@ -111,6 +113,8 @@ export class RedisStandIn {
     }
     if (/^info$/i.test(command)) return 'redis_version:7.0.0\r\n';
     this.said.push(words.join(' '));
+    if (command === 'sentinel' && this.master !== null)
+      return args[0] === 'get-master-addr-by-name' ? ['127.0.0.1', `${this.master}`] : [];
     return 'OK';
   }
 }

@@ -54,7 +54,9 @@ test('what Redis answers is the answer', async (t) => {
   }
   node.answers({ take: [0, 1, 0, 3] });
   assert.deepEqual(await node.store.take(asked(two, [], hit), node.now), { refused: 0, left: 0, banned: 'now' });
-  assert.equal(node.store.bans(node.now), 1, 'and this node knows it as well');
+  await node.loses();
+  const { bans } = await node.store.view(5, node.now);
+  assert.deepEqual(bans, [{ network: 'n', for: MINUTE, by: 'limits' }], 'and this node knows it as well');
 });
 
 test('a connection is asked for whole, and what Redis answers is the answer', async (t) => {
@@ -132,14 +134,17 @@ test('bans are put and lifted in Redis and here, and Redis says whether there wa
 
 test('the operator sees what this node has seen as it stands for all of them, the fullest first', async (t) => {
   const node = await Node.open(t);
-  for (const name of ['a', 'b']) await node.store.take(asked([charge(name, 10, HOUR)]), node.now);
+  const limits = { a: 10, b: 100, c: 10 };
+  for (const [name, limit] of Object.entries(limits))
+    await node.store.take(asked([charge(name, limit, HOUR)]), node.now);
   for (const source of ['x', 'y', 'y']) await node.store.enter(entry(source), node.now);
   await node.store.ban({ network: 'n', for: HOUR, by: 'operator' }, node.now);
   const { uses: own } = await node.store.view(5, node.now);
   const of = (name: string) => own.findIndex(({ key }) => key.endsWith(`\0${name}`));
   const levels: string[] = [];
   levels[of('a')] = '4';
-  levels[of('b')] = '6.5';
+  levels[of('b')] = '50.5';
+  levels[of('c')] = '3';
   node.redis.heard.length = 0;
   // y has most connections here, x has most in all
   node.answers({ look: [...levels, '2', '9'], beat: [1, 'other', 1, 'n', `${HOUR}`, 'operator'] });
@@ -147,8 +152,9 @@ test('the operator sees what this node has seen as it stands for all of them, th
   assert.deepEqual(
     uses.map(({ key, used, limit, window }) => [key.at(-1), used, limit, window]),
     [
-      ['b', 6.5, 10, HOUR],
+      ['b', 50.5, 100, HOUR],
       ['a', 4, 10, HOUR],
+      ['c', 3, 10, HOUR],
     ],
   );
   assert.deepEqual(open, [
@@ -163,7 +169,7 @@ test('the operator sees what this node has seen as it stands for all of them, th
   assert.deepEqual(look, {
     question: 'look',
     keys: [NODES, ...names, seat('y'), seat('x')],
-    args: ['2', '10', `${HOUR}`, '10', `${HOUR}`],
+    args: ['3', ...own.flatMap(({ limit }) => [`${limit}`, `${HOUR}`])],
   });
   assert.equal((await node.store.view(1, node.now)).uses.length, 1);
 });
@@ -218,7 +224,8 @@ test('a strike counts the faults that Redis is asked of, and is not asked where 
   const node = await crowded(t);
   const hit = strike('n', 3, MINUTE, 3);
   const connector = charge('', 9, HOUR, 1, 'connector');
-  await node.store.take(asked([full('late'), connector, charge('n', 9, HOUR, 1, 'login')], [], hit), node.now);
+  const login = charge('n', 9, HOUR, 1, 'login');
+  await node.store.take(asked([full('late'), connector, login, { ...connector }], [], hit), node.now);
   assert.deepEqual(node.takeHeard()[0]?.args.slice(-6), ['0', '3', `${MINUTE}`, '2', 'n', `${MINUTE}`]);
   const poor = { ...hit, charge: { ...hit.charge, key: full('late').key } };
   await node.store.take(asked([connector], [], poor), node.now);
@@ -256,7 +263,9 @@ test('what is charged without asking is told to Redis as far as it has a place t
   node.redis.heard.length = 0;
   node.store.charge([full('late')], node.now);
   assert.equal((await node.store.take(asked([full('late', 0)]), node.now)).refused, 0);
-  assert.deepEqual(node.takeHeard(), []);
+  node.store.leave({ connector: 'internet', source: 'a' });
+  await node.heard('leave');
+  assert.equal(node.takeHeard().length, 1, 'nothing else');
 });
 
 test('a connector always has a place', async (t) => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { RedisStore } from '../../src/limits/redis-store.ts';
 import { type Found, type Heard, plainly, RedisStandIn } from '../helpers/redis-stand-in.ts';
 import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
@@ -45,7 +45,8 @@ test('a node goes on with the room that Redis found, and with the places that it
   const node = await Node.open(t, { take: [-1, 0, 2] });
   const question = asked([charge('a', 9, HOUR)]);
   assert.deepEqual(await node.store.take(question, node.now), { refused: -1, left: 2, banned: 'no' });
-  const wanted = entry('a', { ofSource: 2 });
+  const wanted = entry('a', { ofSource: 2, charges: [charge('b', 9, HOUR)] });
+  node.answers({ enter: ['', 0, 2] });
   await node.store.enter(wanted, node.now);
   await node.loses();
   for (const [refused, left] of [
@@ -58,6 +59,7 @@ test('a node goes on with the room that Redis found, and with the places that it
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'source', banned: 'no' });
   node.store.leave(wanted.seat);
   assert.deepEqual(node.store.enter(wanted, node.now), { refused: null, banned: 'no' });
+  assert.deepEqual(node.store.enter(wanted, node.now), { refused: 'rate', banned: 'no' });
 });
 
 test('a node as it is made in the product has the clock of its process', async (t) => {
@@ -86,6 +88,27 @@ test('a question that Redis owes is answered by the counts of this node', async 
   ];
   const answers = [{ refused: -1, left: 8, banned: 'no' }, { refused: 'source', banned: 'no' }, true, true, false];
   assert.deepEqual(await Promise.all(both), answers);
+});
+
+test('a Redis that owes an answer is asked nothing more until it has given it, and nobody waits for it', async (t) => {
+  const { promise: owed, resolve: pay } = Promise.withResolvers<Found>();
+  const node = await Node.open(t, { take: owed }, undefined, SHORT);
+  const question = asked([charge('a', 9, HOUR)]);
+  await node.store.take(question, node.now);
+  node.redis.heard.length = 0;
+  node.store.leave({ connector: 'internet', source: 'a' });
+  await node.store.view(5, node.now);
+  pay([-1, 0, 8]);
+  const heard = (await node.isUp()).map((one) => one.question);
+  assert.deepEqual(heard.slice(0, 3), ['begin', 'merge', 'beat']);
+  node.answers({ take: NEVER });
+  await node.store.take(question, node.now);
+  let isClosed = false;
+  void node.store.close().then(() => {
+    isClosed = true;
+  });
+  await turn();
+  assert.ok(isClosed);
 });
 
 test('the operator is shown the counts of this node where Redis owes them', async (t) => {
@@ -189,16 +212,17 @@ test('a Redis that does not take what is open is not there', async (t) => {
 test('each second a node says that it lives, and which bans it knows of', async (t) => {
   const node = new Node(t, await RedisStandIn.open());
   node.answers({ beat: [1, 'seventh', 0] });
-  await until(() => node.redis.heardOf('beat').length === 2);
-  const [first, second] = node.redis.heardOf('beat');
+  await until(() => node.redis.heardOf('beat').length === 1);
+  await delay(2);
+  node.answers({ beat: [1, 'eighth'] }); // and none are named
+  await node.store.view(5, node.now);
+  const heard = (): Heard[] => node.redis.heardOf('beat').filter(({ args }, at) => at === 0 || args[1] !== '');
+  await until(() => heard().length === 2);
+  const [first, second] = heard();
   assert.deepEqual(first?.keys, [...BANS, NODES]);
   assert.match(first?.args[0] ?? '', /^[0-9a-f-]{36}$/);
   assert.deepEqual(first?.args.slice(1), ['', '1000']);
   assert.deepEqual(second?.args.slice(1), ['seventh', '1000'], 'those that it has heard last');
-  await node.store.close();
-  const { length } = node.redis.heardOf('beat');
-  await delay(1_100);
-  assert.equal(node.redis.heardOf('beat').length, length);
 });
 
 test('bans of other nodes are heard, told, and held here as well; those that are over there are lifted', async (t) => {

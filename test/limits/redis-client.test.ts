@@ -2,11 +2,16 @@
 // redis-store.test.ts and redis-answers.test.ts.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RedisAddress, RedisClient, waitBefore } from '../../src/limits/redis-client.ts';
+import { createServer } from 'node:tls';
+import { type RedisAddress, RedisClient, type RedisSecrets, waitBefore } from '../../src/limits/redis-client.ts';
+import { makePair } from '../helpers/certificates.ts';
 import { type Found, RedisStandIn } from '../helpers/redis-stand-in.ts';
 import { noRedis, startRedis } from '../real/redis-server.ts';
+import { missing } from '../real/tools.ts';
 import { until } from './redis-node.ts';
 
 const PATIENCE = 2_000; // ms that an answer may take: the machine may be busy
@@ -22,12 +27,17 @@ interface Watched {
   seen(event: string, times?: number): Promise<void>;
 }
 
-function watch(t: TestContext, address: RedisAddress, patience = PATIENCE, password: string | null = null): Watched {
+function watch(
+  t: TestContext,
+  address: RedisAddress,
+  patience = PATIENCE,
+  secrets: Partial<RedisSecrets> = {},
+): Watched {
   const events: string[] = [];
   const watched: Watched = {
     client: new RedisClient(
       address,
-      { password, ca: null },
+      { password: null, ca: null, ...secrets },
       {
         begin: async () => {
           events.push('begin');
@@ -80,7 +90,7 @@ test('a server is there when what must be said first was answered, and a questio
 
 test('a server is asked under the name, with the password and in the database that it was given', async (t) => {
   const redis = await standIn(t);
-  const { seen } = watch(t, { ...redis.address, user: 'gate', database: 3 }, PATIENCE, 'secret');
+  const { seen } = watch(t, { ...redis.address, user: 'gate', database: 3 }, PATIENCE, { password: 'secret' });
   await seen('there');
   assert.deepEqual(redis.said, ['auth gate secret', 'select 3', 'client setname postern']);
 });
@@ -157,7 +167,9 @@ test('answers that come in time go on being waited for, each for its own time', 
   redis.answer = ({ args }) => delay(0.4 * SHORT, Number(args[0]));
   for (let n = 0; n < 2; n++) assert.equal(await client.ask('take', ['key'], [n]), n);
   redis.answer = () => new Promise(() => {});
+  const began = performance.now();
   assert.equal(await client.ask('take', ['key'], [9]), null);
+  assert.ok(performance.now() - began >= SHORT, 'not sooner');
   assert.deepEqual(events, ['begin', 'there', LATE]);
 });
 
@@ -246,11 +258,30 @@ for (const kind of ['single', 'sentinel', 'cluster'] as const) {
   });
 }
 
+test('a master that Sentinels name over TLS is asked over TLS as well', { skip: missing(['openssl']) }, async (t) => {
+  const [sentinel, master] = [await standIn(t), await standIn(t)];
+  sentinel.master = master.port;
+  const { cert, key } = makePair({ subject: '/CN=sentinel', names: 'IP:127.0.0.1' });
+  const before = createServer({ cert, key }, (secured) => {
+    const behind = connect(sentinel.port, '127.0.0.1', () => secured.pipe(behind).pipe(secured));
+    behind.on('error', () => {});
+    secured.on('error', () => {});
+  }).listen(0, '127.0.0.1');
+  t.after(() => before.close());
+  await once(before, 'listening');
+  const hosts = [{ host: '127.0.0.1', port: (before.address() as AddressInfo).port }];
+  watch(t, { ...sentinel.address, kind: 'sentinel', hosts, name: 'limits', tls: true }, PATIENCE, { ca: cert });
+  await until(() => master.first !== null);
+  assert.equal(master.first, TLS_HANDSHAKE);
+});
+
 test('who has closed it hears nothing more of it, and it hears nothing more', async (t) => {
   const redis = await standIn(t);
   const { client, events, seen } = watch(t, redis.address);
   await seen('there');
   redis.answer = () => new Promise(() => {});
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
   const asked = client.ask('take', ['key'], [1]);
   await until(() => redis.heard.length === 1);
   const began = performance.now();
@@ -264,6 +295,7 @@ test('who has closed it hears nothing more of it, and it hears nothing more', as
   assert.deepEqual(events, ['begin', 'there']);
   assert.equal(redis.taken, 1);
   assert.equal(redis.heard.length, 1);
+  assert.ok(timers() <= before, 'and no process waits for it');
 });
 
 test('a closed one that had begun is not there when that is answered', async (t) => {

@@ -6,6 +6,7 @@ import type { RedisAddress } from '../../src/limits/redis-client.ts';
 import { type RedisEvents, RedisStore } from '../../src/limits/redis-store.ts';
 import { noRedis, type RedisServer, startRedis } from '../real/redis-server.ts';
 import { asked, charge, entry, HOUR, MINUTE, strike } from './questions.ts';
+import { until } from './redis-node.ts';
 import { answersLikeAStore } from './store-contract.ts';
 
 const redis = noRedis === false ? await startRedis() : null;
@@ -102,6 +103,21 @@ check('connections are counted over all nodes, and those of a node that ends cou
   await two.close();
 });
 
+check('what a node counted without Redis counts for all when it is back, where that is more', async () => {
+  const [one, two] = await Promise.all([node(), node()]);
+  const take = async (store: RedisStore, name: string, cost: number): Promise<number> =>
+    (await store.take(asked([charge(name, 9, HOUR, cost)]), now())).left;
+  await take(two, 'a', 3);
+  await take(two, 'b', 1);
+  await (redis as RedisServer).ask('CLIENT', 'KILL', 'TYPE', 'normal');
+  await until(() => !one.isUp);
+  assert.deepEqual([await take(one, 'a', 2), await take(one, 'b', 5)], [7, 4]);
+  await until(() => one.isUp && two.isUp);
+  await take(one, 'a', 0); // behind what it tells Redis
+  assert.deepEqual([await take(two, 'a', 0), await take(two, 'b', 0)], [6, 4]);
+  await Promise.all([one.close(), two.close()]);
+});
+
 check('a ban of one node holds on the other, which hears of it, and so does its end', async () => {
   const heard: string[] = [];
   const [one, two] = await Promise.all([node(), node(redis as RedisServer, heard)]);
@@ -115,6 +131,17 @@ check('a ban of one node holds on the other, which hears of it, and so does its 
   await two.view(5, now());
   assert.equal(two.bans(now()), 0);
   await Promise.all([one.close(), two.close()]);
+});
+
+check('a node that begins later hears of a ban for as long as it lasts', async () => {
+  const store = await node();
+  const left = async (key: string): Promise<number> =>
+    Number((await (redis as RedisServer).ask('PTTL', `postern:{limits}:${key}`)).slice(1));
+  await store.ban({ network: 'n', for: 8_760 * HOUR, by: 'operator' }, now());
+  assert.ok((await left('bans:version')) + 1_000 > (await left('bans')));
+  await store.lift('other', now());
+  assert.ok((await left('bans:version')) + 1_000 > (await left('bans')));
+  await store.close();
 });
 
 check('every key begins with postern:, holds no word of a peer, and ends by itself', async () => {

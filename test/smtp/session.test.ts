@@ -571,6 +571,14 @@ describe('ends that a driver knows of', () => {
     assert.equal(securing.session.helo, 'client.example');
   });
 
+  it('a decision counts once', () => {
+    const harness = behind(OPENED, { judgement: 'asked' });
+    say(harness, 'C MAIL FROM:<>');
+    for (let times = 0; times < 2; times++)
+      harness.does((session) => session.judged({ action: 'proceed', reason: 'rule', rule: null, observed: false }));
+    assert.equal(harness.upstreamHeard, 'MAIL FROM:<>\r\n');
+  });
+
   it('a handshake counts once', () => {
     const harness = behind([...OFFERS_TLS, 'C STARTTLS'], TLS);
     harness.shakeHands();

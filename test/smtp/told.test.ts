@@ -441,6 +441,7 @@ describe('of mail data', () => {
       for (const piece of ['12345', '6789a', 'bcdef']) harness.clientSays(piece);
       assert.equal(harness.upstreamHeard, goesOn);
       assert.deepEqual(told(harness, 'limited'), [event]);
+      assert.equal(harness.closed, null, 'the client is told at the end of its message');
     }
   });
 
