@@ -65,3 +65,12 @@ test('behind a name that is longer than any address others are found', () => {
   names.add('z');
   assert.deepEqual([names.has('z'), names.has('y')], [true, false]);
 });
+
+test('names of one hash are told apart', () => {
+  assert.equal(hashOf('1e56rtr'), hashOf('0f94688'));
+  const names = new NameSet();
+  names.add('1e56rtr');
+  assert.deepEqual([names.has('1e56rtr'), names.has('0f94688')], [true, false]);
+  names.add('0f94688');
+  assert.deepEqual([names.size, names.has('1e56rtr'), names.has('0f94688')], [2, true, true]);
+});
