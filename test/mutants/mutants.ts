@@ -61,6 +61,7 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'policy/lint-limits': FAULTS,
   'policy/lint-senders': FAULTS,
   'policy/shadow': FAULTS,
+  'policy/document': ['test/policy/compile-connector.test.ts'],
   'policy/explain': ['test/commands/explain.test.ts'],
   'policy/setting': ['test/{commands,policy}/explain.test.ts'],
   'policy/options': ['test/policy/{document,lists,policy}.test.ts'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DomainTable, foldName, parseDomainPattern, patternIn } from '../../src/policy/domains.ts';
+import { DomainTable, foldName, parseDomainPattern, patternAround, patternIn } from '../../src/policy/domains.ts';
 import { atOnce } from '../../src/policy/steps.ts';
 
 const RUNS = Number(process.env.POSTERN_RUNS ?? 1000);
@@ -287,4 +287,17 @@ test('room that is made for names that never come is room enough for those that 
     found.add({ text: `${i}.x`, below: false, forms: [`${i}.x`] }, i);
   }
   for (let i = 0; i < 100; i++) assert.deepEqual([found.find(`${i}.x`), found.holds(`${i + 100}.x`)], [i, false]);
+});
+
+test('one pattern is around another where it holds all that this one does', () => {
+  const around = (wide: string, text: string): string | null => patternAround(table(wide), text);
+  assert.equal(around('a.example', 'A.example.'), 'a.example');
+  assert.equal(around('*.a.example', '*.A.example'), '*.a.example');
+  assert.equal(around('*.a.example', 'a.example'), '*.a.example');
+  assert.equal(around('*.a.example', '*.x.a.example'), '*.a.example');
+  assert.equal(around('bücher.example', 'xn--bcher-kva.example'), 'bücher.example');
+  assert.equal(around('a.example', '*.a.example'), null);
+  assert.equal(around('x.a.example', '*.a.example'), null);
+  assert.equal(around('*.x.a.example', 'a.example'), null);
+  assert.equal(around('a.example', '.a.example'), null, 'what is no pattern is held by none');
 });
