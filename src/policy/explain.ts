@@ -150,7 +150,8 @@ function whyNot(condition: Condition, facts: Facts): string {
         ? 'the client has no confirmed name'
         : `${names.join(', ')}: none of them`;
     case 'local':
-      return `the client has connected to ${localIp === null ? 'an unknown address' : formatIp(localIp)}, port ${localPort}`;
+      // 0.0.0.0 is what a question has for an address that it does not name.
+      return `the client has connected to ${localIp ? formatIp(localIp) : 'an unknown address'}, port ${localPort}`;
     case 'authenticated':
       return login ?? `${question.login?.name} has logged in`;
     case 'users':

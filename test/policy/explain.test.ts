@@ -10,7 +10,7 @@ import type {
 } from '../../src/policy/document.ts';
 import { explain, formatExplanation } from '../../src/policy/explain.ts';
 import type { PolicyOptions } from '../../src/policy/options.ts';
-import type { PolicyQuestion } from '../../src/policy/policy-question.ts';
+import { ANY_LOCAL, type PolicyQuestion } from '../../src/policy/policy-question.ts';
 import { connector, sound } from './build.ts';
 
 interface Given {
@@ -79,6 +79,11 @@ for (const [conditions, asked, why, given] of [
     { local: { address: 'nowhere', port: 25 } },
     'no, local: the client has connected to an unknown address, port 25',
   ],
+  [
+    { local: ['192.0.2.26'] },
+    { local: ANY_LOCAL },
+    'no, local: the client has connected to an unknown address, port 25',
+  ],
   [{ authenticated: true }, {}, 'no, authenticated: nobody has logged in'],
   [{ authenticated: true }, { login: '?' }, 'no, authenticated: the login has no name'],
   [{ authenticated: false }, { login: 'bob' }, 'no, authenticated: bob has logged in'],
@@ -129,7 +134,7 @@ connector  none: no connector of this local address holds the client
 setting    connectors (p:7): none of their remote_ip_ranges holds 192.0.2.1, of those that answer at ${where}
 `;
   assert.equal(await account({}, inside), none('192.0.2.25, port 587'));
-  assert.equal(await account({ local: { address: '0.0.0.0', port: 25 } }, inside), none('that address, port 25'));
+  assert.equal(await account({ local: ANY_LOCAL }, inside), none('that address, port 25'));
   assert.equal(
     await account({}, kept),
     `refuse-connection  554 5.7.1 Access denied
