@@ -32,7 +32,9 @@ test('the empty name, the longest one and one beyond octets are told apart', () 
   assert.deepEqual([names.has(''), names.has('x'.repeat(65_535)), names.has('x'.repeat(65_536))], [true, true, false]);
   names.add('\xfc');
   assert.equal(names.has('\u01fc'), false);
-  assert.throws(() => names.add('\u01fc'), RangeError);
+  assert.throws(() => names.add('\u01fc'), /^RangeError: a name that is no string of octets$/);
+  names.add('\xff');
+  assert.deepEqual([names.has('\xff'), names.has('\u01ff')], [true, false]);
 });
 
 test('sets of the same names have the same sum, in whatever order they came, and others have another', () => {
@@ -74,4 +76,10 @@ test('names of one hash are told apart', () => {
   assert.deepEqual([names.has('1e56rtr'), names.has('0f94688')], [true, false]);
   names.add('0f94688');
   assert.deepEqual([names.size, names.has('1e56rtr'), names.has('0f94688')], [2, true, true]);
+  names.add('c92xdojk');
+  assert.deepEqual(
+    [hashOf('c92xdojk') === hashOf(''), names.has('')],
+    [true, false],
+    'nor is one the beginning of another',
+  );
 });
