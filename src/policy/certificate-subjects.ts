@@ -49,7 +49,7 @@ export function subjectTest(
 /** `C = DE, O = Example, CN = a\, b` as the certificate's names are spelled here: octets, without the blanks around `=` `,`
  * and `+`. Null where something is no `type=value`; openssl's own word `subject=` before it is none. */
 export function parseDistinguishedName(text: string): string | null {
-  const parts = toOctets(text).match(/(?:\\.|[^\\,+])+|[,+]/gs) ?? [];
+  const parts = toOctets(text).match(/(?:\\.|[^\\,+])+|[\\,+]/gs) ?? [];
   const spelled = parts.map((part) => {
     if (part === ',' || part === '+') return part;
     const match = /^ *(?!subject *=)([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+) *= *((?:\\.|[^\\"])+)$/s.exec(part);

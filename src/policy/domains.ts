@@ -45,7 +45,7 @@ export function parseDomainPattern(text: string): DomainPattern | string {
   if (ENDS_IN_NUMBER.test(ascii))
     return `'${text}' ends in a number and would be read as an address; addresses of our own go under accepted_literals`;
   const unicode = ascii.includes('xn--') ? toOctets(domainToUnicode(ascii)) : ascii;
-  return { text, below, forms: unicode === '' || unicode === ascii ? [ascii] : [ascii, unicode] };
+  return { text, below, forms: unicode === ascii ? [ascii] : [ascii, unicode] };
 }
 
 /** A name as DNS or a client spells it, for the comparison: ASCII-folded, without the dot at its end. */
@@ -63,6 +63,15 @@ export function patternIn(table: DomainTable<unknown>, domain: string): string |
     if (other !== null) return other;
   }
   return null;
+}
+
+/** The pattern of the table that holds all that another one does, or null. */
+export function patternAround(table: DomainTable<unknown>, text: string): string | null {
+  const pattern = parseDomainPattern(text);
+  if (typeof pattern === 'string') return null;
+  const [form] = pattern.forms as [string];
+  // No name has a label of one star, so only a pattern with a star can hold that one.
+  return table.patternFor(pattern.below ? `*.${form}` : form);
 }
 
 const DOT = 0x2e;

@@ -72,8 +72,8 @@ export async function explain(
   };
   const recipients: ExplainedRecipient[] = [];
   for (const [i, address] of (question?.addresses ?? []).entries()) {
-    const steps = question === null ? null : connector?.stepsFor(ends, question, address, names());
-    if (steps === null || steps === undefined) continue;
+    const steps = question && connector?.stepsFor(ends, question, address, names());
+    if (!steps) continue;
     const { blocked, known, trials, facts } = steps;
     recipients.push({
       address: formatAddress(address),
@@ -124,12 +124,11 @@ function whyDomain(
   return `${fromOctets(address.domain)} is neither accepted nor relayed for everyone: the rules decide`;
 }
 
-function whyRule({ rule, expired, failed, open, matched }: Trial, facts: Facts): string {
+function whyRule({ rule, expired, failed, open }: Trial, facts: Facts): string {
   if (expired) return 'it has expired';
   if (failed !== null) return `${failed.key}: ${whyNot(failed, facts)}`;
   if (open !== null)
     return `${open.key}: ${open.key === 'ptr' ? 'no answer from DNS' : 'the name of the login is not known'}`;
-  if (matched !== true) return '';
   const spelled = whySpelled(rule.conditions, facts);
   return spelled === null ? 'all its conditions hold' : `all its conditions hold: ${spelled}`;
 }
@@ -151,7 +150,8 @@ function whyNot(condition: Condition, facts: Facts): string {
         ? 'the client has no confirmed name'
         : `${names.join(', ')}: none of them`;
     case 'local':
-      return `the client has connected to ${localIp === null ? 'an unknown address' : formatIp(localIp)}, port ${localPort}`;
+      // 0.0.0.0 is what a question has for an address that it does not name.
+      return `the client has connected to ${localIp ? formatIp(localIp) : 'an unknown address'}, port ${localPort}`;
     case 'authenticated':
       return login ?? `${question.login?.name} has logged in`;
     case 'users':

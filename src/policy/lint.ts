@@ -9,6 +9,7 @@ import { foldAscii } from '../smtp/bytes.ts';
 import type { UserNames } from './accounts.ts';
 import type { Rule } from './condition.ts';
 import type { ConditionsDocument, PolicyDocument } from './document.ts';
+import { patternAround } from './domains.ts';
 import type { Draft } from './draft.ts';
 import { formatIp, parseIp } from './ip.ts';
 import type { Domains } from './judge.ts';
@@ -74,7 +75,7 @@ function* lintDomains({ document, domains, notes }: Subject): Steps<void> {
   for (const key of ['accepted_domains', 'relay_domains'] as const) {
     for (const [i, text] of document[key].entries()) {
       if (i % STEP === STEP - 1) yield;
-      const blocked = domains.blocked.patternFor(text.replace(/^\*\./, '').toLowerCase());
+      const blocked = patternAround(domains.blocked, text);
       if (blocked !== null)
         notes.warn([key, i], `'${text}' never passes: blocked_domains has '${blocked}', and that is looked at first`);
     }
@@ -96,9 +97,8 @@ function identifies(conditions: ConditionsDocument): boolean {
  * named destinations anyway, an address gains nothing. */
 export function rangeGrantsRelay({ document, rules }: Draft, { range }: SourceEntry): boolean {
   if (document.submit !== 'anyone') return false;
-  return rules.some(({ action, document: rule, sources }) => {
-    const conditions = rule.allow;
-    if (action === 'deny' || conditions === undefined || sources !== null || identifies(conditions)) return false;
+  return rules.some(({ document: { allow: conditions }, sources }) => {
+    if (conditions === undefined || sources !== null || identifies(conditions)) return false;
     return conditions.recipient_domains === undefined || !isEverything(range);
   });
 }
@@ -112,8 +112,7 @@ function* reach({ rules, ranges, connectAllow, connectDeny }: Draft, index: numb
   for (const earlier of rules.slice(0, index)) {
     if (earlier.action === 'allow' || earlier.expiresAt !== Number.POSITIVE_INFINITY) continue;
     if (earlier.conditions.length === 0) return [];
-    const [only, second] = earlier.conditions;
-    if (only?.key === 'sources' && second === undefined && earlier.sources !== null)
+    if (earlier.conditions.length === 1 && earlier.sources !== null)
       spans = yield* subtractInSteps(spans, yield* earlier.sources.surest());
   }
   return spans;
@@ -123,7 +122,7 @@ function* lintOpenRelay(draft: Draft, { options, notes }: Subject): Steps<void> 
   const { document, rules } = draft;
   for (const [i, rule] of rules.entries()) {
     const conditions = rule.document.allow;
-    if (rule.action === 'deny' || conditions === undefined || rule.expiresAt <= options.now()) continue;
+    if (conditions === undefined || rule.expiresAt <= options.now()) continue;
     const path = [...rule.path, 'allow'];
     if (conditions.ptr !== undefined)
       notes.note(
@@ -133,7 +132,7 @@ function* lintOpenRelay(draft: Draft, { options, notes }: Subject): Steps<void> 
     if (document.submit !== 'anyone' || identifies(conditions)) continue;
     const open = yield* publicPart(yield* reach(draft, i));
     const wide = yield* first(open, isWide);
-    const who = wide === undefined ? '' : yield* nameOf(wide, rule.sources ?? draft.ranges);
+    const who = wide && (yield* nameOf(wide, rule.sources ?? draft.ranges));
     if (conditions.recipient_domains !== undefined) {
       if (wide !== undefined)
         notes.note(path, `everyone in ${who} may reach the domains that rule '${rule.name}' names`);
@@ -255,15 +254,14 @@ function* lintShadow(rule: Rule, before: readonly Rule[], clients: SourceSet, no
 
 /** Accepted and relayed recipients pass before any rule is looked at, so a deny of one denies nobody. */
 function* lintDenied({ document, path }: Rule, { known }: Domains, notes: Notes): Steps<void> {
-  const passes = (domain: string): boolean => known.holds(foldAscii(toOctets(domain)).replace(/\.$/, ''));
   for (const [i, text] of (document.deny?.recipient_domains ?? []).entries()) {
     if (i % STEP === STEP - 1) yield;
-    if (passes(text.replace(/^\*\./, 'x.')) && passes(text.replace(/^\*\./, '')))
+    if (patternAround(known, text) !== null)
       notes.warn([...path, 'deny', 'recipient_domains', i], `mail for '${text}' ${PASSES}`);
   }
   for (const [i, text] of (document.deny?.recipients ?? []).entries()) {
     if (i % STEP === STEP - 1) yield;
-    if (passes(text.slice(text.lastIndexOf('@') + 1)))
+    if (patternAround(known, text.slice(text.lastIndexOf('@') + 1)) !== null)
       notes.warn([...path, 'deny', 'recipients', i], `mail for '${text}' ${PASSES}`);
   }
 }

@@ -2,7 +2,7 @@
 //
 // Rules are not told here: explain.ts lists each of them. What the grammar refuses has no setting.
 
-import type { Address, Question } from '../smtp/types.ts';
+import type { Question } from '../smtp/types.ts';
 import type { Connector, SessionEnds } from './connector.ts';
 import type { SenderKey } from './judge.ts';
 import { UNQUALIFIED_GRAMMAR, type Verdict } from './policy-question.ts';
@@ -46,7 +46,7 @@ export function settingOf(
     const refusal = connector.connectSetting(ends.address, names);
     return refusal === null ? null : setting(refusal.path, refusal.why);
   }
-  if (question === null || refusedAt === null) return null;
+  if (question === null) return null;
   if (refusedAt === 'MAIL') {
     const { key, open, spelling } = connector.senderKey(ends, question);
     if (key === null) return null;
@@ -54,17 +54,13 @@ export function settingOf(
     if (open) return setting(at, 'the name of the login is not known');
     return setting(at, `${whySender(key, question, connector)}${spelling === null ? '' : `; ${spelling}`}`);
   }
-  if (verdict.grammar === UNQUALIFIED_GRAMMAR || decision?.reason === 'unqualified')
+  if (verdict.grammar === UNQUALIFIED_GRAMMAR)
     return setting([...connector.path, 'unqualified_recipients'], 'reject: the address has no domain');
-  const last = question.addresses.at(-1);
   switch (decision?.reason) {
     case 'blocked_domain':
       return setting(['blocked_domains'], 'what it holds is never passed, for anyone');
     case 'unknown_recipient':
-      return setting(
-        ['valid_recipients'],
-        `the address is not in the list, and ${nameOf(last)} receives for those alone`,
-      );
+      return setting(['valid_recipients'], 'the address is not in the list, and its domain receives for those alone');
     case 'relay_trick':
       return setting(['accepted_literals'], 'the address literal is none of them');
     default:
@@ -91,7 +87,7 @@ function whySender(key: SenderKey, { login, sender, senderAddress }: Question, c
       return 'true, and the session is in clear text';
     case 'submit':
       return document.submit === 'authenticated'
-        ? `authenticated, and ${who ?? 'that login does not count'}`
+        ? 'authenticated, and nobody has logged in'
         : `only these users and groups, and ${who ?? `${login?.name} is none of them`}`;
     case 'own_domains': {
       const is = senderAddress?.domain === undefined || senderAddress.domain === null ? 'may be' : 'is';
@@ -107,8 +103,4 @@ function whySender(key: SenderKey, { login, sender, senderAddress }: Question, c
     case 'others':
       return `deny, and ${who ?? `${login?.name} is not named in login_must_match`}${document.senders.own_address !== 'required' ? '' : ', and no address of its own is known'}`;
   }
-}
-
-function nameOf(address: Address | undefined): string {
-  return fromOctets(address?.domain ?? 'its domain');
 }

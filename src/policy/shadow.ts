@@ -7,7 +7,7 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Rule } from './condition.ts';
 import type { ConditionsDocument } from './document.ts';
-import { DomainTable, parseDomainPattern } from './domains.ts';
+import { DomainTable, parseDomainPattern, patternAround } from './domains.ts';
 import type { SourceSet } from './lists.ts';
 import { NameSet } from './name-set.ts';
 import { isInside } from './ranges.ts';
@@ -70,7 +70,6 @@ function conditionsOf({ document }: Rule): ConditionsDocument {
 }
 
 function* coversRanges(wide: SourceSet, narrow: SourceSet): Steps<boolean> {
-  if (wide === narrow) return true;
   if ((yield* subtractInSteps(yield* narrow.surest(), yield* wide.surest())).length > 0) return false;
   for (const { range } of narrow.masked) {
     if ((yield* first(wide.entries, (other) => isInside(range, other.range))) === undefined) return false;
@@ -86,13 +85,7 @@ function* coversDomains(wide: readonly string[] | undefined, narrow: readonly st
     const pattern = parseDomainPattern(text);
     if (typeof pattern !== 'string') table.add(pattern, true);
   }
-  const isOut = (text: string): boolean => {
-    const pattern = parseDomainPattern(text);
-    if (typeof pattern === 'string') return true;
-    // No name has a label of one star, so only a pattern with a star can hold that one.
-    return !pattern.forms.every((form) => table.holds(form) && (!pattern.below || table.holds(`*.${form}`)));
-  };
-  return (yield* first(narrow, isOut)) === undefined;
+  return (yield* first(narrow, (text) => patternAround(table, text) === null)) === undefined;
 }
 
 function coversLogin(wide: ConditionsDocument, narrow: ConditionsDocument): boolean {

@@ -15,7 +15,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { COLLECTED, type Collected, collectFrom, ENDS } from './collected.ts';
 import { KnownMutants, NO_END } from './known.ts';
-import { AGAIN, type Mutant, type Work } from './work.ts';
+import { AGAIN, type Mutant, type Told, type Work } from './work.ts';
 
 type Named = readonly [name: string, test: Collected];
 type Tests = ReadonlyMap<string, Collected>;
@@ -32,6 +32,7 @@ interface Switch {
 
 const LONGEST = 15_000; // ms that a test may wait for what does not come, and some times what it took without a mutant
 const FIRST = 120_000; // ms without one: the machine may be busy
+const TO_TELL = 10_000; // ms more, for it to be red by itself
 const MOST_HITS = 5; // times as many as without a mutant: it goes round for ever
 
 const MOST_RECENT = 12;
@@ -100,7 +101,7 @@ async function askOfAll(): Promise<boolean> {
     if (known.isKnown(mutant.name)) continue;
     if (round === LOADED) return false;
     round++;
-    process.send?.({ at: mutant.name });
+    tell(mutant, FIRST);
     known.add(mutant.name, await killerWhileLoading(mutant));
   }
   return true;
@@ -177,10 +178,11 @@ async function killerOf(
   lever.activeMutant = mutant.id;
   try {
     for (const [name, test] of tests.toSorted((one, other) => pace(one) - pace(other))) {
-      process.send?.({ at: mutant.name });
+      const longest = LONGEST + MOST_HITS * (paces.get(name) ?? 0);
+      tell(mutant, longest + TO_TELL);
       lever.hitCount = 0;
       lever.hitLimit = mostHits(name);
-      const failure = await failureOf(test, LONGEST + MOST_HITS * (paces.get(name) ?? 0));
+      const failure = await failureOf(test, longest);
       if (lever.hitCount > lever.hitLimit) return NO_END;
       if (failure === null) continue;
       noteRed(name);
@@ -191,6 +193,11 @@ async function killerOf(
     lever.activeMutant = undefined;
     lever.hitCount = undefined;
   }
+}
+
+/** `longest`: ms until this process is ended, for then it goes round for ever. */
+function tell(mutant: Mutant, longest: number): void {
+  process.send?.({ at: mutant.name, longest } satisfies Told);
 }
 
 function noteRed(name: string): void {

@@ -11,13 +11,13 @@ import { join } from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { digestOf, KnownMutants, NO_END } from './known.ts';
 import { isPause, mutationOf, readExplained } from './mutation.ts';
-import { AGAIN, type Mutant, type Work } from './work.ts';
+import { AGAIN, type Mutant, type Told, type Work } from './work.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const KEPT = join(ROOT, '.cache/mutants');
 const ASK = join(import.meta.dirname, 'ask.ts');
 const GOAL = 95; // %
-const LONGEST = 180_000; // ms for one test, or to load them
+const FIRST = 1_800_000; // ms to load all tests, and to run each without a mutant
 
 /** By the folder of a file: all tests that run in one process, for --all. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
@@ -43,6 +43,7 @@ const COMMON: Readonly<Record<string, readonly string[]>> = {
   ],
   limits: ['test/limits/memory-store.test.ts'],
 };
+const FAULTS = ['test/{config/faults,policy/{lint,own-address}}.test.ts'];
 const ALL_OF_SMTP = COMMON.smtp as readonly string[];
 
 /** A file is asked of the tests of its own name and of these: so a mutant costs milliseconds, and tests stand where they are
@@ -56,6 +57,14 @@ const CLOSE: Readonly<Record<string, readonly string[]>> = {
   'smtp/line-dots-code': ['test/smtp/line-dots.test.ts'],
   'policy/policy-question': ['test/policy/own-address.test.ts'],
   'policy/compile': ['test/policy/policy.test.ts'],
+  'policy/lint': FAULTS,
+  'policy/lint-limits': FAULTS,
+  'policy/lint-senders': FAULTS,
+  'policy/shadow': FAULTS,
+  'policy/document': ['test/policy/compile-connector.test.ts'],
+  'policy/explain': ['test/commands/explain.test.ts'],
+  'policy/setting': ['test/{commands,policy}/explain.test.ts'],
+  'policy/options': ['test/policy/{document,lists,policy}.test.ts'],
   'policy/range-table': ['test/policy/ranges.test.ts'],
   'limits/bans': ['test/limits/memory-store.test.ts'],
   'limits/redis-client': ['test/limits/redis-places.test.ts'],
@@ -179,10 +188,10 @@ function askOfAll(work: Work, workFile: string, env: NodeJS.ProcessEnv): Promise
     const execArgv = ['--disable-warning=ExperimentalWarning']; // types are stripped
     const child = fork(ASK, [workFile], { env, execArgv });
     let at: string | null = null;
-    let timer = setTimeout(() => child.kill('SIGKILL'), 10 * LONGEST);
-    child.on('message', (said: { at: string }) => {
+    let timer = setTimeout(() => child.kill('SIGKILL'), FIRST);
+    child.on('message', (said: Told) => {
       clearTimeout(timer);
-      timer = setTimeout(() => child.kill('SIGKILL'), LONGEST);
+      timer = setTimeout(() => child.kill('SIGKILL'), said.longest);
       at = said.at;
     });
     child.on('exit', (code) => {

@@ -28,3 +28,9 @@ export interface Mutant {
   readonly name: string;
   readonly place: Place;
 }
+
+/** What it says to its parent: which mutant it is at, and after how many ms without another word it has no end. */
+export interface Told {
+  readonly at: string;
+  readonly longest: number;
+}

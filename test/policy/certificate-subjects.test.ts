@@ -27,6 +27,8 @@ test('a distinguished name is read with blanks around its signs, and kept as it 
       ',CN=a',
       'CN=a,',
       'CN=a,,O=x',
+      'CN=a,x',
+      'CN=a\\',
       'CN=a+',
       '+',
       'CN=a+,O=x',

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hashOf, NameSet } from '../../src/policy/name-set.ts';
 
-const COUNT = 200 * Number(process.env.POSTERN_RUNS ?? 1000);
+const RUNS = Number(process.env.POSTERN_RUNS ?? 1000);
+const COUNT = 200 * RUNS;
 
 test('it holds what was put in and nothing else, from none to hundreds of thousands', () => {
   const names = new NameSet();
@@ -31,7 +32,9 @@ test('the empty name, the longest one and one beyond octets are told apart', () 
   assert.deepEqual([names.has(''), names.has('x'.repeat(65_535)), names.has('x'.repeat(65_536))], [true, true, false]);
   names.add('\xfc');
   assert.equal(names.has('\u01fc'), false);
-  assert.throws(() => names.add('\u01fc'), RangeError);
+  assert.throws(() => names.add('\u01fc'), /^RangeError: a name that is no string of octets$/);
+  names.add('\xff');
+  assert.deepEqual([names.has('\xff'), names.has('\u01ff')], [true, false]);
 });
 
 test('sets of the same names have the same sum, in whatever order they came, and others have another', () => {
@@ -61,7 +64,22 @@ test('names of every length stand beside each other whole', () => {
 
 test('behind a name that is longer than any address others are found', () => {
   const names = new NameSet();
-  names.add('y'.repeat(1_100_000));
+  names.add('y'.repeat(1_100 * RUNS));
   names.add('z');
   assert.deepEqual([names.has('z'), names.has('y')], [true, false]);
+});
+
+test('names of one hash are told apart', () => {
+  assert.equal(hashOf('1e56rtr'), hashOf('0f94688'));
+  const names = new NameSet();
+  names.add('1e56rtr');
+  assert.deepEqual([names.has('1e56rtr'), names.has('0f94688')], [true, false]);
+  names.add('0f94688');
+  assert.deepEqual([names.size, names.has('1e56rtr'), names.has('0f94688')], [2, true, true]);
+  names.add('c92xdojk');
+  assert.deepEqual(
+    [hashOf('c92xdojk') === hashOf(''), names.has('')],
+    [true, false],
+    'nor is one the beginning of another',
+  );
 });

@@ -58,3 +58,13 @@ test('the first that may be meant is told, and who has another name or domain is
   assert.equal(suspects.find(login('ben@other.example')), null);
   assert.equal(suspects.find(login('OTHER\\carl')), null);
 });
+
+test('who has a name or a domain of the same hash is nobody of the list', () => {
+  const find = (listed: string, said: string): string | null =>
+    Suspects.of(new UserNames(), [listed]).find(login(said));
+  assert.equal(find('bob@d62515.example', 'bob@d62515.example'), 'bob@d62515.example');
+  assert.equal(find('bob@d62515.example', 'bob@d70989.example'), null);
+  assert.equal(find('1e56rtr', '1e56rtr'), '1e56rtr');
+  assert.equal(find('1e56rtr', '0f94688'), null);
+  assert.deepEqual([...Suspects.of(new UserNames(), []).whoMayBe(login(null))], []);
+});
