@@ -175,6 +175,13 @@ export class AddressSet {
   readonly #domains = new Map<string, DomainPattern | string>();
   /** For a no: those whose wide form is another. */
   readonly #wide = new Set<string>();
+  /** For a no: the names at domains of ours, which a bare sender may be completed to. */
+  readonly #bare = new Set<string>();
+  readonly #isOwn: (domain: string) => boolean;
+
+  constructor(isOwn: (domain: string) => boolean = () => false) {
+    this.#isOwn = isOwn;
+  }
 
   get size(): number {
     return this.#keys.size;
@@ -219,7 +226,10 @@ export class AddressSet {
       return `'${text}': a pattern of domains ${domains === null ? 'is no address' : `goes under ${domains}`}`;
     const pattern = this.#domain(host);
     if (typeof pattern === 'string') return pattern;
-    for (const form of pattern.forms) this.#add(`${local}@${form}`);
+    for (const form of pattern.forms) {
+      this.#add(`${local}@${form}`);
+      if (this.#isOwn(form)) this.#bare.add(wideKey(local));
+    }
     return null;
   }
 
@@ -253,7 +263,8 @@ export class AddressSet {
   mayHave(address: Address): boolean {
     if (this.has(address)) return true;
     const local = wideKey(address.local);
-    if (address.domain === null) return address.literal !== null && this.#hasWide(local, literalKey(address.literal));
+    if (address.literal !== null) return this.#hasWide(local, literalKey(address.literal));
+    if (address.domain === null) return this.#bare.has(local);
     return [address.domain, ...readingsOf(address.domain)].some((domain) => this.#hasWide(local, domain));
   }
 
@@ -298,8 +309,13 @@ function localKey(written: string): string {
   return foldAscii(toOctets(decoded));
 }
 
-export function* readAddresses(list: readonly string[], path: Path, notes: Notes): Steps<AddressSet> {
-  const set = new AddressSet();
+export function* readAddresses(
+  list: readonly string[],
+  path: Path,
+  notes: Notes,
+  isOwn?: (domain: string) => boolean,
+): Steps<AddressSet> {
+  const set = new AddressSet(isOwn);
   const key = path.at(-1);
   const domains = key === 'senders' ? 'sender_domains' : key === 'recipients' ? 'recipient_domains' : null;
   for (const [i, text] of list.entries()) {
