@@ -45,7 +45,10 @@ export function* compileInSteps(document: PolicyDocument, given: GivenOptions): 
     drafts.push(yield* draftConnector(connector, ['connectors', i], document, options, words));
   const clientAt = clientReader(options);
   const connectors: Connector[] = [];
-  for (const draft of drafts) connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
+  for (const draft of drafts) {
+    yield;
+    connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
+  }
   const selection = yield* Selection.inSteps(
     drafts.map((draft, i) => ({
       connector: connectors[i] as Connector,

@@ -160,7 +160,7 @@ export function* readRanges(
 export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
   const table = new DomainTable();
   for (const [i, text] of list.entries()) {
-    if (i % STEP === 0) yield* table.makeRoom();
+    if (i % STEP === STEP - 1) yield* table.makeRoom(); // of a short list many rules have one each
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
