@@ -313,13 +313,57 @@ export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number
 }
 
 /** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing. */
-export function firstMatch(rules: readonly Rule[], facts: Facts, guess: Guess, now: () => number): number | Unknown {
+export function firstMatch(rules: readonly Rule[], facts: Facts, now: () => number): number | Unknown {
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i] as Rule;
     if (hasExpired(rule, now)) continue;
-    const obstacle = obstacleOf(rule.conditions, facts, guess);
+    const obstacle = obstacleOf(rule.conditions, facts, NO_GUESS);
     if (obstacle === null) return i;
     if (isUnknown(obstacle)) return obstacle;
   }
   return rules.length;
+}
+
+const LEAST_LOOKS = 4096; // at rules of a short list; of a long one each as often as this:
+const LOOKS_EACH = 16;
+
+/** The same where something cannot be told: a place to which it comes one way, if it comes to one that is the `same` all other
+ * ways, and else what stands in the way. A way goes on at the rule where it parted from another, so that many rules that cannot
+ * be told are no more work than as many that can; where ways are too many nobody can tell. */
+export function settledMatch(
+  rules: readonly Rule[],
+  facts: Facts,
+  now: () => number,
+  same: (a: number, b: number) => boolean,
+): number | Unknown {
+  const guess = new Map<Unknown, boolean>();
+  let looks = LEAST_LOOKS + LOOKS_EACH * rules.length;
+  const found: { place?: number; open?: Unknown } = {};
+  /** Whether all ways from a rule on end alike. */
+  const walk = (from: number): boolean => {
+    const parted: Unknown[] = [];
+    let end = rules.length;
+    let alike = true;
+    for (let i = from; alike && i < end; i++) {
+      const rule = rules[i] as Rule;
+      if (hasExpired(rule, now)) continue;
+      const obstacle = obstacleOf(rule.conditions, facts, guess);
+      if (obstacle === null) end = i;
+      alike = --looks > 0;
+      if (!isUnknown(obstacle)) continue;
+      found.open ??= obstacle;
+      parted.push(obstacle);
+      guess.set(obstacle, true);
+      alike &&= walk(i);
+      guess.set(obstacle, false);
+      i--; // under `not` it may be the no that makes the rule match
+    }
+    for (const unknown of parted) guess.delete(unknown);
+    if (alike) {
+      found.place ??= end;
+      alike = same(found.place, end);
+    }
+    return alike;
+  };
+  return (walk(0) ? found.place : found.open) as number | Unknown;
 }
