@@ -281,8 +281,12 @@ function widened(key: string): string {
   return `${wideKey(key.slice(0, at))}@${host.startsWith('[') ? literalKey(host.slice(1, -1)) : host}`;
 }
 
+let last = { local: '', key: '' };
+
+/** Many rules ask about one name. */
 function wideKey(local: string): string {
-  return foldWidely(fromOctets(local)).trim();
+  if (last.local !== local) last = { local, key: foldWidely(fromOctets(local)).trim() };
+  return last.key;
 }
 
 /** An address for people. */

@@ -310,3 +310,11 @@ test('the same domain asked twice is read alike, and another one anew', () => {
   assert.deepEqual(readingsOf(toOctets('É')), [toOctets('é'), 'xn--9ca'], 'no octet of ASCII');
   assert.deepEqual(readingsOf(toOctets('１.2.3')), ['1.2.3'], 'and no address that a URL would make of it');
 });
+
+test('a long name is folded once, however many rules ask about it', async (t) => {
+  const rules = Array.from({ length: 100 }, (_, i) => ({ deny: { recipients: [`u${i}@foreign.example`] } }));
+  const policy = sound({ connectors: [connector({ rules: [...rules, { allow: {} }], i_know_this_is_open: true })] });
+  const folds = t.mock.method(String.prototype, 'normalize');
+  assert.equal(await answer(policy, client, recipient(`${'\ufdfa'.repeat(600)}@foreign.example`)), 'proceed');
+  assert.ok(folds.mock.callCount() < 10, `${folds.mock.callCount()} times`);
+});
