@@ -12,7 +12,7 @@ import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { extent, hullOf, isInside, isMasked, isSingle, parseRange, type Range, type Span } from './ranges.ts';
 import { union } from './spans.ts';
-import { foldWidely, fromOctets, readingsOf, toOctets } from './spellings.ts';
+import { foldWidely, fromOctets, lately, readingsOf, toOctets } from './spellings.ts';
 import { STEP, type Steps } from './steps.ts';
 
 /** The file of valid recipients, read: its lines without comments and blanks. */
@@ -281,13 +281,7 @@ function widened(key: string): string {
   return `${wideKey(key.slice(0, at))}@${host.startsWith('[') ? literalKey(host.slice(1, -1)) : host}`;
 }
 
-let last = { local: '', key: '' };
-
-/** Many rules ask about one name. */
-function wideKey(local: string): string {
-  if (last.local !== local) last = { local, key: foldWidely(fromOctets(local)).trim() };
-  return last.key;
-}
+const wideKey = lately((local) => foldWidely(fromOctets(local)).trim());
 
 /** An address for people. */
 export function formatAddress({ local, domain, literal }: Address): string {
