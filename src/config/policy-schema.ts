@@ -109,6 +109,9 @@ interface Conditions {
   not?: Conditions | undefined;
 }
 
+const BARE_SENDER =
+  'Where that forbids, a name without a domain counts as one of each accepted domain: the server behind completes it.';
+
 const conditions: z.ZodType<Conditions, Conditions> = z
   .lazy(() =>
     z.strictObject({
@@ -131,8 +134,10 @@ const conditions: z.ZodType<Conditions, Conditions> = z
         .describe(
           'A verified certificate of the client names one of these: a pattern of host names, CN=…, or a whole distinguished name.',
         ),
-      senders: texts.optional().describe('The reverse-path (MAIL FROM) is one of these addresses.'),
-      sender_domains: texts.optional().describe('The domain of the reverse-path fits one of these patterns.'),
+      senders: texts.optional().describe(`The reverse-path (MAIL FROM) is one of these addresses. ${BARE_SENDER}`),
+      sender_domains: texts
+        .optional()
+        .describe(`The domain of the reverse-path fits one of these patterns. ${BARE_SENDER}`),
       recipients: texts.optional().describe('The recipient is one of these addresses.'),
       recipient_domains: texts.optional().describe('The domain of the recipient fits one of these patterns.'),
       helo: texts.optional().describe('The name that the client gave with EHLO or HELO fits one of these patterns.'),

@@ -3,7 +3,7 @@
 //
 // Invariant: health and metrics need no token and change nothing; everything else needs the one of the token file. Without such a file
 // it may be read on loopback, and nothing is changed: whoever has an account on this machine, or a neighbour in its pod, could
-// ban, drain and end what he likes. Beyond loopback it is refused altogether. The Host header is checked on every request: a
+// ban, drain and end what he likes. Beyond loopback it is refused altogether. The Host header is checked on every request that has one: a
 // web page that points its own name at 127.0.0.1 (DNS rebinding) gets nothing.
 // What changes something is no request that a web page can make another's browser send: an Origin is this listener's own and comes
 // with the token in a header, and a body is of a type that a page may not send unasked. What only reads is not for pages of another origin either.
@@ -195,9 +195,11 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** An address literal cannot be rebound, so any will do; a name must be localhost or configured. */
+/** An address literal cannot be rebound, so any will do; a name must be localhost or configured. Who says none speaks HTTP/1.0, as
+ * HAProxy's checks do, and is no browser. */
 function isOurs(host: string | undefined, options: AdminOptions): boolean {
-  const name = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(host ?? '')?.[1]?.toLowerCase();
+  if (host === undefined) return true;
+  const name = /^(\[[^\]]*\]|[^:]*)(?::\d{1,5})?$/.exec(host)?.[1]?.toLowerCase();
   if (name === undefined) return false;
   if (name.startsWith('[')) return isIP(name.slice(1, -1)) === 6;
   return isIP(name) === 4 || name === 'localhost' || name === options.host || options.hostNames.includes(name);

@@ -23,6 +23,7 @@ export interface BadCase {
   readonly problem: string;
 }
 
+const REPEATABLE = new Set(['tls', 'tls_subject', 'ptr']);
 const WORDS = 'login=, tls_subject=, local=, sender=, ptr= and helo=';
 
 export function parseCases(text: string): (Case | BadCase)[] {
@@ -40,6 +41,10 @@ function parseCase(content: string, line: number): Case | BadCase {
   if (arrow === -1) return bad('no recipient: the line ends in -> and an address');
   const recipient = content.slice(arrow + 2).trim();
   if (recipient === '') return bad('no recipient behind ->');
+  // It would be no address, and a reject would be right for another reason than was meant.
+  const behind = /\s+(\S.*)$/.exec(recipient.replace(/"(?:\\.|[^"\\])*"/g, ''))?.[1];
+  if (behind !== undefined)
+    return bad(`'${behind}' stands behind the recipient: what is said of the client stands before ->`);
   const words = content.slice(0, arrow).trim().split(/\s+/);
   const [expected, source = ''] = words as [string, ...string[]];
   if (!isAnswer(expected)) return bad(`'${expected}' is no answer: ${ANSWERS.join(', ')} are`);
@@ -47,10 +52,13 @@ function parseCase(content: string, line: number): Case | BadCase {
   const nobody = { helo: '', login: null as string | null, tls: false, tlsSubject: [] as string[], sender: '' };
   const asked = { source, local: ANY_LOCAL, ...nobody };
   let names: string[] | null = [];
+  const said = new Set<string>();
   for (const word of words.slice(2)) {
     const equals = word.indexOf('=');
     const key = equals === -1 ? word : word.slice(0, equals);
     const value = word.slice(equals + 1);
+    if (said.has(key) && !REPEATABLE.has(key)) return bad(`'${key}=' stands twice: a client says it once`);
+    said.add(key);
     if (key === 'tls' && equals === -1) asked.tls = true;
     else if (equals === -1) return bad(`'${word}' is not known: tls, ${WORDS} are`);
     else if (key === 'sender') asked.sender = value;

@@ -64,8 +64,10 @@ export function* draftConnector(
   if (document.connect.allow.length === 0)
     notes.warn([...path, 'connect', 'allow'], `an empty list: nobody may connect to '${document.name}'`);
   const rules: Rule[] = [];
-  for (const [i, rule] of document.rules.entries())
+  for (const [i, rule] of document.rules.entries()) {
+    yield;
     rules.push(yield* compileRule(rule, i, [...path, 'rules', i], words));
+  }
   const [first] = rules;
   return {
     document,

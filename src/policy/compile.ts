@@ -38,14 +38,17 @@ export function compilePolicy(document: PolicyDocument, given: GivenOptions): Co
 export function* compileInSteps(document: PolicyDocument, given: GivenOptions): Steps<CompiledPolicy> {
   const options = { ...DEFAULT_OPTIONS, ...given };
   const notes = new Notes(options.readList);
-  const words = yield* vocabulary(document, options, notes);
   const domains = yield* compileDomains(document, notes);
+  const words = yield* vocabulary(document, options, notes, domains);
   const drafts: Draft[] = [];
   for (const [i, connector] of document.connectors.entries())
     drafts.push(yield* draftConnector(connector, ['connectors', i], document, options, words));
   const clientAt = clientReader(options);
   const connectors: Connector[] = [];
-  for (const draft of drafts) connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
+  for (const draft of drafts) {
+    yield;
+    connectors.push(yield* finishConnector(draft, domains, words, options, clientAt));
+  }
   const selection = yield* Selection.inSteps(
     drafts.map((draft, i) => ({
       connector: connectors[i] as Connector,
@@ -71,6 +74,7 @@ export function* vocabulary(
   document: PolicyDocument,
   options: Pick<PolicyOptions, 'lostAddressGuard'>,
   notes: Notes,
+  { known }: Pick<Domains, 'known'>,
 ): Steps<Vocabulary> {
   const users = new UserNames();
   const mails = new Map<string, string>();
@@ -100,10 +104,11 @@ export function* vocabulary(
     yield* checkUsers(members, ['groups', name], notes);
     groups.set(name, members);
   }
-  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', asked: [] };
+  const own = { isOwn: (domain: string) => known.find(domain) === 'accepted', patterns: document.accepted_domains };
+  return { notes, users, groups, guard: options.lostAddressGuard === 'refuse', own, asked: [] };
 }
 
-function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains> {
+export function* compileDomains(document: PolicyDocument, notes: Notes): Steps<Domains> {
   const known: Domains['known'] = new DomainTable();
   for (const kind of ['accepted', 'relay'] as const) {
     const key = `${kind}_domains` as const;

@@ -47,6 +47,14 @@ export interface Rule {
   readonly document: RuleDocument;
 }
 
+/** The domains that the server behind completes a bare sender with: one of those that it is responsible for. */
+export interface OwnDomains {
+  /** Whether it is one, as folded octets. */
+  readonly isOwn: (domain: string) => boolean;
+  /** As written. */
+  readonly patterns: readonly string[];
+}
+
 /** Everything that rules of one policy share while they are compiled. */
 export interface Vocabulary {
   readonly notes: Notes;
@@ -54,6 +62,7 @@ export interface Vocabulary {
   /** Group name to its members, as written. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly guard: boolean;
+  readonly own: OwnDomains;
   /** What was asked already: there is one `Unknown` for each question. */
   readonly asked: AskedFor[];
 }

@@ -13,7 +13,7 @@ import type { Path } from './problem.ts';
 import { type Trial, whySpelled } from './rules.ts';
 import { formatPlace, type PlaceOf, type Setting, settingOf } from './setting.ts';
 import { fromOctets } from './spellings.ts';
-import { isUnknown } from './truth.ts';
+import { isUnknown, NO_GUESS } from './truth.ts';
 
 export type { PlaceOf } from './setting.ts';
 
@@ -127,10 +127,19 @@ function whyDomain(
 function whyRule({ rule, expired, failed, open }: Trial, facts: Facts): string {
   if (expired) return 'it has expired';
   if (failed !== null) return `${failed.key}: ${whyNot(failed, facts)}`;
-  if (open !== null)
-    return `${open.key}: ${open.key === 'ptr' ? 'no answer from DNS' : 'the name of the login is not known'}`;
+  if (open !== null) return `${open.key}: ${whyOpen(open, facts)}`;
   const spelled = whySpelled(rule.conditions, facts);
   return spelled === null ? 'all its conditions hold' : `all its conditions hold: ${spelled}`;
+}
+
+/** Why nobody can tell whether a condition holds. What is excluded may be any of these. */
+function whyOpen({ holds }: Condition, facts: Facts): string {
+  const open = holds(facts, NO_GUESS);
+  const fact = isUnknown(open) ? open.fact : null;
+  if (fact === 'ptr') return 'no answer from DNS';
+  if (fact === 'sender')
+    return `<${fromOctets(facts.question.sender)}> is read as one sender here and as another there`;
+  return 'the name of the login is not known';
 }
 
 /** Why a condition does not hold, from the facts that it looks at. */

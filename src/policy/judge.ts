@@ -14,7 +14,7 @@ import { type DomainTable, foldName, patternIn } from './domains.ts';
 import { type Ip, isIpv4, parseIp } from './ip.ts';
 import type { AddressSet, Client } from './lists.ts';
 import type { LoginKey, LoginSenders } from './login-senders.ts';
-import { firstMatch, type Trial, tryRules, whyMapped, whySpelled } from './rules.ts';
+import { firstMatch, settledMatch, type Trial, tryRules, whyMapped, whySpelled } from './rules.ts';
 import { readingsOf } from './spellings.ts';
 import { type Guess, isUnknown, NO_GUESS, settle, type Unknown } from './truth.ts';
 
@@ -205,7 +205,7 @@ export class Judgement {
 
   #byRules(facts: Facts): Decision | Unknown {
     const { rules } = this.#terms;
-    const place = firstMatch(rules, facts, NO_GUESS, this.#now);
+    const place = firstMatch(rules, facts, this.#now);
     if (isUnknown(place)) return this.#byRulesUnknowing(facts);
     const ruled = this.#ruled[place] as Decision;
     if (ruled.action === 'proceed' || rules.length === 0) return ruled;
@@ -214,13 +214,11 @@ export class Judgement {
 
   /** Something that a rule asks for cannot be told. */
   #byRulesUnknowing(facts: Facts): Decision | Unknown {
-    const { rules } = this.#terms;
-    const ruled = settle((guess): Decision | Unknown => {
-      const place = firstMatch(rules, facts, guess, this.#now);
-      return isUnknown(place) ? place : (this.#ruled[place] as Decision);
-    }, isSameAction);
-    if (isUnknown(ruled) || ruled.action === 'proceed') return ruled;
-    return this.#rejectedBy(ruled, facts);
+    const decided = (place: number): Decision => this.#ruled[place] as Decision;
+    const place = settledMatch(this.#terms.rules, facts, this.#now, (a, b) => isSameAction(decided(a), decided(b)));
+    if (isUnknown(place)) return place;
+    const ruled = decided(place);
+    return ruled.action === 'proceed' ? ruled : this.#rejectedBy(ruled, facts);
   }
 
   /** What was tried is found again where somebody reads it: most refusals are counted, not told. */

@@ -19,7 +19,7 @@ import type { Notes, SourceEntry, SourceSet } from './lists.ts';
 import type { PolicyOptions } from './options.ts';
 import type { Path } from './problem.ts';
 import { hullOf, isEverything, isInside, isSingle, overlaps, parseRange, type Range, type Span } from './ranges.ts';
-import { type Shadow, shadowOf } from './shadow.ts';
+import { shadowOf } from './shadow.ts';
 import { intersectInSteps, isWide, publicPart, subtractInSteps } from './spans.ts';
 import { toOctets } from './spellings.ts';
 import { first, STEP, type Steps } from './steps.ts';
@@ -123,6 +123,7 @@ function* lintOpenRelay(draft: Draft, { options, notes }: Subject): Steps<void> 
   for (const [i, rule] of rules.entries()) {
     const conditions = rule.document.allow;
     if (conditions === undefined || rule.expiresAt <= options.now()) continue;
+    yield;
     const path = [...rule.path, 'allow'];
     if (conditions.ptr !== undefined)
       notes.note(
@@ -239,10 +240,16 @@ function* lintRules({ rules, ranges, document }: Draft, { domains, options, note
 }
 
 function* lintShadow(rule: Rule, before: readonly Rule[], clients: SourceSet, notes: Notes): Steps<void> {
-  const shadows: { earlier: Rule; left: Shadow }[] = [];
-  for (const earlier of before) shadows.push({ earlier, left: yield* shadowOf(earlier, rule, clients) });
-  const whole = shadows.find(({ left }) => left === 'nothing')?.earlier;
-  const written = shadows.find(({ left }) => left === 'other spellings')?.earlier;
+  let whole: Rule | undefined;
+  let written: Rule | undefined;
+  for (const earlier of before) {
+    yield; // many short rules are long work too
+    const left = yield* shadowOf(earlier, rule, clients);
+    if (left === 'other spellings') written ??= earlier;
+    if (left !== 'nothing') continue;
+    whole = earlier;
+    break;
+  }
   if (whole !== undefined)
     notes.warn(rule.path, `rule '${rule.name}' can never match: '${whole.name}' before it matches all that it would`);
   else if (written !== undefined)

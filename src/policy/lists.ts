@@ -12,7 +12,7 @@ import type { Path, Place, Problem, Severity } from './problem.ts';
 import { RangeTable } from './range-table.ts';
 import { extent, hullOf, isInside, isMasked, isSingle, parseRange, type Range, type Span } from './ranges.ts';
 import { union } from './spans.ts';
-import { foldWidely, fromOctets, readingsOf, toOctets } from './spellings.ts';
+import { foldWidely, fromOctets, lately, readingsOf, toOctets } from './spellings.ts';
 import { STEP, type Steps } from './steps.ts';
 
 /** The file of valid recipients, read: its lines without comments and blanks. */
@@ -160,7 +160,7 @@ export function* readRanges(
 export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
   const table = new DomainTable();
   for (const [i, text] of list.entries()) {
-    if (i % STEP === 0) yield* table.makeRoom();
+    if (i % STEP === STEP - 1) yield* table.makeRoom(); // of a short list many rules have one each
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);
@@ -175,6 +175,13 @@ export class AddressSet {
   readonly #domains = new Map<string, DomainPattern | string>();
   /** For a no: those whose wide form is another. */
   readonly #wide = new Set<string>();
+  /** For a no: the names at domains of ours, which a bare sender may be completed to. */
+  readonly #bare = new Set<string>();
+  readonly #isOwn: (domain: string) => boolean;
+
+  constructor(isOwn: (domain: string) => boolean = () => false) {
+    this.#isOwn = isOwn;
+  }
 
   get size(): number {
     return this.#keys.size;
@@ -219,7 +226,10 @@ export class AddressSet {
       return `'${text}': a pattern of domains ${domains === null ? 'is no address' : `goes under ${domains}`}`;
     const pattern = this.#domain(host);
     if (typeof pattern === 'string') return pattern;
-    for (const form of pattern.forms) this.#add(`${local}@${form}`);
+    for (const form of pattern.forms) {
+      this.#add(`${local}@${form}`);
+      if (this.#isOwn(form)) this.#bare.add(wideKey(local));
+    }
     return null;
   }
 
@@ -253,7 +263,8 @@ export class AddressSet {
   mayHave(address: Address): boolean {
     if (this.has(address)) return true;
     const local = wideKey(address.local);
-    if (address.domain === null) return address.literal !== null && this.#hasWide(local, literalKey(address.literal));
+    if (address.literal !== null) return this.#hasWide(local, literalKey(address.literal));
+    if (address.domain === null) return this.#bare.has(local);
     return [address.domain, ...readingsOf(address.domain)].some((domain) => this.#hasWide(local, domain));
   }
 
@@ -270,9 +281,7 @@ function widened(key: string): string {
   return `${wideKey(key.slice(0, at))}@${host.startsWith('[') ? literalKey(host.slice(1, -1)) : host}`;
 }
 
-function wideKey(local: string): string {
-  return foldWidely(fromOctets(local)).trim();
-}
+const wideKey = lately((local) => foldWidely(fromOctets(local)).trim());
 
 /** An address for people. */
 export function formatAddress({ local, domain, literal }: Address): string {
@@ -298,8 +307,13 @@ function localKey(written: string): string {
   return foldAscii(toOctets(decoded));
 }
 
-export function* readAddresses(list: readonly string[], path: Path, notes: Notes): Steps<AddressSet> {
-  const set = new AddressSet();
+export function* readAddresses(
+  list: readonly string[],
+  path: Path,
+  notes: Notes,
+  isOwn?: (domain: string) => boolean,
+): Steps<AddressSet> {
+  const set = new AddressSet(isOwn);
   const key = path.at(-1);
   const domains = key === 'senders' ? 'sender_domains' : key === 'recipients' ? 'recipient_domains' : null;
   for (const [i, text] of list.entries()) {

@@ -26,6 +26,7 @@ export class NameSet {
   #tables: Table[] = [newTable()];
   #size = 0;
   #sum = 0;
+  #longest = 0;
 
   get size(): number {
     return this.#size;
@@ -37,6 +38,7 @@ export class NameSet {
   }
 
   has(name: string): boolean {
+    if (name.length > this.#longest) return false; // a client may say 2048 octets, and be asked about in many rules
     const hash = hashOf(name);
     const { slots } = this.#tableOf(hash);
     return slots[this.#slotOf(slots, hash, name) + 1] !== 0;
@@ -51,6 +53,7 @@ export class NameSet {
     table.slots[slot] = hash;
     table.slots[slot + 1] = this.#write(name) + 1;
     this.#size++;
+    this.#longest = Math.max(this.#longest, name.length);
     this.#sum = (this.#sum + hash) | 0;
     if (++table.used * 4 > table.slots.length) grow(table);
     if (this.#tables.length === 1 && this.#size > FEW) this.#part();

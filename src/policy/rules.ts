@@ -13,9 +13,9 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Address } from '../smtp/types.ts';
 import { subjectTest } from './certificate-subjects.ts';
-import type { Condition, Facts, Rule, Vocabulary } from './condition.ts';
+import type { Condition, Facts, OwnDomains, Rule, Vocabulary } from './condition.ts';
 import type { ConditionsDocument, RuleDocument } from './document.ts';
-import { type DomainTable, foldName, patternIn } from './domains.ts';
+import { type DomainTable, foldName, parseDomainPattern, patternIn } from './domains.ts';
 import {
   type AddressSet,
   type Endpoint,
@@ -67,11 +67,32 @@ function expiry(date: string | undefined, path: Path, notes: Notes): number {
 }
 
 /** A condition on the reverse-path; null is `<>`. A routed path or the like is read as one sender by some servers and as
- * another by others, so that it cannot be told: else a deny would be passed by in writing the sender in another way. */
-function plainSender(holds: (sender: Address | null) => boolean): Condition['holds'] {
+ * another by others, so that it cannot be told: else a deny would be passed by in writing the sender in another way. So it is,
+ * for a no, with `boss%example.com` and its like, in which a server that completes a bare name finds a whole address. */
+function plainSender(holds: (sender: Address | null) => boolean, opening: boolean): Condition['holds'] {
   const unknown: Unknown = { fact: 'sender' };
-  return ({ question: { sender, senderAddress } }, guess) =>
-    senderAddress === null && sender !== '' ? guessed(unknown, guess) : holds(senderAddress);
+  return ({ question: { sender, senderAddress } }, guess) => {
+    const isPlain = senderAddress === null ? sender === '' : opening || !isBare(senderAddress) || !HACK.test(sender);
+    return isPlain ? holds(senderAddress) : guessed(unknown, guess);
+  };
+}
+
+const HACK = /[@%!]/;
+
+/** The server behind completes it with a domain of its own. */
+function isBare({ domain, literal }: Address): boolean {
+  return domain === null && literal === null;
+}
+
+/** Whether a list of domains names one that a bare sender may be completed with. */
+function* namesOwn(list: readonly string[], table: DomainTable, { isOwn, patterns }: OwnDomains): Steps<boolean> {
+  for (const texts of [list, patterns])
+    for (const [i, text] of texts.entries()) {
+      if (i % STEP === STEP - 1) yield;
+      const pattern = parseDomainPattern(text);
+      if (typeof pattern !== 'string' && pattern.forms.some((form) => isOwn(form) && table.holds(form))) return true;
+    }
+  return false;
 }
 
 /** `opening`: to hold here leads towards relaying, so that the lost-address guard applies and names are taken as written. */
@@ -102,10 +123,14 @@ function* compileConditions(
     warnOfEmpty(list, at, words.notes);
     return yield* readDomains(list, at, words.notes);
   };
-  const addresses = function* (key: keyof ConditionsDocument, list: readonly string[]): Steps<AddressSet> {
+  const addresses = function* (
+    key: keyof ConditionsDocument,
+    list: readonly string[],
+    isOwn?: OwnDomains['isOwn'],
+  ): Steps<AddressSet> {
     const at = [...path, key];
     warnOfEmpty(list, at, words.notes);
-    return yield* readAddresses(list, at, words.notes);
+    return yield* readAddresses(list, at, words.notes, opening ? undefined : isOwn);
   };
 
   if (document.tls !== undefined) add('tls', (facts) => facts.question.tls === document.tls);
@@ -129,19 +154,23 @@ function* compileConditions(
     add(key, holds, because);
   }
   if (document.senders !== undefined) {
-    const set = yield* addresses('senders', document.senders);
+    const set = yield* addresses('senders', document.senders, words.own.isOwn);
     add(
       'senders',
-      plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender))),
+      plainSender((sender) => (sender === null ? set.hasNullPath() : holdsAddress(set, sender)), opening),
       ({ question }) => alike(set, question.senderAddress),
     );
   }
   if (document.sender_domains !== undefined) {
     const table = yield* domains('sender_domains', document.sender_domains);
+    const completed = !opening && (yield* namesOwn(document.sender_domains, table, words.own));
+    const because = maps(table, ({ question }) => question.senderAddress?.domain);
+    const isCompleted = (sender: Address | null): boolean => completed && sender !== null && isBare(sender);
     add(
       'sender_domains',
-      plainSender((sender) => holdsName(table, sender?.domain)),
-      maps(table, ({ question }) => question.senderAddress?.domain),
+      plainSender((sender) => isCompleted(sender) || holdsName(table, sender?.domain), opening),
+      (facts) =>
+        isCompleted(facts.question.senderAddress) ? `${facts.question.sender} may be of one of them` : because(facts),
     );
   }
   if (document.recipients !== undefined) {
@@ -284,13 +313,57 @@ export function tryRules(rules: readonly Rule[], facts: Facts, now: () => number
 }
 
 /** The place of the first rule that matches, the number of rules when none does, or what stands in the way of knowing. */
-export function firstMatch(rules: readonly Rule[], facts: Facts, guess: Guess, now: () => number): number | Unknown {
+export function firstMatch(rules: readonly Rule[], facts: Facts, now: () => number): number | Unknown {
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i] as Rule;
     if (hasExpired(rule, now)) continue;
-    const obstacle = obstacleOf(rule.conditions, facts, guess);
+    const obstacle = obstacleOf(rule.conditions, facts, NO_GUESS);
     if (obstacle === null) return i;
     if (isUnknown(obstacle)) return obstacle;
   }
   return rules.length;
+}
+
+const LEAST_LOOKS = 4096; // at rules of a short list; of a long one each as often as this:
+const LOOKS_EACH = 16;
+
+/** The same where something cannot be told: a place to which it comes one way, if it comes to one that is the `same` all other
+ * ways, and else what stands in the way. A way goes on at the rule where it parted from another, so that many rules that cannot
+ * be told are no more work than as many that can; where ways are too many nobody can tell. */
+export function settledMatch(
+  rules: readonly Rule[],
+  facts: Facts,
+  now: () => number,
+  same: (a: number, b: number) => boolean,
+): number | Unknown {
+  const guess = new Map<Unknown, boolean>();
+  let looks = LEAST_LOOKS + LOOKS_EACH * rules.length;
+  const found: { place?: number; open?: Unknown } = {};
+  /** Whether all ways from a rule on end alike. */
+  const walk = (from: number): boolean => {
+    const parted: Unknown[] = [];
+    let end = rules.length;
+    let alike = true;
+    for (let i = from; alike && i < end; i++) {
+      const rule = rules[i] as Rule;
+      if (hasExpired(rule, now)) continue;
+      const obstacle = obstacleOf(rule.conditions, facts, guess);
+      if (obstacle === null) end = i;
+      alike = --looks > 0;
+      if (!isUnknown(obstacle)) continue;
+      found.open ??= obstacle;
+      parted.push(obstacle);
+      guess.set(obstacle, true);
+      alike &&= walk(i);
+      guess.set(obstacle, false);
+      i--; // under `not` it may be the no that makes the rule match
+    }
+    for (const unknown of parted) guess.delete(unknown);
+    if (alike) {
+      found.place ??= end;
+      alike = same(found.place, end);
+    }
+    return alike;
+  };
+  return (walk(0) ? found.place : found.open) as number | Unknown;
 }

@@ -88,13 +88,20 @@ export class Selection<C> {
         if (port !== null && !this.#ports.has(port)) this.#ports.set(port, this.#ports.size + 1);
       }
     }
+    const free = candidates.filter(({ bindings }) => bindings.length === 0);
+    const places = new Map(candidates.map((candidate, place) => [candidate, place]));
     const shared = new Map<string, Tables<C>>();
     const reported = new Set<string>();
     for (const ip of [null, ...this.#addresses.keys()]) {
       const row: Tables<C>[] = [];
+      const bound = candidates.filter(({ bindings }) => bindings.some((binding) => isAt(binding, ip)));
       for (const port of [null, ...this.#ports.keys()]) {
-        const competing = competitors(candidates, ip, port);
-        const key = competing.map((candidate) => candidates.indexOf(candidate)).join();
+        yield;
+        const bindsBoth = ({ bindings }: Candidate<C>): boolean =>
+          bindings.some((binding) => isAt(binding, ip) && (binding.port === null || binding.port === port));
+        const here = bound.filter(bindsBoth);
+        const competing = here.length > 0 ? here : free;
+        const key = competing.map((candidate) => places.get(candidate)).join();
         let tables = shared.get(key);
         if (tables === undefined) {
           yield* reportConflicts(competing, notes, reported);
@@ -114,17 +121,8 @@ export class Selection<C> {
   }
 }
 
-function competitors<C>(
-  candidates: readonly Candidate<C>[],
-  ip: Ip | null,
-  port: number | null,
-): readonly Candidate<C>[] {
-  const bound = candidates.filter(({ bindings }) =>
-    bindings.some(
-      (binding) => (binding.ip === null || binding.ip === ip) && (binding.port === null || binding.port === port),
-    ),
-  );
-  return bound.length > 0 ? bound : candidates.filter(({ bindings }) => bindings.length === 0);
+function isAt(binding: Endpoint, ip: Ip | null): boolean {
+  return binding.ip === null || binding.ip === ip;
 }
 
 function* buildTables<C>(competing: readonly Candidate<C>[], guard: boolean): Steps<Tables<C>> {

@@ -34,13 +34,26 @@ const NONE: readonly string[] = [];
 const MAPPED = /[\x80-\xff]|xn--/i;
 const LONGEST = 255; // RFC 5321 §4.5.3.1.2; a longer name is none
 
-let last: { readonly domain: string; readonly readings: readonly string[] } = { domain: '', readings: NONE };
+const FEW = 8;
+
+/** The same, with what came of the last few texts kept: many rules ask about the names of one session. */
+export function lately<T extends string | object>(make: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    if (known.size >= FEW) known.delete(known.keys().next().value as string);
+    const made = make(text);
+    known.set(text, made);
+    return made;
+  };
+}
+
+const readingsLately = lately(readDomain);
 
 /** What else a domain from the wire (folded octets) may be read as, in A-labels and in U-labels; nothing for nearly all. */
 export function readingsOf(domain: string): readonly string[] {
-  if (!MAPPED.test(domain) || domain.length > LONGEST) return NONE;
-  if (last.domain !== domain) last = { domain, readings: readDomain(domain) };
-  return last.readings;
+  return !MAPPED.test(domain) || domain.length > LONGEST ? NONE : readingsLately(domain);
 }
 
 function readDomain(domain: string): readonly string[] {

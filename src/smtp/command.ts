@@ -102,7 +102,7 @@ export function parseCommand(line: string, utf8: boolean): Command {
 function parseMail(argument: string): Command {
   if (upper(argument.slice(0, 5)) !== 'FROM:') return bad('bad sender');
   const eightBit = /[\x80-\xff]/.test(argument);
-  const path = parseReversePath(argument, behindBlanks(argument, 5), eightBit && isUtf8Text(argument));
+  const path = isUtf8Text(argument) ? parseReversePath(argument, behindBlanks(argument, 5), eightBit) : null;
   if (path === null) return bad('bad sender');
   const parameters = parseParameters(argument, path.end, eightBit);
   if (parameters === null) return bad('bad parameter');
@@ -112,11 +112,12 @@ function parseMail(argument: string): Command {
 
 function parseRcpt(argument: string, utf8: boolean): Command {
   if (upper(argument.slice(0, 3)) !== 'TO:') return badRecipient({ trick: false, written: argument });
-  const path = parseForwardPath(argument, behindBlanks(argument, 3), utf8 && isUtf8Text(argument));
+  const isWide = utf8 && isUtf8Text(argument);
+  const path = parseForwardPath(argument, behindBlanks(argument, 3), isWide);
   if (!('address' in path)) return badRecipient(path);
   // A bracket behind the path would be the path to a server that looks for the first `<` of the line (Sendmail does).
   if (/[<>]/.test(argument.slice(path.end))) return bad('bad parameter');
-  const parameters = parseParameters(argument, path.end, utf8);
+  const parameters = parseParameters(argument, path.end, isWide);
   return parameters === null ? bad('bad parameter') : { verb: 'RCPT', path, parameters };
 }
 
@@ -127,7 +128,7 @@ function behindBlanks(argument: string, at: number): number {
   return end;
 }
 
-/** RFC 5321 §4.1.2: keywords each once, values of printable octets. Null when they do not parse. */
+/** RFC 5321 §4.1.2: keywords each once, values of printable octets, or (RFC 6531) of UTF-8. Null when they do not parse. */
 function parseParameters(text: string, at: number, utf8: boolean): Parameters | null {
   if (at >= text.length) return NO_PARAMETERS;
   const parameters = new Map<string, string | null>();

@@ -47,7 +47,7 @@ export class SaslExchange {
   challenge(text: string): void {
     const octets = Buffer.from(text, 'base64');
     if (this.mechanism === 'DIGEST-MD5') {
-      const fields = digestFields(textOf(octets)) ?? [];
+      const fields = digestFields(octets.toString('latin1')) ?? [];
       this.#realms = fields.filter(([name]) => name === 'realm').map(([, value]) => value);
       return;
     }
@@ -61,25 +61,28 @@ export class SaslExchange {
     return this.respond(text === '=' ? '' : text);
   }
 
+  /** What stands beside a name (a password, a nonce) is the client's to choose, and must not change how the name is read: so all is
+   * cut as octets, and the name alone becomes text. */
   #take(octets: Buffer, step: number): boolean {
+    const said = octets.toString('latin1');
     switch (this.mechanism) {
       case 'PLAIN':
-        return step === 0 && this.#plain(octets);
+        return step === 0 && this.#plain(said);
       case 'LOGIN':
-        return step > 0 ? step === 1 : this.#named(textOf(octets));
+        return step > 0 ? step === 1 : this.#named(textOf(said));
       case 'CRAM-MD5':
-        return step === 0 && this.#named(/^(.*) [0-9a-f]{32}$/is.exec(textOf(octets))?.[1] ?? null);
+        return step === 0 && this.#named(textOf(/^(.*) [0-9a-f]{32}$/is.exec(said)?.[1] ?? ''));
       case 'DIGEST-MD5':
-        return step > 0 ? octets.length === 0 : this.#digest(textOf(octets));
+        return step > 0 ? said === '' : this.#digest(said);
       case 'SCRAM-SHA-1':
       case 'SCRAM-SHA-256':
-        return step > 0 || this.#scram(textOf(octets));
+        return step > 0 || this.#scram(said);
       case 'XOAUTH2':
-        return step > 0 ? octets.length <= 1 : this.#oauth(/^user=([^\x01]*)\x01auth=[^\x01]*\x01\x01$/, octets);
+        return step > 0 ? said.length <= 1 : this.#oauth(/^user=([^\x01]*)\x01auth=[^\x01]*\x01\x01$/, said);
       case 'OAUTHBEARER':
         return step > 0
-          ? octets.length <= 1
-          : this.#oauth(/^n,a=([^,\x01]*),\x01(?:[a-z]+=[^\x01]*\x01)+\x01$/, octets);
+          ? said.length <= 1
+          : this.#oauth(/^n,(?:a=([^,\x01]*))?,\x01(?:[a-z]+=[^\x01]*\x01)+\x01$/, said);
       default:
         return this.#ntlm(octets); // NTLM, and GSSAPI or SPNEGO with NTLM inside
     }
@@ -93,11 +96,11 @@ export class SaslExchange {
   }
 
   /** RFC 4616: authzid NUL authcid NUL passwd. */
-  #plain(octets: Buffer): boolean {
-    const parts = textOf(octets).split('\0');
+  #plain(said: string): boolean {
+    const parts = said.split('\0');
     if (parts.length !== 3) return false;
     const [authzid, authcid] = parts as [string, string];
-    return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(authcid);
+    return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(textOf(authcid));
   }
 
   /** RFC 2831 §2.1.2: only qop=auth leaves the session readable. The realm is a part of the name (§2.1.2.1: a user of
@@ -113,15 +116,15 @@ export class SaslExchange {
     if (username === undefined || foldAscii(fields.get('qop') ?? 'auth') !== 'auth') return false;
     if (authzid !== '' && authzid !== username) return false;
     const own = realm === '' || (this.#realms.length === 1 && this.#realms[0] === realm);
-    return this.#named(own || username === '' ? username : `${username}@${realm}`);
+    return this.#named(own || username === '' ? textOf(username) : `${textOf(username)}@${textOf(realm)}`);
   }
 
-  /** XOAUTH2, and RFC 7628 §3.1: the whole response, so that no second name stands in it. What is none names nobody. */
-  #oauth(form: RegExp, octets: Buffer): boolean {
-    const text = textOf(octets);
-    const name = form.exec(text)?.[1];
-    if (name === undefined) return !/user=|a=/.test(text);
-    return this.#named(name.replace(/=2C/g, ',').replace(/=3D/g, '='));
+  /** XOAUTH2, and RFC 7628 §3.1: the whole response, so that no second name stands in it. What is none names nobody, nor does one
+   * whose name is in its token. */
+  #oauth(form: RegExp, said: string): boolean {
+    const found = form.exec(said);
+    if (found === null) return !/user=|a=/.test(said);
+    return this.#named(textOf((found[1] ?? '').replace(/=2C/g, ',').replace(/=3D/g, '=')));
   }
 
   /** RFC 5802 §7 client-first-message. */
@@ -131,7 +134,7 @@ export class SaslExchange {
     const [authzid, username] = [match[1] ?? '', match[2] as string].map((name) =>
       name.replace(/=2C/g, ',').replace(/=3D/g, '='),
     ) as [string, string];
-    return (authzid === '' || authzid === username) && this.#named(username);
+    return (authzid === '' || authzid === username) && this.#named(textOf(username));
   }
 
   /** [MS-NLMP] §2.2.1.3: the AUTHENTICATE message, alone or somewhere inside a SPNEGO token. */
@@ -200,7 +203,7 @@ function ntlmField(message: Buffer, at: number): Buffer | null {
 }
 
 /** User names are UTF-8 (RFC 4616, RFC 5802); octets that are not are taken one by one. */
-function textOf(octets: Buffer): string {
-  const text = octets.toString('utf8');
-  return text.includes('\ufffd') ? octets.toString('latin1') : text;
+function textOf(latin1: string): string {
+  const text = Buffer.from(latin1, 'latin1').toString('utf8');
+  return text.includes('\ufffd') ? latin1 : text;
 }

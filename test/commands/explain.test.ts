@@ -166,6 +166,31 @@ test('what cannot be told is said to be so, and asked again', async () => {
   assert.match(named, /^proceed\n/);
 });
 
+test('a sender that is read in several ways, and one whose domain the server completes, are told for what they are', async () => {
+  const policy = join(folder, 'senders.yaml');
+  writeFileSync(
+    policy,
+    `version: 1
+accepted_domains: [example.com]
+connectors:
+  - name: office
+    remote_ip_ranges: [10.0.0.0/8]
+    rules:
+      - { name: boss, deny: { senders: [boss@example.com] } }
+      - { name: ours, deny: { sender_domains: [example.com] } }
+      - { name: lan, allow: { sources: [10.0.0.0/8] } }
+`,
+  );
+  const ask = async (sender: string): Promise<string> =>
+    (await run(policy, '--source', '10.1.1.1', '--rcpt', 'x@foreign.example', '--sender', sender)).stdout;
+  assert.match(
+    await ask('<@a.example:boss@example.com>'),
+    /^defer .* {2}cannot tell deny boss .*: senders: <@a\.example:boss@example\.com> is read as one sender here and as another there\n/s,
+  );
+  assert.match(await ask('boss'), /^reject .* {2}yes {9}deny boss .*: boss may be read as one of them\n/s);
+  assert.match(await ask('root'), /^reject .* {2}yes {9}deny ours .*: root may be of one of them\n/s);
+});
+
 test('domains decide before rules', async () => {
   assert.match(
     await account('--source', '203.0.113.66', '--rcpt', 'u@a.example.com'),

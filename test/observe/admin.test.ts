@@ -89,6 +89,26 @@ describe('the admin listener', () => {
       assert.equal((await ask('/metrics', { host })).status, 200, host);
     }
   });
+
+  it('answers who speaks HTTP/1.0 and says no Host, as HAProxy with `option httpchk GET /readyz`', async (t) => {
+    const { admin } = await start(t);
+    for (const [path, status] of [
+      ['/readyz', 503],
+      ['/healthz', 200],
+      ['/status', 404],
+    ] as const) {
+      const heard = await new Promise<string>((resolve) => {
+        const socket = connect(admin.port, '127.0.0.1', () => socket.write(`GET ${path} HTTP/1.0\r\n\r\n`));
+        let text = '';
+        socket.setEncoding('latin1');
+        socket.on('data', (part) => {
+          text += part;
+        });
+        socket.on('close', () => resolve(text));
+      });
+      assert.match(heard, new RegExp(`^HTTP/1\\.1 ${status} `), path);
+    }
+  });
 });
 
 describe('readiness', () => {

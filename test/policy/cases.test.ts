@@ -67,6 +67,10 @@ test('a file of Windows is read as any other', () => {
   assert.deepEqual([first.asked.recipient, second.asked.recipient], ['a@b.example', 'c@d.example']);
 });
 
+test('a blank within quotes is of the address', () => {
+  assert.ok('asked' in one('reject 192.0.2.1 -> "a \\" b"@x.example'));
+});
+
 test('an empty sender is the null sender', () => {
   assert.equal(asked('sender=').asked.sender, '');
 });
@@ -75,6 +79,12 @@ test('what cannot be read is told in its line', () => {
   for (const [text, problem] of [
     ['reject 192.0.2.1', 'no recipient: the line ends in -> and an address'],
     ['reject 192.0.2.1 ->  ', 'no recipient behind ->'],
+    [
+      'reject 192.0.2.1 -> a@b tls login=x',
+      "'tls login=x' stands behind the recipient: what is said of the client stands",
+    ],
+    ['reject 192.0.2.1 -> a@b\rproceed 192.0.2.1 -> c@d', "'proceed 192.0.2.1 -> c@d' stands behind the recipient"],
+    ['reject 192.0.2.1 login=a tls login=b -> a@b', "'login=' stands twice"],
     ['perhaps 192.0.2.1 -> a@b', "'perhaps' is no answer: proceed, reject"],
     ['-> a@b', "'' is no answer"],
     ['reject -> a@b', "'' is no address: the source stands behind the answer"],

@@ -7,7 +7,7 @@ import type { PolicyOptions } from '../../src/policy/options.ts';
 import { formatPath } from '../../src/policy/problem.ts';
 import { formatReply } from '../../src/smtp/replies.ts';
 import type { Question } from '../../src/smtp/types.ts';
-import { answer, compile, complaints, connector, decide, login, mail, rcpt, sound } from './build.ts';
+import { answer, compile, complaints, connector, decide, login, mail, noon, rcpt, sound } from './build.ts';
 
 const client = '192.0.2.1';
 const foreign = 'x@foreign.example';
@@ -279,4 +279,38 @@ test('each fault of a rule is told where it stands', () => {
     'warning [6].deny.recipients: an empty list never holds',
     'error [6].deny.not: without conditions in it not never holds, so nobody is denied',
   ]);
+});
+
+test('many rules that cannot be told are looked at a few times each, and many ways are not all gone', async () => {
+  const routed = rcpt(foreign, { sender: '@r.example:boss@local.example', senderAddress: null });
+  const rules = (count: number, rule: (i: number) => Partial<RuleDocument>): RuleDocument[] =>
+    Array.from({ length: count }, (_, i) => ({ expires: '2027-01-31', ...rule(i) }));
+  const senders = (i: number): string[] => [`u${i}@local.example`];
+  let looks = 0; // a rule that expires asks for the time at each
+  const asked = async (...lists: RuleDocument[][]): Promise<string> => {
+    const now = (): number => {
+      looks++;
+      return noon;
+    };
+    const policy = withRules(lists.flat(), {}, { now, resolve: async () => null });
+    looks = 0;
+    return answer(policy, client, routed);
+  };
+  const allow = rules(600, (i) => ({ allow: { senders: senders(i) } }));
+  const deny = rules(600, (i) => ({ deny: { senders: senders(i) } }));
+  assert.equal(await asked(allow), '451 cannot_tell');
+  assert.ok(looks < 10 * 600, `${looks} looks`);
+  assert.equal(
+    await asked(
+      deny,
+      rules(1, () => ({ allow: { sources: ['192.0.2.9'] } })),
+    ),
+    '554 rule',
+  );
+  assert.ok(looks < 10 * 600, `${looks} looks`);
+  assert.equal(await asked(deny, [{ allow: {} }]), '451 cannot_tell');
+  assert.equal(await asked(allow, [{ allow: {} }]), 'proceed');
+  const both = rules(200, (i) => ({ deny: { senders: senders(i), not: { ptr: [`h${i}.example`] } } }));
+  assert.equal(await asked(both), '451 cannot_tell', 'two ways at each rule');
+  assert.ok(looks < 20_000, `${looks} looks`);
 });

@@ -187,6 +187,8 @@ const question = fc
     sender: fc.constantFrom(
       '',
       'a@a.example',
+      'a',
+      'B',
       'b@z.example',
       'c@foreign.test',
       ...['b@ｚ.example', 'c@BÜCHER.example'].map(toOctets),

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RuleDocument } from '../../src/policy/document.ts';
+import type { ConditionsDocument, RuleDocument } from '../../src/policy/document.ts';
+import { parseReversePath } from '../../src/smtp/path.ts';
 import { formatReply } from '../../src/smtp/replies.ts';
 import { answer, complaints, connector, decide, login, mail, noon, rcpt, sound } from './build.ts';
 
@@ -417,6 +418,38 @@ test('a deny by sender is not passed by in writing the sender in another way', a
     assert.equal(await answer(policy, '192.0.2.1', routed(foreign)), '451 cannot_tell');
     assert.equal(await answer(policy, '192.0.2.1', routed('a@local.example')), 'proceed');
   }
+});
+
+test('nor in writing it without its domain, with which the server behind completes it', async () => {
+  const asked = (conditions: ConditionsDocument, sender: string): Promise<string> => {
+    const rules = [{ deny: conditions }, { allow: {} }];
+    const policy = sound({
+      accepted_domains: ['local.example', '*.corp.example'],
+      connectors: [connector({ rules, i_know_this_is_open: true })],
+    });
+    const path = parseReversePath(`<${sender}>`, 0, false);
+    return answer(policy, '192.0.2.1', rcpt(foreign, { sender, senderAddress: path?.address ?? null }));
+  };
+  const boss = { senders: ['boss@local.example', 'root@spam.example', 'eve@pc.corp.example'] };
+  for (const sender of ['boss', 'BOSS', '"boss"', 'eve']) assert.equal(await asked(boss, sender), '554 rule', sender);
+  for (const sender of ['root', 'alice', '']) assert.equal(await asked(boss, sender), 'proceed', sender);
+  assert.equal(await asked(boss, 'boss@[192.0.2.9]'), 'proceed', 'somebody at another host');
+  // Postfix finds a whole address in these: it appends its domain to none of them.
+  for (const sender of ['"boss@local.example"', 'boss%local.example', 'local.example!boss'])
+    assert.equal(await asked(boss, sender), '451 cannot_tell', sender);
+  for (const domain of ['local.example', '*.example', 'corp.example', 'pc.corp.example', '*.corp.example'])
+    assert.equal(await asked({ sender_domains: [domain] }, 'root'), '554 rule', domain);
+  for (const domain of ['spam.example', 'x.local.example', '*.spam.example'])
+    assert.equal(await asked({ sender_domains: [domain] }, 'root'), 'proceed', domain);
+});
+
+test('an allow by sender wants the whole address', async () => {
+  const policy = withRules(
+    { allow: { senders: ['boss@local.example'] } },
+    { allow: { sender_domains: ['local.example'] } },
+  );
+  assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign, { sender: 'boss@local.example' })), 'proceed');
+  assert.equal(await answer(policy, '192.0.2.1', rcpt(foreign, { sender: 'boss' })), '554 no_rule');
 });
 
 test('user names outside ASCII are those that the login showed', async () => {

@@ -8,8 +8,11 @@ import { compileInSteps } from '../../src/policy/compile.ts';
 import type { ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
 import { DomainTable, parseDomainPattern } from '../../src/policy/domains.ts';
 import { LAST_IPV6 } from '../../src/policy/ip.ts';
+import { Notes } from '../../src/policy/lists.ts';
+import { DEFAULT_OPTIONS } from '../../src/policy/options.ts';
 import { RangeTable } from '../../src/policy/range-table.ts';
 import type { Range, Span } from '../../src/policy/ranges.ts';
+import { Selection } from '../../src/policy/selection.ts';
 import { sorted } from '../../src/policy/sorted-ips.ts';
 import { intersect, subtract, union } from '../../src/policy/spans.ts';
 import { atOnce, STEP, type Steps } from '../../src/policy/steps.ts';
@@ -84,6 +87,33 @@ for (const [name, entry, make] of cases) {
     assert.ok(most <= SHARE, `${most} entries at once`);
   });
 }
+
+test('many short rules are compiled, and compared with each other, a share at a time', () => {
+  let looks = 0;
+  const rules = listOf(String, 400).map((_, i) => ({
+    get allow() {
+      looks++;
+      return { sources: [ip(i)], recipient_domains: [domain(i)] };
+    },
+  }));
+  const most = mostAtOnce(compileInSteps(document(ruled(...rules)), { now: () => noon }), () => looks);
+  assert.ok(looks > 400 ** 2 / 2, 'each was compared with those before it');
+  assert.ok(most <= 2 * SHARE, `${most} looks at once`);
+});
+
+test('which of many connectors answers at which address is worked out a share at a time', () => {
+  let looks = 0;
+  const candidates = listOf(String, 250).map((name, i) => ({
+    ...{ connector: name, name, ranges: [], grantsRelay: () => false },
+    get bindings() {
+      looks++;
+      return [{ ip: i, port: i }];
+    },
+  }));
+  const notes = new Notes(DEFAULT_OPTIONS.readList);
+  const most = mostAtOnce(Selection.inSteps(candidates, true, notes), () => looks);
+  assert.ok(looks > 250 ** 2 && most <= SHARE, `${most} bindings at once`);
+});
 
 test('a table of ranges is built a share at a time', () => {
   let looks = 0;

@@ -92,6 +92,23 @@ function matchesAny(patterns: readonly string[], octets: string | null, opening:
   });
 }
 
+/** A pattern without its star, in A-labels. */
+function nameOf(pattern: string): string {
+  return pattern === '' ? '' : browsed(pattern).replace('*.', '');
+}
+
+/** The most specific pattern decides. */
+function isAccepted({ accepted_domains, relay_domains }: PolicyDocument, domain: string): boolean {
+  const most = (patterns: readonly string[]): number =>
+    Math.max(
+      0,
+      ...patterns
+        .filter((one) => matchesAny([one], domain, true))
+        .map((one) => (one[0] === '*' ? nameOf(one).length : 1000)),
+    );
+  return domain !== '' && most(accepted_domains) > 0 && most(accepted_domains) >= most(relay_domains);
+}
+
 /** In A-labels, with its star. */
 function browsed(pattern: string): string {
   return pattern.replace(/[^*.].*/, (domain) => new URL(`http://${domain}`).hostname);
@@ -252,6 +269,15 @@ function holdsAll(
   const { sources, ptr, local, authenticated, users, groups, tls, senders, sender_domains } = conditions;
   const { recipients, recipient_domains, helo, not, allow_unnamed } = conditions;
   const recipient = question.addresses[0];
+  const { senderAddress } = question;
+  const isSender = (list: readonly string[], domain: string | null): boolean =>
+    senderAddress === null ? list.includes('<>') : isOne(list, senderAddress.local, domain);
+  // For a no: a bare name may be of every domain that is ours.
+  const isBare = senderAddress !== null && senderAddress.domain === null && !opening;
+  const named = [...(senders ?? []).map((one) => one.split('@')[1] ?? ''), ...(sender_domains ?? [])];
+  const completions = isBare
+    ? [...policy.accepted_domains, ...named].map(nameOf).filter((domain) => isAccepted(policy, domain))
+    : [senderAddress?.domain ?? null];
   const checks: (boolean | undefined)[] = [
     sources && (guarded ? listsSingly(sources, world.client) : holdsAny(sources, world.client)),
     ptr && ptrHolds(ptr, guarded, world, guess),
@@ -264,11 +290,8 @@ function holdsAll(
     users && isUser(users),
     groups && isUser(membersOf(policy, groups)),
     tls === undefined ? undefined : tls === question.tls,
-    senders &&
-      (question.senderAddress === null
-        ? senders.includes('<>')
-        : isOne(senders, question.senderAddress.local, question.senderAddress.domain)),
-    sender_domains && matchesAny(sender_domains, question.senderAddress?.domain ?? null, opening),
+    senders && completions.some((domain) => isSender(senders, domain)),
+    sender_domains && completions.some((domain) => matchesAny(sender_domains, domain, opening)),
     recipients && isOne(recipients, recipient?.local ?? '', recipient?.domain),
     recipient_domains && matchesAny(recipient_domains, recipient?.domain ?? null, opening),
     helo && matchesAny(helo, question.helo.toLowerCase(), opening),

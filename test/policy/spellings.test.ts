@@ -310,3 +310,16 @@ test('the same domain asked twice is read alike, and another one anew', () => {
   assert.deepEqual(readingsOf(toOctets('É')), [toOctets('é'), 'xn--9ca'], 'no octet of ASCII');
   assert.deepEqual(readingsOf(toOctets('１.2.3')), ['1.2.3'], 'and no address that a URL would make of it');
 });
+
+test('a long name, and each domain, is folded once, however many rules ask about it', async (t) => {
+  const rules = Array.from({ length: 100 }, (_, i) => [
+    { deny: { recipients: [`u${i}@foreign.example`] } },
+    { deny: { helo: [`h${i}.example`] } },
+    { deny: { recipient_domains: [`d${i}.example`] } },
+  ]).flat();
+  const policy = sound({ connectors: [connector({ rules: [...rules, { allow: {} }], i_know_this_is_open: true })] });
+  const folds = t.mock.method(String.prototype, 'normalize');
+  const asked = { ...recipient(`${'\ufdfa'.repeat(600)}@ｆoreign.example`), helo: toOctets('ｈ.example') };
+  assert.equal(await answer(policy, client, asked), 'proceed');
+  assert.ok(folds.mock.callCount() < 100, `${folds.mock.callCount()} times`);
+});

@@ -186,7 +186,11 @@ test('parameters have a keyword in capitals, and a value or none', () => {
     ['X-9', null],
     ['ENVID', 'a=b!~'],
   ]);
-  assert.deepEqual(parameters('RCPT TO:<a@b.example> 9=\x80\xff', true), [['9', '\x80\xff']]);
+  assert.deepEqual(parameters('RCPT TO:<a@b.example> 9=\xc3\xa9', true), [['9', '\xc3\xa9']]);
+  // 0x8D and 0x8A are CR and LF to who clears the high bit, as in EHLO.
+  for (const octets of ['\x8d\x8a', '\xff', '\xc3'])
+    for (const line of [`RCPT TO:<a@b.example> X=${octets}`, `MAIL FROM:<a@b.example> SMTPUTF8 X=${octets}`])
+      assert.match(String(parameters(line, true)), /^bad (parameter|sender)$/, line);
   assert.equal(parameters('RCPT TO:<a@b.example> X=a\x7f', true), 'bad parameter');
   for (const utf8 of [true, false]) assert.equal(parameters('RCPT TO:<a@b.example> X=\x01a', utf8), 'bad parameter');
 });

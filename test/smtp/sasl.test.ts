@@ -75,6 +75,28 @@ test('an NTLM name that answers no challenge is nobody: it may be planted in a K
   }
 });
 
+test('what a client puts beside its name does not change how the name is read', () => {
+  const name = Buffer.from('fête', 'utf8').toString('latin1');
+  const odd = '\xff'; // no UTF-8
+  for (const [mechanism, response] of [
+    ['PLAIN', `\0${name}\0${odd}`],
+    ['CRAM-MD5', `${name} b913a602c7eda7a495b4e6e7334d3890`],
+    ['DIGEST-MD5', `username="${name}",cnonce="${odd}",qop=auth`],
+    ['SCRAM-SHA-256', `n,,n=${name},r=${odd}`],
+    ['XOAUTH2', `user=${name}\x01auth=Bearer ${odd}\x01\x01`],
+    ['OAUTHBEARER', `n,a=${name},\x01auth=Bearer ${odd}\x01\x01`],
+  ] as const)
+    assert.equal(watch(mechanism, response)?.name, 'fête', mechanism);
+  assert.equal(watch('DIGEST-MD5', `username="${name}",realm="${odd}",qop=auth`)?.name, 'fête@ÿ');
+});
+
+test('OAUTHBEARER may leave the name to the token, whatever the token looks like', () => {
+  const exchange = watch('OAUTHBEARER', 'n,,\x01host=h\x01auth=Bearer bHRhdmlzdGEuY29tCga=\x01\x01');
+  assert.ok(exchange !== null);
+  assert.equal(exchange.name, null);
+  assert.equal(exchange.isProven, false);
+});
+
 test('XOAUTH2 and OAUTHBEARER name one user, or nobody passes', () => {
   const x = '\x01';
   assert.equal(watch('XOAUTH2', `user=bob${x}auth=Bearer t${x}${x}`, '')?.name, 'bob');

@@ -5,7 +5,7 @@
 // of its own, so that nothing of their meaning is written down twice. Not here: what is put to them.
 
 import type { UserNames } from '../../policy/accounts.ts';
-import { vocabulary } from '../../policy/compile.ts';
+import { compileDomains, vocabulary } from '../../policy/compile.ts';
 import type { Condition, Facts } from '../../policy/condition.ts';
 import type { ConditionsDocument, PolicyDocument } from '../../policy/document.ts';
 import { Notes } from '../../policy/lists.ts';
@@ -54,7 +54,7 @@ export interface Atoms {
 
 export function atomsOf(document: PolicyDocument, lostAddressGuard: 'refuse' | 'warn'): Atoms {
   const notes = new Notes(DEFAULT_OPTIONS.readList); // the policy was found sound before
-  const words = atOnce(vocabulary(document, { lostAddressGuard }, notes));
+  const words = atOnce(vocabulary(document, { lostAddressGuard }, notes, atOnce(compileDomains(document, notes))));
   const all: Atom[] = [];
   const take = (connector: number, conditions: ConditionsDocument, opening: boolean): void => {
     const { not, allow_unnamed, ...lists } = conditions;
