@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
+import { LAWS } from './mutants/laws.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -141,4 +142,13 @@ test('no file of the source is longer than one sits down to', () => {
     const lines = readFileSync(join(ROOT, file), 'utf8').split('\n').length;
     assert.ok(lines <= 400, `${file} has ${lines} lines: split it by noun`);
   }
+});
+
+test('every rule of the dialogue can be switched off where its table says', () => {
+  for (const { file, from, off } of LAWS)
+    assert.equal(
+      readFileSync(join(ROOT, file), 'utf8').split(from).length,
+      2,
+      `${off}: ${file} must have this once: ${from}`,
+    );
 });

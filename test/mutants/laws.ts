@@ -126,7 +126,7 @@ export const LAWS: readonly Law[] = [
     rule: '7 CRLF and nothing else',
     off: 'a bare LF ends a line',
     file: 'src/smtp/client-octets.ts',
-    from: 'line.length >= 2 && line[line.length - 2] === CR && ',
+    from: 'line[line.length - 2] === CR && ',
     to: '',
   },
   {
