@@ -92,7 +92,7 @@ function unknown(file: InputFile): string {
   if (lines.some((line) => kindOfLine(line) !== null))
     return 'this is a log: those are for postern inventory, replay and suggest; here the settings of the server are wanted';
   const beginning = file.text.trimStart().split(/\r\n|\n|\r/, 1)[0] ?? '';
-  return `nobody knows what this is: it begins with ${JSON.stringify(beginning.slice(0, 40))}; postern import --help lists what is known, --as KIND says what it is`;
+  return `nobody knows what this is: it begins with ${JSON.stringify(beginning.slice(0, 40))}; postern import --help lists what is known (tables of Postfix: beside what postconf -n prints), --as KIND says what it is`;
 }
 
 /** What is wrong with a name of --as; null: nothing. */
