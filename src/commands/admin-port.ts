@@ -4,9 +4,9 @@
 // does not call.
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestInClear } from 'node:http';
 import { request as requestInside } from 'node:https';
+import { readText } from '../config/source.ts';
 import { plain } from '../status/words.ts';
 
 const MOST_OCTETS = 4 * 1024 * 1024;
@@ -25,23 +25,22 @@ export function adminPort(given: {
   const where = given.admin ?? (process.env.POSTERN_ADMIN || '127.0.0.1:9125');
   if (where === 'none') return '--admin (or POSTERN_ADMIN) says that there is no admin port: HOST:PORT is wanted';
   const url = adminUrl(where);
-  if (url === null) return '--admin (or POSTERN_ADMIN): http://HOST:PORT or HOST:PORT is wanted';
+  if (url === null) return `--admin (or POSTERN_ADMIN): '${plain(where)}' is not HOST:PORT, as in 127.0.0.1:9125`;
   const file = given['token-file'] ?? (process.env.POSTERN_TOKEN_FILE || undefined);
   if (file === undefined) return { url, token: null };
   const name = given['token-file'] === undefined ? 'POSTERN_TOKEN_FILE' : '--token-file';
-  let token: string;
-  try {
-    token = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    return `${name}: ${(error as Error).message}`;
-  }
+  const read = readText(file);
+  if ('problem' in read) return `${name}: ${read.problem}`;
+  const token = read.text.trim();
   return /^[!-~]+$/.test(token) ? { url, token } : `${name}: ${file} does not hold one word, which a token is`;
 }
 
-/** Null: it is none. */
+/** Null: it is none. A host alone is none either: Postern is not at port 80. */
 function adminUrl(given: string): string | null {
+  const isUrl = /^https?:\/\//i.test(given);
+  if (!isUrl && !/:\d+\/?$/.test(given)) return null;
   try {
-    const url = new URL(/^https?:\/\//i.test(given) ? given : `http://${given}`);
+    const url = new URL(isUrl ? given : `http://${given}`);
     return url.pathname === '/' && url.username === '' ? url.origin : null;
   } catch {
     return null;
@@ -73,6 +72,8 @@ export async function askAdmin(
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED')
       return `nothing listens at ${url}: is Postern running there? --admin HOST:PORT names another admin port`;
+    if (/^(ENOTFOUND|EAI_AGAIN)$/.test((error as NodeJS.ErrnoException).code ?? ''))
+      return `${url} cannot be asked: the host name cannot be resolved`;
     return `${url} does not answer as Postern does: ${plain(whyNot(error as Error, patience))}`;
   }
 }

@@ -19,7 +19,7 @@ Reads a configuration or a policy as run does and prints what is wrong with it, 
   file:line:column: error|warning|note: key: what is wrong, what would be right
 
   --live         ask each upstream server as well, directly, whether it relays for this machine and whether it believes
-                 a made-up login; takes some 20 s a server, and never sends a message. An open server is a warning:
+                 a made-up login; takes 20 s and more a server, and never sends a message. An open server is a warning:
                  it is what Postern is for, but its port must be closed to everybody else. A login that anybody has is
                  an error where the policy lets logins relay, and so is a server that cannot be asked
   --strict       warnings are errors

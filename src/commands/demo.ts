@@ -152,6 +152,8 @@ or by hand, with telnet ${LOOPBACK} ${postern} (or nc -C ${LOOPBACK} ${postern})
   DATA                                 then a text, a line with one dot, and QUIT
 The old server without Postern is at ${LOOPBACK} ${old}: there, everything arrives.
 
+Is your own server open? postern probe mail.example.com:25 asks it the same, and sends no message either.
+
 What arrives and what is refused is shown here. Ctrl-C ends it.
 `;
 }

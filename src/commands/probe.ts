@@ -29,7 +29,7 @@ import { exitCodeOf, expectationOf, verdictOf } from './probe/verdict.ts';
 const HELP = `Usage: postern probe HOST:PORT [OPTION…]
 
 Asks a mail server to relay in every classic form, as a stranger would, and says whether it does.
-It never sends a message: every mail transaction ends before DATA.
+It never sends a message: every mail transaction ends before DATA. It takes 20 s and more, as it hurries no server.
 
   HOST:PORT        the server; an IPv6 address stands in brackets, [2001:db8::25]:25
   --domain LOCAL   a domain that the server receives mail for

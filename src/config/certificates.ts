@@ -145,10 +145,15 @@ function readAuthority(name: string, path: Path, read: ReadFile, report: Report)
 
 function lintCertificate(holder: X509Certificate, name: string, path: Path, now: number, report: Report): void {
   const from = Date.parse(holder.validFrom);
-  const days = Math.ceil((Date.parse(holder.validTo) - now) / DAY);
+  const days = (Date.parse(holder.validTo) - now) / DAY; // whole ones are told, as /status counts them
   if (from > now) report('warning', path, `${name} is not valid before ${holder.validFrom}`);
   if (days <= 0) report('warning', path, `${name} has expired (${holder.validTo}): who verifies it goes away`);
-  else if (days <= SOON) report('warning', path, `${name} expires in ${days === 1 ? 'a day' : `${days} days`}`);
+  else if (days <= SOON)
+    report(
+      'warning',
+      path,
+      `${name} expires ${days < 2 ? `${days < 1 ? 'within' : 'in'} a day` : `in ${Math.floor(days)} days`}`,
+    );
   if (dnsNames(holder).length === 0)
     report(
       'warning',

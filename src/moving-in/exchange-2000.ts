@@ -58,7 +58,7 @@ class Said {
     if (connection !== null)
       this.#report.exact(
         connection.where,
-        `${name}: connection control`,
+        `virtual server ${name}: connection control`,
         nameOf(connection),
         connection.mode === 'only' ? 'connect.allow' : 'connect.deny',
       );
@@ -71,7 +71,14 @@ class Said {
 
   #list({ mode, entries }: AccessList, what: 'connection control' | 'relay list', became: string): SaidList {
     const as = mode === 'except' ? 'denial' : what === 'relay list' ? 'grant' : 'admission';
-    return sayList(entries, as, `${this.#server.name}: ${what} entry`, became, this.#report, this.#given.keepOpen);
+    return sayList(
+      entries,
+      as,
+      `virtual server ${this.#server.name}: ${what} entry`,
+      became,
+      this.#report,
+      this.#given.keepOpen,
+    );
   }
 
   /** Only named, narrow networks may connect: who may relay from there is not the Internet. */
@@ -84,7 +91,7 @@ class Said {
     const { relay, relayWhere, name } = this.#server;
     if (relay !== 'open' && (relay === null || relay === 'unknown' || relay.mode === 'only')) return 'nobody';
     const { inside, keepOpen } = this.#given;
-    const setting = `${name}: relay restrictions`;
+    const setting = `virtual server ${name}: relay restrictions`;
     const value = relay === 'open' ? 'all except the list below, which is empty' : nameOf(relay);
     if (this.#isNarrow(listed)) {
       this.#report.loud(
@@ -139,7 +146,7 @@ class Said {
       rules.push({ name: 'relay-permission', allow: { users: relayUsers.map(({ text }) => text) } });
       this.#report.exact(
         relayUsers[0]?.where ?? this.#server.where,
-        `${this.#server.name}: relay permission`,
+        `virtual server ${this.#server.name}: relay permission`,
         `${relayUsers.length} users`,
         "rule 'relay-permission'",
       );
@@ -154,7 +161,7 @@ class Said {
 
   #loginRule(rules: WrittenBlock[], kerberos: boolean): void {
     const { relayForLogins, relayForLoginsWhere: where, name } = this.#server;
-    const setting = `${name}: allow all computers which successfully authenticate to relay`;
+    const setting = `virtual server ${name}: allow all computers which successfully authenticate to relay`;
     if (relayForLogins === null)
       this.#report.loud(
         where,
@@ -188,7 +195,7 @@ class Said {
 
   #listRules(rules: WrittenBlock[], listed: SaidList | null, except: SaidServer['except']): void {
     const { relay, relayWhere: where, name } = this.#server;
-    const setting = `${name}: relay restrictions`;
+    const setting = `virtual server ${name}: relay restrictions`;
     if (relay === 'unknown') {
       this.#report.loud(
         where,
@@ -242,7 +249,7 @@ class Said {
     if (this.#server.requireTls)
       this.#report.exact(
         this.#server.where,
-        `${name}: require secure channel`,
+        `virtual server ${name}: require secure channel`,
         'ticked',
         'require_tls',
         'the listener needs a certificate for that',
@@ -259,7 +266,7 @@ class Said {
     ) {
       this.#report.exact(
         control.where,
-        `${name}: SmtpIpRestrictionFlag`,
+        `virtual server ${name}: SmtpIpRestrictionFlag`,
         '1',
         `connectors '${called}' and '${called}-list'`,
         'without a login only from the list, with one from anywhere',
@@ -273,7 +280,7 @@ class Said {
     if (restricted)
       this.#report.stricter(
         this.#server.where,
-        `${name}: SmtpIpRestrictionFlag`,
+        `virtual server ${name}: SmtpIpRestrictionFlag`,
         '1',
         'connect',
         'here connection control is for those who log in as well',
@@ -321,11 +328,11 @@ class Said {
 
   #submit(): Written | undefined {
     const { anonymous, authWhere: where, name, submitUsers } = this.#server;
-    const setting = `${name}: anonymous access`;
+    const setting = `virtual server ${name}: anonymous access`;
     if (submitUsers !== null) {
       this.#report.exact(
         submitUsers[0]?.where ?? where,
-        `${name}: submit permission`,
+        `virtual server ${name}: submit permission`,
         `${submitUsers.length} users`,
         'submit.users',
       );
@@ -353,14 +360,19 @@ class Said {
     if (recipients !== null)
       this.#report.exact(
         where,
-        `${name}: limit of recipients per message`,
+        `virtual server ${name}: limit of recipients per message`,
         String(recipients),
         'limits.session.recipients_per_message',
       );
     if (connections !== null)
-      this.#report.exact(where, `${name}: limit of connections`, String(connections), 'limits.connector.connections');
+      this.#report.exact(
+        where,
+        `virtual server ${name}: limit of connections`,
+        String(connections),
+        'limits.connector.connections',
+      );
     if (size !== null)
-      this.#report.exact(where, `${name}: limit of message size`, `${size} octets`, 'max_message_size');
+      this.#report.exact(where, `virtual server ${name}: limit of message size`, `${size} octets`, 'max_message_size');
     const session = recipients === null ? undefined : { recipients_per_message: recipients };
     const connector = connections === null ? undefined : { connections };
     return {

@@ -34,6 +34,7 @@ export class PosternLog {
   }
 
   line(line: string, place: Place): boolean {
+    if (line.startsWith('postern: listening on ')) return true; // the start line, where standard error goes to the same file
     let fields: Fields;
     try {
       const parsed: unknown = JSON.parse(line);

@@ -34,7 +34,7 @@ export function recognise(
     }
     const kinds = kindsOf(systems).filter((one) => (as === null ? one.recognises(file) : one.name === as));
     const [kind] = kinds;
-    if (kind === undefined) fault(unknown(file, systems));
+    if (kind === undefined) fault(unknown(file));
     else {
       const instead = kind.instead?.(file) ?? null;
       if (instead !== null) fault(instead);
@@ -53,7 +53,7 @@ export function recognise(
       ...file.place(),
       message:
         as === null
-          ? unknown(file, systems)
+          ? unknown(file)
           : `${kind.what} says nothing by itself: ${systemOf(kind, systems)?.needs?.what ?? ''} is needed beside it`,
     }));
   return known.map(({ kind, file }) => ({
@@ -87,13 +87,12 @@ function kindsOf(systems: readonly System[]): Kind[] {
   return [...new Set(systems.flatMap(({ kinds }) => kinds))];
 }
 
-function unknown(file: InputFile, systems: readonly System[]): string {
+function unknown(file: InputFile): string {
   const lines = file.text.split(/\r\n|\n|\r/, 50);
   if (lines.some((line) => kindOfLine(line) !== null))
     return 'this is a log: those are for postern inventory, replay and suggest; here the settings of the server are wanted';
-  const known = kindsOf(systems).map(({ what }) => what);
   const beginning = file.text.trimStart().split(/\r\n|\n|\r/, 1)[0] ?? '';
-  return `nobody knows what this is: it begins with ${JSON.stringify(beginning.slice(0, 40))}; known are ${known.join(', ')}`;
+  return `nobody knows what this is: it begins with ${JSON.stringify(beginning.slice(0, 40))}; postern import --help lists what is known (tables of Postfix: beside what postconf -n prints), --as KIND says what it is`;
 }
 
 /** What is wrong with a name of --as; null: nothing. */

@@ -237,7 +237,7 @@ class Gathered {
     if (others.length > 0)
       this.#report.cannotBeSaid(
         object.where,
-        `${name}: other settings`,
+        `virtual server ${name}: other settings`,
         `${others.length}: ${others.join(', ')}`,
         'none of them grants a right here',
       );

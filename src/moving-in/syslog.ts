@@ -19,6 +19,7 @@ export class SyslogLog {
   readonly #sendmail: SendmailLog;
   readonly #exim: EximLog;
   readonly #postern: PosternLog;
+  readonly #out: Out;
   readonly #yearOf: YearOf;
   /** The fields of an entry of `journalctl -o export` that is not whole yet. */
   #fields: Map<string, string> | null = null;
@@ -28,6 +29,7 @@ export class SyslogLog {
     this.#sendmail = new SendmailLog(out);
     this.#exim = new EximLog(out);
     this.#postern = new PosternLog(out);
+    this.#out = out;
     this.#yearOf = yearOf;
   }
 
@@ -65,6 +67,10 @@ export class SyslogLog {
       return false;
     }
     if (!('MESSAGE' in fields)) return '__REALTIME_TIMESTAMP' in fields;
+    if (fields.MESSAGE === null) {
+      this.#out.note('journalctl -o json leaves out what is longer than 4 KiB: have it write with --all');
+      return false;
+    }
     const text = (name: string): string => {
       const value = fields[name];
       if (Array.isArray(value)) return Buffer.from(value as number[]).toString('utf8'); // octets that are no plain text

@@ -69,7 +69,7 @@ export function virtualServerOf(
   if (disabled !== null && disabled !== 0)
     report.cannotBeSaid(
       whereOf(NAMES.disableRelay),
-      `${name}: SmtpDisableRelay`,
+      `virtual server ${name}: SmtpDisableRelay`,
       String(disabled),
       'Microsoft does not say what it forbids, so that the relay list is left out',
     );
@@ -79,7 +79,7 @@ export function virtualServerOf(
   if (flag === null && object.get(...NAMES.relayForLogins) !== null)
     report.cannotBeSaid(
       whereOf(NAMES.relayForLogins),
-      `${name}: RelayForAuth`,
+      `virtual server ${name}: RelayForAuth`,
       object.text(...NAMES.relayForLogins) ?? '',
       'neither 0 nor 1 nor -1: taken as not ticked',
     );
@@ -144,14 +144,14 @@ function authOf(object: SettingsObject, report: Report): number | null {
 }
 
 function relayOf(object: SettingsObject, name: string, lists: ServerLists, report: Report): VirtualServer['relay'] {
-  const read = accessOf(object, NAMES.relay, `${name}: relay list`, lists.relay, report);
+  const read = accessOf(object, NAMES.relay, `virtual server ${name}: relay list`, lists.relay, report);
   // All except nobody, or only nobody: which of them it is, the octets do not tell. Salt's note says the first.
   if (read === 'empty') return 'open';
   if (read === null || read === 'unknown') return read;
   if (read.hasHiddenNames)
     report.cannotBeSaid(
       read.list.where,
-      `${name}: relay list`,
+      `virtual server ${name}: relay list`,
       'names in DNS',
       'how they are kept is not known: add them in a file of lists',
     );
@@ -160,12 +160,18 @@ function relayOf(object: SettingsObject, name: string, lists: ServerLists, repor
 }
 
 function connectionOf(object: SettingsObject, name: string, lists: ServerLists, report: Report): AccessList | null {
-  const read = accessOf(object, NAMES.connection, `${name}: connection control`, lists.connection, report);
+  const read = accessOf(
+    object,
+    NAMES.connection,
+    `virtual server ${name}: connection control`,
+    lists.connection,
+    report,
+  );
   if (read === null || read === 'unknown' || read === 'empty') return null;
   if (read.hasHiddenNames && read.list.mode === 'except')
     report.fault(
       read.list.where,
-      `${name}: connection control denies names in DNS, and how they are kept is not known; a denial cannot be left out: write them under [connection: all except the list below] in a file of lists`,
+      `virtual server ${name}: connection control denies names in DNS, and how they are kept is not known; a denial cannot be left out: write them under [connection: all except the list below] in a file of lists`,
     );
   return read.list;
 }
@@ -259,7 +265,7 @@ function bindingsOf(object: SettingsObject, name: string, lists: ServerLists, re
   const written = [...new Set(bindings.map(({ address, port }) => `${address === '' ? '*' : address}:${port}`))];
   report.exact(
     where,
-    `${name}: bindings`,
+    `virtual server ${name}: bindings`,
     written.join(', '),
     'bindings',
     "these are the old server's addresses: write Postern's own where it has others",

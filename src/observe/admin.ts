@@ -112,7 +112,11 @@ async function answer(
   upstream: KnownUpstream,
   readers: EventReaders,
 ): Promise<Answer | null> {
-  if (!isOurs(request.headers.host, options)) return failure(421, 'This Host is not ours.');
+  if (!isOurs(request.headers.host, options))
+    return failure(
+      421,
+      'This Host is not ours: ask by an address of this machine, by localhost, by its host name, or by the name in admin.listen.',
+    );
   const path = request.url?.split('?', 1)[0];
   const open = path === '/metrics' || path === '/healthz' || path === '/readyz';
   const explains = path === '/explain' && options.explain !== undefined;

@@ -104,6 +104,8 @@ test('what is wrongly asked is said', async () => {
     [['--wach'], /did you mean --watch\?/],
     [['--watch', '--json'], /--json answers once/],
     [['--admin', 'http://x/y'], /HOST:PORT/],
+    [['--admin', 'gateway'], /'gateway' is not HOST:PORT, as in 127\.0\.0\.1:9125/],
+    [['--token-file', 'none-such'], /^postern status: --token-file: cannot read none-such: there is no such file$/m],
     [['now'], /Unexpected argument/],
   ] as const) {
     const { code, stderr } = await run([...args]);

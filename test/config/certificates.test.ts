@@ -106,7 +106,9 @@ test('a certificate is warned about thirty days before its end and behind it, an
       .replace(/\(.*\)/, '(then)');
   assert.equal(about(30.5), '');
   assert.equal(about(30), 'warning: listeners[0].certificates[0].cert: pair.pem expires in 30 days');
-  assert.equal(about(0.5), 'warning: listeners[0].certificates[0].cert: pair.pem expires in a day');
+  assert.equal(about(19.9), 'warning: listeners[0].certificates[0].cert: pair.pem expires in 19 days');
+  assert.equal(about(1.5), 'warning: listeners[0].certificates[0].cert: pair.pem expires in a day');
+  assert.equal(about(0.5), 'warning: listeners[0].certificates[0].cert: pair.pem expires within a day');
   const gone = 'warning: listeners[0].certificates[0].cert: pair.pem has expired (then): who verifies it goes away';
   assert.equal(about(-1), gone);
   assert.match(about(400), /^warning: listeners\[0\]\.certificates\[0\]\.cert: pair\.pem is not valid before /);

@@ -130,6 +130,20 @@ test('a rule is told with whom it lets in, and an example that explain answers a
   assert.deepEqual([row?.change, row?.old.reason, row?.new.rule], ['gains', 'no_rule', 'printers']);
 });
 
+test('who has not logged in is named, and is not "all but any other login"', async () => {
+  const logins = {
+    ...CLOSED,
+    connectors: [{ ...CLOSED.connectors[0], rules: [{ name: 'in', allow: { authenticated: true } }] }],
+  };
+  const { rows } = await changed(logins, (policy) =>
+    policy.connectors[0].rules.push({ name: 'printers', allow: { sources: ['10.0.0.0/8'] }, owner: 'it@example.com' }),
+  );
+  assert.deepEqual(
+    rows.map(({ logins: meant }) => meant),
+    [{ only: ['nobody (no login)', 'logins whose name nobody sees'] }],
+  );
+});
+
 test('a rule that expires is a difference from that day on', async () => {
   const rule = { name: 'for a while', allow: { sources: ['10.1.2.3'] } };
   const { rows } = await changed(

@@ -145,7 +145,7 @@ for (const [what, list] of [
     const open = await server(t, { RelayIpList: list });
     assert.match(
       open.said,
-      /LOOK HERE: stricter: 1: relay restrictions all except .*THE OLD SERVER IS AN OPEN RELAY\. It is imported CLOSED/,
+      /LOOK HERE: stricter: virtual server 1: relay restrictions all except .*THE OLD SERVER IS AN OPEN RELAY\. It is imported CLOSED/,
     );
     assert.match(open.said, /check --strict finds nothing/);
     assert.equal(await casesAgainst(open.folder, open.yaml, `reject ${STRANGER}`), '1 case, 0 failed\n');
@@ -214,7 +214,7 @@ test('a tick that the file does not hold is taken as not ticked, and told', asyn
   );
   assert.match(
     said,
-    /LOOK HERE: cannot be said: 1: allow all computers which successfully authenticate to relay not in the file/,
+    /LOOK HERE: cannot be said: virtual server 1: allow all computers which successfully authenticate to relay not in the file/,
   );
   assert.equal(
     await casesAgainst(folder, yaml, 'reject 203.0.113.7 login=bob -> x@foreign.example'),
@@ -249,8 +249,8 @@ test('limits, TLS and what means nothing here: each is told', async (t) => {
     [connector.max_message_size, connector.limits, connector.require_tls],
     ['4096KiB', { session: { recipients_per_message: 64000 } }, true],
   );
-  assert.match(said, /cannot be said: 1: other settings 1: LogFileDirectory/);
-  assert.match(said, /exact: 1: require secure channel ticked: require_tls/);
+  assert.match(said, /cannot be said: virtual server 1: other settings 1: LogFileDirectory/);
+  assert.match(said, /exact: virtual server 1: require secure channel ticked: require_tls/);
   assert.equal(code, 0, said);
 });
 

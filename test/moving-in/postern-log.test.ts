@@ -52,6 +52,13 @@ test('enforce: a message with a refused recipient is told once, and refusals wit
   );
 });
 
+test('the line that Postern begins with on standard error may stand in the same file', async () => {
+  const { report } = await read(
+    `postern: listening on 0.0.0.0:25, upstream 10.0.0.10:25, mode enforce\n${line('session ended', {})}`,
+  );
+  assert.equal(report.unknown, 0);
+});
+
 test('observe: what would be refused was accepted', async () => {
   const recipients = [
     {

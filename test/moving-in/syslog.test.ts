@@ -148,3 +148,9 @@ test('journalctl -o json and -o export are read as the lines themselves', async 
     assert.equal(told[0]?.at, NOW);
   }
 });
+
+test('what journalctl -o json has left out is said, with what to do', async () => {
+  const { report } = await read('{"__REALTIME_TIMESTAMP":"1","SYSLOG_IDENTIFIER":"postern","MESSAGE":null}\n');
+  assert.equal(report.unknown, 1);
+  assert.deepEqual(report.notes, ['journalctl -o json leaves out what is longer than 4 KiB: have it write with --all']);
+});

@@ -83,7 +83,9 @@ describe('the admin listener', () => {
   it('refuses a Host that a rebound name would send', async (t) => {
     const { ask, admin } = await start(t, { hostNames: ['postern.example'] });
     for (const host of ['evil.example', 'evil.example:9125', '127.0.0.1.evil.example', 'localhost.evil.example']) {
-      assert.equal((await ask('/metrics', { host })).status, 421, host);
+      const { status, text } = await ask('/metrics', { host });
+      assert.equal(status, 421, host);
+      assert.match(text, /ask by an address of this machine, by localhost, by its host name/);
     }
     for (const host of ['localhost', `localhost:${admin.port}`, '127.0.0.1', '[::1]:9125', 'POSTERN.example:80']) {
       assert.equal((await ask('/metrics', { host })).status, 200, host);

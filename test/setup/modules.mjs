@@ -29,8 +29,14 @@ const wanted = process.argv[2] === 'missing' ? 1 : modifiedAt('package-lock.json
 // Behind a link are the packages of another tree, which `npm ci` would remove.
 const isLink = lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink() === true;
 if (!isLink && modifiedAt('node_modules/.package-lock.json') < wanted) {
-  console.error('postern: node_modules is missing or older than package-lock.json: npm ci');
-  const { status } = spawnSync('npm', ['ci'], { stdio: 'inherit', shell: process.platform === 'win32' });
+  console.error(
+    'postern: node_modules is missing or older than package-lock.json: npm ci, which takes a minute or some',
+  );
+  // npm would warn of every package that the machine's own Node is too old for; they run on the one that npm brings.
+  const { status } = spawnSync('npm', ['ci', '--loglevel=error'], {
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
   process.exitCode = status ?? 1;
   if (status !== 0)
     console.error(

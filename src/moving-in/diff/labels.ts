@@ -2,6 +2,8 @@
 
 import { ANYBODY_ELSE, BARE, CROWDED, OTHER_DOMAIN } from './candidates.ts';
 
+const FEW = 8;
+
 /** One of both is there. */
 export interface Meant {
   readonly only?: readonly string[];
@@ -19,7 +21,9 @@ export function meantBy(
     all.flatMap(({ labels }, place) => (chosen.has(place) === isMeant ? labels : []));
   const only = condensed(labelsOf(true));
   const others = condensed(labelsOf(false));
-  return others.length < only.length ? { all_but: others } : { only };
+  // "All but any other" is hard to read, and a few names say the same.
+  const isTwisted = only.length <= FEW && (others.includes(OTHER_DOMAIN) || others.includes(ANYBODY_ELSE));
+  return others.length < only.length && !isTwisted ? { all_but: others } : { only };
 }
 
 /** What goes without saying beside another is left out: look-alikes beside the name itself, or beside every other. */
