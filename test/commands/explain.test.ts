@@ -189,6 +189,7 @@ connectors:
   );
   assert.match(await ask('boss'), /^reject .* {2}yes {9}deny boss .*: boss may be read as one of them\n/s);
   assert.match(await ask('root'), /^reject .* {2}yes {9}deny ours .*: root may be of one of them\n/s);
+  assert.match(await ask('jürgen'), /^reject .* {2}yes {9}deny ours .*: jürgen may be of one of them\n/s);
 });
 
 test('domains decide before rules', async () => {
