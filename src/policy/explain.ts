@@ -171,7 +171,7 @@ function whyNot(condition: Condition, facts: Facts): string {
     case 'tls_subject':
       return question.tlsSubject.length === 0
         ? 'the client has shown no certificate that could be verified'
-        : `${question.tlsSubject.join(', ')}: none of them`;
+        : `${question.tlsSubject.map(fromOctets).join(', ')}: none of them`;
     case 'senders':
     case 'sender_domains':
       return `<${fromOctets(question.sender)}> is none of them`;

@@ -159,8 +159,9 @@ export function* readRanges(
 /** Reads a list of `d` and `*.d`. */
 export function* readDomains(list: readonly string[], path: Path, notes: Notes): Steps<DomainTable> {
   const table = new DomainTable();
+  // Not at the first: many rules have a short list each.
   for (const [i, text] of list.entries()) {
-    if (i % STEP === STEP - 1) yield* table.makeRoom(); // of a short list many rules have one each
+    if (i % STEP === STEP - 1) yield* table.makeRoom();
     const pattern = parseDomainPattern(text);
     if (typeof pattern === 'string') notes.error([...path, i], pattern);
     else if (table.add(pattern, true) !== undefined) notes.warn([...path, i], `'${text}' is listed twice`);

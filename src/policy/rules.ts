@@ -170,7 +170,9 @@ function* compileConditions(
       'sender_domains',
       plainSender((sender) => isCompleted(sender) || holdsName(table, sender?.domain), opening),
       (facts) =>
-        isCompleted(facts.question.senderAddress) ? `${facts.question.sender} may be of one of them` : because(facts),
+        isCompleted(facts.question.senderAddress)
+          ? `${fromOctets(facts.question.sender)} may be of one of them`
+          : because(facts),
     );
   }
   if (document.recipients !== undefined) {

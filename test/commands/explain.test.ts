@@ -144,8 +144,8 @@ connectors:
   assert.match(await ask('other.example', 'mx.partner.example'), /^proceed\n/);
   assert.match(await ask('c=de,cn=Müller'), /^proceed\n/);
   assert.match(
-    await ask('other.example', 'CN=x'),
-    /^reject .*no {10}allow partner .*: tls_subject: other\.example, CN=x: none of them\n/s,
+    await ask('other.example', 'CN=Jürgen'),
+    /^reject .*no {10}allow partner .*: tls_subject: other\.example, CN=Jürgen: none of them\n/s,
   );
   const { stdout } = await run(policy, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--tls');
   assert.match(stdout, /tls_subject: the client has shown no certificate that could be verified\n/);
@@ -189,6 +189,7 @@ connectors:
   );
   assert.match(await ask('boss'), /^reject .* {2}yes {9}deny boss .*: boss may be read as one of them\n/s);
   assert.match(await ask('root'), /^reject .* {2}yes {9}deny ours .*: root may be of one of them\n/s);
+  assert.match(await ask('jürgen'), /^reject .* {2}yes {9}deny ours .*: jürgen may be of one of them\n/s);
 });
 
 test('domains decide before rules', async () => {
