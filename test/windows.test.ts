@@ -48,11 +48,7 @@ const SAFE: readonly (readonly [file: string, found: readonly string[], why: str
     ["'SIGTERM'", "'SIGINT'", "'SIGBREAK'", "'SIGHUP'", 'process.platform'],
     'Ctrl+C, Ctrl+Break and a console that is closed drain; postern reload reads anew',
   ],
-  [
-    'commands/admin-port.ts',
-    ['.pathname', "'ECONNREFUSED'"],
-    'of an address of HTTP; an error that libuv names so on Windows too',
-  ],
+  ['commands/admin-port.ts', ["'ECONNREFUSED'"], 'an error that libuv names so on Windows too'],
   [
     'commands/build.ts',
     ['node:child_process', 'import.meta.dirname'],

@@ -314,8 +314,8 @@ export const LAWS: readonly Law[] = [
     rule: 'verbs: AUTH',
     off: 'an authzid may differ from the authcid',
     file: 'src/smtp/sasl.ts',
-    from: "return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(authcid);",
-    to: "return authcid !== '' && this.#named(authcid);",
+    from: "return authcid !== '' && (authzid === '' || authzid === authcid) && this.#named(textOf(authcid));",
+    to: "return authcid !== '' && this.#named(textOf(authcid));",
     tests: ['test/smtp/sasl.test.ts'],
   },
   {
