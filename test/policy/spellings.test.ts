@@ -1,7 +1,7 @@
 // One domain in many spellings: a no holds for what somebody may read in the octets, a yes for the octets alone.
 
 import assert from 'node:assert/strict';
-import { mock, test } from 'node:test';
+import { test } from 'node:test';
 import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
@@ -332,11 +332,16 @@ test('a long name, and each domain, is folded once, however many rules ask about
   ]).flat();
   const policy = sound({ connectors: [connector({ rules: [...rules, { allow: {} }], i_know_this_is_open: true })] });
   const asked = { ...recipient(`${'\ufdfa'.repeat(600)}@ｆoreign.example`), helo: toOctets('ｈ.example') };
-  const { mock: folds } = mock.method(String.prototype, 'normalize');
+  const { normalize } = String.prototype;
+  let folds = 0;
+  String.prototype.normalize = function (form): string {
+    folds++;
+    return normalize.call(this, form);
+  };
   try {
     assert.equal(await answer(policy, client, asked), 'proceed');
   } finally {
-    folds.restore();
+    String.prototype.normalize = normalize;
   }
-  assert.ok(folds.callCount() < 100, `${folds.callCount()} times`);
+  assert.ok(folds > 0 && folds < 100, `${folds} times`);
 });
