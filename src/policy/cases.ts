@@ -42,7 +42,7 @@ function parseCase(content: string, line: number): Case | BadCase {
   const recipient = content.slice(arrow + 2).trim();
   if (recipient === '') return bad('no recipient behind ->');
   // It would be no address, and a reject would be right for another reason than was meant.
-  const behind = /\s+(\S.*)$/.exec(recipient.replace(/"(?:\\.|[^"\\])*"/g, ''))?.[1];
+  const behind = /\s(\S.*)/.exec(recipient.replace(/"(?:\\.|[^"\\])*"/g, ''))?.[1];
   if (behind !== undefined)
     return bad(`'${behind}' stands behind the recipient: what is said of the client stands before ->`);
   const words = content.slice(0, arrow).trim().split(/\s+/);

@@ -71,6 +71,10 @@ test('a blank within quotes is of the address', () => {
   assert.ok('asked' in one('reject 192.0.2.1 -> "a \\" b"@x.example'));
 });
 
+test('a session that is said to be encrypted twice is encrypted', () => {
+  assert.equal(asked('tls tls').asked.tls, true);
+});
+
 test('an empty sender is the null sender', () => {
   assert.equal(asked('sender=').asked.sender, '');
 });
@@ -83,6 +87,7 @@ test('what cannot be read is told in its line', () => {
       'reject 192.0.2.1 -> a@b tls login=x',
       "'tls login=x' stands behind the recipient: what is said of the client stands",
     ],
+    ['reject 192.0.2.1 -> a@b  tls\rx', "'tls' stands behind the recipient"],
     ['reject 192.0.2.1 -> a@b\rproceed 192.0.2.1 -> c@d', "'proceed 192.0.2.1 -> c@d' stands behind the recipient"],
     ['reject 192.0.2.1 login=a tls login=b -> a@b', "'login=' stands twice"],
     ['perhaps 192.0.2.1 -> a@b', "'perhaps' is no answer: proceed, reject"],

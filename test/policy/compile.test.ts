@@ -178,3 +178,19 @@ test('of the file of valid recipients what cannot be read is told with its line,
   says(say(lines()), 'warning valid_recipients.file: valid.txt lists nothing, so no recipient is valid');
   assert.ok(!say(lines('alice@local.example')).some((line) => line.includes('lists nothing')));
 });
+
+test('a sender without a domain may be of each accepted domain, and of no other', async () => {
+  const asked = (denied: string): Promise<string> => {
+    const rules = [{ deny: { sender_domains: [denied] } }, { allow: {} }];
+    const policy = sound({
+      accepted_domains: ['local.example', '*.corp.example'],
+      relay_domains: ['partner.example'],
+      connectors: [connector({ rules, i_know_this_is_open: true })],
+    });
+    const senderAddress = { local: 'root', domain: null, literal: null };
+    return answer(policy, client, rcpt('x@foreign.example', { sender: 'root', senderAddress }));
+  };
+  for (const ours of ['local.example', 'pc.corp.example', '*.example'])
+    assert.equal(await asked(ours), '554 rule', ours);
+  for (const other of ['partner.example', 'foreign.example']) assert.equal(await asked(other), 'proceed', other);
+});

@@ -441,6 +441,7 @@ test('nor in writing it without its domain, with which the server behind complet
     assert.equal(await asked({ sender_domains: [domain] }, 'root'), '554 rule', domain);
   for (const domain of ['spam.example', 'x.local.example', '*.spam.example'])
     assert.equal(await asked({ sender_domains: [domain] }, 'root'), 'proceed', domain);
+  assert.equal(await asked({ sender_domains: ['local.example'] }, ''), 'proceed', 'nobody has no domain');
 });
 
 test('an allow by sender wants the whole address', async () => {

@@ -18,6 +18,7 @@ import {
 } from '../../src/policy/lists.ts';
 import { DEFAULT_OPTIONS } from '../../src/policy/options.ts';
 import type { Path } from '../../src/policy/problem.ts';
+import { toOctets } from '../../src/policy/spellings.ts';
 import { atOnce } from '../../src/policy/steps.ts';
 import type { Address } from '../../src/smtp/types.ts';
 
@@ -99,6 +100,18 @@ test('for a no an address is held in every spelling that somebody may read as on
     ['z', '[other]'],
   ] as const)
     assert.ok(!set.mayHave(from(local, host)), `${local}@${host}`);
+});
+
+test('for a no a name without its domain is held where it is listed at a domain of ours', () => {
+  const set = new AddressSet((domain) => domain === 'local.example');
+  for (const text of ['Steven@LOCAL.example', 'müller@local.example', 'root@other.example', 'eve@[192.0.2.9]'])
+    assert.equal(set.add(text), null, text);
+  const bare = (local: string): boolean => set.mayHave({ local: toOctets(local), domain: null, literal: null });
+  for (const local of ['steven', 'STEVEN', ' steven', 'MÜLLER']) assert.ok(bare(local), local);
+  for (const local of ['root', 'eve', 'steve', '']) assert.ok(!bare(local), local);
+  assert.ok(!set.has({ local: 'steven', domain: null, literal: null }), 'a yes wants the whole address');
+  assert.ok(!set.mayHave({ local: 'steven', domain: null, literal: '192.0.2.9' }));
+  assert.ok(set.mayHave({ local: 'eve', domain: null, literal: '192.0.2.9' }));
 });
 
 test('the null reverse-path is listed as <>, and by nothing else', () => {

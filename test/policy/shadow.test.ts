@@ -42,6 +42,7 @@ for (const [wide, narrow, said] of [
   [{ local: ['192.0.2.25'] }, { local: ['192.0.2.25'], tls: true }, 'never'],
   [{ sources: ['192.0.2.0/28'] }, { sources: ['192.0.2.1'] }, 'never'],
   [{ sources: ['192.0.2.0/28'] }, { sources: ['192.0.2.1', '192.0.2.16'] }, 'lives'],
+  [{ sources: ['192.0.2.0/28'] }, { sources: [] }, 'never'],
   [{ sources: ['192.0.2.0/28'] }, { tls: true }, 'lives'],
   [{ sources: ['any'] }, { tls: true }, 'never'],
   [{ sources: ['192.0.2.1;255.255.255.9'] }, { sources: ['192.0.2.1;255.255.255.13'] }, 'never'],
@@ -77,6 +78,18 @@ for (const [wide, narrow, said] of [
     assert.equal(of({ deny: wide }, { deny: narrow }), said, 'a denial behind a denial is dead as it is');
     assert.equal(of({ deny: wide }, { allow: narrow }), said);
   });
+
+test('a list of many names is compared as one of few is', () => {
+  const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `u${i}`);
+  for (const few of [8, 9]) {
+    for (const many of [8, 9]) {
+      const [wide, narrow] = [users(many), users(few).map((name) => name.toUpperCase())];
+      assert.equal(allows({ users: wide }, { users: narrow }), few <= many ? 'never' : 'lives', `${few} of ${many}`);
+      assert.equal(allows({ users: wide }, { users: [...narrow, 'x'] }), 'lives', `${few} of ${many}, and another`);
+      assert.equal(allows({ users: wide }, { users: ['x'] }), 'lives', `another than ${many}`);
+    }
+  }
+});
 
 test('a denial behind an allow is dead where it is one of no spelling, and else too late', () => {
   assert.equal(denials({}, { users: ['x'] }), 'never');
