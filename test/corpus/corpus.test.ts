@@ -1,6 +1,6 @@
 // The corpus, every row as it is written: over real sockets, whole against every upstream dialect of the row, one octet per
-// write and inside TLS against some of them, in turn (a megabyte of commands whole only); with POSTERN_CORPUS=all (`npm run corpus`) against all. README.md in this folder says what
-// the rows mean.
+// write and inside TLS against some of them, in turn (a megabyte of commands whole only); with POSTERN_CORPUS=all
+// (`npm run corpus`) against all. README.md in this folder says what the rows mean.
 //
 // The firewalls run in this process, made by the very call that `postern run` makes, so that many rows can be said side
 // by side; the legitimate rows are also said to a `postern run` of its own. A failure names row, dialect and mode and
@@ -35,8 +35,8 @@ const TOOTHLESS = new Set([
 /** These ask that STARTTLS is not offered, which it is where it is ended here. */
 const WITHOUT_STARTTLS = new Set(['ST-48', 'ST-63', 'UP-22', 'UP-23']);
 
-/** Dialects of a row that hear it octet by octet, or inside TLS: the firewall hears the same octets whatever the server makes of them. */
 const ALL = process.env.POSTERN_CORPUS === 'all';
+/** Dialects of a row that hear it octet by octet, or inside TLS: the firewall hears the same octets whatever the server makes of them. */
 const SOME = ALL ? Number.POSITIVE_INFINITY : 3;
 
 const FLOOD = 1_000_000; // octets
