@@ -29,6 +29,10 @@ Reads a configuration or a policy as run does and prints what is wrong with it, 
                  print the JSON Schema of a configuration (or of a policy), for editors
   --help         print this
 
+Examples:
+  postern check postern.yaml
+  postern check office.yaml --strict
+
 Exit code: 0 no error, 78 an error, 64 when the arguments are wrong.
 `;
 

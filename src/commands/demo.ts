@@ -36,6 +36,10 @@ Then both stay up to be talked to, until Ctrl-C. Nothing leaves this machine.
   --exchange YEAR  which one: 2003 (the default) or 2010
   --keep FOLDER    its files stay there: settings, logs, policy, cases, configuration. It must be new, or empty
   --help           print this
+
+Examples:
+  postern demo --once
+  postern demo --moving-in --keep office
 `;
 
 const USAGE_ERROR = 64;

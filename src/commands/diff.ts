@@ -22,6 +22,9 @@ where one observes and the other does not, that is a difference of its own.
           null is anybody; of logins, tls, ptr, helo, senders and recipients { only: [ … ] } or { all_but: [ … ] } are meant
   --help  print this
 
+Example:
+  postern diff office.yaml new.yaml
+
 Not compared: limits, replies, the upstream, TLS and what else a session is offered (what differs is named), and clients whose own address was
 lost. docs/moving-in.md has the whole list. What is too large to compare is said.
 Exit code: 0 no difference, 1 a difference or something that was not compared, 64 when the arguments are wrong, 78 when a file is faulty.

@@ -39,6 +39,10 @@ with the condition that failed, and the reply that the client would hear.
                    setting is the key that refused, where it was no rule; expected is there with --expect
   --help           print this
 
+Examples:
+  postern explain postern.yaml --source 192.0.2.7 --rcpt bob@partner.example
+  postern explain office.yaml --source 10.1.1.1 --login 'CORP\\alice' --tls --rcpt bob@partner.example --expect proceed
+
 Answers: proceed, reject, defer, refuse-connection, refuse-sender. Limits and bans are not asked: what a client has used
 up is known to a running Postern alone (GET /limits, GET /bans).
 Exit code: 0 whatever the answer, 1 where --expect says otherwise, 64 when the arguments are wrong, 78 when the file is faulty.

@@ -19,6 +19,9 @@ and is it not about to stop? For health checks of containers and for scripts. It
                taken for this machine
   --help       print this
 
+Example:
+  postern health --ready
+
 Exit codes: 0 yes, 1 no, or nobody answers, 64 wrong usage.
 `;
 

@@ -38,6 +38,10 @@ KINDS
                             message } ] }
   --help                    print this
 
+Examples:
+  postern import MSExchangeIMC.reg --cases office.cases > office.yaml
+  postern import connectors.xml domains.xml --inside 10.0.0.0/8 > office.yaml
+
 Exit code: 0 a policy was printed, 1 it does not answer as the old server did, or a file cannot be written,
 64 when the arguments are wrong, 65 when a file cannot be read or understood; then no policy is printed.
 `;

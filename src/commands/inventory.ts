@@ -50,6 +50,10 @@ stands in the file itself.
   --html FILE          write a page that needs nothing else
   --help               print this
 
+Examples:
+  postern inventory 'RECV*.LOG' --accepted-domain example.com --html senders.html
+  postern inventory /var/log/mail.log* --policy office.yaml --since 30d
+
 Exit codes: 0 shown, 1 shown, but some of it could not be read, 64 wrong usage, 65 nothing could be read, 78 the policy is
 faulty, 130 interrupted.
 `;

@@ -51,6 +51,10 @@ It never sends a message: every mail transaction ends before DATA. It takes 20 s
 
 Where a login is offered in clear text, one with a made-up name is tried as well.
 
+Examples:
+  postern probe mail.example.com:25
+  postern probe 10.0.0.10:25 --expect-relay bob@partner.example --sender alice@example.com
+
 Verdict and exit code:
   closed (0)       nothing was accepted, and what matters was refused
   open (1)         a foreign address was accepted, plainly or in an IMCEA form,

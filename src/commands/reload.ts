@@ -23,6 +23,9 @@ admin.token_file in its configuration the firewall reloads for nobody who asks i
                      or { reloaded, error, findings: [ line ] }
   --help             print this
 
+Example:
+  postern reload --token-file /etc/postern/admin.token
+
 Exit codes: 0 reloaded, 78 refused with findings, 1 nobody answers, or the token is missing or wrong, 64 wrong usage.
 `;
 

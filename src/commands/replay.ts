@@ -20,6 +20,10 @@ ${LOGS_HELP}  --csv                every group a line, for a spreadsheet
   --json               one JSON object
   --help               print this
 
+Examples:
+  postern replay 'RECV*.LOG' --policy office.yaml
+  postern replay /var/log/postern/ --policy new.yaml --since 7d
+
 Exit codes: 0 the policy says the same, 1 it is stricter or looser somewhere, or some of the logs could not be read, 64 wrong
 usage, 65 nothing could be read, 78 the policy is faulty, 130 interrupted.
 `;

@@ -47,6 +47,10 @@ The firewall. With a configuration file, or with the other options alone:
 Every option has a twin in the environment (POSTERN_UPSTREAM, POSTERN_ACCEPTED_DOMAIN …), comma-separated where
 it is repeatable; an option beats its twin, and both beat the file. The log is JSON on standard output.
 
+Examples:
+  postern run --config /etc/postern/postern.yaml
+  postern run --upstream 10.0.0.10:25 --accepted-domain example.com --relay-from 10.0.0.0/8
+
 Exit codes: 0 drained after SIGTERM or SIGINT, 1 cannot listen, 64 wrong usage, 78 faulty configuration.
 `;
 

@@ -21,6 +21,10 @@ Is it up, is the server up and since when, who is connected, in which phase, and
   --json             the answer of GET /status, with the sessions of GET /sessions as session_list
   --help             print this
 
+Examples:
+  postern status --watch
+  postern status --admin 10.0.0.5:9125 --token-file admin.token
+
 Exit codes: 0 shown, 1 there is no answer or it is refused, 64 wrong usage.
 `;
 

@@ -21,6 +21,9 @@ ${LOGS_HELP}  --many N             more recipient domains than these of one clie
   --json               one JSON object: { refused, cannot_tell, rules: [ { connector, rule, recipients, messages, … } ], valid_recipients, abuse, others }
   --help               print this
 
+Example:
+  postern suggest 'RECV*.LOG' --policy office.yaml > rules.yaml
+
 Exit codes: 0 printed, 1 printed, but some of the logs could not be read, 64 wrong usage, 65 nothing could be read, 78 the
 policy is faulty, 130 interrupted.
 `;

@@ -26,6 +26,10 @@ Words: tls, tls_subject=NAME, login=NAME|?, local=ADDRESS[:PORT], sender=ADDRESS
           { file, line, expected, answer, reply, connector, rule } ] }
   --help  print this
 
+Examples:
+  postern test policies/
+  postern test office.cases
+
 Exit code: 0 all as expected, 1 one was not, 64 when the arguments are wrong, 78 when a policy is faulty.
 `;
 

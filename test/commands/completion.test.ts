@@ -141,6 +141,20 @@ test('--help names every option that a command takes, and none that it does not'
   }
 });
 
+test('--help has an example of every command, with options that it takes', async () => {
+  for (const [command, text] of await helpTexts()) {
+    if (command === '') continue;
+    const entries = entriesOf(readHelp(text));
+    const known = entries.flatMap(({ options }) => options.map(({ name }) => name));
+    const examples = entries
+      .flatMap(({ term, text }) => (text === '' ? term : text))
+      .filter((line) => line.startsWith(`postern ${command} `));
+    assert.ok(examples.length > 0, command);
+    for (const option of examples.flatMap((line) => line.match(/--[a-z-]+/g) ?? []))
+      assert.ok(known.includes(option), `${command} ${option}`);
+  }
+});
+
 test('an unknown shell is asked about', async () => {
   const { code, stderr } = await say('bahs');
   assert.equal(code, 64);
