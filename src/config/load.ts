@@ -161,7 +161,7 @@ class Loader {
         `this is a policy, and a configuration is wanted: one that names it, as policy: ${basename(source.file)}`,
       );
     const { data: folded, place: placeFolded } = flagDocument(flags.given, source);
-    if (source?.data === null || (source === null && hasErrors(this.#findings))) return this.#nothing(placeFolded);
+    if (source?.data === null) return this.#nothing(placeFolded);
     const unfolded = yield* this.#unfold(folded, placeFolded);
     const { place } = unfolded;
     const config = this.#shape(configSchema, unfolded);
@@ -233,7 +233,10 @@ class Loader {
       return this.#shape(schema, { ...unfolded, longLists: [] });
     }
     const strays = strayFiles(data, place, findings);
-    this.#findings.push(...findings, ...strays);
+    // Which flag says it has been told.
+    const told = ({ key, message }: Finding): boolean =>
+      message.startsWith('missing') && this.#findings.some((finding) => finding.key === key);
+    this.#findings.push(...findings.filter((finding) => !told(finding)), ...strays);
     return strays.length === 0 ? value : null;
   }
 

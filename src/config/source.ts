@@ -211,6 +211,11 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
         found(offset(node), `*${node.source} stands for what it is in itself: write it out`, pathOf(key, ancestors));
     },
     Pair(_, pair, ancestors) {
+      if (isScalar(pair.key) && pair.key.value === '__proto__') {
+        // JavaScript keeps something else under it, and whoever copies an object loses it.
+        found(offset(pair.key), `'__proto__' cannot be a name here: choose another`, pathOf(null, ancestors));
+        return visit.SKIP;
+      }
       if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;
       const start = isCollection(pair.key) || isScalar(pair.key) ? offset(pair.key) : 0;
       const trap = trapInLine(lineAt(start)) ?? 'a key is text: put it in quotes if it is meant as such';

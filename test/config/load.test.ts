@@ -286,6 +286,17 @@ test('what flags leave out is asked for by name', () => {
   );
 });
 
+test('what is wrong with the flags that are there is said beside what they leave out', () => {
+  assert.deepEqual(
+    problemsOf(flags({ upstream: ['foo'], listen: ['x'] })).map((line) => line.replace(/: (--|192).*/, '')),
+    [
+      'command line: error: policy: no mail would pass',
+      "--listen: error: listeners[0].bind[0]: 'x' is not HOST:PORT",
+      "--upstream: error: upstream.servers[0]: 'foo' is not HOST:PORT",
+    ],
+  );
+});
+
 test('flags take the place of what a file says, but never of its policy', () => {
   const file = write('with-flags.yaml', `${inline}mode: enforce\nlisteners: [{ bind: ['127.0.0.1:25'] }]\n`);
   const loaded = loadConfigWith(
