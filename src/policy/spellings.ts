@@ -71,6 +71,13 @@ function readDomain(domain: string): readonly string[] {
   return [...readings];
 }
 
+/** One name for a domain (folded octets) in all its spellings: its A-labels, where it has some. */
+export function oneSpelling(domain: string): string {
+  if (!MAPPED.test(domain) || domain.length > LONGEST) return domain;
+  const mapped = mapDomain(fromOctets(domain));
+  return aLabelsOf(mapped) || toOctets(mapped);
+}
+
 /** A domain as A-labels; '' where it is none. */
 export function aLabelsOf(domain: string): string {
   // The function behind it is that of URLs, which end at a slash and take percents for octets.

@@ -6,6 +6,7 @@
 import type { Kind, RateName } from '../limits/keys.ts';
 import type { Charge, NoPlace } from '../limits/store.ts';
 import type { Connector } from '../policy/connector.ts';
+import { oneSpelling } from '../policy/spellings.ts';
 import { foldAscii } from '../smtp/bytes.ts';
 import { BANNED } from '../smtp/replies.ts';
 import type { OwnReply, Question } from '../smtp/types.ts';
@@ -41,8 +42,9 @@ export function chargesOf(costs: readonly Cost[]): Charge[] {
   return costs.map(({ charge }) => charge);
 }
 
-/** One spelling for one reverse-path. */
+/** One spelling for one reverse-path, so that no other has a budget of its own. */
 export function senderKey({ sender, senderAddress }: Question): string {
   if (senderAddress === null) return foldAscii(sender);
-  return foldAscii(`${senderAddress.local}@${senderAddress.domain ?? `[${senderAddress.literal ?? ''}]`}`);
+  const { local, domain, literal } = senderAddress;
+  return `${foldAscii(local)}@${domain === null ? `[${foldAscii(literal ?? '')}]` : oneSpelling(domain)}`;
 }

@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { boundedName, bucketKey, justStruckKey, readKey } from '../../src/limits/keys.ts';
+import { toOctets } from '../../src/policy/spellings.ts';
+import { senderKey } from '../../src/serve/limit-costs.ts';
+import { parseReversePath } from '../../src/smtp/path.ts';
+import type { Question } from '../../src/smtp/types.ts';
 
 test('a key says what it was made of', () => {
   assert.deepEqual(readKey(bucketKey('login', 'auth_failure_rate', 'internet', 'corp\\alice', '192.0.2.1/32')), {
@@ -50,4 +54,22 @@ test('different names never share a key, and a key is short whatever the name', 
       assert.ok(bucketKey('sender', 'message_rate', 'c', one).length <= 120);
     }),
   );
+});
+
+test('a sender has one budget, however its domain is spelled', () => {
+  const key = (text: string): string => {
+    const octets = toOctets(`<${text}>`);
+    const path = parseReversePath(octets, 0, true);
+    return senderKey({ sender: path?.written, senderAddress: path?.address } as Question);
+  };
+  for (const domain of [
+    'bücher.example',
+    'BÜCHER.example',
+    'XN--BCHER-kva.example.',
+    'ｂücher.example',
+    'bu\u0308cher.example',
+  ])
+    assert.equal(key(`A@${domain}`), 'a@xn--bcher-kva.example', domain);
+  assert.equal(key('a@[192.0.2.1]'), 'a@[192.0.2.1]');
+  assert.notEqual(key('a@bucher.example'), key('a@bücher.example'));
 });
