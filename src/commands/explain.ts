@@ -122,6 +122,7 @@ function parseRequest(args: string[]): Request | string {
       const right = meant === null ? `${ANSWERS.join(', ')} are` : `did you mean ${meant}?`;
       return `--expect: ${JSON.stringify(expect)} is no answer: ${right}`;
     }
+    if (ptr.includes('')) return "--ptr: an empty name is nobody's: leave it out, or ? for a DNS that does not answer";
     if (resolve && ptr.length > 0) return '--ptr says what --resolve would ask: give one of them';
   }
   const names = ptr.includes('?') || resolve ? null : ptr.map((name) => name.toLowerCase().replace(/\.$/, ''));

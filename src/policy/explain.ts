@@ -219,6 +219,8 @@ export function formatExplanation(
     }
   }
   if (reason === 'cannot_tell') lines.push('what cannot be told decides, so the client is asked to try again');
+  else if (rule !== null && recipients.some(({ rules }) => rules.some(({ matched }) => matched === 'cannot tell')))
+    lines.push(`what cannot be told changes nothing: it comes to ${answer} either way (the log names ${rule})`);
   else if (rule !== null) lines.push(`decided by ${rule}`);
   return `${lines.join('\n')}\n`;
 }

@@ -166,6 +166,33 @@ test('what cannot be told is said to be so, and asked again', async () => {
   assert.match(named, /^proceed\n/);
 });
 
+test('where it comes to the same whatever cannot be told, no rule is said to have decided', async () => {
+  const either = join(folder, 'either.yaml');
+  const rules = (second: string) =>
+    writeFileSync(
+      either,
+      `version: 1
+accepted_domains: [example.com]
+connectors:
+  - name: internet
+    remote_ip_ranges: [203.0.113.0/24]
+    rules:
+      - { name: laptops, allow: { ${second} } }
+      - { name: office, allow: { sources: [203.0.113.0/24] } }
+`,
+    );
+  for (const condition of ["ptr: ['*.corp.example.com']", "not: { ptr: ['*.corp.example.com'] }"]) {
+    rules(condition);
+    const { stdout } = await run(either, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--ptr', '?');
+    assert.match(stdout, /^proceed\n/);
+    assert.match(stdout, / {2}cannot tell allow laptops .*\n {2}yes {9}allow office /);
+    assert.match(
+      stdout,
+      /\nwhat cannot be told changes nothing: it comes to proceed either way \(the log names \w+\)\n$/,
+    );
+  }
+});
+
 test('a sender that is read in several ways, and one whose domain the server completes, are told for what they are', async () => {
   const policy = join(folder, 'senders.yaml');
   writeFileSync(
@@ -277,6 +304,9 @@ test('wrong usage and faulty files have their own exit codes', async () => {
     [file, '--source', 'example.com', '--rcpt', 'u@example.com'],
     [file, ...good, '--local', 'here'],
     [file, ...good, '--ptr', 'a.example', '--resolve'],
+    [file, ...good, '--login', ''],
+    [file, ...good, '--ptr', ''],
+    [file, ...good, '--tls-subject', ''],
     [file, ...good, '--frobnicate'],
   ]) {
     const { code, stderr } = await run(...args);
