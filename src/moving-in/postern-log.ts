@@ -1,10 +1,12 @@
 // Postern's own log: the line of each message, and those of what was refused, or would be in observe.
 //
-// A message that the server answered tells its recipients, with those that we refused as far as it names them. A refusal of a
-// transaction that came to no message is told when its session ends. A line that has nothing to do with mail is passed over.
-// Not told by these lines: the local address, and TLS.
+// A message that the server answered tells its recipients, with those that we refused as far as it names them; more of them have
+// lines of their own, and so have the refusals of an earlier transaction of the same sender, which are told apart by their order.
+// A refusal of a transaction that came to no message is told when its session ends. A line that has nothing to do with mail is
+// passed over. Not told by these lines: the local address, TLS, and which recipients were refused where that was only counted.
 
 import type { LoggedAnswer } from './logged.ts';
+import type { OpenRecipient } from './transaction.ts';
 import {
   answerOf,
   type Client,
@@ -47,6 +49,7 @@ export class PosternLog {
     if (typeof fields.msg !== 'string') return false;
     switch (fields.msg) {
       case 'message':
+      case 'message not ended':
         return this.#message(fields, place);
       case 'recipient refused':
       case 'recipient would be refused':
@@ -59,13 +62,19 @@ export class PosternLog {
         return this.#sender(fields, place);
       case 'session ended':
         this.#leave(sessionOf(fields));
+        this.#counted(fields.repeated);
         return true;
       case 'listening': // sessions are numbered anew
         for (const open of this.#refused.drain()) this.#tell(open);
         return true;
       default:
+        if (fields.source !== undefined) this.#counted(fields.repeated);
         return true;
     }
+  }
+
+  #counted(repeated: unknown): void {
+    if (isCount(repeated)) this.#out.note(ONLY_COUNTED);
   }
 
   end(): void {
@@ -73,23 +82,42 @@ export class PosternLog {
   }
 
   #message(fields: Fields, place: Place): boolean {
-    const { recipients, answer, sender } = fields;
+    const { answer } = fields;
     const client = clientOf(fields);
-    if (client === null || !Array.isArray(recipients)) return false;
-    const session = sessionOf(fields);
-    const refused = this.#refused.get(session)?.transaction;
-    if (refused !== undefined && refused.sender === sender) this.#refused.delete(session);
-    const transaction = new Transaction(place, timeOf(fields), textOf(sender) ?? '');
+    const recipients = recipientsOf(fields.recipients);
+    if (client === null || recipients === null) return false;
+    const transaction = new Transaction(place, timeOf(fields), textOf(fields.sender) ?? '');
     transaction.senderAnswer = 'accepted';
     transaction.delivered = answer === 'accepted' ? 'yes' : 'no';
-    transaction.untold = Number(fields.recipients_untold ?? 0);
-    for (const one of recipients as Fields[]) {
-      const ours =
-        one.decision === 'reject' ? answerOf((textOf(one.reply) ?? '5').charCodeAt(0)) : answerNamed(one.answer);
-      transaction.add(textOf(one.recipient) ?? '', ours, textOf(one.reply) ?? '');
-    }
+    for (const { address, answer, reply } of recipients) transaction.add(address, answer, reply);
+    const more = this.#refusedIn(sessionOf(fields), transaction);
+    for (const { address, answer, reply } of more) transaction.add(address, answer, reply);
+    const untold = isCount(fields.recipients_untold) ? fields.recipients_untold : 0;
+    transaction.untold += Math.max(0, untold - more.length);
     this.#tell({ client, transaction });
     return true;
+  }
+
+  /** What had a line of its own, is of this message, and is not named there. What came before it is of an earlier transaction. */
+  #refusedIn(session: string, { sender, recipients: named }: Transaction): readonly OpenRecipient[] {
+    const open = this.#refused.get(session);
+    if (open?.transaction.sender !== sender) {
+      this.#leave(session);
+      return [];
+    }
+    const told = open.transaction.recipients.splice(0);
+    const places = new Map<string, number[]>();
+    for (const [at, { address }] of told.entries()) {
+      const known = places.get(address);
+      if (known === undefined) places.set(address, [at]);
+      else known.push(at);
+    }
+    const found = new Set(named.toReversed().flatMap(({ address }) => places.get(address)?.pop() ?? []));
+    const first = Math.min(told.length, ...found);
+    open.transaction.recipients.push(...told.slice(0, first));
+    if (first > 0) this.#leave(session);
+    else this.#refused.delete(session);
+    return told.filter((_, at) => at > first && !found.has(at));
   }
 
   #recipient(fields: Fields, place: Place): boolean {
@@ -143,14 +171,52 @@ export class PosternLog {
   }
 }
 
-function sessionOf({ worker, session }: Fields): string {
+const ONLY_COUNTED =
+  'lines of Postern say only how many more it refused (repeated), and not whom: those are in no sum here';
+
+function numberOf({ worker, session }: Fields): string {
   return worker === undefined ? String(session) : `${worker}.${session}`;
+}
+
+/** With the client's end: two programs that write to one file number their sessions alike. */
+function sessionOf(fields: Fields): string {
+  return `${numberOf(fields)} ${fields.client_address} ${fields.client_port}`;
+}
+
+/** Null: they are no recipients. */
+function recipientsOf(listed: unknown): OpenRecipient[] | null {
+  if (!Array.isArray(listed)) return null;
+  const recipients: OpenRecipient[] = [];
+  for (const one of listed as unknown[]) {
+    const {
+      recipient,
+      decision,
+      answer,
+      reply: said,
+    }: Fields = typeof one === 'object' && one !== null ? { ...one } : {};
+    const address = textOf(recipient);
+    if (address === null) return null;
+    const reply = textOf(said) ?? '';
+    recipients.push({
+      address,
+      answer: decision === 'reject' ? answerOf((reply || '5').charCodeAt(0)) : answerNamed(answer),
+      reply,
+    });
+  }
+  return recipients;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
 function clientOf(fields: Fields): Client | null {
   const source = textOf(fields.client_address);
   if (source === null) return null;
-  const client = unknownClient(sessionOf(fields), source);
+  const client = unknownClient(
+    fields.worker === undefined ? String(fields.session) : `${fields.worker}.${fields.session}`,
+    source,
+  );
   client.connector = textOf(fields.connector);
   client.helo = textOf(fields.helo_name);
   client.login = textOf(fields.sasl_username) ?? (fields.sasl_method === undefined ? null : '?');

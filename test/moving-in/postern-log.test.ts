@@ -75,3 +75,93 @@ test('observe: what would be refused was accepted', async () => {
   );
   assert.deepEqual(told.map(answers), [['accepted x@foreign.example']]);
 });
+
+const named = (recipient: string, decision = 'proceed', answer: string | undefined = 'accepted') => ({
+  ...{ recipient, decision, answer },
+  reply: decision === 'reject' ? '554 5.7.1 no' : '250 ok',
+});
+const refused = (recipient: string, fields: object = {}): string =>
+  line('recipient refused', { ...refusal, recipient, ...fields });
+const message = (recipients: object[], fields: object = {}): string =>
+  line('message', { sender: 'scan@example.com', recipients, answer: 'accepted', ...fields });
+
+test('what was refused in an earlier transaction of the same sender is not taken for a part of the next message', async () => {
+  const { told } = await read(
+    refused('x@foreign.example') +
+      refused('y@foreign.example') +
+      refused('x@foreign.example') +
+      message([named('a@example.com'), named('x@foreign.example', 'reject')]) +
+      refused('z@foreign.example') +
+      message([named('a@example.com')]) +
+      line('session ended', {}),
+  );
+  assert.deepEqual(told.map(answers), [
+    ['refused x@foreign.example', 'refused y@foreign.example'],
+    ['accepted a@example.com', 'refused x@foreign.example'],
+    ['refused z@foreign.example'],
+    ['accepted a@example.com'],
+  ]);
+});
+
+test('refused recipients beyond those that a message names are told by their own lines', async () => {
+  const foreign = Array.from({ length: 7 }, (_, at) => `${at}@foreign.example`);
+  const { told } = await read(
+    refused('early@foreign.example') +
+      foreign.map((address) => refused(address)).join('') +
+      message([named('a@example.com'), ...foreign.slice(0, 5).map((address) => named(address, 'reject'))], {
+        recipients_untold: 3,
+      }),
+  );
+  assert.deepEqual(
+    told.map(({ recipients, untold }) => [recipients.length, untold]),
+    [
+      [1, 0],
+      [8, 1],
+    ],
+  );
+});
+
+test('a message that never ended was not delivered, and its recipients are told', async () => {
+  const { told } = await read(
+    refused('x@foreign.example') +
+      line('message not ended', {
+        sender: 'scan@example.com',
+        recipients: [named('a@example.com'), named('x@foreign.example', 'reject')],
+      }) +
+      line('session ended', {}),
+  );
+  assert.deepEqual(told.map(answers), [['accepted a@example.com', 'refused x@foreign.example']]);
+  assert.equal(told[0]?.delivered, 'no');
+});
+
+test('two programs that number their sessions alike may write to one file', async () => {
+  const other = { client_address: '192.0.2.9', client_port: 50_000 };
+  const { told } = await read(
+    refused('x@foreign.example') +
+      refused('y@foreign.example', other) +
+      refused('z@foreign.example') +
+      line('session ended', {}) +
+      line('session ended', other),
+  );
+  assert.deepEqual(
+    told.map((one) => [one.source, ...answers(one)]),
+    [
+      ['198.51.100.17', 'refused x@foreign.example', 'refused z@foreign.example'],
+      ['192.0.2.9', 'refused y@foreign.example'],
+    ],
+  );
+});
+
+test('what was only counted is said to be in no sum', async () => {
+  const { report } = await read(
+    line('session ended', { repeated: 9 }) + line('refusals of one source', { source: '192.0.2.0', repeated: 12 }),
+  );
+  assert.match(report.notes.join(), /^2 lines of Postern say only how many more it refused/);
+});
+
+test('a line whose recipients are none is not understood, and no number of one is taken for another', async () => {
+  for (const recipients of [[null], ['a@example.com'], [{}], [{ recipient: 5 }], {}, 'a'])
+    assert.equal((await read(line('session ended', {}) + message(recipients as object[]))).report.unknown, 1);
+  for (const recipients_untold of ['3', -3, 1.5, Number.NaN, {}])
+    assert.equal((await read(message([named('a@example.com')], { recipients_untold }))).told[0]?.untold, 0);
+});
