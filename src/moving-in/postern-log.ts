@@ -1,7 +1,7 @@
 // Postern's own log: the line of each message, and those of what was refused, or would be in observe.
 //
 // A message that the server answered tells its recipients, with those that we refused as far as it names them; more of them have
-// lines of their own, and so have the refusals of an earlier transaction of the same sender, which are told apart by their order.
+// lines of their own, and so have the refusals of an earlier transaction of the same sender: which is which shows by their order.
 // A refusal of a transaction that came to no message is told when its session ends. A line that has nothing to do with mail is
 // passed over. Not told by these lines: the local address, TLS, and which recipients were refused where that was only counted.
 
@@ -20,9 +20,16 @@ import {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** What had a line of its own. */
+interface Told extends OpenRecipient {
+  /** We refused it, and the server never heard of it. */
+  readonly isOurs: boolean;
+}
+
 interface Open {
   readonly client: Client;
   readonly transaction: Transaction;
+  readonly told: Told[];
 }
 
 export class PosternLog {
@@ -90,34 +97,36 @@ export class PosternLog {
     transaction.senderAnswer = 'accepted';
     transaction.delivered = answer === 'accepted' ? 'yes' : 'no';
     for (const { address, answer, reply } of recipients) transaction.add(address, answer, reply);
-    const more = this.#refusedIn(sessionOf(fields), transaction);
-    for (const { address, answer, reply } of more) transaction.add(address, answer, reply);
     const untold = isCount(fields.recipients_untold) ? fields.recipients_untold : 0;
-    transaction.untold += Math.max(0, untold - more.length);
-    this.#tell({ client, transaction });
+    const more = this.#moreOf(transaction, sessionOf(fields), untold);
+    for (const { address, answer, reply } of more) transaction.add(address, answer, reply);
+    transaction.untold += untold - more.length;
+    this.#send(client, transaction);
     return true;
   }
 
-  /** What had a line of its own, is of this message, and is not named there. What came before it is of an earlier transaction. */
-  #refusedIn(session: string, { sender, recipients: named }: Transaction): readonly OpenRecipient[] {
+  /** What had a line of its own and is of this message, which does not name it. What came before is of an earlier transaction. */
+  #moreOf({ sender, delivered, recipients }: Transaction, session: string, untold: number): readonly Told[] {
     const open = this.#refused.get(session);
-    if (open?.transaction.sender !== sender) {
-      this.#leave(session);
-      return [];
+    if (open?.transaction.sender !== sender) return [];
+    const named = new Map<string, number>();
+    for (const { address } of recipients) named.set(address, (named.get(address) ?? 0) + 1);
+    const more: Told[] = [];
+    let began = open.told.length;
+    let beyond = 0;
+    for (let at = began - 1; at >= 0; at--) {
+      const told = open.told[at] as Told;
+      const left = named.get(told.address);
+      if (left !== undefined && left > 0) named.set(told.address, left - 1);
+      else if (more.push(told) > untold) break;
+      // Of those that went to the server a message that it did not take names only a few.
+      if (left === undefined && (told.isOurs || delivered === 'yes')) continue;
+      began = at;
+      beyond = more.length;
     }
-    const told = open.transaction.recipients.splice(0);
-    const places = new Map<string, number[]>();
-    for (const [at, { address }] of told.entries()) {
-      const known = places.get(address);
-      if (known === undefined) places.set(address, [at]);
-      else known.push(at);
-    }
-    const found = new Set(named.toReversed().flatMap(({ address }) => places.get(address)?.pop() ?? []));
-    const first = Math.min(told.length, ...found);
-    open.transaction.recipients.push(...told.slice(0, first));
-    if (first > 0) this.#leave(session);
-    else this.#refused.delete(session);
-    return told.filter((_, at) => at > first && !found.has(at));
+    open.told.length = began;
+    this.#leave(session);
+    return more.slice(0, beyond).reverse();
   }
 
   #recipient(fields: Fields, place: Place): boolean {
@@ -125,22 +134,24 @@ export class PosternLog {
     const recipient = textOf(fields.recipient);
     if (open === null || recipient === null) return false;
     const reply = textOf(fields.reply) ?? '';
+    const answer = answerOf(reply.charCodeAt(0));
+    const isOurs = fields.decision === 'reject';
     const isLetPass = fields.decision === 'would_reject' && fields.answer === undefined;
-    const known = open.transaction.recipients.find(
-      ({ address, answer }) => address === recipient && answer === 'unknown',
-    );
-    if (isLetPass) open.transaction.add(recipient);
-    else if (known === undefined) open.transaction.add(recipient, answerOf(reply.charCodeAt(0)), reply);
-    else Object.assign(known, { answer: answerOf(reply.charCodeAt(0)), reply });
+    const known = open.told.find(({ address, answer: before }) => address === recipient && before === 'unknown');
+    if (isLetPass) open.told.push({ address: recipient, answer: 'unknown', reply: '', isOurs });
+    else if (known === undefined) open.told.push({ address: recipient, answer, reply, isOurs });
+    else Object.assign(known, { answer, reply });
     return true;
   }
 
+  /** A MAIL that was refused ends no transaction that was open. */
   #sender(fields: Fields, place: Place): boolean {
-    this.#leave(sessionOf(fields));
-    const open = this.#open(fields, place);
-    if (open === null) return false;
-    open.transaction.senderAnswer = answerOf((textOf(fields.reply) ?? '').charCodeAt(0));
-    this.#leave(sessionOf(fields));
+    const client = clientOf(fields);
+    if (client === null) return false;
+    const transaction = new Transaction(place, timeOf(fields), textOf(fields.sender) ?? '');
+    transaction.senderAnswer = answerOf((textOf(fields.reply) ?? '').charCodeAt(0));
+    transaction.delivered = 'no';
+    this.#send(client, transaction);
     return true;
   }
 
@@ -152,7 +163,7 @@ export class PosternLog {
     this.#leave(session);
     const client = clientOf(fields);
     if (client === null) return null;
-    const open = { client, transaction: new Transaction(place, timeOf(fields), sender) };
+    const open = { client, transaction: new Transaction(place, timeOf(fields), sender), told: [] };
     open.transaction.senderAnswer = 'accepted';
     open.transaction.delivered = 'no';
     this.#refused.set(session, open);
@@ -166,13 +177,18 @@ export class PosternLog {
     this.#tell(open);
   }
 
-  #tell({ client, transaction }: Open): void {
+  #tell({ client, transaction, told }: Open): void {
+    for (const { address, answer, reply } of told) transaction.add(address, answer, reply);
+    if (told.length > 0) this.#send(client, transaction);
+  }
+
+  #send(client: Client, transaction: Transaction): void {
     this.#out.message(transaction.logged(client));
   }
 }
 
 const ONLY_COUNTED =
-  'lines of Postern say only how many more it refused (repeated), and not whom: those are in no sum here';
+  'lines of Postern say of some refusals only how many they were (repeated): recipients among them are in no sum here';
 
 function numberOf({ worker, session }: Fields): string {
   return worker === undefined ? String(session) : `${worker}.${session}`;

@@ -156,7 +156,7 @@ test('what was only counted is said to be in no sum', async () => {
   const { report } = await read(
     line('session ended', { repeated: 9 }) + line('refusals of one source', { source: '192.0.2.0', repeated: 12 }),
   );
-  assert.match(report.notes.join(), /^2 lines of Postern say only how many more it refused/);
+  assert.match(report.notes.join(), /^2 lines of Postern say of some refusals only how many they were/);
 });
 
 test('a line whose recipients are none is not understood, and no number of one is taken for another', async () => {
@@ -164,4 +164,37 @@ test('a line whose recipients are none is not understood, and no number of one i
     assert.equal((await read(line('session ended', {}) + message(recipients as object[]))).report.unknown, 1);
   for (const recipients_untold of ['3', -3, 1.5, Number.NaN, {}])
     assert.equal((await read(message([named('a@example.com')], { recipients_untold }))).told[0]?.untold, 0);
+});
+
+test('a MAIL that is refused ends no transaction, and what is refused twice is told twice', async () => {
+  const twice = ['x@foreign.example', 'y@foreign.example', 'z@foreign.example'].flatMap((one) => [one, one]);
+  const { told } = await read(
+    twice.map((address) => refused(address)).join('') +
+      line('sender refused', { sender: 'boss@example.com', decision: 'reject', reply: '530 5.7.1 no' }) +
+      message([named('a@example.com'), ...twice.slice(0, 5).map((address) => named(address, 'reject'))], {
+        recipients_untold: 1,
+      }),
+  );
+  assert.deepEqual(
+    told.map(({ sender, senderAnswer, recipients, untold }) => [sender, senderAnswer, recipients.length, untold]),
+    [
+      ['boss@example.com', 'refused', 0, 0],
+      ['scan@example.com', 'accepted', 7, 0],
+    ],
+  );
+});
+
+test('what was let pass beyond those that a message in vain names is counted once', async () => {
+  const { told } = await read(
+    line('recipient would be refused', { ...refusal, decision: 'would_reject' }) +
+      line('message not ended', {
+        sender: 'scan@example.com',
+        recipients: [named('a@example.com')],
+        recipients_untold: 2,
+      }),
+  );
+  assert.deepEqual(
+    told.map(({ recipients, untold }) => [recipients.length, untold]),
+    [[2, 1]],
+  );
 });
