@@ -13,6 +13,9 @@ const MECHANISM =
   /^(?:PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|GSS-SPNEGO|EXTERNAL|ANONYMOUS|X?OAUTH(?:2|BEARER)|SCRAM-[A-Z0-9-]{1,20})(?= |$)/i;
 // Also of POP, IMAP and HTTP, which come to the wrong port.
 const LOGIN = /AUTH|X-EXPS|USER|PASS|LOGIN|APOP|TOKEN|COOKIE/i;
+/** A word in base64: what stands behind an AUTH whose own line was lost on the way, or was none. A verb is in one case. */
+const BASE64 =
+  /^(?=.*[a-z])(?=.*[A-Z0-9+/=])(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$/;
 
 export const WITHHELD = '(withheld: it may be part of a login)';
 
@@ -33,6 +36,6 @@ export function readSaid(line: string, triedLogin: boolean): Said {
     const mechanism = MECHANISM.exec(line.slice(verb.length + 1))?.[0];
     return { verb, text: `${verb} ${mechanism?.toUpperCase() ?? WITHHELD}`, login: true };
   }
-  if (triedLogin || LOGIN.test(line)) return { verb: '', text: WITHHELD, login: true };
+  if (triedLogin || LOGIN.test(line) || BASE64.test(line)) return { verb: '', text: WITHHELD, login: true };
   return { verb: /^[A-Z0-9-]{1,20}$/.test(verb) ? verb : '', text: line, login: false };
 }

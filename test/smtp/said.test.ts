@@ -30,6 +30,15 @@ describe('what was said in a refused line', () => {
     'MAIL FROM:<auth@user.example> AUTH=<>',
     'RCPT TO:<login@a.example>',
     'FOO bar',
+    'shutdown',
+    'SHUTDOWN',
+    'SHUTDOWN2NOW',
+    'Quit',
+    'Shutdown now',
+    'c2VjcmV0c',
+    'c2VjcmV0=',
+    'c2Vjc===',
+    'c2VjcmV0_cwA',
     '',
   ]) {
     it(`is shown: ${JSON.stringify(line)}`, () => {
@@ -56,6 +65,12 @@ describe('what was said in a refused line', () => {
     ['PASS c2VjcmV0', WITHHELD],
     ['a1 LOGIN bob c2VjcmV0', WITHHELD],
     ['Authorization: Basic c2VjcmV0', WITHHELD],
+    ['c2VjcmV0', WITHHELD],
+    ['c2VjcmU=', WITHHELD],
+    ['c2VjcmV0cw==', WITHHELD],
+    ['AENPUlBcZXJpbgBzZWNyZXQ=', WITHHELD],
+    ['abcd+bcd', WITHHELD],
+    ['abcd/bcd', WITHHELD],
   ] as const) {
     it(`is not shown where it may be a login, nor what follows: ${JSON.stringify(line)}`, () => {
       const said = readSaid(line, false);
