@@ -21,6 +21,8 @@ export const SYSLOG_LINE = new RegExp(
   `^(?:<\\d+>\\d? ?)?(${SYSLOG_TIME}) (\\S+) ([^\\s:[\\]]+)(?:\\[(\\d+)\\])?: ?(.*)$`,
 );
 
+const MOST_BEFORE = 200;
+
 /** Null: it tells nothing. */
 export function kindOfLine(line: string): LogKind | null {
   if (line.startsWith('#')) return kindOfHeader(line);
@@ -29,7 +31,16 @@ export function kindOfLine(line: string): LogKind | null {
   if (EXCHANGE_LINE.test(line)) return 'exchange';
   if (NCSA_LINE.test(line)) return 'ncsa';
   if (EXIM_LINE.test(line)) return 'exim';
-  return SYSLOG_LINE.test(line) ? 'syslog' : null;
+  if (SYSLOG_LINE.test(line)) return 'syslog';
+  return posternLineIn(line) === null ? null : 'postern';
+}
+
+/** A line of Postern's behind what a program that gathers logs puts before it: a time and `stdout F`, a pod, `postern-1 | `. */
+export function posternLineIn(line: string): string | null {
+  const at = line.indexOf('{"level":"');
+  if (at === -1 || at > MOST_BEFORE) return null;
+  const own = line.slice(at);
+  return kindOfJson(own) === 'postern' ? own : null;
 }
 
 function kindOfHeader(line: string): LogKind | null {
@@ -42,6 +53,7 @@ function kindOfHeader(line: string): LogKind | null {
 
 function kindOfJson(line: string): LogKind | null {
   if (/"(MESSAGE|__CURSOR|__REALTIME_TIMESTAMP)":/.test(line)) return 'syslog';
+  if (/^\{"log": ?"\{\\"level\\":/.test(line)) return 'postern'; // as Docker keeps it
   return /"msg":/.test(line) && /"(time|level)":/.test(line) ? 'postern' : null;
 }
 

@@ -5,6 +5,7 @@
 // A refusal of a transaction that came to no message is told when its session ends. A line that has nothing to do with mail is
 // passed over. Not told by these lines: the local address, TLS, and which recipients were refused where that was only counted.
 
+import { posternLineIn } from './log-kinds.ts';
 import type { LoggedAnswer } from './logged.ts';
 import type { OpenRecipient } from './transaction.ts';
 import {
@@ -42,7 +43,8 @@ export class PosternLog {
     this.#refused = new OpenTable((open) => this.#tell(open));
   }
 
-  line(line: string, place: Place): boolean {
+  line(said: string, place: Place): boolean {
+    const line = said.startsWith('{') ? said : (posternLineIn(said) ?? said);
     if (line.startsWith('postern: listening on ')) return true; // the start line, where standard error goes to the same file
     let fields: Fields;
     try {

@@ -198,3 +198,17 @@ test('what was let pass beyond those that a message in vain names is counted onc
     [[2, 1]],
   );
 });
+
+test('it is read as Docker and Kubernetes keep it, and with what they print before it', async () => {
+  const lines = (refused('x@foreign.example') + line('session ended', {})).trimEnd().split('\n');
+  for (const kept of [
+    (one: string) => JSON.stringify({ log: `${one}\n`, stream: 'stdout', time: '2026-01-02T08:00:01.000000001Z' }),
+    (one: string) => `2026-01-02T08:00:01.000000001Z stdout F ${one}`,
+    (one: string) => `2026-01-02T08:00:01.000000001Z ${one}`,
+    (one: string) => `[pod/postern-5d9c/postern] ${one}`,
+    (one: string) => `postern-1  | ${one}`,
+  ]) {
+    const { told, report } = await read(lines.map((one) => `${kept(one)}\n`).join(''));
+    assert.deepEqual([told.map(answers), report.unknown], [[['refused x@foreign.example']], 0], kept(''));
+  }
+});
