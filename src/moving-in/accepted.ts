@@ -3,6 +3,7 @@
 import { DomainTable, foldName, parseDomainPattern } from '../policy/domains.ts';
 import type { Policy } from '../policy/policy.ts';
 import { toOctets } from '../policy/spellings.ts';
+import { isUtf8Text, parseForwardPath } from '../smtp/path.ts';
 
 /** Null: no accepted domain is known, so nobody can tell. */
 export type IsAccepted = ((address: string) => boolean) | null;
@@ -41,6 +42,14 @@ function remembered(ask: (address: string) => boolean): (address: string) => boo
     known.set(` ${domain}`.slice(1), asked);
     return asked;
   };
+}
+
+/** Whether the policy judges more than one address in it, as in `user%foreign.example@example.com`. */
+export function hidesAnother(address: string): boolean {
+  if (!HIDES.test(address)) return false;
+  const octets = toOctets(`<${address}>`);
+  const path = parseForwardPath(octets, 0, isUtf8Text(octets));
+  return 'addresses' in path && path.addresses.length > 1;
 }
 
 /** As written, in lower case; '' where there is none. */

@@ -5,7 +5,7 @@
 // does not tell, is not compared. Bounded: MOST_GROUPS groups and wishes, and what is beyond them is counted. Not here: what a policy
 // says (asked.ts), and what to make of it (suggest.ts).
 
-import { domainOf } from './accepted.ts';
+import { domainOf, hidesAnother } from './accepted.ts';
 import type { AskedOfLogs, Said, Saying } from './asked.ts';
 import type { LoggedMessage, LoggedRecipient, LogSink } from './logged.ts';
 import { Interned } from './transaction.ts';
@@ -54,6 +54,8 @@ export interface Wish extends Times {
   readonly rule: string | null;
   /** Null: without a login, or with one that is not told. */
   readonly login: string | null;
+  /** A second address is hidden in theirs, and must be allowed as well. */
+  readonly hides: boolean;
   readonly sources: Names;
   readonly domains: Names;
   readonly senders: Names;
@@ -216,11 +218,12 @@ export class Replay implements LogSink {
     if (group !== null) places.push(group);
     if (kind !== 'stricter' || !this.#isForSuggest) return places;
     const name = login === '?' || login === undefined ? null : login;
-    const wished = [said.connector, said.reason, said.rule, name, name === null ? source : ''].join('\n');
+    const hides = hidesAnother(address);
+    const wished = [said.connector, said.reason, said.rule, name, name === null ? source : '', hides].join('\n');
     const { connector, reason, rule } = said;
     const wish =
       this.#wishes.get(wished) ??
-      this.#made(this.#wishes, wished, { connector, reason, rule, login: name, ...namesOfWish() });
+      this.#made(this.#wishes, wished, { connector, reason, rule, login: name, hides, ...namesOfWish() });
     if (wish === null) return places;
     places.push(wish);
     wish.sources.add(source);
@@ -268,6 +271,7 @@ export function isOwnNo(reply: string): boolean {
   const enhanced = /^\d{3}[ -]#?\d\.(\d{1,3})\.\d{1,3}\b/.exec(reply);
   if (/relay|denied|not permitted|not allowed|authenticat/i.test(reply)) return false;
   if (enhanced !== null) return enhanced[1] !== '7';
+  if (/^(50[0-4]|555)\b/.test(reply)) return true; // RFC 5321 §4.2.2: what was said, not who may say it
   return /unknown|no such|mailbox|does ?n.t exist|does not exist|not found|invalid recipient|quota|full|too (large|big|many)/i.test(
     reply,
   );

@@ -74,7 +74,7 @@ export function suggestFor(wishes: readonly Wish[], known: Known): Suggestion {
     const looks = abuseIn(wish, known);
     const obstacle = obstacleIn(wish);
     if (looks !== null) abuse.push(notProposed(wish, looks));
-    else if (wish.reason === 'unknown_recipient') unknown.push(wish);
+    else if (wish.reason === 'unknown_recipient' && !wish.hides) unknown.push(wish);
     else if (obstacle !== null) others.push(notProposed(wish, obstacle));
     else {
       const domains = [...wish.domains.all].sort();
@@ -143,8 +143,10 @@ function counted({ all, hasMore }: Wish['domains']): string {
 }
 
 /** Why no rule can be proposed; null: one can. */
-function obstacleIn({ connector, reason, rule, login, domains, sources }: Wish): string | null {
+function obstacleIn({ connector, reason, rule, login, hides, domains, sources }: Wish): string | null {
   if (connector === null) return 'no connector answers this client: give it one';
+  if (hides && (reason === 'no_rule' || reason === 'unknown_recipient'))
+    return 'a second address is hidden in the one that it writes to: see the example';
   switch (reason) {
     case 'no_rule':
       break;

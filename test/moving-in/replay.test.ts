@@ -291,6 +291,26 @@ test('suggest: a deny that somebody wrote and a sender that is refused are shown
   assert.deepEqual(valid_recipients.addresses, ['new@example.com']);
 });
 
+test('suggest: no rule is promised to help where a second address is hidden in the recipient', async () => {
+  writeFileSync(join(folder, 'valid.txt'), 'x@example.com\n');
+  const mails: Mail[] = [
+    { source: '10.1.0.2', to: { 'x%foreign.example@example.com': YES, 'x@foreign.example': YES } },
+    { source: '10.1.0.3', to: { 'foreign.example!new@example.com': YES } },
+  ];
+  for (const valid of [{}, { valid_recipients: { file: 'valid.txt' } }]) {
+    const { rules, others, valid_recipients } = await json(suggest, mails, { ...POLICY, ...valid });
+    assert.deepEqual(
+      rules.map(({ rule: { allow } }: { rule: { allow: object } }) => allow),
+      [{ sources: ['10.1.0.2'], recipient_domains: ['foreign.example'] }],
+    );
+    assert.deepEqual(
+      others.map(({ who, why }: { who: string; why: string }) => [who, why.split(':')[0]]),
+      ['10.1.0.2', '10.1.0.3'].map((who) => [who, 'a second address is hidden in the one that it writes to']),
+    );
+    assert.equal(valid_recipients, null);
+  }
+});
+
 test('suggest: what a client wrote is no YAML, and no control character reaches the terminal', async () => {
   const mails = [
     { source: '10.1.0.2', sender: "it's\u001b[2J@example.com", to: { "x@bank.example': {}, any": YES } },
@@ -308,6 +328,9 @@ test("the old server's own no is told from one of rights", () => {
     '552 5.2.2 Mailbox full',
     '550 No such user here',
     '553 sorry, that mailbox does not exist',
+    '501 Syntax error',
+    '504 Command parameter not implemented',
+    '555 Parameter not recognized or not offered',
   ])
     assert.equal(isOwnNo(reply), true, reply);
   for (const reply of [
@@ -315,6 +338,8 @@ test("the old server's own no is told from one of rights", () => {
     '554 5.7.1 <x>: Relay access denied',
     '550 5.7.60 SMTP; Client does not have permissions',
     '550 Relaying is prohibited',
+    '505 no',
+    '503 Authentication wanted',
     '',
     '530 5.7.1 Client was not authenticated',
   ])
