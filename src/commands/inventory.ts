@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import { formatFinding } from '../config/finding.ts';
-import { loadPolicy } from '../config/load.ts';
+import { loadAny } from '../config/load.ts';
 import { acceptedBy, type IsAccepted } from '../moving-in/accepted.ts';
 import { AskedPolicy, Inventory, type SourceRow } from '../moving-in/inventory.ts';
 import { formatPage } from '../moving-in/inventory-page.ts';
@@ -39,7 +39,7 @@ stands in the file itself.
 
   --accepted-domain D  a domain of your own, as example.com or '*.example.com'; may be given several times. Mail for any other
                        domain is relayed
-  --policy FILE        a policy: its accepted domains count, and each message is put to it
+  --policy FILE        a policy, or a configuration: its accepted domains count, and each message is put to it
   --since TIME         only messages from then on: 2026-01-31, 2026-01-31T08:00 (UTC), or 30d, 12h ago
   --until TIME         only messages before then; a day is read to its end
   --as ${LOG_KINDS.join('|')}
@@ -182,7 +182,7 @@ async function resolveNames(rows: readonly SourceRow[], signal: AbortSignal): Pr
 
 /** Null: it is faulty, which has been said then. */
 function policyAt(file: string, names: { of: readonly string[] | null }, out: Output): Policy | null {
-  const loaded = loadPolicy(file, { host: { ownAddresses: [], gateways: [] }, resolve: async () => names.of });
+  const loaded = loadAny(file, { host: { ownAddresses: [], gateways: [] }, resolve: async () => names.of });
   if (loaded.policy !== null) return loaded.policy;
   for (const finding of loaded.findings) if (finding.severity === 'error') out.stderr(`${formatFinding(finding)}\n`);
   return null;

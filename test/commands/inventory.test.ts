@@ -89,6 +89,8 @@ test('with a policy it says who relays and who would lose mail, a message and no
     ],
   );
   assert.deepEqual([rows[0]?.loss?.recipient, rows[0]?.loss?.line], ['y@foreign.example', 2]);
+  const config = write('postern.yaml', "upstream: { servers: ['10.0.0.10:25'] }\npolicy: office.yaml\nmode: observe\n");
+  assert.equal((await run(log, '--policy', config, '--json')).stdout, stdout);
 });
 
 test('without accepted domains it asks for them, and says nothing of who relays', async () => {
