@@ -123,6 +123,11 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   anvil_rate_time_unit: '60s',
 };
 
+/** Any word may be asked for: `$toString` too. */
+function defaultOf(name: string): string | null {
+  return Object.hasOwn(DEFAULTS, name) ? (DEFAULTS[name] as string) : null;
+}
+
 const MOST_DEPTH = 50;
 
 export class Parameters {
@@ -149,7 +154,7 @@ export class Parameters {
 
   /** What it is where nothing is said: its value, not filled in; null: not known here. */
   text(name: string): string | null {
-    return this.#values.get(name)?.value ?? DEFAULTS[name] ?? null;
+    return this.#values.get(name)?.value ?? defaultOf(name);
   }
 
   /** A piece of a value with everything filled in; null where that cannot be told. */
@@ -162,7 +167,7 @@ export class Parameters {
   }
 
   #value(name: string, depth: number): string | null {
-    const written = this.#values.get(name)?.value ?? DEFAULTS[name] ?? this.#hostPart(name, depth);
+    const written = this.#values.get(name)?.value ?? defaultOf(name) ?? this.#hostPart(name, depth);
     return written === null || depth > MOST_DEPTH ? null : this.#expand(written, depth);
   }
 

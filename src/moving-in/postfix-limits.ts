@@ -74,7 +74,7 @@ export function loginSenders(parameters: Parameters, tables: Tables, report: Rep
   const name = 'smtpd_sender_login_maps';
   const written = parameters.written(name);
   const where = written?.where ?? { file: 'postconf', line: 1, column: 1 };
-  const logins: Record<string, string[]> = {};
+  const logins: Record<string, string[]> = Object.create(null); // one may be called toString
   for (const table of entriesOf(parameters.value(name) ?? '')) {
     const entries = tables.entries(table);
     if (entries === null) {

@@ -231,9 +231,16 @@ function named(steps: readonly Step[]): Written[] {
   });
 }
 
+const PORTS = new Map([
+  ['smtp', '25'],
+  ['submission', '587'],
+  ['smtps', '465'],
+  ['submissions', '465'],
+]);
+
 function bindingOf({ name, where }: Service, report: Report): string {
   const [, host = '', port = name] = /^(?:(.*):)?([^:]+)$/.exec(name) ?? [];
-  const number = { smtp: '25', submission: '587', smtps: '465', submissions: '465' }[port] ?? port;
+  const number = PORTS.get(port) ?? port;
   const address =
     host === '' || host === 'localhost' ? (host === '' ? '*' : '127.0.0.1') : host.replace(/^\[(.*)\]$/, '$1');
   if (!/^[0-9]+$/.test(number) || (address !== '*' && parseRange(address).error !== undefined))

@@ -232,9 +232,9 @@ function totalsOf(measured: readonly (readonly Measured[])[]): Record<Total, num
   };
 }
 
-function sessionsOf(measured: readonly (readonly Measured[])[]): Status['sessions'] {
+export function sessionsOf(measured: readonly (readonly Measured[])[]): Status['sessions'] {
   const counted = (name: string, label: string): Record<string, number> => {
-    const sums: Record<string, number> = {};
+    const sums: Record<string, number> = Object.create(null); // a connector may be called toString
     for (const { labels, value } of measured.flat().flatMap((metric) => (metric.name === name ? metric.values : []))) {
       const key = String(labels[label]);
       if (value > 0) sums[key] = (sums[key] ?? 0) + value;

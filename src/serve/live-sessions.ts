@@ -66,7 +66,7 @@ export function mergeFound(parts: readonly SessionsFound[], most: number): Sessi
 
 export async function tallySessions(open: Iterable<LiveSession>): Promise<SessionTally> {
   const byPhase: Record<string, number> = {};
-  const byConnector: Record<string, number> = {};
+  const byConnector: Record<string, number> = Object.create(null); // one may be called toString
   const pace = new Pace();
   for (const { outline } of open) {
     const { phase, connector } = outline;

@@ -72,6 +72,17 @@ test('a login relays where logins are switched on', async () => {
   await answers('', ['reject 203.0.113.7 login=alice -> x@foreign.example']);
 });
 
+test('a login, or a word that is asked for, may be called as what every object of JavaScript has', () =>
+  answers(
+    'relay_domains = $toString\nsmtpd_sender_login_maps = hash:/etc/postfix/senders\n' +
+      'smtpd_sasl_auth_enable = yes\nsmtpd_sender_restrictions = reject_sender_login_mismatch\n',
+    [
+      'refuse-sender 203.0.113.7 login=bob sender=a@example.com -> x@foreign.example',
+      'proceed 203.0.113.7 login=tostring sender=a@example.com -> x@foreign.example',
+    ],
+    [['copy/senders', 'a@example.com toString\n']],
+  ));
+
 test('an open relay is not carried over unless it is asked for', async () => {
   const may = 'permit_mynetworks, check_recipient_access hash:/a/r, check_client_access cidr:/a/c';
   const tables = [

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeReports, type ServerReport } from '../../src/proxy/server-reports.ts';
-import { mergeFound, type NumberedSnapshot } from '../../src/serve/live-sessions.ts';
+import { sessionsOf } from '../../src/serve/live-report.ts';
+import { mergeFound, type NumberedSnapshot, tallySessions } from '../../src/serve/live-sessions.ts';
 
 const up = (forMs: number | null, sessions = 0): ServerReport => ({ server: 'a:25', up: true, forMs, sessions });
 const down = (forMs: number, sessions = 0): ServerReport => ({ ...up(forMs, sessions), up: false, why: 'refused' });
@@ -32,4 +33,19 @@ test('the oldest sessions of all threads are shown', () => {
   assert.deepEqual(ages(3), [40, 30, 20]);
   assert.equal(mergeFound(parts, 3).open, 7);
   assert.deepEqual([mergeFound(parts, 3).more, mergeFound(parts, 4).more], [true, false]);
+});
+
+test('a connector may be called as what every object of JavaScript has', async () => {
+  const names = ['toString', '__proto__'];
+  const none = await tallySessions([]);
+  for (const name of names) assert.equal(none.byConnector[name] ?? 0, 0);
+  const open = names.map((connector) => ({ outline: { phase: 'command', connector } }));
+  const { byConnector } = await tallySessions(open as unknown as Parameters<typeof tallySessions>[0]);
+  assert.deepEqual(Object.entries(byConnector), [
+    ['toString', 1],
+    ['__proto__', 1],
+  ]);
+  const values = names.map((connector) => ({ value: 2, labels: { connector } }));
+  const measured = [{ name: 'postern_sessions_by_connector', help: '', type: 'gauge', aggregator: 'sum', values }];
+  assert.equal(JSON.stringify(sessionsOf([measured, measured]).by_connector), '{"toString":4,"__proto__":4}');
 });
