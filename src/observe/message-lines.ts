@@ -10,6 +10,7 @@ import type { Reason, SessionEvent } from '../smtp/types.ts';
 import type { FieldsOf } from './lines.ts';
 import { harmless } from './log.ts';
 import type { Answer } from './session-counts.ts';
+import type { Who } from './who.ts';
 
 export type MessagesLogged = 'all' | 'relayed' | 'none';
 
@@ -86,12 +87,18 @@ export class Message {
   isAnswered = false;
   readonly #put: Put[] = [];
   readonly #refused: Put[] = [];
+  readonly #who: Who;
   #tried = 0;
 
-  constructor({ transaction, sender }: { readonly transaction: number; readonly sender: string }, since: number) {
+  constructor(
+    { transaction, sender }: { readonly transaction: number; readonly sender: string },
+    since: number,
+    who: Who,
+  ) {
     this.number = transaction;
     this.sender = sender;
     this.since = since;
+    this.#who = who;
   }
 
   /** We refused it. */
@@ -124,6 +131,11 @@ export class Message {
   /** The server took recipients, or owes an answer to some, and has not answered the message. */
   get isUnended(): boolean {
     return !this.isAnswered && this.#put.some(({ answer = 'accepted' }) => answer === 'accepted');
+  }
+
+  /** Told when the next one begins, or at the end: by then the client may be somebody else. */
+  unended(): Who & ReturnType<Message['formatted']> {
+    return { ...this.#who, ...this.formatted(false) };
   }
 
   formatted(isTaken: boolean): Pick<FieldsOf<'message'>, 'sender' | 'recipients' | 'recipients_untold'> {

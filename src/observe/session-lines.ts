@@ -152,9 +152,8 @@ export class LoggedSession implements SessionObserver {
     this.#to.metrics.handshake(handshake.result);
     if (handshake.result !== 'ok') return;
     this.#encryption = handshake;
-    if (handshake.unverified === null) return;
-    const why = harmless(handshake.unverified);
-    this.#tell('client_certificate', () => ({ why }));
+    const { unverified } = handshake;
+    if (unverified !== null) this.#tell('client_certificate', () => ({ why: harmless(unverified) }));
   }
 
   delay(seconds: number): void {
@@ -209,7 +208,7 @@ export class LoggedSession implements SessionObserver {
     const { decision, reason, rule } = event;
     if (this.#message?.number !== event.transaction) {
       this.#tellUnended();
-      this.#message = new Message(event, this.#to.now());
+      this.#message = new Message(event, this.#to.now(), this.#who());
     }
     if (decision === 'reject') {
       this.#refused += 1;
@@ -275,7 +274,8 @@ export class LoggedSession implements SessionObserver {
 
   /** One that was taken is always told; the others as refusals are. */
   #messageAnswered(event: Of<'message'> | Of<'upstream_refused'>, answer: 'accepted' | 'deferred' | 'refused'): void {
-    const message = this.#message?.number === event.transaction ? this.#message : new Message(event, this.#to.now());
+    const message =
+      this.#message?.number === event.transaction ? this.#message : new Message(event, this.#to.now(), this.#who());
     message.isAnswered = true;
     const relays = answer === 'accepted' ? message.relayed : null;
     const relayed = relays !== null;
@@ -297,7 +297,7 @@ export class LoggedSession implements SessionObserver {
 
   #tellUnended(message = this.#message): void {
     if (!this.#to.messages.wantsUnended(message)) return;
-    this.#tell('message_unended', () => ({ ...message.formatted(false), server: this.server || undefined }));
+    this.#tell('message_unended', () => ({ ...message.unended(), server: this.server || undefined }));
   }
 
   #sender(event: Of<'sender'>): void {

@@ -216,6 +216,16 @@ describe('the line of a message', () => {
     assert.deepEqual(await unended({ messages: 'none' }), []);
   });
 
+  it('says of one without an end who the client was when its recipients were judged', async () => {
+    const firewall = await openFirewall(config());
+    await talk(firewall.port, [`${from('a')}${to('bob@local.example')}RSET\r\n`, 3], ['EHLO other.example\r\n', 1]);
+    await firewall.close();
+    assert.deepEqual(
+      messagesIn(firewall.logs, 'message not ended').map(({ helo_name }) => helo_name),
+      ['client.example'],
+    );
+  });
+
   it('counts the octets of all chunks of BDAT', async () => {
     const lines = await messagesOf(
       config(),
