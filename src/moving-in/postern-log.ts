@@ -12,6 +12,7 @@ import {
   answerOf,
   type Client,
   copyOf,
+  MOST_RECIPIENTS,
   OpenTable,
   type Out,
   type Place,
@@ -140,9 +141,10 @@ export class PosternLog {
     const isOurs = fields.decision === 'reject';
     const isLetPass = fields.decision === 'would_reject' && fields.answer === undefined;
     const known = open.told.find(({ address, answer: before }) => address === recipient && before === 'unknown');
-    if (isLetPass) open.told.push({ address: recipient, answer: 'unknown', reply: '', isOurs });
-    else if (known === undefined) open.told.push({ address: recipient, answer, reply, isOurs });
-    else Object.assign(known, { answer, reply });
+    if (!isLetPass && known !== undefined) Object.assign(known, { answer, reply });
+    else if (open.told.length >= MOST_RECIPIENTS) open.transaction.untold += 1;
+    else if (isLetPass) open.told.push({ address: recipient, answer: 'unknown', reply: '', isOurs });
+    else open.told.push({ address: recipient, answer, reply, isOurs });
     return true;
   }
 

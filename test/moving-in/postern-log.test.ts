@@ -212,3 +212,11 @@ test('it is read as Docker and Kubernetes keep it, and with what they print befo
     assert.deepEqual([told.map(answers), report.unknown], [[['refused x@foreign.example']], 0], kept(''));
   }
 });
+
+test('of a session without end no more is kept than of any other', async () => {
+  const { told } = await read(Array.from({ length: 3000 }, (_, at) => refused(`${at}@foreign.example`)).join(''));
+  assert.deepEqual(
+    told.map(({ recipients, untold }) => [recipients.length, untold]),
+    [[1000, 2000]],
+  );
+});
