@@ -84,11 +84,11 @@ export class Message {
   readonly since: number;
   /** How many recipients the server took that are relayed, by the rule that let them pass; null: none. */
   relayed: Map<string, number> | null = null;
-  isAnswered = false;
   readonly #put: Put[] = [];
   readonly #refused: Put[] = [];
   readonly #who: Who;
   #tried = 0;
+  #answered = 0; // of those put
 
   constructor(
     { transaction, sender }: { readonly transaction: number; readonly sender: string },
@@ -111,7 +111,6 @@ export class Message {
   /** It went to the server. `mayBeTold`: it may have a line of its own when the server has answered. */
   put(event: Tried, mayBeTold: boolean, isLocal: IsLocal): Put {
     this.#tried += 1;
-    this.isAnswered = false; // a DATA that is refused may be said again
     const isNamed = this.#put.length < NAMED;
     const local = event.reason === 'limit' ? isLocal(event.recipient) : LOCAL.has(event.reason);
     const put = this.#tryOf(event, isNamed || mayBeTold ? event.recipient : '', '', local);
@@ -128,9 +127,14 @@ export class Message {
     this.relayed.set(rule, (this.relayed.get(rule) ?? 0) + 1);
   }
 
+  /** The server has answered it. A DATA that was refused may be said again, with more recipients. */
+  answered(): void {
+    this.#answered = this.#put.length;
+  }
+
   /** The server took recipients, or owes an answer to some, and has not answered the message. */
   get isUnended(): boolean {
-    return !this.isAnswered && this.#put.some(({ answer = 'accepted' }) => answer === 'accepted');
+    return this.#put.slice(this.#answered).some(({ answer = 'accepted' }) => answer === 'accepted');
   }
 
   /** Told when the next one begins, or at the end: by then the client may be somebody else. */

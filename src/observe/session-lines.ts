@@ -276,7 +276,7 @@ export class LoggedSession implements SessionObserver {
   #messageAnswered(event: Of<'message'> | Of<'upstream_refused'>, answer: 'accepted' | 'deferred' | 'refused'): void {
     const message =
       this.#message?.number === event.transaction ? this.#message : new Message(event, this.#to.now(), this.#who());
-    message.isAnswered = true;
+    message.answered();
     const relays = answer === 'accepted' ? message.relayed : null;
     const relayed = relays !== null;
     this.#counts.message(answer === 'accepted' ? (relayed ? 'relayed' : 'local') : answer);

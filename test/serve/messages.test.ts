@@ -216,6 +216,21 @@ describe('the line of a message', () => {
     assert.deepEqual(await unended({ messages: 'none' }), []);
   });
 
+  it('is not said to have no end where the server took nobody behind its answer', async () => {
+    const unended = async (more: string): Promise<unknown[]> => {
+      const firewall = await openFirewall(config());
+      await talk(
+        firewall.port,
+        [`${from('nodata')}${to('bob@local.example')}DATA\r\n`, 3],
+        [`${to(`${more}@local.example`)}RSET\r\n`, 2],
+      );
+      await firewall.close();
+      return messagesIn(firewall.logs, 'message not ended').map(({ recipients }) => (recipients as object[]).length);
+    };
+    assert.deepEqual(await unended('unknown'), []);
+    assert.deepEqual(await unended('carol'), [2]);
+  });
+
   it('says of one without an end who the client was when its recipients were judged', async () => {
     const firewall = await openFirewall(config());
     await talk(firewall.port, [`${from('a')}${to('bob@local.example')}RSET\r\n`, 3], ['EHLO other.example\r\n', 1]);
