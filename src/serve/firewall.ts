@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
+import type { Worker } from 'node:worker_threads';
 import { beside } from '../config/beside.ts';
 import { canSharePorts, thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
@@ -43,6 +44,8 @@ export interface FirewallSettings extends ServeSettings {
   readonly findings?: readonly string[];
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
+  /** As of a WorkerPool. */
+  readonly startWorker?: ((number: number) => Worker) | undefined;
 }
 
 /** What was read anew. */
