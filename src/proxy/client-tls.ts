@@ -80,6 +80,7 @@ export class ClientTls {
   /** Begins; `ended` is called once, never before this returns. The function returned gives up, and then it is not. */
   secure(client: Socket, ended: Ended): () => void {
     const key = endsOf(client);
+    if (key === null) client.destroy();
     const finish: Pending = (handshake, socket) => {
       stop();
       if (socket === null) client.destroy();
@@ -91,9 +92,9 @@ export class ClientTls {
     const stop = (): void => {
       clearTimeout(timer);
       client.off('close', closed);
-      if (this.#pending.get(key) === finish) this.#pending.delete(key);
+      if (key !== null && this.#pending.get(key) === finish) this.#pending.delete(key);
     };
-    if (client.destroyed) {
+    if (key === null || client.destroyed) {
       client.once('close', closed);
     } else {
       this.#pending.set(key, finish);
@@ -129,16 +130,22 @@ export class ClientTls {
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: Error & { reason?: string }, socket) => {
       const reason = error.reason ?? error.message;
-      this.#pending.get(endsOf(socket))?.({ result: 'failed', why: MEANING[reason] ?? reason }, null);
+      this.#waiting(socket)?.({ result: 'failed', why: MEANING[reason] ?? reason }, null);
     });
     return server;
   }
 
+  /** Who waits for the handshake on this socket. */
+  #waiting(socket: TLSSocket): Pending | undefined {
+    const key = endsOf(socket);
+    return key === null ? undefined : this.#pending.get(key);
+  }
+
   #secured(socket: TLSSocket): void {
-    const finish = this.#pending.get(endsOf(socket));
+    const finish = this.#waiting(socket);
     if (finish === undefined) {
       socket.on('error', () => {});
-      socket.destroy(); // given up meanwhile
+      socket.destroy(); // given up meanwhile, or gone
       return;
     }
     socket.allowHalfOpen = true;
@@ -204,7 +211,8 @@ function factsOf(socket: TLSSocket): Handshake {
   };
 }
 
-/** Of the TCP connection, whatever stands between; empty when it is gone. */
-function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+/** Of the TCP connection, whatever stands between. Null when the peer is gone: the system does not say whose it was, and one
+ * that has gone must not be taken for another. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
+  return remoteAddress === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
