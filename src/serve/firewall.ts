@@ -197,9 +197,10 @@ export async function startFirewall(
 
 const NO_FILES: ReloadOutcome = { reloaded: false, error: 'Nothing can be read anew here.', findings: [] };
 
-/** The words of GET /explain. */
+/** The words of GET /explain: `tls` alone says it, and tls=false says that there is none. */
 function wordsOf(query: URLSearchParams): PolicyQuestionWords {
-  return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
+  const tls = query.has('tls') && query.get('tls') !== 'false';
+  return { ...Object.fromEntries(query), tls, tlsSubject: query.getAll('tls_subject') };
 }
 
 function relayedFileOf({ log }: Config, file: string | null): RelayedFile | null {
