@@ -114,8 +114,8 @@ export async function startFirewall(
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
     const asked = readPolicyQuestion(wordsOf(query), (word) => word);
     if (typeof asked === 'string') return asked;
-    const names = await listeners.names(asked.source);
-    return explain(policyInForce, asked, () => names, place);
+    const before = await listeners.names(asked.source);
+    return explain(policyInForce, asked, () => settings.names?.(asked.source) ?? before, place); // the answer may have asked DNS
   };
   const report = new LimitReport(
     limiter,
