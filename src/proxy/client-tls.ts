@@ -59,6 +59,7 @@ export class ClientTls {
   readonly #ticketKeys: Uint8Array | undefined;
   readonly #pending = new Map<string, Pending>();
   #server: Server | null = null;
+  #authority: string | null = null;
 
   /** `timeout`: milliseconds that a handshake may take. Throws what OpenSSL does not accept. */
   constructor(credentials: Credentials, timeout: number, ticketKeys?: Uint8Array) {
@@ -75,16 +76,26 @@ export class ClientTls {
   /** For handshakes from now on. Throws what OpenSSL does not accept, and then nothing has changed. */
   replace(credentials: Credentials): void {
     this.#server = credentials.certificates.length === 0 ? null : this.#serverFor(credentials);
+    this.#authority = credentials.clientCa;
+  }
+
+  /** Who vouches for client certificates now. */
+  get authority(): string | null {
+    return this.#authority;
   }
 
   /** Begins; `ended` is called once, never before this returns. The function returned gives up, and then it is not. */
   secure(client: Socket, ended: Ended): () => void {
     const key = endsOf(client);
     if (key === null) client.destroy();
+    const vouched = this.#authority;
     const finish: Pending = (handshake, socket) => {
       stop();
       if (socket === null) client.destroy();
-      ended(handshake, socket === null ? null : secureStream(socket, client));
+      ended(
+        vouched === this.#authority ? handshake : unvouched(handshake),
+        socket === null ? null : secureStream(socket, client),
+      );
     };
     const closed = (): void => finish({ result: 'failed', why: HUNG_UP }, null);
     const late = (): void => finish({ result: 'timeout', why: 'the handshake took too long' }, null);
@@ -209,6 +220,12 @@ function factsOf(socket: TLSSocket): Handshake {
     subject,
     unverified: shown ? String(socket.authorizationError) : null,
   };
+}
+
+/** Who vouched when it began does so no more. */
+function unvouched(handshake: Handshake): Handshake {
+  if (handshake.result !== 'ok' || handshake.names.length === 0) return handshake;
+  return { ...handshake, names: [], subject: null, unverified: 'client_ca has changed meanwhile' };
 }
 
 /** Of the TCP connection, whatever stands between. Null when the peer is gone: the system does not say whose it was, and one
