@@ -62,6 +62,9 @@ export function readPolicyQuestion(
   if (source === '') return `who is the client? ${spell('source')} is wanted, an IP address`;
   if (parseIp(source) === null) return `${spell('source')}: ${JSON.stringify(source)} is not an address`;
   if (rcpt === '') return `to whom? ${spell('rcpt')} is wanted, an address`;
+  if (login === '')
+    return `${spell('login')}: nobody logs in without a name: leave it out, or ? for one that nobody sees`;
+  if (tlsSubject.includes('')) return `${spell('tlsSubject')}: a certificate without a name names nobody: leave it out`;
   if (local === null) return `${spell('local')}: ${JSON.stringify(words.local)} is not IP:PORT, as 192.0.2.1:25`;
   return { source, local, helo, login, tls, tlsSubject, sender, recipient: rcpt };
 }
