@@ -222,8 +222,8 @@ function factsOf(socket: TLSSocket): Handshake {
   };
 }
 
-/** Who vouched when it began does so no more. */
-function unvouched(handshake: Handshake): Handshake {
+/** Who vouched then does so no more. */
+export function unvouched<T extends Handshake>(handshake: T): T {
   if (handshake.result !== 'ok' || handshake.names.length === 0) return handshake;
   return { ...handshake, names: [], subject: null, unverified: 'client_ca has changed meanwhile' };
 }

@@ -26,9 +26,14 @@ function wanted(subjects: readonly string[], client_ca: string) {
   };
 }
 
-async function opened(t: TestContext, subjects: readonly string[], more: Record<string, unknown> = {}): Promise<Open> {
+async function opened(
+  t: TestContext,
+  subjects: readonly string[],
+  more: Record<string, unknown> = {},
+  upstream = {},
+): Promise<Open> {
   const { listener, connectors } = wanted(subjects, authority.certFile);
-  return open(t, { listener: { ...listener, ...more }, connectors });
+  return open(t, { listener: { ...listener, ...more }, connectors, upstream });
 }
 
 /** For a reload. */
@@ -164,6 +169,24 @@ test('whom an authority vouched for that a reload took away comes again, behind 
   for (const line of ['HELO c.example', 'MAIL FROM:<>']) assert.match(await say(late, line), /^250 /);
   assert.match(await say(late, 'RCPT TO:<x@foreign.example>'), /^554 /);
   assert.equal(await relays(firewall, shown(scanner)), false);
+});
+
+test('nor has he a name who had shaken hands and waits for a place at the server', async (t) => {
+  const subjects = ['scanner.example.com'];
+  const onePlace = { max_connections: 1, max_wait: '30s' };
+  const firewall = await opened(t, subjects, {}, onePlace);
+  const { client: busy } = await enter(firewall, {});
+  const waiting = await firewall.client();
+  await waiting.shakeHands(shown(scanner));
+  const other = configOf(firewall.upstream.port, subjects, stranger.certFile);
+  await firewall.firewall.reload({ ...other, upstream: { ...(other.upstream as object), ...onePlace } });
+  busy.say('QUIT\r\n');
+  await busy.rest();
+  assert.equal(await waiting.hears('\r\n'), GREETING);
+  waiting.say('HELO c.example\r\nMAIL FROM:<>\r\n');
+  assert.match(`${await waiting.reply()}${await waiting.reply()}`, /^250 .*250 /s);
+  waiting.say('RCPT TO:<x@foreign.example>\r\n');
+  assert.match(await waiting.reply(), /^554 /);
 });
 
 // --- the names in certificates that try to name another
