@@ -173,7 +173,9 @@ function isPlain(argument: string): boolean {
 /** In names of computers those two stand as well: in č and э of UTF-8, Š of Windows, К and Н of DOS. They may where that server
  * would find no command behind them that takes an argument, since no blank and no colon follows, whatever their high bit. */
 function isName(argument: string): boolean {
-  return !/[\x00-\x1f\x7f]|[\x8a\x8d].*[ :\x89\xa0\xba]/.test(argument);
+  if (/[\x00-\x1f\x7f]/.test(argument)) return false;
+  const end = argument.search(/[\x8a\x8d]/); // at first, and then what is behind: not both at once, which costs the square of the length
+  return end === -1 || !/[ :\x89\xa0\xba]/.test(argument.slice(end));
 }
 
 function upper(text: string): string {
