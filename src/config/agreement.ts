@@ -6,9 +6,12 @@
 
 import { isIP } from 'node:net';
 import { changedLimits } from '../policy/document.ts';
+import { isIpv4 } from '../policy/ip.ts';
 import { lintBlock } from '../policy/lint-limits.ts';
 import { formatPath, type Path } from '../policy/problem.ts';
-import { parseRange } from '../policy/ranges.ts';
+import { extent, hullOf, parseRange, type Span } from '../policy/ranges.ts';
+import { isWide, publicPart, union } from '../policy/spans.ts';
+import { atOnce } from '../policy/steps.ts';
 import { beside } from './beside.ts';
 import { whyNoAuthority } from './certificates.ts';
 import type { Finding } from './finding.ts';
@@ -65,18 +68,36 @@ export function checkAgreement(
   return findings;
 }
 
-/** Who may claim any address in a PROXY header. */
+/** Who may claim any address in a PROXY header. A service in front of us may have large networks, but none has more of the
+ * Internet in a row than a /8 or, of IPv6, a /16. */
 function checkProxies(listeners: Config['listeners'], add: Add): void {
   for (const [i, { proxy_protocol }] of listeners.entries()) {
+    const from = proxy_protocol?.from ?? [];
     const path = ['listeners', i, 'proxy_protocol', 'from'];
-    for (const [j, text] of (proxy_protocol?.from ?? []).entries()) {
+    for (const [j, text] of from.entries()) {
       const { error, warning } = parseRange(text);
       if (error !== undefined) add('error', [...path, j], error);
       if (warning !== undefined) add('warning', [...path, j], warning);
-      if (text === 'any') add('error', [...path, j], 'any: everyone could claim any address; name the proxies');
     }
-    if (proxy_protocol?.from.length === 0) add('error', path, 'without a proxy nobody may connect: name the proxies');
+    if (proxy_protocol !== undefined && from.length === 0)
+      add('error', path, 'without a proxy nobody may connect: name the proxies');
+    const wide = publicSpans(from).filter(isWide);
+    if (wide.length === 0) continue;
+    const tooWide = wide.some(isWorld) ? isWorld : isWide;
+    const place = from.findIndex((text) => publicSpans([text]).some(tooWide));
+    const [at, who] = place === -1 ? [path, 'together'] : [[...path, place], from[place]];
+    if (tooWide === isWorld) add('error', at, `${who}: everyone could claim any address; name the proxies`);
+    else add('warning', at, `${who}: whoever has an address there could claim any address; name the proxies alone`);
   }
+}
+
+/** What of the Internet these ranges hold. */
+function publicSpans(texts: readonly string[]): Span[] {
+  return atOnce(publicPart(union(texts.flatMap((text) => parseRange(text).ranges.map(hullOf)))));
+}
+
+function isWorld(span: Span): boolean {
+  return extent(span) >= (isIpv4(span.lo) ? 2 ** 24 : 2n ** 112n);
 }
 
 /** One port is bound once, and a wildcard binds it at every address of its family. */

@@ -127,10 +127,14 @@ export function flagDocument(
 
   for (const { name, origin, values } of given) {
     const [value = ''] = values;
-    if (name === 'listen') put(['listeners'], [{ bind: values }], origin);
-    else if (name === 'upstream') put(['upstream', 'servers'], values, origin);
+    if (name === 'listen') {
+      // What else the listener is, it stays: who must send a PROXY header to it, and its certificates.
+      data.listeners = [{ ...listenersIn(source)[0], bind: values }];
+      origins.push({ path: ['listeners', 0, 'bind'], origin });
+    } else if (name === 'upstream') put(['upstream', 'servers'], values, origin);
     else if (name === 'mode') put(['mode'], value, origin);
-    else if (name === 'admin') put(['admin'], value === 'none' ? null : { listen: value }, origin);
+    else if (name === 'admin' && value === 'none') put(['admin'], null, origin);
+    else if (name === 'admin') put(['admin', 'listen'], value, origin);
     else if (name === 'drainTimeout') put(['timeouts', 'drain'], value, origin);
     else if (name === 'logLevel') put(['log', 'level'], value, origin);
     else if (name === 'lostAddressGuard') put(['lost_address_guard'], value, origin);
@@ -143,6 +147,14 @@ export function flagDocument(
     if (ranges !== undefined) origins.push({ path: ['policy', 'connectors', 0, 'rules'], origin: ranges.origin });
   }
   return { data, place: placeBy(origins, source) };
+}
+
+/** As blocks of keys; what is none is another's fault to find. */
+function listenersIn(source: Source | null): readonly object[] {
+  const { listeners } = (source?.data ?? {}) as { readonly listeners?: unknown };
+  const isBlock = (value: unknown): value is object =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  return Array.isArray(listeners) ? listeners.filter(isBlock) : [];
 }
 
 /** One connector for everyone, and a rule for those who may relay: as `sources` and not as the range of a connector of
@@ -167,7 +179,7 @@ function placeBy(origins: readonly { path: Path; origin: string }[], source: Sou
   };
 }
 
-/** Without a file, flags must say everything; with one, they do not replace its policy. */
+/** Without a file, flags must say everything; with one, they do not replace its policy, nor one of several listeners. */
 export function missingFlags(given: readonly Given[], source: Source | null): Finding[] {
   const names = new Set(given.map(({ name }) => name));
   const finding = (file: string, key: string, message: string): Finding => ({
@@ -176,9 +188,16 @@ export function missingFlags(given: readonly Given[], source: Source | null): Fi
     message,
   });
   if (source !== null) {
-    return given
-      .filter(({ name }) => name === 'acceptedDomain' || name === 'relayFrom')
-      .map(({ origin }) => finding(origin, 'policy', `the policy of ${source.file} decides: say it there`));
+    const several = listenersIn(source).length > 1;
+    return given.flatMap(({ name, origin }) => {
+      if (name === 'acceptedDomain' || name === 'relayFrom')
+        return [finding(origin, 'policy', `the policy of ${source.file} decides: say it there`)];
+      if (name === 'listen' && several)
+        return [
+          finding(origin, 'listeners', `${source.file} has several listeners, each of its own kind: say it there`),
+        ];
+      return [];
+    });
   }
   const findings: Finding[] = [];
   if (!names.has('upstream'))

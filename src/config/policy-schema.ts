@@ -325,7 +325,7 @@ export const policySchema = z.strictObject({
     .strictObject({ file: fileName.describe('One address a line.') })
     .optional()
     .describe(
-      'The recipients that exist: any other in the accepted domains hears 550 5.1.1. Exchange: recipient filtering.',
+      'The recipients that exist: any other in the accepted domains hears 550 5.1.1, bob+news@ as well where the file has bob@ alone. Postmaster and the reply addresses of Exchange (IMCEAEX-…) need not stand there. Exchange: recipient filtering.',
     ),
   groups: z
     .record(z.string(), texts)

@@ -74,6 +74,16 @@ export function importLimits(object: Exported, report: Report): WrittenBlock {
       'bare_lf: reject',
       'what ends a message for one server and not for another is refused',
     );
+  const domain = fieldOf(object, 'DefaultDomain');
+  const completed = domain === null ? null : textOf(domain.value);
+  if (domain !== null && completed)
+    report.stricter(
+      domain,
+      'DefaultDomain',
+      completed,
+      'unqualified_recipients: reject',
+      'a recipient without a domain is refused; allow leaves it to the server behind',
+    );
   const limits = limitsOf(object, report);
   return {
     chunking,

@@ -77,6 +77,7 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     const own = new Parameters(parameters, service?.overrides ?? []);
     return { service, made: connectorOf(service, all.length > 1, own, { tables, domains, given, report, blocked }) };
   });
+  reportRecipients(plain, domains, given, report);
   reportUnused(plain, report);
   return {
     system: POSTFIX.name,
@@ -283,6 +284,31 @@ function casesOf(
       ask('proceed', source.replace(/\/.*/, ''), 'someone@not-accepted.example');
   }
   return cases;
+}
+
+/** Recipients that Postfix takes for another one, and which are refused here. */
+function reportRecipients(parameters: Parameters, { accepted }: PostfixDomains, given: Given, report: Report): void {
+  const delimiter = parameters.written('recipient_delimiter');
+  if (given.validRecipients !== null && delimiter !== null && delimiter.value !== '')
+    report.stricter(
+      delimiter.where,
+      delimiter.name,
+      delimiter.value,
+      'valid_recipients',
+      `bob${delimiter.value[0]}news is refused where the file has bob alone, and so are the bounces of a mailing list that bear such a word`,
+    );
+  const origin = parameters.value('myorigin') ?? '';
+  const mayBeOurs = origin === '' || origin.startsWith('/') || accepted.includes(origin); // a file: nobody knows what it says
+  const isAsked = LISTS.some((name) => /\breject_non_fqdn_recipient\b/.test(parameters.text(name) ?? ''));
+  const { where } = parameters.written('myorigin') ?? parameters.written('mydestination') ?? {};
+  if (where !== undefined && mayBeOurs && !isAsked)
+    report.stricter(
+      where,
+      'myorigin',
+      origin,
+      'unqualified_recipients: reject',
+      'root and the like without a domain, as devices write them, are refused; allow leaves them to the server behind',
+    );
 }
 
 /** Settings of smtpd that nobody looked at. */

@@ -24,6 +24,7 @@ import {
   readRanges,
   SourceSet,
   warnOfEmpty,
+  warnOfTopLevel,
 } from './lists.ts';
 import { LoginSenders } from './login-senders.ts';
 import { membersOf, memberTest, usersOf } from './members.ts';
@@ -68,6 +69,7 @@ export function* draftConnector(
     yield;
     rules.push(yield* compileRule(rule, i, [...path, 'rules', i], words));
   }
+  yield* warnOfTopLevel(document.connect.allow, [...path, 'connect', 'allow'], notes);
   const [first] = rules;
   return {
     document,

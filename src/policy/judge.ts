@@ -94,6 +94,10 @@ function isSameAction(a: Decision, b: Decision): boolean {
 /** Grammar stays enforced whatever the mode. */
 const ALWAYS_ENFORCED: ReadonlySet<Reason> = new Set(['relay_trick', 'unqualified', 'syntax']);
 
+/** RFC 5321 §4.5.1: postmaster of every domain that we take mail for. And what Exchange makes of the name that a mailbox has in
+ * its directory, for replies to old messages: Exchange alone can tell whose that is. */
+const ALWAYS_VALID = /^(postmaster$|IMCEAEX-)/i;
+
 export class Judgement {
   readonly #domains: Domains;
   readonly #terms: Terms;
@@ -239,8 +243,7 @@ export class Judgement {
 
   #validRecipient(address: Address): Decision {
     const valid = this.#domains.validRecipients;
-    // RFC 5321 §4.5.1: postmaster of every domain that we take mail for.
-    if (valid === null || valid.has(address) || foldAscii(address.local) === 'postmaster') return ACCEPTED;
+    if (valid === null || valid.has(address) || ALWAYS_VALID.test(address.local)) return ACCEPTED;
     return reject('unknown_recipient', null, this.#terms.replies.recipient);
   }
 

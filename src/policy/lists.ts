@@ -364,3 +364,12 @@ export function warnOfEmpty(list: readonly string[] | undefined, path: Path, not
   const turned = path.filter((step) => step === 'not').length % 2 === 1;
   notes.warn(path, `an empty list never holds${turned ? ', and what stands under not always does' : ''}`);
 }
+
+/** For a yes: names below a top-level name are nobody's in particular. Anybody may have one, with a zone that says so of his address. */
+export function* warnOfTopLevel(list: readonly string[], path: Path, notes: Notes): Steps<void> {
+  for (const [i, text] of list.entries()) {
+    if (i % STEP === STEP - 1) yield;
+    if (/^\*\.[^.]+\.?$/.test(text))
+      notes.warn([...path, i], `'${text}' holds every domain below a top-level name: name the domains that are meant`);
+  }
+}

@@ -63,8 +63,8 @@ export function readPolicyQuestion(
   if (parseIp(source) === null) return `${spell('source')}: ${JSON.stringify(source)} is not an address`;
   if (rcpt === '') return `to whom? ${spell('rcpt')} is wanted, an address`;
   if (login === '')
-    return `${spell('login')}: an empty name is nobody's: leave it out, or ? for a login whose name nobody sees`;
-  if (tlsSubject.includes('')) return `${spell('tlsSubject')}: an empty name is in no certificate: leave it out`;
+    return `${spell('login')}: nobody logs in without a name: leave it out, or ? for one that nobody sees`;
+  if (tlsSubject.includes('')) return `${spell('tlsSubject')}: a certificate without a name names nobody: leave it out`;
   if (local === null) return `${spell('local')}: ${JSON.stringify(words.local)} is not IP:PORT, as 192.0.2.1:25`;
   return { source, local, helo, login, tls, tlsSubject, sender, recipient: rcpt };
 }

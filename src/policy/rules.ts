@@ -27,6 +27,7 @@ import {
   readRanges,
   SourceSet,
   warnOfEmpty,
+  warnOfTopLevel,
 } from './lists.ts';
 import { authenticatedTest, membersOf, memberTest, usersOf } from './members.ts';
 import { NameSet } from './name-set.ts';
@@ -121,6 +122,7 @@ function* compileConditions(
   const domains = function* (key: keyof ConditionsDocument, list: readonly string[]): Steps<DomainTable> {
     const at = [...path, key];
     warnOfEmpty(list, at, words.notes);
+    if (opening && (key === 'ptr' || key === 'recipient_domains')) yield* warnOfTopLevel(list, at, words.notes);
     return yield* readDomains(list, at, words.notes);
   };
   const addresses = function* (

@@ -35,16 +35,17 @@ export function* sorted(places: Int32Array, keys: Uint32Array, width: number): S
     if (i % STEP === STEP - 1) yield;
     order[i] = i;
   }
+  const starts = new Int32Array((1 << DIGIT) + 1);
   for (let shift = 0; shift < 32 * width; shift += DIGIT) {
     const word = width - 1 - (shift >> 5);
     const digitOf = (i: number): number =>
       ((keys[(order[i] as number) * width + word] as number) >>> (shift & 31)) & ((1 << DIGIT) - 1);
-    const starts = new Int32Array((1 << DIGIT) + 1);
+    starts.fill(0);
     for (let i = 0; i < order.length; i++) {
       if (i % STEP === STEP - 1) yield;
       (starts[digitOf(i) + 1] as number)++;
     }
-    if (starts.includes(order.length)) continue; // they all have the same
+    if (starts[digitOf(0) + 1] === order.length) continue; // they all have the same
     for (let digit = 0; digit < 1 << DIGIT; digit++) (starts[digit + 1] as number) += starts[digit] as number;
     for (let i = 0; i < order.length; i++) {
       if (i % STEP === STEP - 1) yield;

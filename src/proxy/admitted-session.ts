@@ -6,7 +6,7 @@ import type { ClientIdentity } from '../smtp/client-identity.ts';
 import type { Admitted, ConnectionEnds, Handshake, Profile } from '../smtp/types.ts';
 import type { ByteStream } from './byte-stream.ts';
 import type { Caller } from './call.ts';
-import type { ClientTls } from './client-tls.ts';
+import { type ClientTls, unvouched } from './client-tls.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionOptions, SessionWatcher } from './connection-options.ts';
 import type { FairQueue } from './fair-queue.ts';
@@ -52,7 +52,11 @@ export class AdmittedSession implements ConnectionOptions, Caller {
     this.client = entry.client;
     this.early = entry.early;
     this.ends = entry.ends;
-    this.handshake = entry.handshake;
+    // A reload may have come while it waited for its place.
+    this.handshake =
+      entry.handshake !== null && entry.authority !== entry.tls.authority
+        ? unvouched(entry.handshake)
+        : entry.handshake;
     this.tls = entry.tls;
     this.profile = entry.tls.isAble ? admitted.profile : withoutTls(admitted.profile);
     this.admitted = admitted;

@@ -59,6 +59,7 @@ export class ClientTls {
   readonly #ticketKeys: Uint8Array | undefined;
   readonly #pending = new Map<string, Pending>();
   #server: Server | null = null;
+  #authority: string | null = null;
 
   /** `timeout`: milliseconds that a handshake may take. Throws what OpenSSL does not accept. */
   constructor(credentials: Credentials, timeout: number, ticketKeys?: Uint8Array) {
@@ -75,15 +76,26 @@ export class ClientTls {
   /** For handshakes from now on. Throws what OpenSSL does not accept, and then nothing has changed. */
   replace(credentials: Credentials): void {
     this.#server = credentials.certificates.length === 0 ? null : this.#serverFor(credentials);
+    this.#authority = credentials.clientCa;
+  }
+
+  /** Who vouches for client certificates now. */
+  get authority(): string | null {
+    return this.#authority;
   }
 
   /** Begins; `ended` is called once, never before this returns. The function returned gives up, and then it is not. */
   secure(client: Socket, ended: Ended): () => void {
     const key = endsOf(client);
+    if (key === null) client.destroy();
+    const vouched = this.#authority;
     const finish: Pending = (handshake, socket) => {
       stop();
       if (socket === null) client.destroy();
-      ended(handshake, socket === null ? null : secureStream(socket, client));
+      ended(
+        vouched === this.#authority ? handshake : unvouched(handshake),
+        socket === null ? null : secureStream(socket, client),
+      );
     };
     const closed = (): void => finish({ result: 'failed', why: HUNG_UP }, null);
     const late = (): void => finish({ result: 'timeout', why: 'the handshake took too long' }, null);
@@ -91,9 +103,9 @@ export class ClientTls {
     const stop = (): void => {
       clearTimeout(timer);
       client.off('close', closed);
-      if (this.#pending.get(key) === finish) this.#pending.delete(key);
+      if (key !== null && this.#pending.get(key) === finish) this.#pending.delete(key);
     };
-    if (client.destroyed) {
+    if (key === null || client.destroyed) {
       client.once('close', closed);
     } else {
       this.#pending.set(key, finish);
@@ -129,16 +141,22 @@ export class ClientTls {
     server.on('secureConnection', (socket) => this.#secured(socket));
     server.on('tlsClientError', (error: Error & { reason?: string }, socket) => {
       const reason = error.reason ?? error.message;
-      this.#pending.get(endsOf(socket))?.({ result: 'failed', why: MEANING[reason] ?? reason }, null);
+      this.#waiting(socket)?.({ result: 'failed', why: MEANING[reason] ?? reason }, null);
     });
     return server;
   }
 
+  /** Who waits for the handshake on this socket. */
+  #waiting(socket: TLSSocket): Pending | undefined {
+    const key = endsOf(socket);
+    return key === null ? undefined : this.#pending.get(key);
+  }
+
   #secured(socket: TLSSocket): void {
-    const finish = this.#pending.get(endsOf(socket));
+    const finish = this.#waiting(socket);
     if (finish === undefined) {
       socket.on('error', () => {});
-      socket.destroy(); // given up meanwhile
+      socket.destroy(); // given up meanwhile, or gone
       return;
     }
     socket.allowHalfOpen = true;
@@ -204,7 +222,14 @@ function factsOf(socket: TLSSocket): Handshake {
   };
 }
 
-/** Of the TCP connection, whatever stands between; empty when it is gone. */
-function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+/** Who vouched then does so no more. */
+export function unvouched<T extends Handshake>(handshake: T): T {
+  if (handshake.result !== 'ok' || handshake.names.length === 0) return handshake;
+  return { ...handshake, names: [], subject: null, unverified: 'client_ca has changed meanwhile' };
+}
+
+/** Of the TCP connection, whatever stands between. Null when the peer is gone: the system does not say whose it was, and one
+ * that has gone must not be taken for another. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
+  return remoteAddress === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

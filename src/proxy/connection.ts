@@ -74,6 +74,11 @@ export class Connection implements Listed, Wire, LiveSession, ClockWatched, Side
     return this.#options.profile.mode === 'enforce' && this.#options.admitted.isBannable !== false;
   }
 
+  /** A certificate that was verified there names its client. */
+  isNamedBy(tls: ConnectionOptions['tls']): boolean {
+    return this.#options.tls === tls && this.#session.isNamed;
+  }
+
   get outline(): Outline {
     return outlineOf(this.#options, this.#session, this.#dialling);
   }

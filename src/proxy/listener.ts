@@ -38,6 +38,8 @@ export interface AcceptedClient {
   readonly handshake: (Handshake & { result: 'ok' }) | null;
   /** Of its listener. */
   readonly tls: ClientTls;
+  /** Who vouched for client certificates at the handshake. */
+  readonly authority: string | null;
 }
 
 export interface ListenerHandlers {
@@ -228,14 +230,14 @@ function enter(
       else refuseConnection(client, admission.reply, keeper.queue, ends.clientAddress, early);
       keeper.refused(ends, admission);
     } else if (!implicitTls) {
-      seat({ client, early, ends, handshake: null, tls }, keeper, admission);
+      seat({ client, early, ends, handshake: null, tls, authority: null }, keeper, admission);
     } else {
       client.pause();
       const plain = client.toSocket();
       if (early !== null && early.length > 0) plain.unshift(early);
       tls.secure(plain, (handshake, secured) => {
         if (handshake.result === 'ok' && secured !== null) {
-          seat({ client: secured, early: null, ends, handshake, tls }, keeper, admission);
+          seat({ client: secured, early: null, ends, handshake, tls, authority: tls.authority }, keeper, admission);
           return;
         }
         admission.release();

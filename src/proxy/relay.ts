@@ -7,7 +7,7 @@
 
 import type { AddressInfo, Server } from 'node:net';
 import { Roster } from '../observe/roster.ts';
-import { ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
+import { CONFIGURATION_CHANGED, ENDED_BY_OPERATOR, SERVER_BUSY, SHUTTING_DOWN } from '../smtp/replies.ts';
 import type {
   Admit,
   Admitted,
@@ -86,6 +86,11 @@ export interface RelayObserver extends DialObserver {
 }
 
 const BY_OPERATOR: CloseReason = { origin: 'operator', what: 'ended by the operator' };
+const OTHER_AUTHORITY: CloseReason = {
+  origin: 'operator',
+  what: 'another authority vouches for client certificates now',
+  key: 'listeners[].client_ca',
+};
 const LAST_WORDS = 1000; // ms for clients to read their last reply
 
 export class Relay {
@@ -168,9 +173,16 @@ export class Relay {
     connection.start();
   }
 
-  /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. */
+  /** What each listener shows from now on; sessions that are there keep theirs. Throws what OpenSSL does not accept. Clients whom a
+   * certificate names come again where another authority vouches now. */
   replaceCredentials(credentials: readonly Credentials[]): void {
-    for (const [i, tls] of this.#tls.entries()) tls.replace(credentials[i] ?? NO_CREDENTIALS);
+    for (const [i, tls] of this.#tls.entries()) {
+      const before = tls.authority;
+      tls.replace(credentials[i] ?? NO_CREDENTIALS);
+      if (tls.authority === before) continue;
+      for (const connection of [...this.#connections])
+        if (connection.isNamedBy(tls)) connection.drain(CONFIGURATION_CHANGED, OTHER_AUTHORITY);
+    }
   }
 
   /** The addresses as bound, so that port 0 shows what it became. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
+import type { Worker } from 'node:worker_threads';
 import { beside } from '../config/beside.ts';
 import { canSharePorts, thisHost } from '../config/host.ts';
 import type { Config } from '../config/schema.ts';
@@ -43,6 +44,8 @@ export interface FirewallSettings extends ServeSettings {
   readonly findings?: readonly string[];
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: (address: string) => void;
+  /** As of a WorkerPool. */
+  readonly startWorker?: ((number: number) => Worker) | undefined;
 }
 
 /** What was read anew. */
@@ -114,8 +117,8 @@ export async function startFirewall(
   const explainQuery = async (query: URLSearchParams): Promise<object | string> => {
     const asked = readPolicyQuestion(wordsOf(query), (word) => word);
     if (typeof asked === 'string') return asked;
-    const names = await listeners.names(asked.source);
-    return explain(policyInForce, asked, () => names, place);
+    const before = await listeners.names(asked.source);
+    return explain(policyInForce, asked, () => settings.names?.(asked.source) ?? before, place); // the answer may have asked DNS
   };
   const report = new LimitReport(
     limiter,
@@ -197,9 +200,10 @@ export async function startFirewall(
 
 const NO_FILES: ReloadOutcome = { reloaded: false, error: 'Nothing can be read anew here.', findings: [] };
 
-/** The words of GET /explain. */
+/** The words of GET /explain: `tls` alone says it, and tls=false says that there is none. */
 function wordsOf(query: URLSearchParams): PolicyQuestionWords {
-  return { ...Object.fromEntries(query), tls: query.has('tls'), tlsSubject: query.getAll('tls_subject') };
+  const tls = query.has('tls') && query.get('tls') !== 'false';
+  return { ...Object.fromEntries(query), tls, tlsSubject: query.getAll('tls_subject') };
 }
 
 function relayedFileOf({ log }: Config, file: string | null): RelayedFile | null {

@@ -97,8 +97,8 @@ export interface PoolOptions {
   readonly limiter: Limiter;
   /** Hears of a client whose own address was lost. */
   readonly onLostAddress?: ((address: string) => void) | undefined;
-  /** Starts a thread; a test hands in its own, to get hold of it. */
-  readonly startWorker?: (number: number) => Worker;
+  /** Starts a thread; a test hands in its own, to get hold of it, or to have the one that is built. */
+  readonly startWorker?: ((number: number) => Worker) | undefined;
 }
 
 export class WorkerPool implements Listeners {

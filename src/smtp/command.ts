@@ -75,7 +75,7 @@ export function parseCommand(line: string, utf8: boolean): Command {
       return argument === '' ? BARE[verb] : bad('bad argument');
     case 'EHLO':
     case 'HELO':
-      return isPlain(argument) ? { verb, name: argument.slice(behindBlanks(argument, 0)) } : bad('bad argument');
+      return isName(argument) ? { verb, name: argument.slice(behindBlanks(argument, 0)) } : bad('bad argument');
     case 'NOOP':
     case 'VRFY':
     case 'EXPN':
@@ -165,9 +165,17 @@ function parseXexch50(argument: string): Command {
   return size <= BDAT_LIMIT ? { verb: 'XEXCH50', size } : bad('bad argument');
 }
 
-/** Octets that stay on one line, even for a server that clears the high bit. The others above 0x7f stand in names of computers. */
+/** Octets that stay on one line, even for a server that clears the high bit: 0x8A and 0x8D would be its LF and CR. */
 function isPlain(argument: string): boolean {
   return !/[\x00-\x1f\x7f\x8a\x8d]/.test(argument);
+}
+
+/** In names of computers those two stand as well: in č and э of UTF-8, Š of Windows, К and Н of DOS. They may where that server
+ * would find no command behind them that takes an argument, since no blank and no colon follows, whatever their high bit. */
+function isName(argument: string): boolean {
+  if (/[\x00-\x1f\x7f]/.test(argument)) return false;
+  const end = argument.search(/[\x8a\x8d]/); // at first, and then what is behind: not both at once, which costs the square of the length
+  return end === -1 || !/[ :\x89\xa0\xba]/.test(argument.slice(end));
 }
 
 function upper(text: string): string {

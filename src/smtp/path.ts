@@ -86,11 +86,14 @@ function badPath(text: string, at: number, trick: boolean): BadPath {
   return { trick, written: writtenIn(text, at) };
 }
 
-/** Reads a reverse-path at `at`, leniently; null when its end cannot be told. */
+/** Reads a reverse-path at `at`, leniently; null when its end cannot be told. Blanks within the brackets, at either end, are left
+ * by who fills in a form: they are a part of what was written, and not of the address. */
 export function parseReversePath(text: string, at: number, utf8: boolean): Path | null {
   const bracketed = text[at] === '<';
   const start = bracketed ? at + 1 : at;
   let end = start;
+  while (bracketed && text[end] === ' ') end++;
+  const first = end;
   let quoted = false;
   for (; end < text.length; end++) {
     let character = text[end] as string;
@@ -103,15 +106,17 @@ export function parseReversePath(text: string, at: number, utf8: boolean): Path 
     else if (!quoted && character === '<') return null;
   }
   if (quoted) return null;
+  const mailbox = text.slice(first, end);
+  while (bracketed && text[end] === ' ') end++;
   const written = text.slice(start, end);
   if (bracketed) {
-    if (text[end] !== '>') return null;
+    if (text[end] !== '>' || (mailbox === '' && written !== '')) return null; // only blanks are the null path to some servers
     end++;
     if (end < text.length && text[end] !== ' ') return null;
   } else if (written === '' || text[end] === '>') {
     return null;
   }
-  return { written, end, address: plainAddress(written, utf8) };
+  return { written, end, address: plainAddress(mailbox, utf8) };
 }
 
 /** The one address that a mailbox names, or null where it is not a plain one. */

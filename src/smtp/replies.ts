@@ -144,7 +144,7 @@ export const RATE_LIMITED = reply(
 );
 export const CONFIGURATION_CHANGED = reply(
   '421 4.3.2 Configuration changed, please connect again',
-  'A reload gave this session no place in the new policy; said at its next MAIL.',
+  'A reload gave this session no place in the new policy, said at its next MAIL; or another `client_ca`, to a client that a certificate names.',
 );
 
 // Grammar

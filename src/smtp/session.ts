@@ -98,6 +98,11 @@ export class Session {
     return this.#dialogue.login?.name ?? null;
   }
 
+  /** By a verified client certificate. */
+  get isNamed(): boolean {
+    return this.#dialogue.tlsSubject.length > 0;
+  }
+
   /** Grows with every command while one is awaited, else with every reply: a driver sees by it that a wait is a new one.
    * What a client says meanwhile does not lengthen the upstream's time. */
   get progress(): number {

@@ -316,6 +316,29 @@ test('flags take the place of what a file says, but never of its policy', () => 
   assert.equal(refused.config, null);
 });
 
+test('a flag takes the place of one key, and what stands beside that in the file stays', () => {
+  const token = write('token', 'secret of the admin port\n');
+  const others = `proxy_protocol: { from: [10.0.0.5] }, tls_min_version: TLSv1.3`;
+  const file = write(
+    'beside-flags.yaml',
+    `${inline}listeners: [{ bind: ['127.0.0.1:25'], ${others} }]\nadmin: { listen: '127.0.0.1:9125', token_file: ${token} }\n`,
+  );
+  const env = { POSTERN_LISTEN: '127.0.0.1:2525', POSTERN_ADMIN: '127.0.0.1:9999' };
+  const { listeners, admin } = configOf(loadConfigWith(file, {}, env, { host }));
+  assert.deepEqual(listeners[0]?.bind, [{ address: '127.0.0.1', port: 2525 }]);
+  assert.deepEqual(listeners[0]?.proxy_protocol, { from: ['10.0.0.5'] });
+  assert.equal(listeners[0]?.tls_min_version, 'TLSv1.3');
+  assert.deepEqual(admin?.listen, { address: '127.0.0.1', port: 9999 });
+  assert.ok(admin?.token_file !== undefined);
+  const two = write(
+    'two-listeners.yaml',
+    `${inline}listeners: [{ bind: ['127.0.0.1:25'] }, { bind: ['127.0.0.1:26'] }]\n`,
+  );
+  assert.deepEqual(problemsOf(loadConfigWith(two, {}, env, { host })), [
+    'POSTERN_LISTEN: error: listeners: two-listeners.yaml has several listeners, each of its own kind: say it there',
+  ]);
+});
+
 test('default gateways are read from the routing tables of Linux', () => {
   const ipv4 = [
     'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',

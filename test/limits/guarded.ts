@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { type RunningFirewall, startFirewall } from '../../src/serve/firewall.ts';
 import type { Backend } from '../helpers/backend.ts';
 import { assertAllKnown } from '../helpers/log-lines.ts';
+import { startWorker } from '../helpers/main.ts';
 import { writeSettled } from '../helpers/settled.ts';
 import '../helpers/poison.ts';
 import { SmtpClient } from '../helpers/smtp-client.ts';
@@ -40,7 +41,7 @@ export class Guarded {
   static async open(t: TestContext, options: GuardedOptions = {}): Promise<Guarded> {
     const standIn = await UpstreamStandIn.listen({ dialect: 'lf', backend: options.backend ?? {} });
     const { config, policy, order, logs, sink } = load(options, standIn.port);
-    const firewall = await startFirewall(config, policy, { sink, order });
+    const firewall = await startFirewall(config, policy, { sink, order, startWorker });
     const guarded = new Guarded(firewall, standIn, logs);
     t.after(async () => {
       for (const client of guarded.#clients) client.destroy();

@@ -262,3 +262,15 @@ test('UTF-16 with its mark, UTF-8 with its mark and neither are the same', async
     assert.deepEqual(wrong, []);
   }
 });
+
+test('a connector that completes recipients is told to be stricter here', () => {
+  const told = (DefaultDomain: string): string[] =>
+    imported(EXCHANGE, [
+      asClixml([acceptedDomain('example.com', 'Authoritative')]),
+      asClixml([relayConnector({ DefaultDomain })]),
+    ])
+      .report.filter(({ setting }) => setting === 'DefaultDomain')
+      .map(({ value, verdict, became }) => `${value}: ${verdict}: ${became}`);
+  assert.deepEqual(told('example.com'), ['example.com: stricter: unqualified_recipients: reject']);
+  assert.deepEqual(told(''), []);
+});

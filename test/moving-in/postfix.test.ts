@@ -248,3 +248,21 @@ test('tables without settings, and settings twice, are told', () => {
   assert.match(imported(POSTFIX, [['x', '10.0.0.1 OK\n']]).faults[0]?.message ?? '', /postconf -n/);
   assert.match(imported(POSTFIX, [BASE, BASE]).faults[0]?.message ?? '', /a second output of postconf/);
 });
+
+test('recipients that Postfix completes, or takes without their extension, are told to be refused', () => {
+  const stricter = (settings: string, given = {}): string[] =>
+    imported(POSTFIX, [BASE + settings], given)
+      .report.filter(({ verdict }) => verdict === 'stricter')
+      .map(({ setting, value, became }) => `${setting} ${value}: ${became}`);
+  const bare = 'unqualified_recipients: reject';
+  assert.deepEqual(stricter('recipient_delimiter = +-\n', { validRecipients: RECIPIENTS }), [
+    'recipient_delimiter +-: valid_recipients',
+  ]);
+  assert.deepEqual(stricter('recipient_delimiter =\n', { validRecipients: RECIPIENTS }), []);
+  assert.deepEqual(stricter('recipient_delimiter = +\n'), []);
+  assert.deepEqual(stricter('myorigin = example.com\n'), [`myorigin example.com: ${bare}`]);
+  assert.deepEqual(stricter('myorigin = /etc/mailname\n'), [`myorigin /etc/mailname: ${bare}`]);
+  assert.deepEqual(stricter('myorigin = foreign.example\n'), []);
+  const asked = 'smtpd_recipient_restrictions = reject_non_fqdn_recipient, reject_unauth_destination\n';
+  assert.deepEqual(stricter(`myorigin = example.com\n${asked}`), []);
+});

@@ -76,6 +76,14 @@ test('among accepted and relay domains the most specific entry says whether reci
   assert.equal(await answer(policy, '192.0.2.1', rcpt('eve@local.example')), '550 unknown_recipient');
   assert.equal(await answer(policy, '192.0.2.1', rcpt('eve@branch.local.example')), 'proceed');
   assert.equal(await answer(policy, '192.0.2.1', rcpt('postmaster@local.example')), 'proceed', 'RFC 5321 §4.5.1');
+  for (const [local, says] of [
+    ['IMCEAEX-_O=ORG_CN=RECIPIENTS_CN=BOB', 'proceed'], // a reply to an old message
+    ['imceaex-x', 'proceed'],
+    ['IMCEAEX', '550 unknown_recipient'],
+    ['x-IMCEAEX-x', '550 unknown_recipient'],
+    ['postmasters', '550 unknown_recipient'],
+  ] as const)
+    assert.equal(await answer(policy, '192.0.2.1', rcpt(`${local}@local.example`)), says, local);
 });
 
 test('the first rule that matches decides, and none is a refusal', async () => {

@@ -55,6 +55,12 @@ test('what is missing or wrong in a question is said, each word as it is spelled
   assert.equal(wrong({ rcpt: 'a@b' }), 'who is the client? --source is wanted, an IP address');
   assert.equal(wrong({ source: 'x', rcpt: 'a@b' }), '--source: "x" is not an address');
   assert.equal(wrong({ source: '10.0.0.1' }), 'to whom? --rcpt is wanted, an address');
+  // An empty variable of a script: it was somebody who had logged in.
+  assert.match(
+    String(wrong({ source: '10.0.0.1', rcpt: 'a@b', login: '' })),
+    /^--login: nobody logs in without a name/,
+  );
+  assert.match(String(wrong({ source: '10.0.0.1', rcpt: 'a@b', tlsSubject: [''] })), /^--tlsSubject: a certificate/);
   assert.equal(wrong({ source: '10.0.0.1', rcpt: 'a@b', local: 'x' }), '--local: "x" is not IP:PORT, as 192.0.2.1:25');
   assert.ok(isAnswer('refuse-sender') && !isAnswer('perhaps'));
 });

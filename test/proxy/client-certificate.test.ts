@@ -17,13 +17,35 @@ const scanner = makePair({
   by: authority,
 });
 
-async function opened(t: TestContext, subjects: readonly string[], more: Record<string, unknown> = {}): Promise<Open> {
+function wanted(subjects: readonly string[], client_ca: string) {
   const { certFile: cert, keyFile: key } = serverPair();
   const rules = [{ name: 'by certificate', allow: { tls_subject: subjects } }];
-  return open(t, {
-    listener: { certificates: [{ cert, key }], client_ca: authority.certFile, implicit_tls: true, ...more },
+  return {
+    listener: { certificates: [{ cert, key }], client_ca, implicit_tls: true },
     connectors: [{ name: 'internet', remote_ip_ranges: ['any'], rules }],
-  });
+  };
+}
+
+async function opened(
+  t: TestContext,
+  subjects: readonly string[],
+  more: Record<string, unknown> = {},
+  upstream = {},
+): Promise<Open> {
+  const { listener, connectors } = wanted(subjects, authority.certFile);
+  return open(t, { listener: { ...listener, ...more }, connectors, upstream });
+}
+
+/** For a reload. */
+function configOf(upstream: number, subjects: readonly string[], clientCa: string): Record<string, unknown> {
+  const { listener, connectors } = wanted(subjects, clientCa);
+  return {
+    listeners: [{ bind: ['127.0.0.1:0'], ...listener }],
+    upstream: { servers: [`127.0.0.1:${upstream}`] },
+    policy: { version: 1, accepted_domains: ['local.example'], connectors },
+    admin: null,
+    lost_address_guard: 'warn',
+  };
 }
 
 async function enter(
@@ -120,6 +142,51 @@ test('a session is not resumed where another CA vouches for clients', async (t) 
   const other = await opened(t, ['scanner.example.com'], { client_ca: stranger.certFile });
   assert.ok(session !== undefined);
   assert.equal(await relays(other, { session }), false);
+});
+
+test('whom an authority vouched for that a reload took away comes again, behind his transaction, and is nobody', async (t) => {
+  const firewall = await opened(t, ['scanner.example.com']);
+  const say = async (client: Peer, line: string): Promise<string> => {
+    client.say(`${line}\r\n`);
+    return client.reply();
+  };
+  const [busy, idle, stranger_] = [
+    (await enter(firewall, shown(scanner))).client,
+    (await enter(firewall, shown(scanner))).client,
+    (await enter(firewall, {})).client,
+  ];
+  const late = await firewall.client(); // its handshake has begun, and it says nothing yet
+  for (const line of ['HELO c.example', 'MAIL FROM:<>', 'RCPT TO:<x@foreign.example>'])
+    assert.match(await say(busy, line), /^250 /);
+  await firewall.firewall.reload(configOf(firewall.upstream.port, ['scanner.example.com'], stranger.certFile));
+  assert.match(await idle.rest(), /^421 4\.3\.2 Configuration changed, please connect again\r\n$/);
+  assert.match(await say(stranger_, 'NOOP'), /^250 /);
+  assert.match(await say(busy, 'DATA'), /^354 /);
+  busy.say('x\r\n.\r\n');
+  assert.match(await busy.rest(), /^250 .*\r\n421 4\.3\.2 Configuration changed/);
+  await late.shakeHands(shown(scanner));
+  assert.equal(await late.hears('\r\n'), GREETING);
+  for (const line of ['HELO c.example', 'MAIL FROM:<>']) assert.match(await say(late, line), /^250 /);
+  assert.match(await say(late, 'RCPT TO:<x@foreign.example>'), /^554 /);
+  assert.equal(await relays(firewall, shown(scanner)), false);
+});
+
+test('nor has he a name who had shaken hands and waits for a place at the server', async (t) => {
+  const subjects = ['scanner.example.com'];
+  const onePlace = { max_connections: 1, max_wait: '30s' };
+  const firewall = await opened(t, subjects, {}, onePlace);
+  const { client: busy } = await enter(firewall, {});
+  const waiting = await firewall.client();
+  await waiting.shakeHands(shown(scanner));
+  const other = configOf(firewall.upstream.port, subjects, stranger.certFile);
+  await firewall.firewall.reload({ ...other, upstream: { ...(other.upstream as object), ...onePlace } });
+  busy.say('QUIT\r\n');
+  await busy.rest();
+  assert.equal(await waiting.hears('\r\n'), GREETING);
+  waiting.say('HELO c.example\r\nMAIL FROM:<>\r\n');
+  assert.match(`${await waiting.reply()}${await waiting.reply()}`, /^250 .*250 /s);
+  waiting.say('RCPT TO:<x@foreign.example>\r\n');
+  assert.match(await waiting.reply(), /^554 /);
 });
 
 // --- the names in certificates that try to name another

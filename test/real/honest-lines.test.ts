@@ -34,6 +34,8 @@ const ROWS: readonly Row[] = [
     rcpt: `RCPT TO:     <${RECIPIENT}>`,
   },
   { name: 'blanks and no brackets', hello: 'EHLO vm', mail: `MAIL FROM:  ${SENDER}`, rcpt: `RCPT TO:  ${RECIPIENT}` },
+  { name: 'blanks within the brackets of a sender', hello: 'EHLO vm', mail: `MAIL FROM:< ${SENDER} >` },
+  { name: 'a name in UTF-8', hello: 'EHLO Po\xc4\x8d\xc3\xadta\xc4\x8d' },
   { name: 'EHLO without a name', hello: 'EHLO' },
   { name: 'HELO without a name', hello: 'HELO' },
   { name: 'HELO with a blank for a name', hello: 'HELO ' },

@@ -46,6 +46,9 @@ for (const [line, verb] of [
   ['XSHADOW x', 'XSHADOW'],
   ['XQDISCARD 2', 'XQDISCARD'],
   ['EHLO a\u00a0b\u00fe', 'EHLO'],
+  ['EHLO Po\xc4\x8d\xc3\xadta\xc4\x8d', 'EHLO'], // Počítač in UTF-8
+  ['HELO \x8aTEFAN-PC', 'HELO'], // ŠTEFAN-PC in Windows-1250
+  ['EHLO a b:c\x8d', 'EHLO'],
 ] as const) {
   test(`${line} is ${verb}`, () => assert.equal(verbOf(line), verb));
 }
@@ -94,7 +97,9 @@ for (const [line, verb] of [
   ['NOOP a\x8aRCPT TO:<a@b.example>', 'bad argument'],
   ['VRFY a\x8d', 'bad argument'],
   ['EHLO \x8aRCPT TO:<a@b.example>', 'bad argument'],
-  ['HELO a\x8d', 'bad argument'],
+  ...[' ', ':', '\x89', '\xa0', '\xba'].flatMap((octet) =>
+    ['\x8a', '\x8d'].map((end) => [`EHLO a${end}b${octet}c`, 'bad argument'] as const),
+  ),
   ['AUTH', 'bad argument'],
   ['AUTH PLAIN AGFs aWNl', 'bad argument'],
   ['AUTH PLAIN !!!', 'bad argument'],

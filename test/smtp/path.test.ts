@@ -273,6 +273,8 @@ test('a reverse-path ends at its bracket, or at the first blank outside quotes',
     ['<"a\\" > b"@c.example> SIZE=1', 21],
     ['"a < b"@c.example', 17],
     ['<"a<b"@c.example>', 17],
+    ['<  a@b.example  > SIZE=1', 17],
+    ['<a@b.example >', 14],
   ] as const) {
     assert.equal(parseReversePath(path, 0, false)?.end, end, path);
   }
@@ -284,6 +286,10 @@ test('a reverse-path ends at its bracket, or at the first blank outside quotes',
       'a>',
       '"a',
       '<a b@c.example>',
+      '<a@b.example SIZE=1>',
+      '< >',
+      '<a@b.example ',
+      '<a@b.example >x',
       'a<b@c.example',
       '<"a\\"@c.example>',
     ],
@@ -291,6 +297,8 @@ test('a reverse-path ends at its bracket, or at the first blank outside quotes',
   ]) {
     assert.equal(parseReversePath(path, 0, false), null, path);
   }
+  assert.equal(parseReversePath(octets('<a@b.exampleà>'), 0, true)?.address?.domain, octets('b.exampleà'));
+  assert.equal(parseReversePath('< a@b.example >', 0, false)?.written, ' a@b.example ');
   assert.equal(parseReversePath(octets('<é@c.example>'), 0, true)?.end, 14);
   assert.equal(parseReversePath('<a\x7fb@c.example>', 0, true), null);
 });
@@ -300,6 +308,7 @@ test('a reverse-path names the address that it is, and none where it is no plain
     ['<User@B.Example.>', { local: 'User', domain: 'b.example', literal: null }],
     ['<"a\\"b"@b.example>', { local: 'a"b', domain: 'b.example', literal: null }],
     ['<a@[192.0.2.1]>', { local: 'a', domain: null, literal: '192.0.2.1' }],
+    ['< a@b.example >', { local: 'a', domain: 'b.example', literal: null }],
     ['<a>', { local: 'a', domain: null, literal: null }],
     ...['<>', '<@a.example:c@d.example>', '<a:c.example>', '<a@b@c.example>', '<a@[192.0.2.1>', '<""@b.example>'].map(
       (path) => [path, null] as const,
