@@ -49,6 +49,7 @@ for (const [line, verb] of [
   ['EHLO Po\xc4\x8d\xc3\xadta\xc4\x8d', 'EHLO'], // Počítač in UTF-8
   ['HELO \x8aTEFAN-PC', 'HELO'], // ŠTEFAN-PC in Windows-1250
   ['EHLO a b:c\x8d', 'EHLO'],
+  ['EHLO a\xba', 'EHLO'],
 ] as const) {
   test(`${line} is ${verb}`, () => assert.equal(verbOf(line), verb));
 }

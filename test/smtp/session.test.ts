@@ -165,6 +165,15 @@ describe('what a session says of itself', () => {
     assert.equal(harness.session.loginName, 'alice');
   });
 
+  it('whether a certificate names the client', () => {
+    const harness = new Harness(TLS);
+    say(harness, 'S 220 mail.local.example', 'C EHLO one', 'S 250 mail.local.example');
+    assert.equal(harness.session.isNamed, false);
+    say(harness, 'C STARTTLS');
+    harness.shakeHands(['CN=client']);
+    assert.equal(harness.session.isNamed, true);
+  });
+
   it('whether the next octets are mail data, behind DATA and in a chunk', () => {
     const { session } = behind(IN_MAIL_DATA);
     assert.deepEqual([session.inMailData, session.isMailData(1_000_000)], [true, true]);
