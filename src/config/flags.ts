@@ -113,15 +113,14 @@ export function flagDocument(
   const data: Record<string, unknown> = { ...(source?.data as Record<string, unknown> | null) };
   const origins: { path: Path; origin: string }[] = [];
   const put = (path: readonly string[], value: unknown, origin: string): void => {
-    origins.push({ path, origin });
     let at = data;
     for (const step of path.slice(0, -1)) {
-      const inner = at[step];
-      const copy = typeof inner === 'object' && inner !== null ? { ...inner } : {};
-      at[step] = copy;
-      at = copy as Record<string, unknown>;
+      const inner = at[step] ?? {};
+      if (!isBlock(inner)) return; // a fault of the file: it is told, and what was meant there is not lost
+      at = at[step] = { ...inner };
     }
     at[path.at(-1) as string] = value;
+    origins.push({ path, origin });
   };
   const said = (name: keyof FlagValues): Given | undefined => given.find((one) => one.name === name);
 
@@ -129,7 +128,9 @@ export function flagDocument(
     const [value = ''] = values;
     if (name === 'listen') {
       // What else the listener is, it stays: who must send a PROXY header to it, and its certificates.
-      data.listeners = [{ ...listenersIn(source)[0], bind: values }];
+      const [listener = {}] = listenersIn(source);
+      if (!isBlock(listener)) continue; // as above
+      data.listeners = [{ ...listener, bind: values }];
       origins.push({ path: ['listeners', 0, 'bind'], origin });
     } else if (name === 'upstream') put(['upstream', 'servers'], values, origin);
     else if (name === 'mode') put(['mode'], value, origin);
@@ -149,12 +150,15 @@ export function flagDocument(
   return { data, place: placeBy(origins, source) };
 }
 
-/** As blocks of keys; what is none is another's fault to find. */
-function listenersIn(source: Source | null): readonly object[] {
+function isBlock(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** As the file says them: one without anything where it says none, and one that is a fault where it has no list. */
+function listenersIn(source: Source | null): readonly unknown[] {
   const { listeners } = (source?.data ?? {}) as { readonly listeners?: unknown };
-  const isBlock = (value: unknown): value is object =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  return Array.isArray(listeners) ? listeners.filter(isBlock) : [];
+  if (listeners === undefined || listeners === null) return [{}];
+  return Array.isArray(listeners) ? listeners : ['no list'];
 }
 
 /** One connector for everyone, and a rule for those who may relay: as `sources` and not as the range of a connector of

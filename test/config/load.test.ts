@@ -339,6 +339,24 @@ test('a flag takes the place of one key, and what stands beside that in the file
   ]);
 });
 
+test('a flag does not take the place of what is wrong in the file beside it', () => {
+  for (const [name, text, fault] of [
+    [
+      'block',
+      'listeners: { bind: [x], proxy_protocol: { from: [10.0.0.5] } }',
+      'listeners: a block of keys stands where a list is wanted',
+    ],
+    ['word', 'listeners: [here]', `listeners[0]: 'here' stands where a block of keys is wanted`],
+    ['admin', 'admin: [{ token_file: token }]', 'admin: a list stands where a block of keys is wanted'],
+    ['log', 'log: quiet', `log: 'quiet' stands where a block of keys is wanted`],
+  ] as const) {
+    const file = write(`wrong-${name}.yaml`, `${inline}${text}\n`);
+    const env = { POSTERN_LISTEN: '127.0.0.1:2525', POSTERN_ADMIN: '127.0.0.1:9999', POSTERN_LOG_LEVEL: 'info' };
+    const [problem = ''] = problemsOf(loadConfigWith(file, {}, env, { host }));
+    assert.ok(problem.includes(fault), problem);
+  }
+});
+
 test('default gateways are read from the routing tables of Linux', () => {
   const ipv4 = [
     'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
