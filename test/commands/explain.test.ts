@@ -168,21 +168,21 @@ test('what cannot be told is said to be so, and asked again', async () => {
 
 test('where it comes to the same whatever cannot be told, no rule is said to have decided', async () => {
   const either = join(folder, 'either.yaml');
-  const rules = (second: string) =>
+  const rules = (...blocks: string[]) =>
     writeFileSync(
       either,
       `version: 1
 accepted_domains: [example.com]
+blocked_domains: [bad.example]
 connectors:
   - name: internet
     remote_ip_ranges: [203.0.113.0/24]
-    rules:
-      - { name: laptops, allow: { ${second} } }
-      - { name: office, allow: { sources: [203.0.113.0/24] } }
+    rules: [${blocks.map((block) => `{ ${block} }`).join(', ')}]
 `,
     );
+  const office = 'name: office, allow: { sources: [203.0.113.0/24] }';
   for (const condition of ["ptr: ['*.corp.example.com']", "not: { ptr: ['*.corp.example.com'] }"]) {
-    rules(condition);
+    rules(`name: laptops, allow: { ${condition} }`, office);
     const { stdout } = await run(either, '--source', '203.0.113.7', '--rcpt', 'x@foreign.example', '--ptr', '?');
     assert.match(stdout, /^proceed\n/);
     assert.match(stdout, / {2}cannot tell allow laptops .*\n {2}yes {9}allow office /);
@@ -191,6 +191,15 @@ connectors:
       /\nwhat cannot be told changes nothing: it comes to proceed either way \(the log names \w+\)\n$/,
     );
   }
+  const stranger = ['--source', '203.0.113.7', '--ptr', '?'];
+  rules(`name: laptops, allow: { recipient_domains: [a.example], ptr: ['*.corp.example.com'] }`, office);
+  const { stdout: hidden } = await run(either, ...stranger, '--rcpt', 'x%b.example@a.example');
+  assert.match(hidden, / {2}cannot tell allow laptops /);
+  assert.match(hidden, / {2}no {10}allow laptops /);
+  assert.match(hidden, /\nwhat cannot be told changes nothing: /);
+  const { stdout: blocked } = await run(either, ...stranger, '--rcpt', 'x%bad.example@a.example');
+  assert.match(blocked, /\n {2}cannot tell allow laptops /);
+  assert.match(blocked, / blocked_domains has 'bad\.example': never, for anyone\n$/);
 });
 
 test('a sender that is read in several ways, and one whose domain the server completes, are told for what they are', async () => {

@@ -5,7 +5,16 @@ import { test } from 'node:test';
 import { domainToASCII } from 'node:url';
 import fc from 'fast-check';
 import type { ConditionsDocument, ConnectorDocument, PolicyDocument } from '../../src/policy/document.ts';
-import { aLabelsOf, foldWidely, fromOctets, lately, readingsOf, toOctets } from '../../src/policy/spellings.ts';
+import {
+  aLabelsOf,
+  foldWidely,
+  fromOctets,
+  lately,
+  oneSpelling,
+  readingsOf,
+  toOctets,
+} from '../../src/policy/spellings.ts';
+import { foldAscii } from '../../src/smtp/bytes.ts';
 import { parseForwardPath, parseReversePath } from '../../src/smtp/path.ts';
 import type { Question } from '../../src/smtp/types.ts';
 import { answer, connector, decide, mail, rcpt, sound } from './build.ts';
@@ -344,4 +353,12 @@ test('a long name, and each domain, is folded once, however many rules ask about
     String.prototype.normalize = normalize;
   }
   assert.ok(folds > 0 && folds < 100, `${folds} times`);
+});
+
+test('all spellings of a domain come to one, and what is no domain keeps its own', () => {
+  const one = (domain: string): string => oneSpelling(foldAscii(toOctets(domain)));
+  for (const domain of BUECHER) assert.equal(one(domain), 'xn--bcher-kva.example', domain);
+  for (const domain of ['a.example', 'büche r.example', '10.1', `ü${'a'.repeat(254)}`])
+    assert.equal(one(domain), toOctets(domain));
+  assert.match(one(`ü${'a'.repeat(253)}`), /^xn--/); // 255 octets
 });
