@@ -87,7 +87,7 @@ export function parseServices(file: InputFile, report: Report): Service[] {
 
 /** `-o name=value`, `-o { name = value }`. */
 function overridesIn(command: string, where: Place): Parameter[] {
-  const options = command.matchAll(/\s-o\s*(?:\{\s*([\w.-]+)\s*=\s*([^}]*)\}|([\w.-]+)=(\S*))/g);
+  const options = command.matchAll(/\s-o\s*(?:\{\s*([\w.-]+)\s*=\s*((?:[^{}]|\{[^{}]*\})*)\}|([\w.-]+)=(\S*))/g);
   return [...options].map(([, braced, inBraces, name, value]) => ({
     name: (braced ?? name) as string,
     value: (inBraces ?? value ?? '').trim(),
@@ -112,6 +112,8 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   smtpd_sender_restrictions: '',
   smtpd_relay_restrictions: 'permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination',
   smtpd_recipient_restrictions: '',
+  smtpd_data_restrictions: '',
+  smtpd_end_of_data_restrictions: '',
   smtpd_restriction_classes: '',
   smtpd_sasl_auth_enable: 'no',
   smtpd_tls_auth_only: 'no',

@@ -4,14 +4,19 @@
 // on what it is compared with: the client's name and address, the sender, the recipient, or the name in HELO.
 
 import { parseDomainPattern } from '../policy/domains.ts';
-import { formatIp } from '../policy/ip.ts';
+import { formatIp, parseIp } from '../policy/ip.ts';
 import { hullOf, parseRange, type Span } from '../policy/ranges.ts';
 import { subtract, union } from '../policy/spans.ts';
 import { plainPattern, type TableEntry } from './postfix-tables.ts';
 
-/** The right side of a table lets through: OK, digits alone, or a restriction that does. */
+/** The right side of a table lets through and denies nobody: OK, digits alone, or restrictions that permit. */
 export function isPermission(value: string): boolean {
-  return /^(ok|permit|[0-9]+$)/i.test(value);
+  return /^((ok|relay)(\s.*)?|[0-9]+|permit\w*([\s,]+permit\w*)*)$/i.test(value);
+}
+
+/** It lets nobody through. */
+export function isDenial(value: string): boolean {
+  return /^((reject|defer)(_unauth_destination)?|discard|defer_if_permit|[45][0-9]{2})(\s|$)/i.test(value);
 }
 
 /** Conditions of a rule (policy/document.ts), as far as they are used here. */
@@ -32,8 +37,8 @@ export type Subject = 'client' | 'helo' | 'sender' | 'recipient';
 
 export interface AccessEntry {
   readonly entry: TableEntry;
-  /** Null: nothing of ours says when. */
-  readonly when: When | null;
+  /** Null: nothing of ours says when. `never`: Postfix asks no table of this kind for such a key. */
+  readonly when: When | 'never' | null;
 }
 
 /** `parents`: a domain stands for what is below it too (parent_domain_matches_subdomains has smtpd_access_maps). */
@@ -43,9 +48,20 @@ export function accessEntries(
   subject: Subject,
   parents: boolean,
 ): AccessEntry[] {
-  const read = entries.map((entry) => ({ entry, when: entry.isConditional ? null : whenOf(entry, subject, parents) }));
-  if (type === 'cidr' || type === 'regexp' || type === 'pcre') return read;
+  const isCidr = type === 'cidr';
+  const read = entries.map((entry) => ({
+    entry,
+    when: entry.isConditional ? null : isCidr ? whenNetwork(entry.key, subject) : whenOf(entry, subject, parents),
+  }));
+  if (isCidr) return read;
+  // The whole table is asked for the client's name, and then for the address.
+  if (type === 'regexp' || type === 'pcre')
+    return read.toSorted((a, b) => Number(isOfAddress(a.when)) - Number(isOfAddress(b.when)));
   return read.toSorted((a, b) => rank(b.entry.key) - rank(a.entry.key));
+}
+
+function isOfAddress(when: AccessEntry['when']): boolean {
+  return when !== null && when !== 'never' && when.sources !== undefined;
 }
 
 /** Addresses of mail before names, names before addresses of clients, longer before shorter. */
@@ -58,14 +74,24 @@ function isAddressLike(key: string): boolean {
   return /^[0-9]{1,3}(\.[0-9]{1,3}){0,3}$/.test(key) || (/^[0-9a-fA-F:]+$/.test(key) && key.includes(':'));
 }
 
-function whenOf(entry: TableEntry, subject: Subject, parents: boolean): When | null {
+/** A cidr table holds addresses and networks, and Postfix leaves out a line with anything else: bits behind the prefix too. */
+function whenNetwork(key: string, subject: Subject): When | 'never' {
+  const { error, warning } = parseRange(key);
+  const isNetwork = error === undefined && warning === undefined && /^[0-9a-fA-F:.]+(\/[0-9]+)?$/.test(key);
+  return isNetwork && subject === 'client' ? { sources: [key] } : 'never';
+}
+
+function whenOf(entry: TableEntry, subject: Subject, parents: boolean): When | 'never' | null {
   if (entry.isPattern) return whenPattern(entry.key, subject);
   const { key } = entry;
   if (subject === 'client') {
+    // `10.0.0.0/8` in an indexed table is what nobody is called.
+    if (/[/;,]|^[0-9.]+-[0-9.]+$/.test(key)) return 'never';
     const range = networkOf(key);
     if (range !== null) return { sources: [range] };
     const domain = domainOf(key, parents);
-    return domain === null ? null : { ptr: [domain] };
+    // `unknown` is whoever has no name, and no other word alone is a name that a client has.
+    return domain?.includes('.') !== true || key.toLowerCase() === UNNAMED ? null : { ptr: [domain] };
   }
   if (subject === 'helo') {
     const domain = domainOf(key, parents);
@@ -76,18 +102,26 @@ function whenOf(entry: TableEntry, subject: Subject, parents: boolean): When | n
   return domain === null ? null : domainIs(subject, domain);
 }
 
-/** `10.1` is 10.1.0.0/16, `2001:db8` is 2001:db8::/32. */
+/** `10.1` is 10.1.0.0/16, `2001:db8` is 2001:db8::/32. Addresses are compared as text, as Postfix writes them. */
 function networkOf(key: string): string | null {
-  if (key.includes('/')) return parseRange(key).error === undefined ? key : null;
-  if (parseRange(key).error === undefined && key !== 'any') return key;
+  const address = addressOf(key);
+  if (address !== null) return address;
   if (/^[0-9]{1,3}(\.[0-9]{1,3}){0,2}$/.test(key)) {
     const octets = key.split('.');
     const range = `${[...octets, '0', '0', '0'].slice(0, 4).join('.')}/${octets.length * 8}`;
     return parseRange(range).error === undefined ? range : null;
   }
-  if (!/^[0-9a-fA-F]{1,4}(:[0-9a-fA-F]{1,4}){0,6}$/.test(key) || !key.includes(':')) return null;
+  // A group of zeros may be written as nothing at all.
+  if (!/^[1-9a-fA-F][0-9a-fA-F]{0,3}(:[1-9a-fA-F][0-9a-fA-F]{0,3}){1,6}$/.test(key)) return null;
   return `${key}::/${key.split(':').length * 16}`;
 }
+
+function addressOf(text: string): string | null {
+  const ip = parseIp(text);
+  return ip !== null && formatIp(ip) === text.toLowerCase() ? text : null;
+}
+
+const UNNAMED = 'unknown';
 
 /** Where parents match, `.d` means nothing to Postfix. */
 function domainOf(key: string, parents: boolean): string | null {
@@ -107,8 +141,10 @@ function domainIs(subject: 'sender' | 'recipient', domain: string): When {
 
 function whenPattern(pattern: string, subject: Subject): When | null {
   const octets = /^\^((?:[0-9]{1,3}\\\.){1,3})$/.exec(pattern)?.[1];
-  if (octets !== undefined && subject === 'client')
-    return whenPlain('exact', octets.replaceAll('\\.', '.').slice(0, -1), 'client');
+  if (octets !== undefined && subject === 'client') {
+    const range = networkOf(octets.replaceAll('\\.', '.').slice(0, -1));
+    return range === null ? null : { sources: [range] };
+  }
   const plain = plainPattern(pattern);
   if (plain === null) return null;
   // `\.d$` holds what is below d and not d itself, which no pattern of ours says.
@@ -118,13 +154,18 @@ function whenPattern(pattern: string, subject: Subject): When | null {
 function whenPlain(kind: 'exact' | 'domain' | 'below', text: string, subject: Subject): When | null {
   if (subject === 'client' || subject === 'helo') {
     if (kind === 'domain') return null;
-    const range = subject === 'client' && kind === 'exact' ? networkOf(text) : null;
+    const range = subject === 'client' && kind === 'exact' ? addressOf(text) : null;
     if (range !== null) return { sources: [range] };
     const domain = domainOf(text, kind === 'below');
-    return domain === null ? null : subject === 'client' ? { ptr: [domain] } : { helo: [domain] };
+    return domain?.includes('.') !== true || text === UNNAMED
+      ? null
+      : subject === 'client'
+        ? { ptr: [domain] }
+        : { helo: [domain] };
   }
   if (kind === 'exact') return text.includes('@') ? addressIs(subject, text) : null;
-  const domain = domainOf(text, kind === 'below');
+  // What is asked for is a whole address: `(^|\.)d$` holds what is below d, and d itself never.
+  const domain = kind === 'below' ? null : domainOf(text, false);
   return domain === null ? null : domainIs(subject, domain);
 }
 
@@ -133,16 +174,24 @@ export function both(a: When, b: When): When | null {
   const shared = Object.keys(b).filter((key) => key in a);
   if (shared.every((key) => JSON.stringify(a[key as keyof When]) === JSON.stringify(b[key as keyof When])))
     return { ...a, ...b };
+  const except = a.not === undefined || b.not === undefined ? null : joined(a.not, b.not);
+  if (except !== null && sameBut('not', a, b)) return { ...a, ...b, not: except };
   if (a.not === undefined) return { ...a, not: { not: b } };
   return b.not === undefined ? { ...b, not: { not: a } } : null;
+}
+
+function sameBut(but: string, a: When, b: When): boolean {
+  const without = (when: When, other: When): string =>
+    JSON.stringify(Object.entries(when).filter(([key]) => key !== but && key in other));
+  return without(a, b) === without(b, a);
 }
 
 /** Either holds, where one list can say that. */
 export function joined(a: When, b: When): When | null {
   const [key, second] = Object.keys(a);
   if (second !== undefined || key === undefined || Object.keys(b).join() !== key) return null;
-  const name = key as 'sources';
-  return { [key]: [...(a[name] ?? []), ...(b[name] ?? [])] };
+  const [one, other] = [a[key as keyof When], b[key as keyof When]];
+  return Array.isArray(one) && Array.isArray(other) ? { [key]: [...one, ...other] } : null;
 }
 
 export function isAlways(when: When): boolean {

@@ -75,6 +75,7 @@ export function loginSenders(parameters: Parameters, tables: Tables, report: Rep
   const written = parameters.written(name);
   const where = written?.where ?? { file: 'postconf', line: 1, column: 1 };
   const logins: Record<string, string[]> = Object.create(null); // one may be called toString
+  const owned = new Set<string>(); // the first that knows an address counts
   for (const table of entriesOf(parameters.value(name) ?? '')) {
     const entries = tables.entries(table);
     if (entries === null) {
@@ -84,7 +85,10 @@ export function loginSenders(parameters: Parameters, tables: Tables, report: Rep
     for (const { key, value, isPattern, where: there } of entries) {
       if (isPattern || !/^([^@\s"\\]+@[^@\s]+|<>)$/.test(key))
         report.stricter(there, name, `${key} ${value}`, '', 'no single address: nobody here is its owner');
-      else for (const login of entriesOf(value)) logins[login] = [...(logins[login] ?? []), key];
+      else if (!owned.has(key.toLowerCase())) {
+        owned.add(key.toLowerCase());
+        for (const login of entriesOf(value)) logins[login] = [...(logins[login] ?? []), key];
+      }
     }
   }
   if (written !== null) report.exact(where, name, written.value, 'senders.login_must_match');

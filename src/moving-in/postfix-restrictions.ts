@@ -13,6 +13,7 @@ import {
   both,
   deniedClients,
   isAlways,
+  isDenial,
   isPermission,
   joined,
   type Subject,
@@ -20,20 +21,8 @@ import {
   type When,
 } from './postfix-access.ts';
 import type { Networks } from './postfix-networks.ts';
+import type { Step, Steps } from './postfix-steps.ts';
 import type { Tables } from './postfix-tables.ts';
-
-export interface Step {
-  readonly action: 'allow' | 'deny';
-  readonly when: When;
-  /** What the rule is called. */
-  readonly name: string;
-}
-
-/** A list for foreign recipients. `end`: what becomes of those that no step holds. */
-export interface Steps {
-  readonly steps: readonly Step[];
-  readonly end: 'allow' | 'deny';
-}
 
 export interface Surroundings {
   readonly parameters: Parameters;
@@ -45,7 +34,7 @@ export interface Surroundings {
 
 /** Restrictions that let nobody through and are no matter of a client's rights. */
 const BEHIND =
-  /^(reject_(non_fqdn|unknown|invalid|unlisted|unverified|unauth_pipelining|multi_recipient)|check_(sender|recipient|helo)_(mx|ns|a)_access)/;
+  /^(reject_(non_fqdn|unknown|invalid|unlisted|unverified|unauth_pipelining|multi_recipient|rhsbl_(sender|recipient|helo)$)|check_(sender|recipient|helo)_(mx|ns|a)_access)/;
 
 /** They look at the client's address, which the server behind no longer sees. */
 const BY_CLIENT = /^(reject_(rbl|unknown_(reverse_)?client|rhsbl_(reverse_)?client)|check_(reverse_client|client)_)/;
@@ -53,7 +42,8 @@ const BY_CLIENT = /^(reject_(rbl|unknown_(reverse_)?client|rhsbl_(reverse_)?clie
 const WITH_ARGUMENT = /^(reject_r(bl|hsbl)_|permit_(dnswl|rhswl)_|check_|sleep$)/;
 
 /** The right side of a table that leaves nothing open, for foreign recipients. */
-const DECIDES = /^(ok|permit|reject|discard|defer|defer_if_permit|(reject|defer)_unauth_destination|[0-9]+)(\s|$)/i;
+const DECIDES =
+  /^(ok|relay|permit|reject|discard|defer|defer_if_permit|(reject|defer)_unauth_destination|[0-9]+)(\s|$)/i;
 
 const LOGIN_MISMATCH = new Set(['reject_sender_login_mismatch', 'reject_authenticated_sender_login_mismatch']);
 
@@ -104,6 +94,8 @@ class Walk {
   readonly #where: Place;
   /** For recipients of our own domains. */
   readonly #ours: boolean;
+  /** Something before may have let through some of those that are asked about. */
+  #isSkipped = false;
 
   constructor(around: Surroundings, found: Restrictions, list: string, where: Place, ours: boolean) {
     this.#around = around;
@@ -148,7 +140,10 @@ class Walk {
       if (parameters.isYes('smtpd_sasl_auth_enable')) this.#step('allow', when, login, 'sasl-authenticated');
       return null;
     }
-    if (word === 'reject' || word === 'defer') return this.#step('deny', when, {}, word);
+    if (word === 'reject' || word === 'defer') {
+      if (this.#ours) this.#deniedByClass(when);
+      return this.#step('deny', when, {}, word);
+    }
     if (word === 'permit' || word === 'ok') return this.#step('allow', when, {}, word);
     if (LOGIN_MISMATCH.has(word)) {
       this.#found.tiesSenders ||= !this.steps.some(
@@ -188,8 +183,10 @@ class Walk {
         'it looks at the client, whom the server behind no longer sees: with identity: xclient it goes on doing so',
       );
     else if (BEHIND.test(word)) this.#tell(setting, 'the server behind goes on doing it');
-    else if (word.startsWith('permit_')) this.#tell(setting, 'it lets through, and nothing here says whom: left out');
-    else if (word === 'check_policy_service')
+    else if (word.startsWith('permit_')) {
+      this.#isSkipped = true;
+      this.#tell(setting, 'it lets through, and nothing here says whom: left out');
+    } else if (word === 'check_policy_service')
       this.#tell(setting, 'a program of its own answers: what it lets through is left out');
     else {
       this.#tell(setting, 'not known here: nobody relays by what stands behind it');
@@ -218,17 +215,22 @@ class Walk {
 
   #access(table: string, subject: Subject, when: When, depth: number): 'allow' | 'deny' | null {
     const { tables, parameters } = this.#around;
-    const [type = '', rest = ''] = table.split(/:(.*)/s);
+    const [type = '', rest = ''] = table.replace(/^proxy:/, '').split(/:(.*)/s);
     if (type === 'static') return this.#result(rest, subject, when, {}, depth, this.#where);
     // Whom of ours it denies the server behind goes on denying.
-    if (this.#ours && subject === 'recipient') return null;
+    if (this.#ours && subject === 'recipient') {
+      this.#isSkipped = true;
+      return null;
+    }
+    if (subject === 'recipient' && /_data_/.test(this.#list)) {
+      this.#tell(table, 'looked at where a message has one recipient alone: what it lets through is left out');
+      return null;
+    }
     const entries = tables.entries(table);
     if (entries === null) {
       if (subject === 'client') {
-        this.#loud(
-          table,
-          'whom it denies is not known: nobody relays by what stands behind it; name the file of this table beside the others',
-        );
+        const lost = this.#ours ? 'to our own domains they may write' : 'nobody relays by what stands behind it';
+        this.#loud(table, `whom it denies is not known: ${lost}; name the file of this table beside the others`);
         return this.#closed(when);
       }
       this.#tell(
@@ -248,7 +250,13 @@ class Walk {
     };
     for (const one of accessEntries(entries, type, subject, parents)) {
       const isDunno = /^(dunno|warn|hold|filter|prepend|redirect|bcc|info|defer_if_reject)\b/i.test(one.entry.value);
-      if (one.when === null) {
+      if (one.when === 'never')
+        this.#tell(
+          `${one.entry.key} ${one.entry.value}`,
+          `no key that Postfix asks a table of type ${type} for: it held nobody there`,
+          one.entry.where,
+        );
+      else if (one.when === null) {
         const ended = this.#unsaid(one, subject, when, isDunno);
         if (ended !== null) return ended;
         // An entry before these that denies or spares somebody may be for some of them.
@@ -257,13 +265,14 @@ class Walk {
       else {
         // What a more particular entry spares is not denied by a wider one, nor allowed.
         const shielded = spared === null ? one.when : both(one.when, { not: spared });
-        const isAllow = isPermission(one.entry.value);
-        if (isAllow && (shielded === null || !isSparedTold)) {
+        if (!isDenial(one.entry.value) && (shielded === null || !isSparedTold)) {
           this.#tell(
             `${one.entry.key} ${one.entry.value}`,
             'an entry before it holds for some of these: left out',
             one.entry.where,
           );
+          const ended = isPermission(one.entry.value) ? null : this.#closed(both(when, one.when) ?? when);
+          if (ended !== null) return ended;
           continue;
         }
         const ended = this.#result(one.entry.value, subject, when, shielded ?? one.when, depth, one.entry.where);
@@ -289,7 +298,8 @@ class Walk {
       );
       return null;
     }
-    const why = 'no condition of ours says whom it denies: nobody relays by what stands behind it';
+    const lost = this.#ours ? 'to our own domains they may write' : 'nobody relays by what stands behind it';
+    const why = `no condition of ours says whom it denies: ${lost}`;
     this.#around.report.loud(entry.where, this.#list, said, 'cannot be said', '', why);
     return this.#closed(when);
   }
@@ -304,17 +314,26 @@ class Walk {
     where: Place,
   ): 'allow' | 'deny' | null {
     const word = (/^\S+/.exec(value)?.[0] ?? '').toLowerCase();
-    const isDenial = /^(reject|defer|discard|defer_if_permit|[45][0-9]{2})$/.test(word);
-    if (isDenial) return this.#denied(subject, outer, when, where);
-    const isPermission = word === 'ok' || /^[0-9]+$/.test(word);
+    if (/^(reject|defer|discard|defer_if_permit|[45][0-9]{2})$/.test(word))
+      return this.#denied(subject, outer, when, where);
+    const isPermission = word === 'ok' || word === 'relay' || /^[0-9]+$/.test(word);
     if (isPermission && (subject === 'sender' || subject === 'helo')) {
       const why = 'anybody may say so: whoever did might relay anywhere; left out';
       this.#around.report.loud(where, this.#list, `${JSON.stringify(when)} ${value}`, 'stricter', '', why);
+      this.#isSkipped = true;
       return null;
     }
     if (isPermission) return this.#step('allow', outer, when, `${subject}-access`);
     const inner = both(outer, when);
-    if (inner === null) return null;
+    if (inner === null) {
+      // It may deny some of them.
+      this.#tell(
+        value,
+        'too many conditions for one rule: nobody of whom it may be relays by what stands behind it',
+        where,
+      );
+      return this.#closed(outer);
+    }
     const ended = this.words(entriesOf(value), inner, depth + 1);
     return ended;
   }
@@ -323,7 +342,7 @@ class Walk {
     const { accepted, report } = this.#around;
     if (subject === 'client' && isAlways(outer)) this.#denyEverything(when);
     else if (subject === 'recipient' && isAlways(outer) && !this.steps.some(({ action }) => action === 'allow')) {
-      for (const domain of when.recipient_domains ?? [])
+      for (const domain of when.not === undefined ? (when.recipient_domains ?? []) : [])
         if (accepted.has(domain.replace(/^\*\./, ''))) this.#found.blocked.push(domain);
     } else if (subject !== 'client')
       report.add(
@@ -337,6 +356,19 @@ class Walk {
     return this.#step('deny', outer, when, `${subject}-access`);
   }
 
+  /** `reject` in a list of its own that an access table names for some clients, where mail is for our own domains. */
+  #deniedByClass(when: When): void {
+    const { sources = [], ptr = [], not, ...others } = when;
+    if (sources.length + ptr.length === 0) return;
+    const isLogin = this.steps.some(({ action, when: one }) => action === 'allow' && one.authenticated === true);
+    if (isLogin || this.#isSkipped || Object.keys(others).length > 0)
+      this.#loud(
+        JSON.stringify(when),
+        'some of these are refused whomever they write to; here they may write to our own domains. A connector of their own, with submit: authenticated, says more',
+      );
+    else this.#denyEverything(when);
+  }
+
   /** A denial of clients holds for mail to our own domains too, but for those whom a permit before it let through. */
   #denyEverything(when: When): void {
     const permitted = this.steps.flatMap((step) => (step.action === 'allow' ? sourcesOf(step.when) : []));
@@ -345,43 +377,4 @@ class Walk {
     this.#found.denied.sources.push(...sources.filter((one) => !holdsAll(one)));
     this.#found.denied.names.push(...names);
   }
-}
-
-/** Steps that let through what both lists do. */
-export function allOf(one: Steps, other: Steps): Steps {
-  if (other.steps.length === 0) return other.end === 'allow' ? one : { steps: [], end: 'deny' };
-  const steps: Step[] = [];
-  for (const step of one.steps) {
-    if (step.action === 'deny') steps.push(step);
-    else steps.push(...within(step, other));
-  }
-  if (one.end === 'deny') return { steps, end: 'deny' };
-  return { steps: [...steps, ...other.steps], end: other.end };
-}
-
-/** What becomes of those whom `step` allows, in the other list. */
-function within(step: Step, other: Steps): Step[] {
-  const steps: Step[] = [];
-  for (const next of other.steps) {
-    if (JSON.stringify(next.when) === JSON.stringify(step.when)) return [...steps, { ...step, action: next.action }];
-    const when = both(step.when, next.when);
-    if (when !== null) steps.push({ ...next, when });
-    else if (next.action === 'deny') steps.push(next);
-  }
-  return [...steps, { ...step, action: other.end }];
-}
-
-/** Without steps that are never reached, and without a permission that a wider one stands right behind. */
-export function tidy(steps: readonly Step[]): Step[] {
-  const reached = steps.filter((step, i) => !steps.slice(0, i).some((before) => isWider(before.when, step.when)));
-  return reached.filter((step, i) => {
-    const rest = reached.slice(i + 1);
-    const other = rest.findIndex(({ action }) => action !== step.action);
-    return !rest.slice(0, other === -1 ? rest.length : other).some((next) => isWider(next.when, step.when));
-  });
-}
-
-/** Whatever holds for `b` holds for `a`, by their very words. */
-function isWider(a: When, b: When): boolean {
-  return Object.entries(a).every(([key, value]) => JSON.stringify(value) === JSON.stringify(b[key as keyof When]));
 }

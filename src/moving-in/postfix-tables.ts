@@ -5,7 +5,7 @@
 
 import type { Place } from '../policy/problem.ts';
 import type { InputFile } from './input-file.ts';
-import { logicalLines } from './postconf.ts';
+import { logicalLines, type Parameter } from './postconf.ts';
 
 export interface TableEntry {
   readonly key: string;
@@ -33,22 +33,34 @@ export function kindOfTable(type: string): TableKind {
  * holds nobody. */
 export function isTable(text: string): boolean {
   return logicalLines(text).every(({ text: line }) =>
-    /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|!?[^\s=<>{}"]+(\s+[^=<>\s]\S*.*)?$)/.test(line),
+    /^(\/.*\/[a-zA-Z]*\s+\S|if\s|endif\s*$|(<>|!?[^\s=<>{}"]+)(\s+[^=<>\s]\S*.*)?$)/.test(line),
   );
+}
+
+/** Files that settings name. */
+export function pathsIn(parameters: readonly Parameter[]): string[] {
+  return parameters.flatMap(({ value }) => value.match(/\/[^\s,{}]+/g) ?? []);
 }
 
 export class Tables {
   readonly #files: readonly InputFile[];
+  readonly #named: readonly string[];
 
-  constructor(files: readonly InputFile[]) {
+  /** `named`: all the paths that the settings name. */
+  constructor(files: readonly InputFile[], named: readonly string[]) {
     this.#files = files;
+    this.#named = named;
   }
 
-  /** The file of a table or list by the last part of its name; null where none or several bear it. */
+  /** The file of a table or list by the last parts of its name; null where none bears it, several do, or it may be the file
+   * of another path. */
   file(path: string): InputFile | null {
-    const base = path.replace(/^.*\//, '');
-    const found = this.#files.filter(({ name }) => name.replace(/^.*[\\/:]/, '') === base);
-    return found.length === 1 ? (found[0] as InputFile) : null;
+    const closeness = this.#files.map(({ name }) => commonParts(name, path));
+    const most = Math.max(0, ...closeness);
+    const [found, other] = this.#files.filter((_, i) => closeness[i] === most);
+    if (most === 0 || found === undefined || other !== undefined) return null;
+    const rivals = this.#named.filter((one) => one !== path && commonParts(one, path) >= most);
+    return rivals.some((one) => commonParts(found.name, one) >= most) ? null : found;
   }
 
   /** Entries in their order; null: not known. `texthash:/etc/postfix/access`, `inline:{a=b}`. */
@@ -59,6 +71,18 @@ export class Tables {
     const file = this.file(path);
     return file === null ? null : entriesIn(file, kind);
   }
+}
+
+/** How many parts are the same, counted from the end: 1 for `copy/access` and `/etc/postfix/access`. */
+function commonParts(one: string, other: string): number {
+  const [a, b] = [one, other].map((path) =>
+    path
+      .split(/[\\/:]/)
+      .filter((part) => part !== '')
+      .reverse(),
+  );
+  const differ = a?.findIndex((part, i) => part !== b?.[i]) ?? 0;
+  return differ === -1 ? (a?.length ?? 0) : differ;
 }
 
 function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): readonly TableEntry[] {
@@ -82,7 +106,7 @@ function entriesIn(file: InputFile, kind: 'indexed' | 'cidr' | 'pattern'): reado
     const [, key = '', value = ''] = /^(\S+)\s*(.*)$/.exec(text) ?? [];
     return [
       {
-        key: key.replace(/:$/, ''),
+        key,
         value: value.trim(),
         isPattern: false,
         isConditional: key.startsWith('!') || depth > 0,

@@ -5,7 +5,7 @@ import {
   type Given,
   type Imported,
   Noted,
-  Report,
+  type Report,
   type Written,
   type WrittenBlock,
   type WrittenCase,
@@ -23,8 +23,9 @@ import {
 import { sourcesOf, type When } from './postfix-access.ts';
 import { limitsOf, loginSenders } from './postfix-limits.ts';
 import { domainsOf, isWorld, Networks, type PostfixDomains } from './postfix-networks.ts';
-import { allOf, Restrictions, type Step, type Steps, tidy } from './postfix-restrictions.ts';
-import { isTable, Tables } from './postfix-tables.ts';
+import { Restrictions } from './postfix-restrictions.ts';
+import { allOf, type Step, type Steps, tidy } from './postfix-steps.ts';
+import { isTable, pathsIn, Tables } from './postfix-tables.ts';
 import type { Kind, KnownFile, System } from './system.ts';
 
 const POSTCONF: Kind = {
@@ -56,6 +57,9 @@ const LISTS = [
   'smtpd_sender_restrictions',
   'smtpd_recipient_restrictions',
   'smtpd_relay_restrictions',
+  // Said later, and refused all the same.
+  'smtpd_data_restrictions',
+  'smtpd_end_of_data_restrictions',
 ];
 
 function read(files: readonly KnownFile[], given: Given, report: Report): Omit<Imported, 'report' | 'faults'> {
@@ -69,7 +73,7 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
   report.faults.push(...files.map(({ file }) => unfinished(file)).filter((one) => one !== null));
   const parameters = settings === undefined ? [] : parsePostconf(settings, report);
   const services = of(MASTER_CF).flatMap((file) => parseServices(file, report));
-  const tables = new Tables(of(TABLE));
+  const tables = new Tables(of(TABLE), pathsIn([...parameters, ...services.flatMap(({ overrides }) => overrides)]));
   const plain = new Parameters(parameters);
   const domains = domainsOf(plain, tables, given, report);
   const blocked = new Set<string>();
@@ -77,6 +81,7 @@ function read(files: readonly KnownFile[], given: Given, report: Report): Omit<I
     const own = new Parameters(parameters, service?.overrides ?? []);
     return { service, made: connectorOf(service, all.length > 1, own, { tables, domains, given, report, blocked }) };
   });
+  reportDefault(plain, report);
   reportRecipients(plain, domains, given, report);
   reportUnused(plain, report);
   return {
@@ -118,14 +123,14 @@ function connectorOf(
   const accepted = new Set([...domains.accepted, ...domains.relay].map((name) => name.replace(/^\*\./, '')));
   const restrictions = new Restrictions({ parameters, tables, networks, accepted, report });
   const all = LISTS.map((name) => restrictions.list(name)).reduce(allOf);
-  // What is to be said of the lists has been said.
-  const ours = new Restrictions({ parameters, tables, networks, accepted, report: new Report() }, 'ours');
+  const ours = new Restrictions({ parameters, tables, networks, accepted, report }, 'ours');
   const who = submitters(LISTS.map((name) => ours.list(name)).reduce(allOf), parameters, report);
   for (const domain of restrictions.blocked) around.blocked.add(domain);
   const steps = closed(all, parameters, given, report);
   const name = service?.name ?? 'smtpd';
   const binding = service !== null && isOneOfMany ? bindingOf(service, report) : null;
-  const { sources, names } = restrictions.denied;
+  // What refuses everything behind reject_unauth_destination is asked for our own domains alone.
+  const { sources, names } = ours.denied;
   const denied = [...new Set([...sources, ...names])];
   if (denied.length > 0) {
     const where = parameters.written('smtpd_client_restrictions')?.where ?? { file: 'postconf', line: 1, column: 1 };
@@ -284,6 +289,25 @@ function casesOf(
       ask('proceed', source.replace(/\/.*/, ''), 'someone@not-accepted.example');
   }
   return cases;
+}
+
+/** What smtpd_relay_restrictions are by default hangs on the version, and that is not in the file. */
+function reportDefault(parameters: Parameters, report: Report): void {
+  const recipient = parameters.written('smtpd_recipient_restrictions');
+  const isKnown = /^([1-9]|\$)/.test(parameters.text('compatibility_level') ?? '');
+  const others = recipient?.value.replace(/\b(permit_(mynetworks|sasl_authenticated|auth_destination)|reject\w*)/g, '');
+  const mayPermit = /permit|access|:/.test(others ?? '');
+  if (recipient === null || !mayPermit || parameters.written('smtpd_relay_restrictions') !== null || isKnown) return;
+  const why =
+    'not set, and no compatibility_level says which default it has (before Postfix 2.10, and from 3.0 on at level 0, none): the narrower one is taken, by which only mynetworks and logins relay; write down what postconf smtpd_relay_restrictions says';
+  report.loud(
+    recipient.where,
+    'smtpd_relay_restrictions',
+    '',
+    'stricter',
+    'permit_mynetworks, permit_sasl_authenticated',
+    why,
+  );
 }
 
 /** Recipients that Postfix takes for another one, and which are refused here. */
