@@ -224,9 +224,9 @@ end
 return 1
 `;
 
-/** KEYS: seats. ARGV: node. */
-const LEAVE = `${CLOCK}${NODES}
-for _, key in ipairs(KEYS) do seat(key, ARGV[1], -1) end
+/** KEYS: seats. ARGV: node, how many more there are: -1 where one leaves. */
+const MOVE = `${CLOCK}${NODES}
+for _, key in ipairs(KEYS) do seat(key, ARGV[1], ARGV[2]) end
 return 1
 `;
 
@@ -301,7 +301,7 @@ export const SCRIPTS = {
   charge: CHARGE,
   merge: MERGE,
   enter: ENTER,
-  leave: LEAVE,
+  move: MOVE,
   ban: BAN,
   lift: LIFT,
   beat: BEAT,

@@ -18,7 +18,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { MemoryStore } from './memory-store.ts';
 import { type RedisAddress, RedisClient, type RedisSecrets } from './redis-client.ts';
 import { Share } from './share.ts';
-import type { Asked, Ban, Banned, Charge, Entered, Entry, NoPlace, Seat, Store, Taken, View } from './store.ts';
+import type { Asked, Ban, Banned, Charge, Entered, Entry, NoPlace, Open, Seat, Store, Taken, View } from './store.ts';
 
 export interface RedisEvents {
   up(): void;
@@ -55,6 +55,8 @@ export class RedisStore implements Store {
   #saidFull = Number.NEGATIVE_INFINITY;
   readonly #alone = new Set<string>(); // keys of buckets that were charged without Redis
   #node = '';
+  #told: readonly Open[] = []; // what was open when this name began
+  #begins = false; //            Redis has not answered that
   #version = '';
   #saidDown = false;
 
@@ -74,6 +76,7 @@ export class RedisStore implements Store {
       begin: () => this.#begin(),
       there: () => {
         this.#saidDown = false;
+        this.#hasBegun();
         events.up();
         this.#merge();
         for (const ban of this.#memory.view(BANS_KNOWN, now()).bans) void this.ban(ban, now());
@@ -87,6 +90,11 @@ export class RedisStore implements Store {
 
   get isUp(): boolean {
     return this.#client.isThere;
+  }
+
+  /** Whether connections are counted there now: while a name begins this node counts them by itself. */
+  get #hasSeats(): boolean {
+    return this.#client.isThere && !this.#begins;
   }
 
   /** Waits for Redis, but not for long: then it is away, and that is said. */
@@ -185,7 +193,7 @@ export class RedisStore implements Store {
   }
 
   enter(entry: Entry, now: number): Entered | Promise<Entered> {
-    if (!this.#client.isThere) return this.#enterAlone(entry, now);
+    if (!this.#hasSeats) return this.#enterAlone(entry, now);
     const { shared, own } = this.#part(entry, now);
     if (!this.#fits(own, now) && !entry.force) return this.#memory.enter(entry, now);
     const { ofSource, ofConnector, percent, force } = entry;
@@ -205,7 +213,7 @@ export class RedisStore implements Store {
 
   leave(seat: Seat): void {
     this.#memory.leave(seat);
-    if (this.#client.isThere) void this.#client.ask('leave', seatNames(seat), [this.#node]);
+    if (this.#hasSeats) this.#move(seat, -1);
   }
 
   ban(ban: Ban, now: number): boolean | Promise<boolean> {
@@ -274,13 +282,34 @@ export class RedisStore implements Store {
   async #begin(): Promise<boolean> {
     const before = this.#node;
     this.#node = randomUUID();
+    this.#begins = true;
+    this.#told = [...this.#memory.seats()];
     this.#version = '';
     const counts = new Map<string, number>();
-    for (const seat of this.#memory.seats()) {
+    for (const seat of this.#told) {
       for (const name of seatNames(seat)) counts.set(name, (counts.get(name) ?? 0) + seat.open);
     }
     const begun = await this.#client.ask('begin', [NODES, ...counts.keys()], [before, this.#node, ...counts.values()]);
     return begun !== null;
+  }
+
+  /** Tells it who has come and gone since it was told what is open: there is nobody else to do so when they leave. */
+  #hasBegun(): void {
+    this.#begins = false;
+    const moved = new Map<string, Open>();
+    const add = (seat: Open, open: number): void => {
+      const key = `${seat.connector}\0${seat.source}`;
+      moved.set(key, { ...seat, open: (moved.get(key)?.open ?? 0) + open });
+    };
+    for (const seat of this.#told) add(seat, -seat.open);
+    for (const seat of this.#memory.seats()) add(seat, seat.open);
+    this.#told = [];
+    for (const seat of moved.values()) if (seat.open !== 0) this.#move(seat, seat.open);
+  }
+
+  /** So many more are open; less than 0: fewer. */
+  #move(seat: Seat, difference: number): void {
+    void this.#client.ask('move', seatNames(seat), [this.#node, difference]);
   }
 
   /** Says that this node lives, and hears of bans. `known`: the version of the bans that it knows. */
@@ -291,7 +320,8 @@ export class RedisStore implements Store {
       | null;
     if (found === null) return;
     const [alive, version, count, ...rest] = found;
-    if (alive === 0) await this.#begin(); // we were thought dead: what is open is put under a new name
+    // We were thought dead: what is open is put under a new name.
+    if (alive === 0 && (await this.#begin())) this.#hasBegun();
     if (count === undefined) return;
     this.#version = version;
     const now = this.#now();

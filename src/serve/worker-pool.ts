@@ -164,16 +164,20 @@ export class WorkerPool implements Listeners {
   }
 
   async measured(): Promise<(readonly Measured[])[]> {
-    const answers = await this.#askAll(ANSWER_MS, (channel) => channel.call('measured'));
-    const parts = answers.map((answer, i) => {
-      const member = this.#members[i] as PoolWorker;
-      if (answer === null) return countersOf(member.measured);
+    const answered = new Set<PoolWorker>();
+    // Each answer is its worker's at once: while others are waited for it may end, and another have its number.
+    const ask = async (member: PoolWorker): Promise<void> => {
+      const answer = await within(ANSWER_MS, member.channel.call('measured'));
+      if (answer === null) return;
       member.measured = answer;
-      return answer;
-    });
-    const missing = answers.filter((answer) => answer === null).length;
-    this.#observer.workers(answers.length - missing, missing);
-    return [await this.#observer.measured(), ...parts, this.#ofTheDead];
+      answered.add(member);
+    };
+    await Promise.all(this.#members.map(ask));
+    const missing = this.#members.filter((member) => !answered.has(member)).length;
+    this.#observer.workers(this.#members.length - missing, missing);
+    const own = await this.#observer.measured();
+    const parts = this.#members.map((member) => (answered.has(member) ? member.measured : countersOf(member.measured)));
+    return [own, ...parts, this.#ofTheDead];
   }
 
   async greets(): Promise<boolean> {

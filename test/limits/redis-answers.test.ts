@@ -94,7 +94,8 @@ test('a connection that leaves is uncounted in Redis and here', async (t) => {
   await node.store.enter(entry('a'), node.now);
   const name = node.takeHeard()[0]?.args[0] as string;
   node.store.leave({ connector: 'internet', source: 'a' });
-  assert.deepEqual(await node.heard('leave'), { question: 'leave', keys: [CONNECTOR_SEATS, seat('a')], args: [name] });
+  const keys = [CONNECTOR_SEATS, seat('a')];
+  assert.deepEqual(await node.heard('move'), { question: 'move', keys, args: [name, '-1'] });
   assert.deepEqual((await node.store.view(5, node.now)).open, []);
 });
 
@@ -264,7 +265,7 @@ test('what is charged without asking is told to Redis as far as it has a place t
   node.store.charge([full('late')], node.now);
   assert.equal((await node.store.take(asked([full('late', 0)]), node.now)).refused, 0);
   node.store.leave({ connector: 'internet', source: 'a' });
-  await node.heard('leave');
+  await node.heard('move');
   assert.equal(node.takeHeard().length, 1, 'nothing else');
 });
 

@@ -1,6 +1,7 @@
 // A node whose Redis goes and comes back: its own counts meanwhile, what Redis is told then, and what it tells of other nodes.
 
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { RedisStore } from '../../src/limits/redis-store.ts';
@@ -260,6 +261,50 @@ test('a node that was thought dead begins anew, and one that was not does not', 
   await node.store.view(5, node.now);
   assert.equal((await node.heard('begin')).keys.length, 3);
 });
+
+/** What Redis counts for this source under the last name of the node, by all that it has heard. */
+function openIn(heard: readonly Heard[], source: string): number {
+  const key = `postern:{limits}:open:${hash('sha256', `internet\0${source}`, 'base64url')}`;
+  let [name, open] = ['', 0];
+  for (const { question, keys, args } of heard) {
+    if (question === 'begin')
+      [name, open] = [args[1] ?? '', keys.includes(key) ? Number(args[1 + keys.indexOf(key)]) : 0];
+    else if (!keys.includes(key) || args[0] !== name) continue;
+    else if (question === 'enter') open++;
+    else if (question === 'move') open += Number(args[1]);
+  }
+  return open;
+}
+
+for (const way of ['is back', 'had thought it dead'] as const)
+  test(`who comes and goes while a node begins is counted in Redis as it is: one that ${way}`, async (t) => {
+    const node = await Node.open(t);
+    const { promise: begun, resolve } = Promise.withResolvers<Found>();
+    for (let i = 0; i < 3; i++) await node.store.enter(entry('a'), node.now);
+    node.answers({ begin: begun, ...(way === 'is back' ? {} : { beat: [0, ''] }) });
+    if (way === 'is back') {
+      await node.loses();
+      node.redis.heard.length = 0;
+      await node.redis.listen();
+    }
+    const entered = way === 'is back' ? null : node.store.enter(entry('b'), node.now);
+    if (way !== 'is back') void node.store.view(5, node.now);
+    await node.heard('begin');
+    for (let i = 0; i < 2; i++) node.store.leave(entry('a').seat);
+    await node.store.enter(entry('c'), node.now);
+    await node.store.enter(entry('d'), node.now);
+    node.store.leave(entry('d').seat);
+    node.answers({});
+    resolve(1);
+    await entered;
+    await until(() => node.store.isUp && openIn(node.redis.heard, 'a') === 1).catch(() => {});
+    const open = ['a', 'b', 'c', 'd'].map((source) => openIn(node.redis.heard, source));
+    assert.deepEqual(open, [1, entered === null ? 0 : 1, 1, 0]);
+    node.store.leave(entry('a').seat);
+    node.store.leave(entry('c').seat);
+    await until(() => openIn(node.redis.heard, 'c') === 0);
+    assert.equal(openIn(node.redis.heard, 'a'), 0);
+  });
 
 test('a node that ends says so, and is not there any more', async (t) => {
   const node = await Node.open(t);

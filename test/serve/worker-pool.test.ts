@@ -214,6 +214,23 @@ test('a worker that hangs is left out of the metrics after a second, and the ans
   assert.equal((await samples()).get('postern_workers'), 2);
 });
 
+test('a worker that dies behind its answer, while another is waited for, is counted once', async (t) => {
+  const { pool, port, threads, hang, samples, logged } = await started(t, 2);
+  const clients = await many(port);
+  await Promise.all(clients.map(deliver));
+  await samples();
+  const goOn = hang(0);
+  const waiting = samples();
+  for (let asked = 0; asked < 20; asked++) await pool.endSession(2, 0); // so it has answered what was asked before
+  await threads[1]?.terminate();
+  await logged('worker started anew');
+  const messages = 'postern_messages_total{connector="default"}';
+  assert.equal((await waiting).get(messages), clients.length);
+  goOn();
+  assert.equal((await samples()).get(messages), clients.length);
+  for (const client of clients) client.destroy();
+});
+
 test('a worker that hangs does not hold up the end', async (t) => {
   const { pool, threads, hang } = await started(t, 2);
   hang(1);
