@@ -147,7 +147,10 @@ export function parseSource(file: string, text: string): Source {
     found(error.pos[0], trap ?? explain(error, text));
     if (trap !== null) break; // the errors that follow are its consequences
   }
-  if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
+  const directive = /^(?:[ \t]*(?:#.*)?\r?\n)*%YAML[ \t]+(?!1\.2\b)(\S*)/.exec(text);
+  if (directive !== null)
+    found(0, `YAML 1.2 is read here, and ${directive[1]} has other numbers and words in it: take out the line %YAML`);
+  else if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
   if (findings.length === 0 && (document.contents === null || !isMap(document.contents)))
     found(0, document.contents === null ? 'the file is empty' : 'the file is no block of keys, as version: 1');
   let data: unknown = null;
@@ -198,6 +201,9 @@ function trapInLine(line: string): string | null {
   return null;
 }
 
+/** Keys whose null says something: who has taken out all that stood below one has not said that. */
+const NULL_IS_NONE: ReadonlySet<unknown> = new Set(['admin', 'relayed_file']);
+
 function lookForTraps(document: Document, text: string, lineAt: (offset: number) => string, found: Report): void {
   for (const warning of document.warnings)
     found(warning.pos[0], 'an unquoted ! begins a tag: put the text in single quotes');
@@ -216,6 +222,12 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
         found(offset(pair.key), `'__proto__' cannot be a name here: choose another`, pathOf(null, ancestors));
         return visit.SKIP;
       }
+      if (isScalar(pair.key) && NULL_IS_NONE.has(pair.key.value) && isScalar(pair.value) && pair.value.source === '')
+        found(
+          offset(pair.key),
+          'nothing stands behind it: null is none, and left out it is the default',
+          pathOf(null, [...ancestors, pair]),
+        );
       if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;
       const start = isCollection(pair.key) || isScalar(pair.key) ? offset(pair.key) : 0;
       const trap = trapInLine(lineAt(start)) ?? 'a key is text: put it in quotes if it is meant as such';

@@ -35,6 +35,7 @@ export class Reloader {
   readonly #options: ReloaderOptions;
   #tried: string | Promise<string>; // also when it was refused: a watched folder may change for other reasons
   readonly #fixed: Readonly<Record<string, string>>; // as started, whatever the file has said since
+  #warned: readonly string[]; // of what is in force
   #watched: readonly string[] = [];
   #lostOne = false; // of their folders: the next reload tries again
   #unwatch = (): void => {};
@@ -45,6 +46,7 @@ export class Reloader {
   constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#tried = options.version;
+    this.#warned = warningsIn(options.first.findings);
     this.#fixed = unchangeable(options.first, options.file);
     this.#watchAnew(options.first);
   }
@@ -86,6 +88,9 @@ export class Reloader {
     const inForce = { config, policy, credentials: next.credentials, findings: warningsIn(findings) };
     await firewall.putInForce(inForce, version, next.place, { file, values, world: next.world });
     firewall.observer.reloaded(this.#name, config.mode, observingIn(policy));
+    for (const warning of inForce.findings)
+      if (!this.#warned.includes(warning)) firewall.observer.warn('finding', {}, warning);
+    this.#warned = inForce.findings;
     const now = unchangeable(next, file);
     const keys = Object.keys(now).filter((key) => now[key] !== this.#fixed[key]);
     if (keys.length > 0) firewall.observer.warn('needs_restart', { keys: keys.join(', ') });
