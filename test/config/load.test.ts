@@ -317,7 +317,7 @@ test('flags take the place of what a file says, but never of its policy', () => 
 });
 
 test('a flag takes the place of one key, and what stands beside that in the file stays', () => {
-  const token = write('token', 'secret of the admin port\n');
+  const token = write('token', 'secret-of-the-admin-port\n');
   const others = `proxy_protocol: { from: [10.0.0.5] }, tls_min_version: TLSv1.3`;
   const file = write(
     'beside-flags.yaml',
