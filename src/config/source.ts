@@ -4,7 +4,7 @@
 // is an alias, an unquoted # begins a comment, [::]:25 is a list. A file with such an error is not looked at further.
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import {
   type Document,
   isAlias,
@@ -56,6 +56,7 @@ export function textOf(read: ReadOctets): ReadText {
 export function* readOctets(file: string): Steps<ReadOctets> {
   let octets: Uint8Array | null;
   try {
+    if (mayNeverEnd(file)) return { problem: `cannot read ${file}: it is a device or a pipe, and a file is wanted` };
     octets = yield* contentOf(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -75,6 +76,13 @@ export function* readOctets(file: string): Steps<ReadOctets> {
   if ((octets[0] === 0xff && octets[1] === 0xfe) || (octets[0] === 0xfe && octets[1] === 0xff))
     return { problem: `${file} is written in UTF-16: save it as UTF-8` };
   return isUtf8(octets) ? { octets } : { problem: `${file} is not UTF-8: save it as UTF-8` };
+}
+
+/** To open a pipe waits for who writes into it, and a device may have no end: nobody would be served meanwhile. What a shell hands
+ * over (`<(…)`) has its writer. */
+function mayNeverEnd(file: string): boolean {
+  const kind = statSync(file);
+  return kind.isCharacterDevice() || kind.isBlockDevice() || (kind.isFIFO() && !/^\/(dev|proc)\//.test(file));
 }
 
 /** Null: it never held still. */

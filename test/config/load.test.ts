@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -183,6 +184,15 @@ test('a file that was emptied a moment ago is waited for: half a list of what is
   t.mock.timers.tick(50);
   const read = atOnce(reading);
   assert.equal('octets' in read && Buffer.from(read.octets).toString(), 'a.example\nb.example\nc.example\n');
+});
+
+test('a device or a pipe is no file, and nothing waits for its end', { skip: process.platform === 'win32' }, () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const file of [pipe, '/dev/zero', '/dev/null'])
+    assert.deepEqual(atOnce(readOctets(file)), {
+      problem: `cannot read ${file}: it is a device or a pipe, and a file is wanted`,
+    });
 });
 
 test('a file that never holds still is refused', (t) => {
