@@ -133,6 +133,17 @@ function strayVariables(env: NodeJS.ProcessEnv): Finding[] {
   });
 }
 
+/** The one variable of ours that others read, where it could be taken for the token of the admin port. */
+export function tokenElsewhere(
+  env: NodeJS.ProcessEnv,
+  admin: { readonly token_file?: string | undefined } | null,
+): Finding[] {
+  const name = `${PREFIX}TOKEN_FILE`;
+  if (!env[name] || admin === null || admin.token_file !== undefined) return [];
+  const message = 'status and reload read it; the admin port has no token without admin.token_file in a file';
+  return [{ ...errorAt(name, message, 'admin.token_file'), severity: 'warning' }];
+}
+
 /** The data of the file, if there is one, with what was given in its place, and where each value was said. */
 export function flagDocument(
   given: readonly Given[],

@@ -52,6 +52,20 @@ test('what a file says of another kind than a flag is about stays, and is refuse
   );
 });
 
+test('POSTERN_TOKEN_FILE gives the admin port no token, and that is said', () => {
+  const token = join(folder, 'token');
+  writeSettled(token, 'secret\n');
+  const said = (text: string): string[] =>
+    withFile(text, { POSTERN_TOKEN_FILE: token }).findings.flatMap((one) =>
+      one.file.startsWith('POSTERN') ? [formatFinding(one)] : [],
+    );
+  const expected =
+    'POSTERN_TOKEN_FILE: warning: admin.token_file: status and reload read it; the admin port has no token without admin.token_file in a file';
+  assert.deepEqual(said(''), [expected]);
+  assert.deepEqual(said(`admin: { token_file: ${token} }`), []);
+  assert.deepEqual(said('admin: null'), []);
+});
+
 test('a variable that says a key of the file, and a flag that says nothing, are errors', () => {
   const said = (name: string, value = 'x'): string => problemsOf(loadFlags(base, { [name]: value }, { host })).join();
   const key = (name: string): string | undefined => /no variable says (\w+),/.exec(said(name))?.[1];
