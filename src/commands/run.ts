@@ -66,8 +66,7 @@ const CONFIG = 78;
 export async function run(args: string[], out: Output): Promise<number> {
   let values: FlagValues;
   try {
-    const { values: parsed, tokens } = parseArgs({ args, options: OPTIONS, strict: true, tokens: true });
-    refuseTwice(tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])));
+    const parsed = parseArgs({ args, options: OPTIONS, strict: true, allowPositionals: false }).values;
     if (parsed.help === true) {
       out.stdout(HELP);
       return 0;
@@ -176,17 +175,6 @@ const OPTIONS = {
   workers: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-
-/** Of two the last would hold, and whoever reads the first reads another firewall. Throws. */
-function refuseTwice(names: readonly (keyof typeof OPTIONS)[]): void {
-  for (const name of names)
-    if (
-      OPTIONS[name].type === 'string' &&
-      !('multiple' in OPTIONS[name]) &&
-      names.filter((one) => one === name).length > 1
-    )
-      throw new Error(`--${name} stands there twice: take one of them out`);
-}
 
 /** What is wrong goes to stderr; what was said on the command line is wrong usage, in a file or variable a bad config. */
 function refuse(findings: readonly Finding[], out: Output): number {

@@ -17,7 +17,6 @@ for (const [args, said] of [
   [['--verison'], /there is no command '--verison': did you mean --version\?/],
   [['run', '--confg', 'x'], /'--confg': did you mean --config\?/],
   [['run', '--acepted-domain', 'x'], /'--acepted-domain': did you mean --accepted-domain\?/],
-  [['run', '--mode', 'enforce', '--mode', 'observe'], /--mode stands there twice: take one of them out\n/],
   [['run', 'office.yaml'], /'office\.yaml'.*: did you mean --config office\.yaml\?/],
   [['check', '--strct', 'x'], /'--strct': did you mean --strict\?/],
   [['explain', '--rcpt-to', 'x'], /'--rcpt-to': did you mean --rcpt\?/],
