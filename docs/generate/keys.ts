@@ -182,7 +182,7 @@ An unknown key is an error. \`[]\` stands for any entry of a list; a list of tex
 "Exchange" names what is nearest to the key there.`,
     ) +
     `## The configuration\n\n${section({ ...config, $defs: {} }, new Set(['policy']), '###', '')}\n` +
-    `## Flags and variables\n\nA flag beats its variable, and both beat the file. What else the file says beside that key stays: who must send a PROXY header to a\nlistener, the token of the admin port. Of several listeners none can be meant by \`--listen\`: that is an error.\n\n${flags()}\n` +
+    `## Flags and variables\n\nA flag beats its variable, and both beat the file. What else the file says beside that key stays: who must send a PROXY header to a\nlistener, the token of the admin port. Of several listeners none can be meant by \`--listen\`: that is an error. So is a\nvariable that says any other key (\`POSTERN_PROXY_PROTOCOL\`), and a flag with nothing behind it; an empty variable is none.\n\n${flags()}\n` +
     `## The policy\n\nA file of its own, or what stands under \`policy\` in the configuration.\n\n` +
     `${section(policy, new Set(['connectors[].limits']), '###', '')}\n` +
     `## Kinds of values\n\n${kinds(config)}`

@@ -52,15 +52,17 @@ export function checkAgreement(
   checkUpstreams(config, host, add);
   checkTimeouts(config.timeouts, add);
   const { admin, state_password_file: password, state_ca: ca } = config;
-  const secrets: readonly (readonly [Path, string | undefined, string])[] = [
-    [['admin', 'token_file'], admin?.token_file, 'a token'],
-    [['state_password_file'], password, 'a password'],
+  const secrets: readonly (readonly [Path, string | undefined, string, RegExp])[] = [
+    [['admin', 'token_file'], admin?.token_file, 'a token', /\s/],
+    [['state_password_file'], password, 'a password', /[\r\n]/],
   ];
-  for (const [path, name, what] of secrets) {
+  for (const [path, name, what, never] of secrets) {
     if (name === undefined) continue;
     const content = read(beside(file, name));
     if ('problem' in content) add('error', path, content.problem);
     else if (content.text.trim() === '') add('error', path, `${name} is empty: ${what} is wanted in it`);
+    else if (never.test(content.text.trim()))
+      add('error', path, `${name} holds more than that: ${what} is wanted alone, on one line`);
   }
   const problem = ca === undefined ? null : whyNoAuthority(read(beside(file, ca)), ca);
   if (problem !== null) add('error', ['state_ca'], problem);

@@ -49,6 +49,8 @@ export function readCredentials(
     report('error', [...path, 'implicit_tls'], 'TLS before all else needs a certificate: certificates are wanted');
   if (certificates.length === 0 && client_ca !== undefined)
     report('error', [...path, 'client_ca'], 'nobody shows a certificate without TLS: certificates are wanted');
+  if (certificates.length === 0 && minVersion === 'TLSv1.3')
+    report('warning', [...path, 'tls_min_version'], 'without effect: there is no TLS without certificates');
   if (minVersion === 'TLSv1' || minVersion === 'TLSv1.1')
     report(
       'warning',

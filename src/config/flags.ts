@@ -5,6 +5,8 @@
 
 import type { Path, Place } from '../policy/problem.ts';
 import type { Finding } from './finding.ts';
+import { policySchema } from './policy-schema.ts';
+import { configSchema, listenerSchema } from './schema.ts';
 import type { PlaceOf } from './shape.ts';
 import type { Source } from './source.ts';
 import { nearest } from './suggest.ts';
@@ -64,15 +66,17 @@ export function readFlags(
   env: NodeJS.ProcessEnv,
 ): { readonly given: readonly Given[]; readonly findings: readonly Finding[] } {
   const given: Given[] = [];
+  const findings = strayVariables(env);
   for (const { name, flag, variable, repeatable } of FLAG_ROWS) {
     const value = values[name];
     const fromEnv = env[variable];
-    if (value !== undefined && value.length > 0)
+    if (value === '') findings.push(errorAt(flag, 'nothing stands behind it: leave it out, or say what is meant'));
+    else if (value !== undefined && value.length > 0)
       given.push({ name, origin: flag, values: typeof value === 'string' ? [value] : value });
     else if (fromEnv !== undefined && fromEnv !== '')
       given.push({ name, origin: variable, values: repeatable ? split(fromEnv) : [fromEnv] });
   }
-  return { given, findings: mistypedVariables(env) };
+  return { given, findings };
 }
 
 function split(list: string): string[] {
@@ -87,22 +91,57 @@ export function configFile(values: FlagValues, env: NodeJS.ProcessEnv): string |
   return values.config ?? (env.POSTERN_CONFIG || null);
 }
 
-/** A variable that is nearly one of ours was meant as such. Others are left alone: an orchestrator sets POSTERN_PORT and
- * the like for a service of that name. */
-function mistypedVariables(env: NodeJS.ProcessEnv): Finding[] {
-  const known = FLAG_ROWS.map(({ variable }) => variable);
-  return Object.keys(env)
-    .filter((name) => name.startsWith('POSTERN_') && !known.includes(name))
-    .flatMap((name) => {
-      const rest = name.slice('POSTERN_'.length);
-      const meant = nearest(
+function errorAt(file: string, message: string, key = ''): Finding {
+  return { file, line: 0, column: 0, severity: 'error', key, message };
+}
+
+const PREFIX = 'POSTERN_';
+
+/** What only a file can say. */
+const KEYS = [configSchema, policySchema, listenerSchema]
+  .flatMap(({ shape }) => Object.keys(shape))
+  .filter((key) => key !== 'version');
+
+/** What an orchestrator sets for a service whose name begins with postern. */
+function isOfService(name: string, value = ''): boolean {
+  return (
+    /_SERVICE_(HOST|PORT)(_|$)|_PORT_[0-9]+_[A-Z]+(_(PROTO|PORT|ADDR))?$/.test(name) ||
+    (name.endsWith('_PORT') && value.includes('://'))
+  );
+}
+
+/** A variable that is nearly one of ours was meant as such, and so is one that says a key: who believes that it holds has less
+ * of a firewall than he reads. Others are left alone. */
+function strayVariables(env: NodeJS.ProcessEnv): Finding[] {
+  const known = FLAG_ROWS.map(({ variable }) => variable.slice(PREFIX.length));
+  return Object.entries(env).flatMap(([name, value]) => {
+    const capitals = name.toUpperCase();
+    const rest = capitals.slice(PREFIX.length);
+    // On Windows every case is the same variable.
+    if (!capitals.startsWith(PREFIX) || (known.includes(rest) && env[capitals] === value)) return [];
+    if (isOfService(capitals, value)) return [];
+    const meant = nearest(rest, known);
+    if (meant !== null) return [errorAt(name, `unknown variable: did you mean ${PREFIX}${meant}?`)];
+    const key =
+      KEYS.find((one) => rest.startsWith(`${one.toUpperCase()}_`)) ??
+      nearest(
         rest,
-        known.map((variable) => variable.slice('POSTERN_'.length)),
-      );
-      if (meant === null) return [];
-      const message = `unknown variable: did you mean POSTERN_${meant}?`;
-      return [{ file: name, line: 0, column: 0, severity: 'error' as const, key: '', message }];
-    });
+        KEYS.map((one) => one.toUpperCase()),
+      )?.toLowerCase();
+    if (key === undefined) return [];
+    return [errorAt(name, `unknown variable: no variable says ${key}, a file does, which ${PREFIX}CONFIG names`)];
+  });
+}
+
+/** The one variable of ours that others read, where it could be taken for the token of the admin port. */
+export function tokenElsewhere(
+  env: NodeJS.ProcessEnv,
+  admin: { readonly token_file?: string | undefined } | null,
+): Finding[] {
+  const name = `${PREFIX}TOKEN_FILE`;
+  if (!env[name] || admin === null || admin.token_file !== undefined) return [];
+  const message = 'status and reload read it; the admin port has no token without admin.token_file in a file';
+  return [{ ...errorAt(name, message, 'admin.token_file'), severity: 'warning' }];
 }
 
 /** The data of the file, if there is one, with what was given in its place, and where each value was said. */
@@ -116,8 +155,10 @@ export function flagDocument(
     let at = data;
     for (const step of path.slice(0, -1)) {
       const inner = at[step] ?? {};
-      if (!isBlock(inner)) return; // a fault of the file: it is told, and what was meant there is not lost
-      at = at[step] = { ...inner };
+      if (!isBlock(inner)) return; // stays as it is, for the schema to refuse
+      const copy = { ...inner };
+      at[step] = copy;
+      at = copy as Record<string, unknown>;
     }
     at[path.at(-1) as string] = value;
     origins.push({ path, origin });
@@ -127,10 +168,12 @@ export function flagDocument(
   for (const { name, origin, values } of given) {
     const [value = ''] = values;
     if (name === 'listen') {
-      // What else the listener is, it stays: who must send a PROXY header to it, and its certificates.
-      const [listener = {}] = listenersIn(source);
-      if (!isBlock(listener)) continue; // as above
-      data.listeners = [{ ...listener, bind: values }];
+      // What else the listener is, it stays: who must send a PROXY header to it, and its certificates. What is none stays as
+      // well, for the schema to refuse.
+      const { listeners = [{}] } = data;
+      const [first] = Array.isArray(listeners) ? listeners : [];
+      if (!isBlock(first)) continue;
+      data.listeners = [{ ...first, bind: values }];
       origins.push({ path: ['listeners', 0, 'bind'], origin });
     } else if (name === 'upstream') put(['upstream', 'servers'], values, origin);
     else if (name === 'mode') put(['mode'], value, origin);
@@ -150,15 +193,8 @@ export function flagDocument(
   return { data, place: placeBy(origins, source) };
 }
 
-function isBlock(value: unknown): value is Record<string, unknown> {
+function isBlock(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** As the file says them: one without anything where it says none, and one that is a fault where it has no list. */
-function listenersIn(source: Source | null): readonly unknown[] {
-  const { listeners } = (source?.data ?? {}) as { readonly listeners?: unknown };
-  if (listeners === undefined || listeners === null) return [{}];
-  return Array.isArray(listeners) ? listeners : ['no list'];
 }
 
 /** One connector for everyone, and a rule for those who may relay: as `sources` and not as the range of a connector of
@@ -186,13 +222,10 @@ function placeBy(origins: readonly { path: Path; origin: string }[], source: Sou
 /** Without a file, flags must say everything; with one, they do not replace its policy, nor one of several listeners. */
 export function missingFlags(given: readonly Given[], source: Source | null): Finding[] {
   const names = new Set(given.map(({ name }) => name));
-  const finding = (file: string, key: string, message: string): Finding => ({
-    ...{ file, line: 0, column: 0, severity: 'error' as const },
-    key,
-    message,
-  });
+  const finding = (file: string, key: string, message: string): Finding => errorAt(file, message, key);
   if (source !== null) {
-    const several = listenersIn(source).length > 1;
+    const { listeners } = (source.data ?? {}) as { readonly listeners?: unknown };
+    const several = Array.isArray(listeners) && listeners.length > 1;
     return given.flatMap(({ name, origin }) => {
       if (name === 'acceptedDomain' || name === 'relayFrom')
         return [finding(origin, 'policy', `the policy of ${source.file} decides: say it there`)];

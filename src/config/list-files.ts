@@ -120,7 +120,7 @@ export function* unfoldLists(
       }
     }
     from.push({ start, index, file, places });
-    if (count === 0) add(...sayEmpty(file, path));
+    if (count === 0) add(...sayEmpty(file, path, content.octets));
     return entries.length - start === count;
   };
 
@@ -257,14 +257,21 @@ function faultOf(entry: string): string | null {
   return null;
 }
 
-/** An empty list never holds; where it would forbid, an administrator may well mean that. Without bindings a
+/** An empty list never holds; where it would forbid, an administrator may well mean that, and a file without a word
+ * is one that was cut off. Without bindings a
  * connector answers everywhere, which nobody means who names some. */
-function sayEmpty(file: string, path: Path): [Finding['severity'], Path, string] {
+function sayEmpty(file: string, path: Path, octets: Uint8Array): [Finding['severity'], Path, string] {
   if (path.at(-2) === 'bindings')
     return ['error', path, `${file} lists nothing, and a connector without bindings answers everywhere: name one`];
   const turned = path.filter((step) => step === 'not').length % 2 === 1;
   const forbids = path.includes('deny') || path.includes('blocked_domains');
   const always = turned ? ', and what stands under not always does' : '';
+  if (forbids && !turned && octets.every((octet) => octet <= 0x20))
+    return [
+      'warning',
+      path,
+      `${file} lists nothing, so it forbids nothing: a comment in it (#) says that this is meant`,
+    ];
   return [forbids && !turned ? 'note' : 'warning', path, `${file} lists nothing, so it never holds${always}`];
 }
 

@@ -17,7 +17,7 @@ import { checkAgreement } from './agreement.ts';
 import { beside } from './beside.ts';
 import { type Credentials, readCredentials } from './certificates.ts';
 import { type Finding, hasErrors, sortFindings } from './finding.ts';
-import { type FlagValues, flagDocument, missingFlags, readFlags } from './flags.ts';
+import { type FlagValues, flagDocument, missingFlags, readFlags, tokenElsewhere } from './flags.ts';
 import { type Host, thisHost } from './host.ts';
 import { linesOf, restoreLongLists, strayFiles, type Unfolded, unfoldLists } from './list-files.ts';
 import { policySchema } from './policy-schema.ts';
@@ -171,6 +171,7 @@ class Loader {
     this.#findings.push(
       ...checkAgreement(config, source?.file ?? null, place, this.#host, (path) => this.#readText(path)),
     );
+    this.#findings.push(...tokenElsewhere(env, config.admin));
     this.#listeners = config.listeners;
     this.#written = (unfolded.data as { policy?: unknown }).policy;
     const { unknown } = this.#host;

@@ -19,7 +19,15 @@ export function lintReach(
 ): void {
   for (const [i, connector] of connectors.entries()) {
     const leading = listeners.filter((listener) => leadsTo(listener, connector));
-    if (leading.length === 0) continue;
+    if (leading.length === 0) {
+      const where = listeners.map(nameOf).join(', ');
+      report.connector(
+        'warning',
+        ['connectors', i, 'bindings'],
+        `'${connector.name}' answers nobody: no listener is there, only at ${where}, and clients of those get another connector`,
+      );
+      continue;
+    }
     lintTermination(connector, i, leading, report.connector);
     if (leading.every(({ client_ca }) => client_ca === undefined)) lintSubjects(connector, i, report.connector);
   }

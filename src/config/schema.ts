@@ -21,7 +21,7 @@ import { state } from './state.ts';
 
 const tlsVersion = z.enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']);
 
-const listener = z.strictObject({
+export const listenerSchema = z.strictObject({
   bind: z
     .array(listenAddress)
     .min(1, { error: 'an address to listen at is wanted' })
@@ -150,7 +150,7 @@ const timeouts = z.strictObject({
 
 export const configSchema = z.strictObject({
   listeners: z
-    .array(listener)
+    .array(listenerSchema)
     .min(1, { error: 'a listener is wanted' })
     .prefault([{}])
     .describe('Where clients connect.'),

@@ -4,7 +4,7 @@
 // is an alias, an unquoted # begins a comment, [::]:25 is a list. A file with such an error is not looked at further.
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import {
   type Document,
   isAlias,
@@ -56,6 +56,7 @@ export function textOf(read: ReadOctets): ReadText {
 export function* readOctets(file: string): Steps<ReadOctets> {
   let octets: Uint8Array | null;
   try {
+    if (mayNeverEnd(file)) return { problem: `cannot read ${file}: it is a device or a pipe, and a file is wanted` };
     octets = yield* contentOf(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -75,6 +76,13 @@ export function* readOctets(file: string): Steps<ReadOctets> {
   if ((octets[0] === 0xff && octets[1] === 0xfe) || (octets[0] === 0xfe && octets[1] === 0xff))
     return { problem: `${file} is written in UTF-16: save it as UTF-8` };
   return isUtf8(octets) ? { octets } : { problem: `${file} is not UTF-8: save it as UTF-8` };
+}
+
+/** To open a pipe waits for who writes into it, and a device may have no end: nobody would be served meanwhile. What a shell hands
+ * over (`<(…)`) has its writer. */
+function mayNeverEnd(file: string): boolean {
+  const kind = statSync(file);
+  return kind.isCharacterDevice() || kind.isBlockDevice() || (kind.isFIFO() && !/^\/(dev|proc)\//.test(file));
 }
 
 /** Null: it never held still. */
@@ -147,7 +155,10 @@ export function parseSource(file: string, text: string): Source {
     found(error.pos[0], trap ?? explain(error, text));
     if (trap !== null) break; // the errors that follow are its consequences
   }
-  if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
+  const directive = /^(?:[ \t]*(?:#.*)?\r?\n)*%YAML[ \t]+(?!1\.2\b)(\S*)/.exec(text);
+  if (directive !== null)
+    found(0, `YAML 1.2 is read here, and ${directive[1]} has other numbers and words in it: take out the line %YAML`);
+  else if (document.errors.length === 0) lookForTraps(document, text, lineAt, found);
   if (findings.length === 0 && (document.contents === null || !isMap(document.contents)))
     found(0, document.contents === null ? 'the file is empty' : 'the file is no block of keys, as version: 1');
   let data: unknown = null;
@@ -198,6 +209,9 @@ function trapInLine(line: string): string | null {
   return null;
 }
 
+/** Keys whose null says something: who has taken out all that stood below one has not said that. */
+const NULL_IS_NONE: ReadonlySet<unknown> = new Set(['admin', 'relayed_file']);
+
 function lookForTraps(document: Document, text: string, lineAt: (offset: number) => string, found: Report): void {
   for (const warning of document.warnings)
     found(warning.pos[0], 'an unquoted ! begins a tag: put the text in single quotes');
@@ -216,6 +230,12 @@ function lookForTraps(document: Document, text: string, lineAt: (offset: number)
         found(offset(pair.key), `'__proto__' cannot be a name here: choose another`, pathOf(null, ancestors));
         return visit.SKIP;
       }
+      if (isScalar(pair.key) && NULL_IS_NONE.has(pair.key.value) && isScalar(pair.value) && pair.value.source === '')
+        found(
+          offset(pair.key),
+          'nothing stands behind it: null is none, and left out it is the default',
+          pathOf(null, [...ancestors, pair]),
+        );
       if (isScalar(pair.key) && typeof pair.key.value === 'string') return undefined;
       const start = isCollection(pair.key) || isScalar(pair.key) ? offset(pair.key) : 0;
       const trap = trapInLine(lineAt(start)) ?? 'a key is text: put it in quotes if it is meant as such';

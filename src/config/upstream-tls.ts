@@ -21,9 +21,11 @@ export function checkUpstreamTls(
     findings.push({ ...place(path), severity, key: formatPath(path), message });
   };
   const { mode, ca, verify, pin, name } = tls;
-  const given = (['ca', 'verify', 'name'] as const).filter((key) => tls[key] !== undefined);
+  const isGiven = (key: keyof typeof tls): boolean =>
+    key === 'pin' ? pin.length > 0 : key === 'min_version' ? tls[key] !== 'TLSv1.2' : tls[key] !== undefined;
+  const given = (['ca', 'verify', 'name', 'pin', 'min_version'] as const).filter(isGiven);
   if (mode === 'none') {
-    for (const key of pin.length > 0 ? [...given, 'pin' as const] : given)
+    for (const key of given)
       add('error', key, 'without effect, since the mode is none: opportunistic, require or implicit is meant?');
     return findings;
   }
@@ -33,8 +35,10 @@ export function checkUpstreamTls(
     add('error', 'verify', 'a pinned certificate is always compared: take out the pin, or this');
   else if (pin.length > 0 && ca !== undefined)
     add('warning', 'ca', 'without effect, since the certificate is pinned: take one of them out');
-  else if (verify === false && ca !== undefined) add('warning', 'ca', 'without effect, since verify is false');
   const verifies = pin.length > 0 || (verify ?? mode !== 'opportunistic');
+  const why = verify === false ? 'verify is false' : 'opportunistic verifies nothing without verify: true';
+  for (const key of ['ca', 'name'] as const)
+    if (!verifies && isGiven(key)) add('warning', key, `without effect, since ${why}`);
   if (mode === 'opportunistic' && verifies)
     add('warning', 'mode', 'where the certificate is not right, mail goes in clear text instead: require is meant?');
   if (mode !== 'opportunistic' && !verifies)

@@ -22,8 +22,8 @@ import type { Readiness } from './observer-options.ts';
 export interface AdminOptions {
   readonly host: string;
   readonly port: number;
-  /** The content of the token file, without its line end; null = no token file. */
-  readonly token: string | null;
+  /** The content of the token file, without its line end; null = no token file. A reload may change it. */
+  readonly token: () => string | null;
   /** Names beside localhost and addresses by which this listener may be asked for; lower case. */
   readonly hostNames: readonly string[];
   readonly observer: Pick<Observer, 'readiness' | 'metrics'>;
@@ -164,13 +164,14 @@ function refusal(request: IncomingMessage, options: AdminOptions, path: string |
   const reads = isReading(request);
   if ((origin !== undefined && origin !== `http://${host}`) || isOfAnotherPage(request))
     return failure(403, 'This is not for other web pages.');
-  if (options.token === null) {
+  const token = options.token();
+  if (token === null) {
     if (!isLoopback(options.host))
       return failure(403, 'This listens beyond loopback without a token file: set admin.token_file.');
     return reads ? null : failure(403, 'Without a token file nothing is changed here: set admin.token_file.');
   }
   const shown = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? (reads ? passwordIn(authorization) : undefined);
-  if (shown !== undefined && isSame(shown, options.token)) return null;
+  if (shown !== undefined && isSame(shown, token)) return null;
   const asks = reads && isPage(path) ? 'Basic realm="Postern: any name, and the token", charset="UTF-8"' : 'Bearer';
   return { ...failure(401, 'The token is missing or wrong.'), headers: { 'www-authenticate': asks } };
 }

@@ -7,7 +7,7 @@
 import { foldAscii } from '../smtp/bytes.ts';
 import type { Question } from '../smtp/types.ts';
 import { DomainTable, parseDomainPattern, patternIn } from './domains.ts';
-import { type Notes, warnOfEmpty } from './lists.ts';
+import { isTopLevel, type Notes, topLevel, warnOfEmpty } from './lists.ts';
 import type { Path } from './problem.ts';
 import { foldWidely, fromOctets, toOctets } from './spellings.ts';
 
@@ -35,8 +35,12 @@ export function subjectTest(
       continue;
     }
     const pattern = parseDomainPattern(text);
-    if (typeof pattern === 'string') notes.error([...path, i], pattern);
-    else hosts.add(pattern, text);
+    if (typeof pattern === 'string') {
+      notes.error([...path, i], pattern);
+      continue;
+    }
+    if (opening && isTopLevel(text)) notes.warn([...path, i], topLevel(text));
+    hosts.add(pattern, text);
   }
   return ({ question }) =>
     question.tlsSubject.some((name) => {

@@ -6,7 +6,7 @@ import type { Limits, PartialLimits, Rate } from './document.ts';
 import type { Draft } from './draft.ts';
 import type { Notes } from './lists.ts';
 import type { Path } from './problem.ts';
-import { parseRange } from './ranges.ts';
+import { isEverything, parseRange } from './ranges.ts';
 
 const CLIENTS_WAIT = 300_000; // RFC 5321 §4.5.3.2: the reply to MAIL or RCPT is awaited for five minutes
 
@@ -34,6 +34,8 @@ export function lintLimits({ document, path, limits }: Draft, notes: Notes): voi
     notes.warn(at, `connector '${document.name}' has no limit at all: one client can take every connection`);
 }
 
+const CUSTOMER = 64; // bits of the network that every IPv6 line has at least
+
 /** `own`: a block as it is written, at `at`; `limits`: with what it leaves out filled in. */
 export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: Pick<Notes, 'error' | 'warn'>): void {
   for (const path of shutting(own))
@@ -42,13 +44,15 @@ export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: P
       '0 lets nothing through at all: unlimited is no limit, and connect.deny shuts out whole ranges',
     );
   for (const [i, text] of (own.ban?.never_ban ?? []).entries()) {
-    const { error, warning } = parseRange(text);
+    const { error, warning, ranges } = parseRange(text);
     // Of what a range may be, a name and a list file have no place here.
     const said = error
       ?.replace(/: clients are named .*/, ': addresses and ranges are wanted here')
       .replace(/, any and file:PATH are known$/, ' or any is wanted');
     if (said !== undefined) notes.error([...at, 'ban', 'never_ban', i], said);
     if (warning !== undefined) notes.warn([...at, 'ban', 'never_ban', i], warning);
+    if (limits.ban.after !== null && ranges.some(isEverything))
+      notes.warn([...at, 'ban', 'never_ban', i], `'${text}' holds everyone, so nobody is banned`);
   }
   if (own.ban?.after?.limit === 0)
     notes.error(
@@ -63,6 +67,11 @@ export function lintBlock(own: PartialLimits, limits: Limits, at: Path, notes: P
     notes.warn(
       [...at, 'source', 'connections_percent'],
       'a share of connector.connections, which is unlimited: it limits nobody',
+    );
+  if ((own.source?.ipv6_prefix ?? 0) > CUSTOMER)
+    notes.warn(
+      [...at, 'source', 'ipv6_prefix'],
+      `whoever has one IPv6 address has a whole /${CUSTOMER} of them, and would be as many sources as he likes: ${CUSTOMER} or less is wanted`,
     );
   if ((own.tarpit ?? 0) >= CLIENTS_WAIT)
     notes.warn(

@@ -369,7 +369,14 @@ export function warnOfEmpty(list: readonly string[] | undefined, path: Path, not
 export function* warnOfTopLevel(list: readonly string[], path: Path, notes: Notes): Steps<void> {
   for (const [i, text] of list.entries()) {
     if (i % STEP === STEP - 1) yield;
-    if (/^\*\.[^.]+\.?$/.test(text))
-      notes.warn([...path, i], `'${text}' holds every domain below a top-level name: name the domains that are meant`);
+    if (isTopLevel(text)) notes.warn([...path, i], topLevel(text));
   }
+}
+
+export function isTopLevel(text: string): boolean {
+  return /^\*\.[^.]+\.?$/.test(text);
+}
+
+export function topLevel(text: string): string {
+  return `'${text}' holds every domain below a top-level name: name the domains that are meant`;
 }

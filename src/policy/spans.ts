@@ -102,9 +102,13 @@ export function publicPart(spans: readonly Span[]): Steps<Span[]> {
 
 const WIDEST = { ipv4: 2 ** 16 - 1, ipv6: 2n ** 96n - 1n }; // a /16, a /32
 
-/** Wider than a /16 (IPv4) or a /32 (IPv6). */
+/** RFC 6052: all of IPv4, as translators write it. */
+const TRANSLATED = parseRange('64:ff9b::/96').ranges.map(hullOf);
+
+/** Wider than a /16 (IPv4, translated or not) or a /32 (IPv6). */
 export function isWide(span: Span): boolean {
-  return extent(span) > (isIpv4(span.lo) ? WIDEST.ipv4 : WIDEST.ipv6);
+  if (isIpv4(span.lo)) return extent(span) > WIDEST.ipv4;
+  return extent(span) > WIDEST.ipv6 || intersect([span], TRANSLATED).some((part) => extent(part) > WIDEST.ipv4);
 }
 
 export function holds(spans: readonly Span[], address: string): boolean {

@@ -142,19 +142,13 @@ export async function startFirewall(
   });
   page.findings = settings.findings ?? [];
   let adminAddress: Endpoint | null = null;
-  const admin = await openAdmin(
-    config,
-    settings.file ?? null,
-    observer,
-    listeners,
-    explainQuery,
-    report,
-    live,
-    page,
-  ).catch(async (error: Error) => {
-    await listeners.drain(0);
-    return failed(error);
-  });
+  let token = tokenOf(config, settings.file, settings.order);
+  const admin = await openAdmin(config, () => token, observer, listeners, explainQuery, report, live, page).catch(
+    async (error: Error) => {
+      await listeners.drain(0);
+      return failed(error);
+    },
+  );
   adminAddress = admin === null ? null : { address: admin.host, port: admin.port };
   if (admin !== null) page.start();
   const sockets = HAS_HANDLES ? 'handles' : 'plain';
@@ -182,6 +176,9 @@ export async function startFirewall(
       const credentials = sameListeners ? next.credentials : null;
       await listeners.putInForce({ config: next.config, policy: next.policy, credentials }, order);
       live.serversAre(serversOf(next.config));
+      // A token that has leaked holds no longer; another file, or none, is for a new start.
+      if (next.config.admin?.token_file === config.admin?.token_file)
+        token = tokenOf(next.config, settings.file, order);
       policyInForce = next.policy;
       place = at;
       page.findings = next.findings ?? [];
@@ -229,9 +226,17 @@ function openAllListeners(
     : WorkerPool.start({ ...settings, order, count, config, observer, limiter });
 }
 
+/** As it was read with the configuration. */
+function tokenOf({ admin }: Config, file: string | null = null, order?: LoadOrder): string | null {
+  if (admin?.token_file === undefined) return null;
+  const path = beside(file, admin.token_file);
+  const read = order?.world.texts.get(path);
+  return (read !== undefined && 'octets' in read ? Buffer.from(read.octets) : readFileSync(path)).toString().trim();
+}
+
 function openAdmin(
   config: Config,
-  file: string | null,
+  token: () => string | null,
   observer: Observer,
   listeners: Listeners,
   explainQuery: (query: URLSearchParams) => Promise<object | string>,
@@ -240,11 +245,11 @@ function openAdmin(
   page: PageReport,
 ): Promise<Admin | null> {
   if (config.admin === null) return Promise.resolve(null);
-  const { listen, token_file } = config.admin;
+  const { listen } = config.admin;
   return startAdmin({
     host: listen.address,
     port: listen.port,
-    token: token_file === undefined ? null : readFileSync(beside(file, token_file), 'utf8').trim(),
+    token,
     hostNames: [hostname().toLowerCase()],
     observer: {
       readiness: () => {

@@ -4,10 +4,11 @@
 // when its turn comes, so that what they said last is what is in force in the end; whoever asks meanwhile means that one. It
 // is done in slices (config/slices.ts): this thread serves clients beside it, or the counts of those that do.
 
+import { beside } from '../config/beside.ts';
 import { formatFinding, hasErrors, warningsIn } from '../config/finding.ts';
 import type { FlagValues } from '../config/flags.ts';
 import { type Loaded, type LoadOptions, loadInSlices } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import { textOf } from '../config/source.ts';
 import type { RunningFirewall } from './firewall.ts';
 import { listenersOf, observingIn } from './listeners.ts';
 import type { ReloadOutcome } from './reload-outcome.ts';
@@ -33,7 +34,8 @@ interface Waiting {
 export class Reloader {
   readonly #options: ReloaderOptions;
   #tried: string | Promise<string>; // also when it was refused: a watched folder may change for other reasons
-  #fixed: Readonly<Record<string, string>>;
+  readonly #fixed: Readonly<Record<string, string>>; // as started, whatever the file has said since
+  #warned: readonly string[]; // of what is in force
   #watched: readonly string[] = [];
   #lostOne = false; // of their folders: the next reload tries again
   #unwatch = (): void => {};
@@ -44,7 +46,8 @@ export class Reloader {
   constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#tried = options.version;
-    this.#fixed = unchangeable(options.first.config);
+    this.#warned = warningsIn(options.first.findings);
+    this.#fixed = unchangeable(options.first, options.file);
     this.#watchAnew(options.first);
   }
 
@@ -85,10 +88,12 @@ export class Reloader {
     const inForce = { config, policy, credentials: next.credentials, findings: warningsIn(findings) };
     await firewall.putInForce(inForce, version, next.place, { file, values, world: next.world });
     firewall.observer.reloaded(this.#name, config.mode, observingIn(policy));
-    const now = unchangeable(config);
+    for (const warning of inForce.findings)
+      if (!this.#warned.includes(warning)) firewall.observer.warn('finding', {}, warning);
+    this.#warned = inForce.findings;
+    const now = unchangeable(next, file);
     const keys = Object.keys(now).filter((key) => now[key] !== this.#fixed[key]);
     if (keys.length > 0) firewall.observer.warn('needs_restart', { keys: keys.join(', ') });
-    this.#fixed = now;
     return { reloaded: true, policy_version: version, needs_restart: keys };
   }
 
@@ -120,11 +125,16 @@ export class Reloader {
 
 const MOST_FINDINGS = 100; // that whoever asked for it is told; the log has all
 
-/** What only a new start can change, each as text. */
-function unchangeable(config: Config | null): Readonly<Record<string, string>> {
+/** What only a new start can change, each as text; of a secret what its file holds as well. */
+function unchangeable({ config, world }: Loaded, file: string | null): Readonly<Record<string, string>> {
   if (config === null) return {};
-  const { timeouts, state, state_password_file, state_ca, workers, admin, log, watch } = config;
+  const { timeouts, workers, admin, log, watch } = config;
   const listeners = listenersOf(config);
-  const keys = { listeners, timeouts, state, state_password_file, state_ca, workers, admin, log, watch };
+  const inFile = (name: string | undefined) => [name, name && textOf(world.texts.get(beside(file, name)) ?? NOT_READ)];
+  const state_password_file = inFile(config.state_password_file);
+  const state_ca = inFile(config.state_ca);
+  const keys = { listeners, timeouts, state: config.state, state_password_file, state_ca, workers, admin, log, watch };
   return Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, JSON.stringify(value)]));
 }
+
+const NOT_READ = { problem: '' };

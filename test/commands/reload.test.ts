@@ -210,6 +210,9 @@ test('a reload shows in the metrics, and says what it could not change', async (
   writeFileSync(file, JSON.stringify({ ...config, timeouts: { command: '1m' }, workers: 2, mode: 'observe' }));
   await running.reload('reloaded');
   assert.equal((await running.logged(NEEDS_RESTART)).keys, 'timeouts, workers');
+  running.forget();
+  await running.reload('reloaded');
+  assert.equal((await running.logged(NEEDS_RESTART)).keys, 'timeouts, workers', 'until there has been one');
 });
 
 test('certificates that a listener had not, and a connector that ends TLS with them, need no restart', async () => {
@@ -478,4 +481,36 @@ test('where a token file is named, what tells of clients and what changes someth
     assert.equal((await running.act(method, `${path}?token=${TOKEN}`, '')).status, 401, path);
   }
   for (const path of ['/healthz', '/readyz', '/metrics']) assert.notEqual((await running.ask(path, 'x')).status, 401);
+});
+
+test('what check would warn of is in the log with the reload that brings it, once', async () => {
+  const running = await started();
+  const denied = join(running.folder, 'denied.txt');
+  writeFileSync(
+    join(running.folder, 'policy.yaml'),
+    JSON.stringify({ blocked_domains: ['file:denied.txt'], ...CLOSED }),
+  );
+  writeFileSync(denied, 'bad.example\n');
+  await running.reload('reloaded');
+  writeFileSync(denied, '');
+  await running.reload('reloaded');
+  const said = `${running.folder}/policy.yaml:1:21: warning: blocked_domains[0]: ${denied} lists nothing, so it forbids nothing: a comment in it (#) says that this is meant`;
+  await running.logged(said);
+  await running.reload('reloaded');
+  await running.reload('reloaded');
+  assert.equal(running.count(said), 0, 'once');
+});
+
+test('another token in the token file is in force with the reload, and the one before it no longer', async () => {
+  const running = await started();
+  const token = join(running.folder, 'token');
+  writeFileSync(token, 'another\n');
+  assert.equal((await running.ask('/status', 'another')).status, 401, 'not before');
+  await running.reload('reloaded');
+  assert.equal((await running.ask('/status')).status, 401);
+  assert.equal((await running.ask('/status', 'another')).status, 200);
+  assert.equal(running.count(NEEDS_RESTART), 0);
+  writeFileSync(token, `${TOKEN}\n`);
+  await running.reload('reloaded');
+  assert.equal((await running.ask('/status')).status, 200);
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -185,6 +186,15 @@ test('a file that was emptied a moment ago is waited for: half a list of what is
   assert.equal('octets' in read && Buffer.from(read.octets).toString(), 'a.example\nb.example\nc.example\n');
 });
 
+test('a device or a pipe is no file, and nothing waits for its end', { skip: process.platform === 'win32' }, () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const file of [pipe, '/dev/zero', '/dev/null'])
+    assert.deepEqual(atOnce(readOctets(file)), {
+      problem: `cannot read ${file}: it is a device or a pipe, and a file is wanted`,
+    });
+});
+
 test('a file that never holds still is refused', (t) => {
   const file = join(folder, 'restless.txt');
   writeFileSync(file, 'a.example\n');
@@ -317,7 +327,7 @@ test('flags take the place of what a file says, but never of its policy', () => 
 });
 
 test('a flag takes the place of one key, and what stands beside that in the file stays', () => {
-  const token = write('token', 'secret of the admin port\n');
+  const token = write('token', 'secret-of-the-admin-port\n');
   const others = `proxy_protocol: { from: [10.0.0.5] }, tls_min_version: TLSv1.3`;
   const file = write(
     'beside-flags.yaml',

@@ -22,7 +22,7 @@ async function start(t: TestContext, options: Partial<AdminOptions> = {}, mode: 
   const admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
-    token: null,
+    token: () => null,
     hostNames: [],
     observer: watched.observer,
     askUpstream: async () => false,
@@ -189,13 +189,13 @@ describe('readiness', () => {
 
 describe('the token', () => {
   it('is not asked for health and metrics', async (t) => {
-    const { ask } = await start(t, { host: '0.0.0.0', token: 'secret' });
+    const { ask } = await start(t, { host: '0.0.0.0', token: () => 'secret' });
     for (const path of ['/metrics', '/healthz']) assert.equal((await ask(path)).status, 200);
     assert.equal((await ask('/readyz')).status, 503);
   });
 
   it('is asked for everything else', async (t) => {
-    const { ask } = await start(t, { token: 'secret' });
+    const { ask } = await start(t, { token: () => 'secret' });
     const without = await ask('/anything');
     assert.equal(without.status, 401);
     assert.equal(without.headers['www-authenticate'], 'Bearer');
