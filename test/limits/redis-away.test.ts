@@ -300,6 +300,11 @@ for (const way of ['is back', 'had thought it dead'] as const)
     await until(() => node.store.isUp && openIn(node.redis.heard, 'a') === 1).catch(() => {});
     const open = ['a', 'b', 'c', 'd'].map((source) => openIn(node.redis.heard, source));
     assert.deepEqual(open, [1, entered === null ? 0 : 1, 1, 0]);
+    assert.ok(
+      node.redis.heardOf('move').every(({ args }) => args[1] !== '0'),
+      'nothing is asked where nothing moved',
+    );
+    assert.equal(node.told.join().includes('down'), way === 'is back', 'nobody waited for the beginning');
     node.store.leave(entry('a').seat);
     node.store.leave(entry('c').seat);
     await until(() => openIn(node.redis.heard, 'c') === 0);
