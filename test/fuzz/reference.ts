@@ -222,11 +222,23 @@ function holds(policy: Policy, wanted: Conditions, facts: Facts, recipient: stri
       (known ? wanted.senders.map(foldAscii).includes(foldAscii(sender === '' ? '<>' : sender)) : guess.sender),
     wanted.sender_domains === undefined ||
       (known ? sender !== '' && coversAny(wanted.sender_domains, senderHost) : guess.sender),
-    wanted.recipients === undefined || wanted.recipients.map(foldAscii).includes(foldAscii(recipient)),
+    wanted.recipients === undefined || wanted.recipients.some((listed) => names(foldAscii(listed), recipient, host)),
     wanted.recipient_domains === undefined || coversAny(wanted.recipient_domains, host),
     wanted.helo === undefined || (helo === '' ? guess.helo : coversAny(wanted.helo, foldAscii(helo))),
     wanted.not === undefined || not(holds(policy, wanted.not, facts, recipient, host, guess)),
   ]);
+}
+
+/** Whether the recipient is the listed address, or hides it in its local part behind this host. */
+function names(listed: string, recipient: string, host: string): boolean {
+  const folded = foldAscii(recipient);
+  if (folded === listed) return true;
+  const [local, domain] = listed.split('@') as [string, string];
+  if (domain !== host) return false;
+  const plain = folded.replaceAll('+40', '@').replaceAll('+2e', '.');
+  return [`${local}@${host}`, `${local}%${host}`, `${host}!${local}`].some((form) =>
+    new RegExp(`(?<![a-z0-9.+_-])${form.replaceAll('.', '\\.')}(?![a-z0-9.+_-])`).test(plain),
+  );
 }
 
 /** Names that the settings write. Of any other it is open whose it may be. */
