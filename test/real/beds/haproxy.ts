@@ -61,7 +61,8 @@ ${sends
     ...running,
     async checked() {
       for (let tries = 0; tries < 250; tries += 1) {
-        const [status = 'INI'] = await checkStatuses(control);
+        // Its port is there a moment before this socket is.
+        const [status = 'INI'] = await checkStatuses(control).catch(() => []);
         if (status !== 'INI') return status;
         await delay(20);
       }
