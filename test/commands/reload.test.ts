@@ -102,6 +102,7 @@ async function launch(
     forget: () => lines.forget(),
     hangUp: () => void child.kill('SIGHUP'),
     reload: (message) => {
+      lines.drop(message); // of a reload before, that nobody waited for
       child.kill('SIGHUP');
       return lines.next(message);
     },
@@ -124,6 +125,7 @@ function logOf(child: ChildProcess) {
   });
   return {
     forget: (): void => void seen.splice(0),
+    drop: (message: string): void => void seen.splice(0, seen.length, ...seen.filter(({ msg }) => msg !== message)),
     count: (message: string): number => seen.filter(({ msg }) => msg === message).length,
     async next(message: string): Promise<Record<string, unknown>> {
       for (;;) {
